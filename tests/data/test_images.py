@@ -1,0 +1,130 @@
+"""Every kind of picture becomes the uint8 array a person would see."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinybench.data import images
+
+RAMP = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+COLOUR = np.stack([RAMP, RAMP.T, 255 - RAMP], axis=-1)
+
+
+@pytest.mark.parametrize(("format", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})])
+def test_lossless_formats_keep_every_pixel(encode, format, options):
+    assert np.array_equal(images.decode(encode(COLOUR, format, **options)), COLOUR)
+
+
+def test_jpeg_is_close(encode):
+    flat = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    assert np.abs(images.decode(encode(flat, "JPEG", quality=95)).astype(int) - flat).max() <= 3
+
+
+def test_gray_becomes_three_equal_channels_or_stays_one(encode):
+    assert np.array_equal(images.decode(encode(RAMP)), np.stack([RAMP] * 3, axis=-1))
+    assert np.array_equal(images.decode(encode(RAMP), channels=1), RAMP[..., None])
+
+
+def test_palette_is_looked_up(encode):
+    flat = np.full((4, 4, 3), (10, 200, 30), np.uint8)
+    assert np.array_equal(images.decode(encode(Image.fromarray(flat).quantize(4))), flat)
+
+
+def test_palette_with_transparency_is_laid_on_white(encode):
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.putdata([0, 1])
+    assert images.decode(encode(image, transparency=0)).tolist() == [[[255, 255, 255], [255, 0, 0]]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_on_white(encode, mode):
+    image = Image.new("RGBA", (1, 1), (0, 0, 0, 0)).convert(mode)
+    assert images.decode(encode(image)).tolist() == [[[255, 255, 255]]]
+    half = Image.new("RGBA", (1, 1), (0, 0, 0, 128)).convert(mode)
+    assert images.decode(encode(half)).ravel().tolist() == pytest.approx([127] * 3, abs=1)
+
+
+def test_cmyk_jpeg_has_the_colours_of_print(encode):
+    cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    red, green, blue = images.decode(encode(cyan, "JPEG"))[4, 4].tolist()
+    assert red < 30
+    assert green > 200
+    assert blue > 200
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(encode):
+    wide = np.array([[0, 256, 32768, 65535]], np.uint16)
+    assert images.decode(encode(wide), channels=1).ravel().tolist() == [0, 1, 128, 255]
+    assert images.decode(encode(wide)).shape == (1, 4, 3)
+
+
+def test_one_bit_is_black_and_white(encode):
+    image = Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")
+    assert images.decode(encode(image), channels=1).ravel().tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_orientation_is_applied_and_the_header_says_the_same_size(encode, format):
+    image = Image.new("RGB", (24, 8), "black")
+    image.paste("white", (0, 0, 12, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it rotated clockwise
+    data = encode(image, format, exif=exif)
+    upright = images.decode(data)
+    assert upright.shape == (24, 8, 3)
+    assert upright[2].mean() > 240
+    assert upright[-2].mean() < 15
+    assert images.size(io.BytesIO(data)) == (24, 8)
+
+
+def test_truncated_picture_is_refused(encode):
+    data = encode(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), "JPEG")
+    with pytest.raises(ValueError, match="truncated"):
+        images.decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not a picture at all", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM" + b"\0" * 60]
+)
+def test_what_is_no_picture_is_refused_with_one_line(data):
+    with pytest.raises(ValueError) as caught:
+        images.decode(data)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value)
+    with pytest.raises(ValueError):
+        images.size(io.BytesIO(data))
+
+
+def test_other_formats_are_refused(encode):
+    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP"):
+        images.decode(encode(RAMP, "GIF"))
+
+
+def test_decompression_bomb_is_refused():
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
+    with pytest.raises(ValueError, match="pixels"):
+        images.decode(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def test_fit_gives_the_size_and_averages_when_it_shrinks():
+    checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
+    small = images.fit(checks, (8, 4))
+    assert small.shape == (8, 4, 1)
+    assert np.abs(small.astype(int) - 127).max() < 10
+    assert images.fit(COLOUR, (8, 8)) is COLOUR
+    assert images.fit(COLOUR, (20, 30)).shape == (20, 30, 3)
+
+
+def test_module_needs_nothing_heavy():
+    heavy = ("sklearn", "rich", "requests", "keras")
+    code = f"import sys, tinybench.data.images; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,0 +1,44 @@
+"""tinybench: a benchmark of CNN backbones, trained in two phases, every phase an MLflow run.
+
+    import tinybench
+
+    result = tinybench.train(recipe="quickstart", **{"head.dropout": 0.2})
+    print(result.metrics["test/accuracy"])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinybench.config import RunConfig, resolve
+from tinybench.errors import TinybenchError
+
+if TYPE_CHECKING:
+    from tinybench.api import evaluate, finetune, resume, train
+    from tinybench.results import PhaseResult, Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PhaseResult",
+    "Result",
+    "RunConfig",
+    "TinybenchError",
+    "evaluate",
+    "finetune",
+    "resolve",
+    "resume",
+    "train",
+]
+
+_HOMES = {name: "tinybench.api" for name in ("evaluate", "finetune", "resume", "train")}
+_HOMES |= {name: "tinybench.results" for name in ("PhaseResult", "Result")}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs TensorFlow or MLflow only when it is used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tinybench' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

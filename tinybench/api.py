@@ -1,0 +1,74 @@
+"""The functions that a notebook calls; the command line calls the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinybench.config import resolve
+from tinybench.report.console import Console
+from tinybench.results import Result
+
+
+def train(recipe: str | None = None, *, console: Console | None = None, **settings: Any) -> Result:
+    """Train a model in the phases of a recipe, and track everything.
+
+    Args:
+        recipe: A recipe's name; `tiny-imagenet-tlft` when None.
+        console: Where progress is shown; nowhere when None.
+        **settings: Values by key. A key with a dot is given as `**{"head.dropout": 0.2}` or with an
+            underscore, `head_dropout=0.2`.
+
+    Returns:
+        The runs, their figures and the logged model.
+
+    Raises:
+        TinybenchError: what the user can mend, in one line.
+    """
+    config = resolve(recipe, settings)
+    from tinybench import job
+
+    return job.run(config, console=console)
+
+
+def finetune(run_id: str, *, uri: str | None = None, console: Console | None = None, **settings: Any) -> Result:
+    """Fine-tune from the best transfer weights of an earlier run, as a new run linked to it.
+
+    Args:
+        run_id: The earlier run, or its transfer phase.
+        uri: The store that holds it; MLflow's default when None.
+        console: Where progress is shown.
+        **settings: Values that differ from those of the earlier run.
+    """
+    from tinybench import job
+    from tinybench.config import replace
+    from tinybench.tracking import record
+    from tinybench.tracking.tracker import Tracker
+
+    tracker = Tracker.at(uri)
+    config = record.config_of(tracker, tracker.top(run_id))
+    fresh = {"track.run_name": None, "track.tags": (), "phases": "finetune"}
+    return job.run(replace(replace(config, fresh), settings), start_from=run_id, console=console)
+
+
+def resume(run_id: str, *, uri: str | None = None, console: Console | None = None) -> Result:
+    """Go on with an interrupted run from its last finished epoch, in the same runs."""
+    from tinybench import job
+
+    return job.resume(run_id, uri, console=console)
+
+
+def evaluate(run_id: str, *, split: str = "test", uri: str | None = None, **settings: Any) -> dict[str, float]:
+    """Score a run's model again, as a run linked to its source.
+
+    Args:
+        run_id: A finished run.
+        split: `train`, `validation` or `test`.
+        uri: The store that holds it; MLflow's default when None.
+        **settings: Values that differ from those of the run, such as `data_root`.
+
+    Returns:
+        Figures by name, such as `test/accuracy`.
+    """
+    from tinybench import rescore
+
+    return rescore.run(run_id, split, uri, settings)

@@ -1,0 +1,265 @@
+"""One run, described: frozen dataclasses, and the one spelling of every setting.
+
+A key is a dotted path such as `head.dropout`. The command line, recipes, sweeps and `-P` all use the same
+keys; a parameter of the MLproject file, which cannot hold a dot, has an underscore in its place.
+Standard library only, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinybench.errors import ConfigError
+from tinybench.settings import Kind, boolean, choice, either, integer, number, optional, setting, text, words
+
+PHASES = ("transfer", "finetune")
+
+# What an MLproject parameter says when the user left it alone: the recipe's value holds.
+UNTOUCHED = ("", "recipe")
+
+# Settings that say where and how a run is carried out, not what it computes.
+_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "checkpoint.", "track.")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they are split."""
+
+    root: str | None = setting(None, optional(text("a folder")), "Folder that holds the data; downloads go there too.")
+    classes: int | tuple[str, ...] | None = setting(
+        None, optional(either(integer(2), words("class names separated by commas")), "all"), "First n classes, or names."
+    )
+    labels: str = setting("fine", choice("fine", "coarse"), "CIFAR-100 only: the 100 classes or the 20 superclasses.")
+    per_class: int | None = setting(None, optional(integer(2), "all"), "Most training images of a class.")
+    test_per_class: int | None = setting(None, optional(integer(1), "all"), "Most test images of a class.")
+    validation: float = setting(0.1, number(0, 0.5, ends="(]"), "Share of the training images held out to select by.")
+    test: float = setting(0.2, number(0, 0.5, ends="(]"), "Share held out for testing where a source has no test split.")
+    skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """How the backbone's pixels and weights reach it."""
+
+    preprocessing: str = setting(
+        "included",
+        choice("included", "caffe", "tf", "torch"),
+        "For a user's own backbone: what its pixels need (Keras's names); included: the model does it itself.",
+    )
+    mirror: str | None = setting(None, optional(text("an address")), "Address to fetch ImageNet weights from.")
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The classifier on top of the backbone."""
+
+    pooling: str = setting("avg", choice("avg", "max"), "Global pooling of the backbone's features.")
+    dropout: float = setting(0.3, number(0, 1, ends="[)"), "Dropout rate after pooling.")
+    hidden: int | None = setting(256, optional(integer(1)), "Units of the hidden dense layer.")
+    l2: float = setting(1e-4, number(0), "L2 penalty on the hidden layer's kernel.")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of the training images, in the training graph only."""
+
+    flip: bool = setting(False, boolean(), "Mirror left and right.")
+    rotation: float = setting(0.0, number(0, 180), "Largest rotation, in degrees.")
+    zoom: float = setting(0.0, number(0, 1, ends="[)"), "Largest zoom, as a share of the side.")
+    translation: float = setting(0.0, number(0, 1, ends="[)"), "Largest shift, as a share of the side.")
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """One phase of training."""
+
+    epochs: int = setting(15, integer(1), "Most epochs.")
+    lr: float = setting(1e-4, number(0, ends="(]"), "Adam's learning rate at the start.")
+    patience: int | None = setting(5, optional(integer(1)), "Epochs without progress before stopping early.")
+    plateau_patience: int | None = setting(2, optional(integer(1)), "Epochs without progress before lr is reduced.")
+    plateau_factor: float = setting(0.5, number(0, 1, ends="()"), "What lr is multiplied by on a plateau.")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(PhaseConfig):
+    """The second phase, with a part of the backbone unfrozen."""
+
+    epochs: int = setting(5, integer(1), "Most epochs.")
+    unfreeze: int | float | str = setting(
+        0.2,
+        either(integer(1), number(0, 1, ends="()"), text("all, or the name of a layer or block")),
+        "Last n layers, a share of the layers, the name of a block, or all.",
+    )
+    batch_norm: str = setting("inference", choice("inference", "train"), "Mode of unfrozen batch normalization.")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What is kept while training, so that a run can be resumed."""
+
+    every: int = setting(1, integer(1), "Epochs between two checkpoints.")
+    keep: int = setting(2, integer(1), "How many of the latest checkpoints are kept.")
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """Where the run is recorded."""
+
+    uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
+    experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
+    run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
+    tags: tuple[str, ...] = setting((), words("name=value pairs separated by commas"), "Tags, as name=value,…")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that describes a run.
+
+    Build it with `resolve`, which checks every value; the sections are frozen, so a config never changes
+    once a run has begun.
+    """
+
+    recipe: str = setting("tiny-imagenet-tlft", text("a recipe's name"), "Recipe to start from.")
+    model: str = setting("resnet50", text("a model's name or a .keras file"), "Backbone by name, or a .keras file.")
+    dataset: str = setting("tiny-imagenet", text("a data set's name"), "Data set by name, or folder:/path.")
+    weights: str = setting("imagenet", text("imagenet, none or a file"), "imagenet, none, or a weights file.")
+    phases: tuple[str, ...] = setting(PHASES, words("transfer, finetune or both", PHASES), "Phases to run, in order.")
+    image_size: int = setting(224, integer(8, 1024), "Side in pixels that the backbone sees.")
+    batch_size: int = setting(32, integer(1, 65536), "Images in a training step.")
+    seed: int = setting(0, integer(0, 2**31 - 1), "Seed of split, order, initial weights, dropout and augmentation.")
+    device: str = setting("auto", text("auto, cpu or gpu:N"), "auto, cpu, or gpu:0. One device is used.")
+    monitor: str = setting("val/loss", choice("val/loss", "val/accuracy"), "Validation figure that selects.")
+    deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit.")
+    data: DataConfig = field(default_factory=DataConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    transfer: PhaseConfig = field(default_factory=PhaseConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its dotted key, in the order of declaration."""
+        return {key: _get(self, key) for key in KEYS}
+
+    def identity(self) -> str:
+        """Hash (64 hex digits) of the settings that decide what the run computes."""
+        kept = {key: value for key, value in self.flat().items() if not key.startswith(_NOT_IDENTITY)}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Key:
+    """A setting's dotted name with what is known about it."""
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any
+
+
+def _walk(section: type[Any], prefix: str = "") -> Iterator[Key]:
+    for item in dataclasses.fields(section):
+        if "kind" in item.metadata:
+            yield Key(prefix + item.name, item.metadata["kind"], item.metadata["help"], item.default)
+        else:
+            assert isinstance(item.default_factory, type)
+            yield from _walk(item.default_factory, f"{prefix}{item.name}.")
+
+
+KEYS: dict[str, Key] = {key.name: key for key in _walk(RunConfig)}
+
+# Underscores for dots, and the two short names that MLproject declares.
+ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in KEYS} | {"dropout": "head.dropout", "l2": "head.l2"}
+
+
+def canonical(key: str) -> str:
+    """The dotted spelling of a key.
+
+    Raises:
+        ConfigError: the key is unknown; the message lists the near ones or all.
+    """
+    name = ALIASES.get(key.replace("-", "_"), key)
+    if name in KEYS:
+        return name
+    near = difflib.get_close_matches(key, [*KEYS, *ALIASES], n=1)
+    hint = f"did you mean `{canonical(near[0])}`? " if near else ""
+    raise ConfigError(f"Unknown key `{key}`: {hint}Known keys: {', '.join(KEYS)}.")
+
+
+def check(key: str, value: Any) -> Any:
+    """The value of a key as its own type.
+
+    Raises:
+        ConfigError: the value is not of the key's kind.
+    """
+    kind = KEYS[key].kind
+    try:
+        return kind.parse(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ConfigError(f"Invalid value for `{key}`: expected {kind.expected}, got {value!r}.") from None
+
+
+def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """The configuration of a run: a recipe with some keys replaced.
+
+    Args:
+        recipe: A recipe's name; the default recipe when None.
+        overrides: Values by key, as text or as Python values. Text that is empty or says `recipe` leaves
+            the recipe's value, as an untouched MLproject parameter does.
+
+    Raises:
+        ConfigError: an unknown recipe, an unknown key or a value that is not allowed.
+    """
+    from tinybench import recipes
+
+    given = _given(overrides or {})
+    name = given.pop("recipe", None) or recipe
+    name = RunConfig().recipe if name is None or name in UNTOUCHED else name
+    return replace(recipes.build(name), given)
+
+
+def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
+    """A copy of a configuration with some keys replaced, each value checked."""
+    for key, value in _given(overrides).items():
+        config = _set(config, key, check(key, value))
+    if not config.phases or sorted(config.phases, key=PHASES.index) != list(config.phases):
+        raise ConfigError(
+            f"Invalid value for `phases`: expected transfer before finetune, each at most once, got {config.phases!r}."
+        )
+    return config
+
+
+def from_flat(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration that `RunConfig.flat` described, such as one read back from a run."""
+    return replace(RunConfig(), values)
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if isinstance(value, str) and value in UNTOUCHED:
+            continue
+        name = canonical(key)
+        if name in given and given[name] != value:
+            raise ConfigError(f"`{name}` is given twice, as {given[name]!r} and as {value!r}: give it once.")
+        given[name] = value
+    return given
+
+
+def _get(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def _set(config: Any, key: str, value: Any) -> Any:
+    head, _, rest = key.partition(".")
+    return dataclasses.replace(config, **{head: _set(getattr(config, head), rest, value) if rest else value})

@@ -1,0 +1,31 @@
+"""Augmentation as layers of the training graph, never of the saved model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+    from tinybench.config import AugmentConfig
+
+
+def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
+    """The Keras layers that change training images, in the order flip, rotation, zoom, translation.
+
+    They work on pixels in 0..255 at native size, before the model's resize, and do nothing outside
+    training. Places that a change uncovers are filled by reflection.
+
+    Args:
+        config: Which changes, and how large; those of size zero give no layer.
+        seed: Seed of the first layer; each further one takes the next number.
+    """
+    from keras import layers
+
+    wanted = [
+        (config.flip, lambda **more: layers.RandomFlip("horizontal", **more)),
+        (config.rotation, lambda **more: layers.RandomRotation(config.rotation / 360, **more)),
+        (config.zoom, lambda **more: layers.RandomZoom(config.zoom, **more)),
+        (config.translation, lambda **more: layers.RandomTranslation(config.translation, config.translation, **more)),
+    ]
+    return [make(seed=seed + place) for place, (size, make) in enumerate(wanted) if size]

@@ -1,0 +1,118 @@
+"""Encoded pictures to uint8 arrays; the same code reads data sets and what is sent to a served model.
+
+Imports nothing beyond Pillow and NumPy, so that it can travel with a model.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
+
+_ORIENTATION = 0x0112
+
+# What Pillow's parsers raise on bytes that are not what they claim to be.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def decode(data: bytes, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
+    """Pixels of an encoded picture, upright.
+
+    Gray, palette, CMYK and 16-bit pictures are converted; transparency is laid on white; of an animation
+    the first picture counts.
+
+    Args:
+        data: A JPEG, PNG, BMP or WebP file.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        (height, width, channels) uint8.
+
+    Raises:
+        ValueError: not such a picture, cut short, or too large; the message is a short reason.
+    """
+    try:
+        with _open(io.BytesIO(data)) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            pixels = np.asarray(_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
+    except _UNREADABLE as error:
+        raise ValueError(_reason(error)) from None
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def size(file: BinaryIO) -> tuple[int, int]:
+    """Height and width that `decode` will give, read from the header alone.
+
+    Raises:
+        ValueError: not a picture.
+    """
+    try:
+        with _open(file) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except _UNREADABLE as error:
+        raise ValueError(_reason(error)) from None
+
+
+def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize to a height and width, bilinear with antialiasing; the aspect ratio is not kept.
+
+    Args:
+        image: (height, width, 1 or 3) uint8.
+        size: Height and width to reach.
+
+    Returns:
+        (*size, 1 or 3) uint8.
+    """
+    if image.shape[:2] == size:
+        return image
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    resized = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return resized.reshape(*size, image.shape[2])
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > PIXEL_LIMIT:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than {PIXEL_LIMIT:,}")
+    return image
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips at 255 instead of scaling.
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+    return image
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a JPEG, PNG, BMP or WebP picture"
+    return " ".join(str(error).split()) or type(error).__name__

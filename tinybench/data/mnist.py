@@ -1,0 +1,57 @@
+"""MNIST: 70,000 handwritten digits, from the archive that Keras uses."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinybench.data import cache, locate
+from tinybench.data.archive import Tree, open_tree
+from tinybench.data.dataset import Card, Images, Labels, Source
+from tinybench.data.decoding import Writer
+from tinybench.data.registry import Request, register
+from tinybench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD = Card("mnist", "Handwritten digits, 28 x 28 gray.", 10, 60_000, 10_000, (28, 28, 1))
+
+OFFICIAL = locate.Official(
+    "mnist.npz",
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+    "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    "mnist",
+)
+
+_ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
+
+
+@register(CARD)
+def load(request: Request) -> Source:
+    """The official train and test images, from `mnist.npz` or the .npy files in it."""
+    found = locate.find(OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS))
+
+    def build(folder: Path) -> cache.Contents:
+        writer = Writer(folder, request.progress)
+        with open_tree(found.path) as tree:
+            writer.arrays("train", *_split(tree, found.path, "train"))
+            writer.arrays("test", *_split(tree, found.path, "test"))
+        return cache.Contents(tuple(str(digit) for digit in range(10)), fingerprint=found.fingerprint)
+
+    source = cache.source({"data": CARD.name, **found.key}, str(found.path), build)
+    return replace(source, warnings=found.warnings + source.warnings)
+
+
+def _split(tree: Tree, path: Path, split: str) -> tuple[Images, Labels]:
+    try:
+        images, labels = (np.load(io.BytesIO(tree.read(f"{part}_{split}.npy")), allow_pickle=False) for part in "xy")
+    except (KeyError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not MNIST's archive ({error}): delete it and fetch it again.") from None
+    fits = images.dtype == np.uint8 and images.ndim == 3 and images.shape[1:] == (28, 28)
+    if not fits or labels.shape != images.shape[:1] or labels.dtype.kind not in "ui" or labels.max(initial=0) > 9:
+        raise DataError(f"{path} is not MNIST's archive (wrong {split} shapes): delete it and fetch it again.")
+    return images[..., np.newaxis], labels.astype(np.int32)

@@ -1,0 +1,208 @@
+"""A run, from its configuration to a tracked result: the page to read first.
+
+A parent run holds the whole; each phase is a child run. A phase trains from the best weights of the one
+before, puts its own best weights back, is scored once on the test images and logs what a person needs to
+judge it. At the end the model goes in once, with the parent.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+
+from tinybench import data, models
+from tinybench.efficiency import cost
+from tinybench.errors import TrackingError
+from tinybench.evaluation.score import score
+from tinybench.figures import curves
+from tinybench.report import describe
+from tinybench.report.console import Console
+from tinybench.results import PhaseResult, Result
+from tinybench.tracking import models as tracked_models
+from tinybench.tracking import record
+from tinybench.tracking.tracker import SOURCE_TAG, Tracker
+from tinybench.training import device, loop, phases, workplace
+from tinybench.training.checkpoint import Epoch, Progress, Store
+
+if TYPE_CHECKING:
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset
+    from tinybench.tracking.run import Run
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every step of a run needs."""
+
+    config: RunConfig
+    tracker: Tracker
+    parent: Run
+    console: Console
+    dataset: Dataset
+    resumed: bool
+
+
+def run(config: RunConfig, *, start_from: str | None = None, console: Console | None = None) -> Result:
+    """Carry out a run.
+
+    Args:
+        config: What to do.
+        start_from: A run whose best weights the first phase starts from, instead of a fresh model.
+        console: Where progress is shown; nowhere when None.
+
+    Raises:
+        TinybenchError: what the user can mend; the run is then FAILED, with the reason in a tag.
+    """
+    tracker = Tracker(config.track)
+    parent = tracker.parent(describe.name(config))
+    with workplace.held(parent.id), parent.open(_way_back(parent)):
+        record.begin(parent, config, start_from)
+        return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=False)
+
+
+def resume(run_id: str, uri: str | None = None, console: Console | None = None) -> Result:
+    """Go on with a run that was interrupted, from its last finished epoch, in the same runs.
+
+    Args:
+        run_id: The parent run, or one of its phases.
+        uri: The store that holds it; MLflow's default when None.
+        console: Where progress is shown; nowhere when None.
+
+    Raises:
+        TrackingError: there is nothing to resume, or another process is at it.
+    """
+    tracker = Tracker.at(uri)
+    found = tracker.top(run_id)
+    if found.info.status == "FINISHED":
+        raise TrackingError(f"Run {found.info.run_id} is finished: there is nothing to resume.")
+    config = record.config_of(tracker, found)
+    parent = tracker.open(found)
+    with workplace.held(parent.id):
+        parent.restart()
+        with parent.open(_way_back(parent)):
+            start_from = found.data.tags.get(SOURCE_TAG)
+            return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=True)
+
+
+def _carry_out(
+    config: RunConfig, tracker: Tracker, parent: Run, console: Console, start_from: str | None, *, resumed: bool
+) -> Result:
+    used = device.use(config.device)
+    device.repeatable(config.seed, config.deterministic)
+    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    record.about_data(parent, dataset)
+    parent.tags({"device": used})
+    console.run_begins(config, dataset, used, tracker.link(parent))
+    job = _Job(config, tracker, parent, console, dataset, resumed)
+
+    def first() -> keras.Model:
+        classes = len(dataset.class_names)
+        if start_from is not None:
+            return record.best_model(tracker, start_from, classes)
+        return models.build(config, dataset.shape, classes)
+
+    done: dict[str, PhaseResult] = {}
+    start = first
+    for phase in config.phases:
+        model, done[phase] = _phase(job, phase, start, done, trained=bool(done) or start_from is not None)
+        start = lambda model=model: model  # noqa: E731 the next phase starts from these weights
+    return _conclude(job, model, done)
+
+
+def _phase(
+    job: _Job, phase: str, start: Callable[[], keras.Model], done: dict[str, PhaseResult], *, trained: bool
+) -> tuple[keras.Model, PhaseResult]:
+    """Train one phase in a child run and log what it found; a finished one is only read back."""
+    earlier = job.tracker.phase_run(job.parent.id, phase) if job.resumed else None
+    if earlier is not None and earlier.info.status == "FINISHED":
+        return record.finished_phase(job.tracker, earlier)
+    child = job.tracker.open(earlier) if earlier else job.tracker.child(job.parent, phase, describe.name(job.config))
+    store = Store(workplace.folder(job.parent.id) / phase, job.config.checkpoint.keep)
+    before = max((result.last_epoch for result in done.values()), default=0)
+    with child.open():
+        model, trainer = phases.prepare(_start_weights(store, start, earlier is not None), job.config, phase)
+        record.begin_phase(child, job.config, job.dataset)
+        _log_both(job, child, cost.parameters(model, trainer), before, time.time_ns() // 1_000_000)
+        progress = _train(job, phase, trainer, store, child, before, trained=trained)
+        found = _judge(job, phase, model, progress, child)
+        record.checkpoints(child, model, store)
+    shutil.rmtree(store.folder)
+    return model, PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, found)
+
+
+def _start_weights(store: Store, start: Callable[[], keras.Model], resumed: bool) -> keras.Model:
+    """The model as the phase began: made once, then read back by every resume."""
+    if store.start.exists():
+        return keras.saving.load_model(store.start, compile=False)
+    if resumed and store.checkpoints():
+        raise TrackingError(f"The checkpoints in {store.folder} are incomplete: start a new run.")
+    model = start()
+    store.save_start(model)
+    return model
+
+
+def _train(
+    job: _Job, phase: str, trainer: keras.Model, store: Store, child: Run, before: int, *, trained: bool
+) -> Progress:
+    def on_epoch(epoch: Epoch) -> None:
+        _log_both(job, child, epoch.metrics, epoch.number, epoch.timestamp)
+        job.console.epoch_ends(epoch)
+
+    job.console.phase_begins(phase, job.config, len(job.dataset.train), before)
+    return loop.fit(
+        trainer,
+        job.dataset,
+        job.config,
+        phase,
+        store,
+        offset=before,
+        candidate=trained,
+        on_epoch=on_epoch,
+        on_step=job.console.step_ends,
+    )
+
+
+def _judge(job: _Job, phase: str, model: keras.Model, progress: Progress, child: Run) -> dict[str, float]:
+    """Score the best weights once on the test images, and log figures and pictures."""
+    found = {f"test/{name}": value for name, value in score(model, job.dataset.test, job.config.batch_size).items()}
+    found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
+    found |= {"best/epoch": float(progress.best_epoch), "efficiency/training_seconds": progress.seconds}
+    # The moment is the checkpoint's: if this is sent again after a crash, they are the same points
+    last = progress.epochs[-1]
+    _log_both(job, child, found, last.number, last.timestamp)
+    title = f"{describe.name(job.config)}: {phase}"
+    child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
+    child.text(curves.table(progress.epochs), "figures/curves.csv")
+    child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, found)})
+    job.console.phase_ends(phase, found)
+    return found
+
+
+def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Result:
+    """The parent's summary, its joined curves and, once, the model."""
+    last = [*done.values()][-1]
+    epochs = job.tracker.epochs(job.parent.id)
+    switch = done["transfer"].last_epoch if len(done) > 1 else None
+    figure = curves.curves(epochs, describe.name(job.config), switch=switch, best=last.best_epoch)
+    job.parent.figure(figure, "figures/curves.png")
+    job.parent.text(curves.table(epochs), "figures/curves.csv")
+    job.parent.tags({"mlflow.note.content": describe.run(job.config, job.dataset, done)})
+    model_uri = tracked_models.log_once(job.parent, model, job.dataset, last.last_epoch)
+    result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, done)
+    job.console.run_ends(result)
+    return result
+
+
+def _way_back(parent: Run) -> str:
+    return f"Go on with it by: tinybench resume {parent.id}"
+
+
+def _log_both(job: _Job, child: Run, values: dict[str, float], step: int, timestamp: int) -> None:
+    """Log to the phase and to its parent, whose summary is what the run list shows."""
+    for run in (child, job.parent):
+        run.metrics(values, step, timestamp)

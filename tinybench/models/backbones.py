@@ -1,0 +1,126 @@
+"""Backbones: Keras Applications by name, the small networks, and a user's own `.keras` file.
+
+A backbone maps pixels in 0..255 at the run's input size to a feature map. Its own preprocessing is part
+of the model, so that what is trained, saved and served takes raw pixels and nothing is scaled twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+
+from tinybench.config import RunConfig
+from tinybench.errors import ModelError
+from tinybench.models import networks, weights
+
+# The ones that are tested and documented; any other Keras Applications name is looked up in Keras itself.
+APPLICATIONS = {
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "efficientnetb0": "EfficientNetB0",
+    "convnextbase": "ConvNeXtBase",
+    "efficientnetv2b0": "EfficientNetV2B0",
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor and the preprocessing that its pixels need.
+
+    Attributes:
+        model: Maps (n, size, size, 3) to (n, h, w, channels).
+        preprocess: Applied to the resized pixels before the model, as symbolic Keras operations.
+    """
+
+    model: keras.Model
+    preprocess: Callable[[Any], Any]
+
+
+def build(config: RunConfig, *, pretrained: bool = True) -> Backbone:
+    """The backbone that a configuration names, with its weights.
+
+    Args:
+        config: `model`, `weights`, `image_size` and `backbone.*` are read.
+        pretrained: False builds the architecture alone (for counting) and fetches nothing.
+
+    Raises:
+        ModelError: an unknown name, or an input size that the architecture refuses.
+        WeightsError: weights that cannot be had or do not fit.
+    """
+    wanted = config.weights if pretrained else "none"
+    if config.model in networks.NETWORKS:
+        return Backbone(networks.build(config.model, config.image_size, wanted), lambda pixels: pixels)
+    if config.model.endswith(".keras") or "/" in config.model:
+        return _from_file(config, wanted)
+    return _from_applications(config, wanted)
+
+
+def names() -> list[str]:
+    """Every name that `build` takes, the documented ones first."""
+    return [*networks.NETWORKS, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
+
+
+def _from_applications(config: RunConfig, wanted: str) -> Backbone:
+    if config.model not in _constructors():
+        known = ", ".join([*networks.NETWORKS, *APPLICATIONS])
+        raise ModelError(
+            f"Unknown model {config.model!r}: expected one of {known}, another Keras Applications name in lower "
+            "case (tinybench models lists them), or the path of a .keras file."
+        )
+    constructor, module = _constructors()[config.model]
+    arguments = {"include_top": False, "input_shape": (config.image_size, config.image_size, 3)}
+    try:
+        if wanted == "imagenet":
+            with weights.fetching(config.backbone.mirror):
+                model = constructor(weights="imagenet", **arguments)
+        else:
+            model = constructor(weights=None, **arguments)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{config.model} cannot be built at image_size={config.image_size}: {reason}") from error
+    if wanted not in ("imagenet", "none"):
+        weights.load(model, Path(wanted))
+    return _named(model, module.preprocess_input)
+
+
+def _from_file(config: RunConfig, wanted: str) -> Backbone:
+    path = Path(config.model)
+    model = weights.open_model(path)
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output.shape) != 4:
+        raise ModelError(
+            f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "
+            f"got outputs {[tuple(output.shape) for output in model.outputs]}. Save the model without its classifier."
+        )
+    side = config.image_size
+    if any(have not in (None, side) for have in model.input_shape[1:3]):
+        raise ModelError(f"{path} takes images of {model.input_shape[1:3]}: set image_size to that.")
+    if wanted not in ("imagenet", "none"):
+        weights.load(model, Path(wanted))
+    elif wanted == "none":
+        model = keras.models.clone_model(model)  # the same layers with fresh weights
+    mode = config.backbone.preprocessing
+    if mode == "included":
+        return _named(model, lambda pixels: pixels)
+    return _named(model, lambda pixels: keras.applications.imagenet_utils.preprocess_input(pixels, mode=mode))
+
+
+def _named(model: keras.Model, preprocess: Callable[[Any], Any]) -> Backbone:
+    model.name = "backbone"  # the one name by which every later step finds it
+    return Backbone(model, preprocess)
+
+
+@cache
+def _constructors() -> dict[str, tuple[Callable[..., Any], ModuleType]]:
+    """Every constructor of Keras Applications by lower-case name, with the module of its preprocessing."""
+    return {
+        name.lower(): (member, sys.modules[member.__module__])
+        for name, member in inspect.getmembers(keras.applications, inspect.isfunction)
+    }

@@ -1,0 +1,63 @@
+"""Recipes: a reference system each, as a function that returns a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tinybench.config import RunConfig
+from tinybench.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A published figure; the authors' claim, not our promise.
+
+    Attributes:
+        metric: Our name for it, such as `test/accuracy`.
+        value: As published.
+        split: The images it was taken on.
+        source: Who says so.
+        model: The backbone it belongs to, where a recipe has several.
+        phase: The phase after which it was taken.
+    """
+
+    metric: str
+    value: float
+    split: str
+    source: str
+    model: str = ""
+    phase: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named configuration with what to expect of it."""
+
+    name: str
+    build: Callable[[], RunConfig]
+    expected: tuple[Expected, ...] = ()
+
+    @property
+    def doc(self) -> str:
+        """Source, command, time and expected result, from the function's docstring."""
+        return (self.build.__doc__ or "").strip()
+
+
+def all_recipes() -> dict[str, Recipe]:
+    """Every recipe by name."""
+    from tinybench.recipes import quickstart, tiny_imagenet_tlft
+
+    return {recipe.name: recipe for recipe in (tiny_imagenet_tlft.RECIPE, quickstart.RECIPE)}
+
+
+def build(name: str) -> RunConfig:
+    """The configuration of a recipe.
+
+    Raises:
+        ConfigError: there is no recipe of that name; the message lists them.
+    """
+    known = all_recipes()
+    if name not in known:
+        raise ConfigError(f"Invalid value for `recipe`: expected one of {', '.join(known)}, got {name!r}.")
+    return replace(known[name].build(), recipe=name)

@@ -1,0 +1,96 @@
+"""The terminal: a progress display while a run goes on, and a closing table."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tinybench.redaction import without_secrets
+from tinybench.report import describe
+
+if TYPE_CHECKING:
+    from tinybench.config import PhaseConfig, RunConfig
+    from tinybench.data.dataset import Dataset
+    from tinybench.results import Result
+    from tinybench.training.checkpoint import Epoch
+
+
+class Console:
+    """Shows a run to a person; without a terminal it shows nothing until the closing table."""
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        """Args: where to write; nowhere when None."""
+        self.terminal = terminal or Terminal(quiet=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._steps = 0
+        self._first = 1
+        self._figures = ""
+
+    def run_begins(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
+        """What is about to be trained, and where it can be watched."""
+        counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+        self.terminal.print(f"[bold]{describe.name(config)}[/bold] ({config.recipe}) on {device}")
+        self.terminal.print(f"{counts} images, {len(dataset.class_names)} classes; run {link}", highlight=False)
+        for warning in describe.warnings(config, dataset):
+            self.terminal.print(f"[yellow]Note:[/yellow] {warning}", highlight=False)
+
+    def phase_begins(self, phase: str, config: RunConfig, images: int, before: int) -> None:
+        """Show a bar over all the steps of the phase."""
+        settings: PhaseConfig = getattr(config, phase)
+        self._steps = math.ceil(images / config.batch_size)
+        self._first = before + 1
+        if not self.terminal.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.terminal,
+        )
+        self._task = self._bar.add_task(phase, total=settings.epochs * self._steps, figures="", phase=phase)
+        self._bar.start()
+
+    def step_ends(self, epoch: int, step: int, loss: float) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            done = (epoch - self._first) * self._steps + step
+            figures = f"loss {loss:.3f} {self._figures}"
+            phase = self._bar.tasks[0].fields["phase"]
+            self._bar.update(self._task, completed=done, figures=figures, description=f"{phase} epoch {epoch}")
+
+    def epoch_ends(self, epoch: Epoch) -> None:
+        """Show the epoch's validation figures."""
+        values = epoch.metrics
+        self._figures = f"val loss {values['val/loss']:.3f} top-1 {values['val/accuracy']:.3f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=(epoch.number - self._first + 1) * self._steps)
+
+    def phase_ends(self, phase: str, found: dict[str, float]) -> None:
+        """Take the bar away and say how the phase ended."""
+        self.close()
+        figures = [f"{label} {found[key]:.4g}" for key, label in describe.COLUMNS.items() if key in found]
+        self.terminal.print(f"{phase} done, on the test images: {', '.join(figures)}", highlight=False)
+
+    def run_ends(self, result: Result) -> None:
+        """The closing table, with the way to the run."""
+        table = Table("phase", "best epoch", *describe.COLUMNS.values(), title="Test images")
+        for phase, left in result.phases.items():
+            figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in describe.COLUMNS]
+            table.add_row(phase, str(left.best_epoch), *figures)
+        self.terminal.print(table)
+        self.terminal.print(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}", highlight=False, soft_wrap=True)
+        self.terminal.print(f"Model {result.model_uri}", highlight=False, soft_wrap=True)
+        self.terminal.print(f"Page {result.link}", highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was, whatever happened."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

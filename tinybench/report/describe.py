@@ -1,0 +1,102 @@
+"""A run in words: its name, and the Markdown that the MLflow UI shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset
+    from tinybench.results import PhaseResult
+    from tinybench.training.checkpoint import Progress
+
+COLUMNS = {"test/accuracy": "top-1", "test/top5": "top-5", "test/f1_macro": "F1", "test/auc_ovr_macro": "AUC"}
+COLUMNS |= {"test/loss": "loss", "efficiency/training_seconds": "trained s"}
+
+_FLATTERED = (
+    "Tiny ImageNet's classes are ImageNet classes: weights from ImageNet have seen their like, so these scores are "
+    "flattered."
+)
+
+
+def name(config: RunConfig) -> str:
+    """A run's name: model and data set."""
+    model = Path(config.model).stem if config.model.endswith(".keras") else config.model
+    source = config.dataset
+    return f"{model} on {Path(source).name if source.startswith('folder:') else source}"
+
+
+def run(config: RunConfig, dataset: Dataset, done: dict[str, PhaseResult]) -> str:
+    """The parent run as Markdown."""
+    rows = [f"| {phase} | {result.best_epoch} | {_cells(result.metrics)} |" for phase, result in done.items()]
+    counts = ", ".join(f"{len(split):,} {title}" for title, split in dataset.splits.items())
+    lines = [
+        f"**{name(config)}**, recipe `{config.recipe}`, seed {config.seed}.",
+        "",
+        f"| phase | best epoch | {' | '.join(COLUMNS.values())} |",
+        "|---" * (len(COLUMNS) + 2) + "|",
+        *rows,
+        "",
+        f"Scored on the test images once a phase; weights were chosen by {config.monitor}.",
+        f"Data: {counts} images, {len(dataset.class_names)} classes, fingerprint `{dataset.fingerprint[:12]}`.",
+        *(f"Note: {line}" for line in warnings(config, dataset)),
+    ]
+    return "\n".join(lines)
+
+
+def phase(title: str, config: RunConfig, progress: Progress, found: dict[str, float]) -> str:
+    """A phase as Markdown."""
+    settings = getattr(config, title)
+    unfrozen = f", unfreezing {settings.unfreeze}" if title == "finetune" else ", backbone frozen"
+    return "\n".join(
+        [
+            f"Phase **{title}** of {name(config)}{unfrozen}.",
+            f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
+            "",
+            f"| {' | '.join(COLUMNS.values())} |",
+            "|---" * len(COLUMNS) + "|",
+            f"| {_cells(found)} |",
+        ]
+    )
+
+
+def data(dataset: Dataset) -> dict[str, Any]:
+    """The data as plain values: counts by split and class, duplicates, origin."""
+    classes = dataset.class_names
+    counts = {
+        title: dict(zip(classes, np.bincount(split.labels, minlength=len(classes)).tolist(), strict=True))
+        for title, split in dataset.splits.items()
+    }
+    return {
+        "name": dataset.name,
+        "origin": dataset.origin,
+        "fingerprint": dataset.fingerprint,
+        "split_hash": dataset.split_hash,
+        "shape": dataset.shape,
+        "images": {title: len(split) for title, split in dataset.splits.items()},
+        "duplicates": dataset.duplicates,
+        "warnings": dataset.warnings,
+        "images_by_class": counts,
+    }
+
+
+def warnings(config: RunConfig, dataset: Dataset) -> list[str]:
+    """What a reader of the figures should know."""
+    found = list(dataset.warnings)
+    if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
+        found.append(_FLATTERED)
+    found += [f"{count} exact duplicates across {pair}." for pair, count in dataset.duplicates.items() if count]
+    return found
+
+
+def _cells(found: dict[str, float]) -> str:
+    return " | ".join(_cell(key, found.get(key)) for key in COLUMNS)
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if key.startswith("efficiency") else f"{value:.4f}"

@@ -1,0 +1,142 @@
+"""The kinds of value a setting can take: each parses what a person wrote and says what it expected."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Attributes:
+        expected: How the kind is named in an error, as in "expected a number in [0, 1)".
+        parse: Turns text or a Python value into the value; raises ValueError when it cannot.
+    """
+
+    expected: str
+    parse: Callable[[Any], Any]
+
+
+def setting(default: Any, kind: Kind, help: str) -> Any:
+    """Declare a field of a configuration dataclass with its kind and its line of help."""
+    return dataclasses.field(default=default, metadata={"kind": kind, "help": help})
+
+
+def number(low: float = -math.inf, high: float = math.inf, *, ends: str = "[]") -> Kind:
+    """A finite float between two bounds; `ends` says which of them belong to it."""
+
+    def parse(value: Any) -> float:
+        result = float(_not_bool(value))
+        above = result >= low if ends[0] == "[" else result > low
+        below = result <= high if ends[1] == "]" else result < high
+        if not (math.isfinite(result) and above and below):
+            raise ValueError(value)
+        return result
+
+    return Kind(_bounded("a number", low, high, ends), parse)
+
+
+def integer(low: int, high: float = math.inf) -> Kind:
+    """A whole number of at least `low` and at most `high`."""
+
+    def parse(value: Any) -> int:
+        result = int(_not_bool(value)) if isinstance(value, (int, str)) else int(_whole(value))
+        if not low <= result <= high:
+            raise ValueError(value)
+        return result
+
+    return Kind(_bounded("a whole number", low, high, "[]"), parse)
+
+
+def boolean() -> Kind:
+    """True or false, in the spellings people use."""
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+    def parse(value: Any) -> bool:
+        return words[str(value).strip().lower()]
+
+    return Kind("true or false", parse)
+
+
+def text(expected: str = "some text") -> Kind:
+    """Any text that is not empty."""
+
+    def parse(value: Any) -> str:
+        result = str(value).strip()
+        if not result or not isinstance(value, (str, int)) and not hasattr(value, "__fspath__"):
+            raise ValueError(value)
+        return result
+
+    return Kind(expected, parse)
+
+
+def choice(*allowed: str) -> Kind:
+    """One of the given words."""
+
+    def parse(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(value)
+        return str(value)
+
+    return Kind("one of " + ", ".join(allowed), parse)
+
+
+def words(expected: str, allowed: tuple[str, ...] = ()) -> Kind:
+    """Several words, as a list or separated by commas."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else list(value)
+        result = tuple(str(part).strip() for part in parts)
+        if not all(result) or allowed and not set(result) <= set(allowed):
+            raise ValueError(value)
+        return result
+
+    return Kind(expected, parse)
+
+
+def optional(kind: Kind, absent: str = "none") -> Kind:
+    """A value of another kind, or nothing at all, written as `absent`."""
+
+    def parse(value: Any) -> Any:
+        return None if value is None or value in ("", absent) else kind.parse(value)
+
+    return Kind(f"{kind.expected}, or {absent}", parse)
+
+
+def either(*kinds: Kind) -> Kind:
+    """A value of the first kind that accepts it."""
+
+    def parse(value: Any) -> Any:
+        for kind in kinds:
+            try:
+                return kind.parse(value)
+            except (ValueError, TypeError, KeyError):
+                continue
+        raise ValueError(value)
+
+    return Kind(" or ".join(kind.expected for kind in kinds), parse)
+
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _whole(value: Any) -> float:
+    if float(value) != math.floor(float(value)):
+        raise ValueError(value)
+    return float(value)
+
+
+def _bounded(what: str, low: float, high: float, ends: str) -> str:
+    if math.isinf(high):
+        if math.isinf(low):
+            return what
+        return f"{what} of at least {low:g}" if ends[0] == "[" else f"{what} above {low:g}"
+    return f"{what} in {ends[0]}{low:g}, {high:g}{ends[1]}"

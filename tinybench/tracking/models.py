@@ -1,0 +1,78 @@
+"""The model of a run in the store: a pyfunc that takes pictures, with the `.keras` file inside."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from tinybench.tracking.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+    from tinybench.data.dataset import Dataset
+
+_PINNED = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scikit-learn", "requests", "tenacity",
+           "filelock", "platformdirs", "rich", "click")  # fmt: skip
+
+
+MODEL_TAG = "tinybench.model_uri"
+
+
+def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
+    """Log the final model to a run, unless a resumed run has done so already.
+
+    Args:
+        run: The parent run.
+        model: Raw pixels of `dataset.shape` to probabilities.
+        dataset: Gives the labels and the size that the images had.
+        step: The epoch it belongs to; the run's metrics of that step are linked to it.
+
+    Returns:
+        The model's URI.
+    """
+    known = run.client.get_run(run.id).data.tags.get(MODEL_TAG)
+    if known:
+        return str(known)
+    package = Path(__file__).parents[1]
+    with TemporaryDirectory() as folder:
+        file, labels = Path(folder) / "model.keras", Path(folder) / "labels.json"
+        model.save(file)
+        labels.write_text(json.dumps({"labels": dataset.class_names, "shape": dataset.shape}))
+        # Model.log, not pyfunc.log_model: the latter needs an active run and would end ours
+        logged = Model.log(
+            None,
+            mlflow.pyfunc,
+            name="model",
+            run_id=run.id,
+            step=step,
+            python_model=str(package / "tracking" / "served.py"),
+            artifacts={"model": str(file), "labels": str(labels)},
+            code_paths=[str(package)],
+            signature=_signature(),
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _PINNED],
+        )
+    run.tags({MODEL_TAG: logged.model_uri})
+    return str(logged.model_uri)
+
+
+def example(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """One image as the model takes it, (1, height, width, channels) uint8."""
+    return dataset.test.images(slice(0, 1))
+
+
+def _signature() -> ModelSignature:
+    """Pictures in one column, as base64 text, bytes or nested lists of pixels; labels and probabilities out."""
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), "image")]),
+        outputs=Schema([ColSpec(AnyType(), "labels"), ColSpec(AnyType(), "probabilities")]),
+        params=ParamSchema([ParamSpec("top_k", DataType.long, 5)]),
+    )

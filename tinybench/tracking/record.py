@@ -1,0 +1,129 @@
+"""What a run records about itself, and reading it back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import keras
+
+from tinybench.config import PHASES, RunConfig, from_flat
+from tinybench.errors import DataError, TrackingError
+from tinybench.report import describe
+from tinybench.results import PhaseResult
+from tinybench.tracking import provenance
+from tinybench.tracking.run import Run
+from tinybench.tracking.tracker import SOURCE_TAG, Tracker
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+    from tinybench.data.dataset import Dataset
+    from tinybench.training.checkpoint import Store
+
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
+_BEST = "best.keras"
+_SPLIT_TAG = "data.split_hash"
+
+
+def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
+    """The configuration, where it starts from, and code that was not committed."""
+    parent.params(config.flat())
+    parent.text(json.dumps(config.flat(), indent=1), _CONFIG)
+    parent.tags({"tinybench.config_hash": config.identity()} | ({SOURCE_TAG: start_from} if start_from else {}))
+    diff = provenance.dirty_diff()
+    if diff:
+        parent.text(diff, "source/dirty.diff")
+
+
+def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
+    """The same configuration and data, so that phases of different runs can be compared."""
+    child.params(config.flat())
+    child.dataset(dataset)
+    child.tags({"tinybench.config_hash": config.identity()})
+
+
+def about_data(run: Run, dataset: Dataset) -> None:
+    """The data by fingerprint and split; a resumed run must find the same.
+
+    Raises:
+        DataError: the data changed since the run began.
+    """
+    known = run.client.get_run(run.id).data.tags.get(_SPLIT_TAG)
+    if known == dataset.split_hash:
+        return
+    if known is not None:
+        raise DataError("The data are not those that the run began with: restore them, or start a new run.")
+    run.dataset(dataset)
+    run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
+    run.text(json.dumps(describe.data(dataset), indent=1), "data.json")
+
+
+def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:
+    """The configuration that a run recorded, in the store where it was found.
+
+    Raises:
+        TrackingError: the run is not one of ours.
+    """
+    try:
+        with TemporaryDirectory() as folder:
+            values = json.loads(tracker.download(found, _CONFIG, Path(folder)).read_text())
+    except OSError as error:
+        raise TrackingError(f"Run {found.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+    return from_flat(values | {"track.uri": tracker.uri})
+
+
+def checkpoints(child: Run, model: keras.Model, store: Store) -> None:
+    """The best model and the latest checkpoints, as artifacts."""
+    best = store.folder / _BEST
+    model.save(best)
+    for file in (best, *store.checkpoints()):
+        child.artifact(file, _CHECKPOINTS)
+
+
+def finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, PhaseResult]:
+    """The best model of a finished phase, and what it left."""
+    values = found.data.metrics
+    kept = {name: value for name, value in values.items() if name.startswith(("test/", "best/", "efficiency/"))}
+    last = tracker.epochs(found.info.run_id)[-1].number
+    return _load(tracker, found), PhaseResult(found.info.run_id, last, int(values["best/epoch"]), kept)
+
+
+def best_model(tracker: Tracker, run_id: str, classes: int) -> keras.Model:
+    """The best weights of a run: of the phase that is named, else of the transfer phase.
+
+    Raises:
+        TrackingError: the run holds no best weights, or they are for another number of classes.
+    """
+    found = tracker.get(run_id)
+    model = _load(tracker, tracker.phase_run(run_id, "transfer") or found)
+    if model.output_shape[-1] != classes:
+        raise TrackingError(f"Run {run_id} tells {model.output_shape[-1]} classes apart, the data set has {classes}.")
+    return model
+
+
+def final_model(tracker: Tracker, run_id: str) -> keras.Model:
+    """The model of a phase, or that of a run's last phase.
+
+    Raises:
+        TrackingError: the run holds no weights.
+    """
+    for phase in reversed(PHASES):
+        found = tracker.phase_run(run_id, phase)
+        if found is not None:
+            return _load(tracker, found)
+    return _load(tracker, tracker.get(run_id))
+
+
+def _load(tracker: Tracker, found: MlflowRun) -> keras.Model:
+    with TemporaryDirectory() as folder:
+        try:
+            file = tracker.download(found, f"{_CHECKPOINTS}/{_BEST}", Path(folder))
+        except OSError as error:
+            raise TrackingError(
+                f"Run {found.info.run_id} holds no best weights: give a run whose transfer phase is finished."
+            ) from error
+        return keras.saving.load_model(file, compile=False)

@@ -1,0 +1,129 @@
+"""One MLflow run, written to by its id, so that nothing depends on which run is active."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import Dataset as MlflowDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from tinybench.errors import TinybenchError
+from tinybench.redaction import without_secrets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tinybench.data.dataset import Dataset
+
+ERROR_TAG = "tinybench.error"
+_PARAMS_A_CALL = 100
+_LONGEST_TAG = 5000
+
+
+class Run:
+    """A run in the store: parameters, metrics, tags, artifacts and its end."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        """Args: a client of the store, and the run's id."""
+        self.client = client
+        self.id = run_id
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log a configuration once.
+
+        `mlflow run` has already logged its own parameters as text. One that the user left alone says
+        `recipe` there; its value then goes under `recipe.<key>`.
+        """
+        known = self.client.get_run(self.id).data.params
+        fresh = {f"recipe.{key}" if known.get(key) == "recipe" else key: value for key, value in values.items()}
+        params = [Param(key, without_secrets(_text(value))) for key, value in fresh.items() if key not in known]
+        for start in range(0, len(params), _PARAMS_A_CALL):
+            self.client.log_batch(self.id, params=params[start : start + _PARAMS_A_CALL])
+
+    def metrics(self, values: Mapping[str, float], step: int, timestamp: int) -> None:
+        """Log values of one moment; the same moment sent twice is one point."""
+        self.client.log_batch(self.id, metrics=[Metric(k, v, timestamp, step) for k, v in values.items()])
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags."""
+        self.client.log_batch(self.id, tags=[RunTag(key, str(value)[:_LONGEST_TAG]) for key, value in values.items()])
+
+    def dataset(self, dataset: Dataset) -> None:
+        """Link the data, by fingerprint and split, as an MLflow dataset input."""
+        profile = {f"{name}_images": len(split) for name, split in dataset.splits.items()}
+        profile |= {"classes": len(dataset.class_names), "split_hash": dataset.split_hash}
+        profile |= {f"duplicates_{pair}": count for pair, count in dataset.duplicates.items()}
+        entity = MlflowDataset(
+            name=dataset.name[:500],
+            digest=dataset.fingerprint[:32],
+            source_type="local",
+            source=json.dumps({"uri": dataset.origin, "fingerprint": dataset.fingerprint}),
+            schema=json.dumps({"image": ["uint8", *dataset.shape], "label": "int32"}),
+            profile=json.dumps(profile),
+        )
+        context = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.id, [DatasetInput(dataset=entity, tags=context)])
+
+    def text(self, text: str, path: str) -> None:
+        """Store text as an artifact."""
+        self.client.log_text(self.id, text, path)
+
+    def figure(self, figure: Figure, path: str) -> None:
+        """Store a picture as an artifact."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            figure.savefig(file, dpi=120)
+            self.artifact(file, str(Path(path).parent))
+
+    def artifact(self, file: Path, folder: str) -> None:
+        """Store a file as an artifact in a folder."""
+        self.client.log_artifact(self.id, str(file), folder)
+
+    def restart(self) -> None:
+        """Mark a run that had ended, or died, as running again."""
+        self.client.update_run(self.id, status="RUNNING")
+        if ERROR_TAG in self.client.get_run(self.id).data.tags:
+            self.client.delete_tag(self.id, ERROR_TAG)
+
+    def end(self, status: str, reason: str = "") -> None:
+        """Mark the run FINISHED, FAILED or KILLED, with the reason in a tag."""
+        if reason:
+            self.tags({ERROR_TAG: reason})
+        self.client.set_terminated(self.id, status)
+
+    @contextmanager
+    def open(self, hint: str = "") -> Iterator[Run]:
+        """End the run with what becomes of the block: never left RUNNING while the process lives.
+
+        An exception goes on with the hint as a note, for the person at the terminal.
+        """
+        try:
+            yield self
+        except BaseException as error:
+            status, reason = outcome_of(error)
+            if hint:
+                error.add_note(hint)
+            self.end(status, reason)
+            raise
+        self.end("FINISHED")
+
+
+def outcome_of(error: BaseException) -> tuple[str, str]:
+    """The MLflow status and the reason that an exception stands for."""
+    if isinstance(error, KeyboardInterrupt):
+        return "KILLED", str(error) or "Interrupted by Ctrl-C."
+    if isinstance(error, TinybenchError):
+        return "FAILED", str(error)
+    return "FAILED", f"{type(error).__name__}: {error}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)

@@ -1,0 +1,70 @@
+"""The model as MLflow serves it: pictures in, the most probable labels out.
+
+MLflow runs this file when it loads the model; the package beside it was stored with the model.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from tinybench.data import images
+
+
+class PictureClassifier(PythonModel):  # type: ignore[misc]
+    """Takes encoded pictures (bytes or base64) or uint8 arrays of any size."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the Keras model and the labels."""
+        import keras
+
+        about = json.loads(Path(context.artifacts["labels"]).read_text())
+        self.labels: list[str] = about["labels"]
+        self.height, self.width, self.channels = about["shape"]
+        self.model = keras.saving.load_model(context.artifacts["model"], compile=False)
+
+    def predict(
+        self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """The `top_k` most probable labels of each picture, with their probabilities."""
+        pixels = np.stack([self._pixels(picture) for picture in _pictures(model_input)])
+        probabilities = np.asarray(self.model.predict(pixels, verbose=0))
+        best = np.argsort(-probabilities, axis=1)[:, : (params or {}).get("top_k", 5)]
+        return pd.DataFrame(
+            {
+                "labels": [[self.labels[place] for place in row] for row in best],
+                "probabilities": [probabilities[row, places].tolist() for row, places in enumerate(best)],
+            }
+        )
+
+    def _pixels(self, picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """A picture at the size that the training images were stored in."""
+        if isinstance(picture, str):
+            try:
+                picture = base64.b64decode(picture, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise ValueError("Expected a picture as base64 text, got text that is not base64.") from error
+        if isinstance(picture, bytes):
+            array = images.decode(picture, channels=self.channels)
+        else:
+            array = images.from_array(picture, channels=self.channels)
+        return images.fit(array, (self.height, self.width))
+
+
+def _pictures(model_input: Any) -> list[Any]:
+    if isinstance(model_input, pd.DataFrame):
+        return model_input.iloc[:, 0].tolist()
+    if isinstance(model_input, (str, bytes)):
+        return [model_input]
+    return list(model_input)
+
+
+mlflow.models.set_model(PictureClassifier())

@@ -1,0 +1,163 @@
+"""The tracking store: opens the parent run and its children, and finds them again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from tinybench.config import TrackConfig
+from tinybench.errors import ConfigError, TrackingError
+from tinybench.redaction import without_secrets
+from tinybench.tracking import provenance
+from tinybench.tracking.run import ERROR_TAG, Run
+from tinybench.training.checkpoint import EPOCH_METRICS, Epoch
+
+PHASE_TAG = "tinybench.phase"
+SOURCE_TAG = "tinybench.source_run"
+_PARENT_TAG = "mlflow.parentRunId"
+
+
+class Tracker:
+    """A store of runs, by default MLflow's own `sqlite:///mlflow.db` in the working directory."""
+
+    def __init__(self, config: TrackConfig) -> None:
+        """Connect.
+
+        Raises:
+            TrackingError: the store cannot be reached.
+            ConfigError: `mlflow run` has already chosen another store or experiment.
+        """
+        self.config = config
+        if config.uri:
+            mlflow.set_tracking_uri(config.uri)
+        self.uri = mlflow.get_tracking_uri()
+        self.client = MlflowClient()
+
+    @classmethod
+    def at(cls, uri: str | None) -> Tracker:
+        """The store at an address; MLflow's default when None."""
+        return cls(TrackConfig(uri=uri))
+
+    def parent(self, name: str) -> Run:
+        """A parent run: the one that `mlflow run` made when there is one, else a new one."""
+        made = os.environ.get("MLFLOW_RUN_ID")
+        run = self._adopt(made) if made else self._create(self.config.run_name or name)
+        run.tags(provenance.tags() | self._own_tags())
+        return run
+
+    def child(self, parent: Run, phase: str, name: str) -> Run:
+        """A new child run for a phase."""
+        experiment = self.client.get_run(parent.id).info.experiment_id
+        tags = {_PARENT_TAG: parent.id, PHASE_TAG: phase} | provenance.tags() | self._own_tags()
+        return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
+
+    def open(self, found: MlflowRun) -> Run:
+        """A run that was found, marked as running again."""
+        run = Run(self.client, found.info.run_id)
+        run.restart()
+        return run
+
+    def get(self, run_id: str) -> MlflowRun:
+        """A run by its id.
+
+        Raises:
+            TrackingError: there is none of that id in this store.
+        """
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            raise TrackingError(
+                f"No run {run_id!r} in {without_secrets(self.uri)}: "
+                "check the id, or give the store with --track.uri."
+            ) from error
+
+    def top(self, run_id: str) -> MlflowRun:
+        """The parent of a child run, or the run itself when it is no child of ours."""
+        run = self.get(run_id)
+        return self.get(run.data.tags[_PARENT_TAG]) if PHASE_TAG in run.data.tags else run
+
+    def phase_run(self, parent_id: str, phase: str) -> MlflowRun | None:
+        """The child run of a phase, if there is one."""
+        found = self.client.search_runs(
+            [self.get(parent_id).info.experiment_id],
+            f"tags.`{_PARENT_TAG}` = '{parent_id}' and tags.`{PHASE_TAG}` = '{phase}'",
+            max_results=1,
+        )
+        return found[0] if found else None
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """Every epoch that a run logged, in order."""
+        by_step: dict[int, Epoch] = {}
+        for name in EPOCH_METRICS:
+            for point in self.client.get_metric_history(run_id, name):
+                epoch = by_step.setdefault(point.step, Epoch(point.step, {}, point.timestamp))
+                epoch.metrics[name] = point.value
+        return [by_step[step] for step in sorted(by_step)]
+
+    def download(self, found: MlflowRun, path: str, folder: Path) -> Path:
+        """An artifact of a run as a file in a folder.
+
+        Raises:
+            OSError: the run has no such artifact.
+        """
+        try:
+            return Path(self.client.download_artifacts(found.info.run_id, path, str(folder)))
+        except MlflowException as error:
+            raise FileNotFoundError(path) from error
+
+    def fail(self, run_id: str, reason: str) -> None:
+        """Mark a run FAILED with a reason, unless it has ended with one already."""
+        found = self.get(run_id)
+        if ERROR_TAG not in found.data.tags:
+            Run(self.client, run_id).end("FAILED", reason)
+
+    def link(self, run: Run) -> str:
+        """How to reach a run: its page where the store is a server, else its id and the command."""
+        experiment = self.client.get_run(run.id).info.experiment_id
+        page = f"/#/experiments/{experiment}/runs/{run.id}"
+        uri = without_secrets(self.uri)
+        return uri.rstrip("/") + page if uri.startswith("http") else page
+
+    def _adopt(self, run_id: str) -> Run:
+        run = self.get(run_id)
+        experiment = self.client.get_experiment(run.info.experiment_id).name
+        if self.config.experiment not in (None, experiment):
+            raise ConfigError(
+                f"Invalid value for `track.experiment`: mlflow run has chosen {experiment!r}. "
+                "Give mlflow run --experiment-name instead."
+            )
+        if self.config.run_name:
+            self.client.update_run(run_id, name=self.config.run_name)
+        return Run(self.client, run_id)
+
+    def _create(self, name: str) -> Run:
+        tags: dict[str, Any] = {}
+        active = mlflow.active_run()
+        if active is not None:
+            tags[_PARENT_TAG] = active.info.run_id
+        try:
+            experiment = self._experiment()
+            return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            raise TrackingError(
+                f"Cannot open a run in {without_secrets(self.uri)}: {reason} "
+                "Check the address, or leave --track.uri out for a local store."
+            ) from error
+
+    def _experiment(self) -> str:
+        wanted = self.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
+        if not wanted:
+            return os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
+        found = self.client.get_experiment_by_name(wanted)
+        return found.experiment_id if found else str(self.client.create_experiment(wanted))
+
+    def _own_tags(self) -> dict[str, str]:
+        pairs = (tag.partition("=") for tag in self.config.tags)
+        return {name: value for name, _, value in pairs}

@@ -1,0 +1,147 @@
+"""What happens between steps and epochs, as Keras callbacks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tinybench.config import PhaseConfig
+from tinybench.errors import TrainingError
+from tinybench.training.batches import Batches
+from tinybench.training.checkpoint import Epoch, Progress, Store
+
+# What Keras's own callbacks count between epochs; their constructors forget it, so checkpoints carry it.
+_COUNTERS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
+
+
+def patience(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]:
+    """Keras's EarlyStopping and ReduceLROnPlateau, where the phase asks for them."""
+    figure = monitor.replace("/", "_")
+    mode = "max" if monitor == "val/accuracy" else "min"
+    chosen: list[keras.callbacks.Callback] = []
+    if phase.plateau_patience:
+        chosen.append(
+            keras.callbacks.ReduceLROnPlateau(
+                figure, mode=mode, factor=phase.plateau_factor, patience=phase.plateau_patience
+            )
+        )
+    if phase.patience:
+        chosen.append(keras.callbacks.EarlyStopping(figure, mode=mode, patience=phase.patience))
+    return chosen
+
+
+class StepGuard(keras.callbacks.Callback):
+    """Stops at the first loss that is not a number and says where; reports every step."""
+
+    def __init__(self, phase: str, offset: int, report: Callable[[int, int, float], None]) -> None:
+        """Args: the phase, epochs run before it, and what to call with (epoch, step, loss)."""
+        super().__init__()
+        self.phase = phase
+        self.offset = offset
+        self.report = report
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Remember the epoch."""
+        self._epoch = self.offset + epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Check the loss."""
+        loss = float((logs or {})["loss"])
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is {loss} in phase {self.phase}, epoch {self._epoch}, step {batch + 1}: "
+                f"lower {self.phase}.lr, or look at the data."
+            )
+        self.report(self._epoch, batch + 1, loss)
+
+
+class Keeper(keras.callbacks.Callback):
+    """Ends an epoch: gathers its metrics, keeps the best weights, writes the checkpoint, then reports.
+
+    It must be the last in the list, so that the counters it stores are those after the epoch.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        store: Store,
+        progress: Progress,
+        *,
+        monitor: str,
+        every: int,
+        offset: int,
+        siblings: list[keras.callbacks.Callback],
+        report: Callable[[Epoch], None],
+    ) -> None:
+        """Args: what is trained on, where to write, how far it had come; epochs before this phase in `offset`."""
+        super().__init__()
+        self.batches = batches
+        self.store = store
+        self.progress = progress
+        self.monitor = monitor
+        self.every = every
+        self.offset = offset
+        self.siblings = siblings
+        self.report = report
+        self._unreported: list[Epoch] = []
+        self._began = self._trained = 0.0
+        self._lr = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Give Keras's callbacks the counters that they had."""
+        for sibling in self.siblings:
+            vars(sibling).update(self.progress.counters.get(type(sibling).__name__, {}))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Set the epoch's order and start its clock."""
+        self.batches.epoch = self.offset + epoch
+        self._lr = float(self.model.optimizer.learning_rate)
+        self._began = time.perf_counter()
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Stop the clock: validation is not training."""
+        self._trained = time.perf_counter() - self._began
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write first, report after: a point that was logged is always in a checkpoint."""
+        done = Epoch(self.offset + epoch + 1, self._metrics(logs or {}), time.time_ns() // 1_000_000)
+        self.progress.epochs.append(done)
+        self._unreported.append(done)
+        self._keep_best(done)
+        last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        self.progress.stopped = last
+        self.progress.counters = {type(sibling).__name__: _counters(sibling) for sibling in self.siblings}
+        if last or (epoch + 1) % self.every == 0:
+            self.store.save(self.model, self.progress)
+            for finished in self._unreported:
+                self.report(finished)
+            self._unreported.clear()
+
+    def _metrics(self, logs: dict[str, float]) -> dict[str, float]:
+        names = ("loss", "accuracy", "top5")
+        return (
+            {f"train/{name}": float(logs[name]) for name in names}
+            | {f"val/{name}": float(logs[f"val_{name}"]) for name in names}
+            | {
+                "train/lr": self._lr,
+                "train/seconds": self._trained,
+                "train/images_per_second": len(self.batches.split) / self._trained,
+            }
+        )
+
+    def _keep_best(self, epoch: Epoch) -> None:
+        value, best = epoch.metrics[self.monitor], self.progress.best.get(self.monitor)
+        if best is None or (value > best if self.monitor == "val/accuracy" else value < best):
+            self.progress.best = {name: epoch.metrics[name] for name in epoch.metrics if name.startswith("val/")}
+            self.progress.best_epoch = epoch.number
+            self.store.save_best(self.model, epoch.number)
+
+
+def _counters(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    known = {name: vars(callback)[name] for name in _COUNTERS if name in vars(callback)}
+    return {name: float(value) if isinstance(value, float) else value for name, value in known.items()}

@@ -1,0 +1,198 @@
+"""Checkpoints: everything that a phase needs to go on as if it had never stopped.
+
+A checkpoint is one `.npz` file without pickles: the variables that training changes, the optimizer, the
+states of the random generators (which a `.keras` file leaves out), the callbacks' counters, and every
+epoch's metrics with their timestamps. It is written before those metrics are logged, so that after a
+crash nothing is lost and, sent again with the same timestamps, nothing is doubled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tinybench.errors import TrainingError
+
+
+# What every epoch is judged by, in the order of tables
+EPOCH_METRICS = (
+    *(f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "top5")),
+    *("train/lr", "train/seconds", "train/images_per_second"),
+)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch.
+
+    Attributes:
+        number: Counts from 1 and goes on from one phase to the next.
+        metrics: Values by name.
+        timestamp: When it ended, in milliseconds since 1970.
+    """
+
+    number: int
+    metrics: dict[str, float]
+    timestamp: int
+
+
+@dataclass
+class Progress:
+    """How far a phase has come.
+
+    Attributes:
+        epochs: What has been trained so far.
+        best_epoch: Number of the epoch that is best by the monitored figure; the number that the phase
+            started after, while the weights it started from are still better.
+        best: That epoch's figures on the validation images; empty before there are any.
+        stopped: Training has ended, by early stopping or by the last epoch.
+        counters: State of the callbacks, by class name.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False
+    counters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, without pauses for validation and logging."""
+        return sum(epoch.metrics["train/seconds"] for epoch in self.epochs)
+
+    def to_json(self) -> str:
+        """The progress as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Progress:
+        """The progress that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
+
+
+class Store:
+    """A folder with a phase's checkpoints; only the latest few are kept."""
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        """Args: the folder, made if it is absent, and how many checkpoints to keep."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.keep = keep
+
+    @property
+    def start(self) -> Path:
+        """The whole model as the phase began, a `.keras` file."""
+        return self.folder / "start.keras"
+
+    def save_start(self, model: keras.Model) -> None:
+        """Keep the whole model as the phase begins."""
+        part = self.folder / "part.keras"
+        try:
+            model.save(part)
+        except OSError as error:
+            raise _unwritable(part, error) from error
+        part.replace(self.start)
+
+    def save(self, trainer: keras.Model, progress: Progress) -> None:
+        """Write a checkpoint of this moment and remove the ones that are too old.
+
+        Raises:
+            TrainingError: the disk is full or cannot be written; earlier checkpoints stay.
+        """
+        number = progress.epochs[-1].number
+        _write(self.folder / f"epoch-{number:04d}.npz", _resumable(trainer), progress.to_json())
+        stale = [best for best in self.folder.glob("best-*.npz") if best != self._best(progress.best_epoch)]
+        for old in [*self.checkpoints()[: -self.keep], *stale]:
+            old.unlink()
+
+    def save_best(self, trainer: keras.Model, epoch: int) -> None:
+        """Write the variables that training changes, as the best so far.
+
+        The best before stays until the next checkpoint, which may not come to be.
+        """
+        _write(self._best(epoch), _changing(trainer), "{}")
+
+    def checkpoints(self) -> list[Path]:
+        """The kept checkpoints, oldest first."""
+        return sorted(self.folder.glob("epoch-*.npz"))
+
+    def restore(self, trainer: keras.Model) -> Progress:
+        """Put the trainer back to the latest checkpoint; a fresh start gets seeded generators.
+
+        Raises:
+            TrainingError: the checkpoint does not belong to this model.
+        """
+        kept = self.checkpoints()
+        if not kept:
+            return Progress()
+        return Progress.from_json(_read(kept[-1], _resumable(trainer)))
+
+    def restore_best(self, trainer: keras.Model, progress: Progress) -> None:
+        """Put the weights of the best epoch back, or those that the phase started from."""
+        _read(self._best(progress.best_epoch), _changing(trainer))
+
+    def _best(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch:04d}.npz"
+
+
+def seed_generators(trainer: keras.Model, seed: int) -> None:
+    """Give every random layer a state that is a function of the seed and its place alone.
+
+    Without this, the state would depend on how many layers the process made before.
+    """
+    for place, state in enumerate(_generators(trainer)):
+        fresh = np.random.SeedSequence([seed, place]).generate_state(2)
+        state.assign(np.asarray(fresh % 2**31, dtype=state.dtype))
+
+
+def _changing(trainer: keras.Model) -> list[Any]:
+    """What training changes of the model: trained weights, and statistics of layers that are trained."""
+    backbone = next(layer for layer in trainer.layers if isinstance(layer, keras.Model)).get_layer("backbone")
+    moving = [weight for layer in backbone.layers if layer.trainable for weight in layer.non_trainable_weights]
+    return [*trainer.trainable_variables, *moving]
+
+
+def _resumable(trainer: keras.Model) -> list[Any]:
+    trainer.optimizer.build(trainer.trainable_variables)
+    return [*_changing(trainer), *_generators(trainer), *trainer.optimizer.variables]
+
+
+def _generators(trainer: keras.Model) -> list[Any]:
+    weights = {id(weight) for weight in trainer.weights}
+    return [variable for variable in trainer.variables if id(variable) not in weights and "seed" in variable.path]
+
+
+def _write(path: Path, variables: list[Any], text: str) -> None:
+    part = path.with_suffix(".part")
+    arrays = {f"v{place:05d}": keras.ops.convert_to_numpy(variable) for place, variable in enumerate(variables)}
+    try:
+        with part.open("wb") as file:
+            np.savez(file, progress=np.asarray(text), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(f"Cannot write {path}: {error.strerror or error}. Make room, then resume the run.")
+
+
+def _read(path: Path, variables: list[Any]) -> str:
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = [stored[name] for name in stored.files if name != "progress"]
+        shapes = [tuple(variable.shape) for variable in variables]
+        if [array.shape for array in arrays] != shapes:
+            raise TrainingError(f"{path} belongs to another model: it holds {len(arrays)} arrays, not {len(shapes)}.")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        return str(stored["progress"])

@@ -1,0 +1,40 @@
+"""The folder of a run that is not finished: one process at a time, kept until the run is done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from tinybench import paths
+from tinybench.errors import TrackingError
+
+
+def folder(run_id: str) -> Path:
+    """Where a run's checkpoints are, one folder a phase."""
+    return paths.state() / "runs" / run_id
+
+
+@contextmanager
+def held(run_id: str) -> Iterator[None]:
+    """Keep others from a run; its folder goes when the block succeeds and stays when it fails.
+
+    Raises:
+        TrackingError: another process is working on the run.
+    """
+    place = folder(run_id)
+    place.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(place.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
+    try:
+        yield
+        shutil.rmtree(place)
+        Path(lock.lock_file).unlink(missing_ok=True)
+    finally:
+        lock.release()
