@@ -40,6 +40,24 @@ def load() -> Callable[..., Dataset]:
     return call
 
 
+@pytest.fixture(scope="session")
+def decoded(tmp_path_factory) -> Path:
+    """One cache for the real archives: decoding them once is enough."""
+    return tmp_path_factory.mktemp("decoded")
+
+
+@pytest.fixture
+def real(request, decoded, monkeypatch, load) -> Callable[..., Dataset]:
+    """`load` for the real archives, and for what needs no files."""
+    monkeypatch.setenv("TINYBENCH_CACHE", str(decoded))
+
+    def call(name: str, **settings) -> Dataset:
+        root = {} if name == "digits" else {"root": request.getfixturevalue("real_data")}
+        return load(name, **root, **settings)
+
+    return call
+
+
 @pytest.fixture
 def encode() -> Callable[..., bytes]:
     """Bytes of a picture made from an array or an image."""

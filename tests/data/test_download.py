@@ -11,7 +11,7 @@ import pytest
 
 from tinybench.data import download
 from tinybench.data.download import fetch
-from tinybench.errors import DataError
+from tinybench.errors import DataError, WeightsError
 
 BODY = bytes((index * 7919 >> 3) % 251 for index in range(3_000_000))
 SHA = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -186,17 +186,26 @@ def test_wrong_hash_is_refused_and_nothing_is_left(target):
     assert left(target) == []
 
 
-def test_no_server_at_all_says_what_to_do(target):
+@pytest.fixture
+def nowhere():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/file"
+        return f"http://127.0.0.1:{free.getsockname()[1]}/file"
+
+
+def test_no_server_at_all_says_what_to_do(target, nowhere):
     with pytest.raises(DataError) as caught:
-        fetch(url, target, SHA, way_out="or take `--dataset digits`", pause=0)
+        fetch(nowhere, target, SHA, pause=0)
     message = str(caught.value)
-    assert message.startswith(f"Cannot fetch {url} (")
+    assert message.startswith(f"Cannot fetch {nowhere} (")
     assert "refused" in message
-    assert f"fetch {url} by hand and put it at {target}, or take `--dataset digits`." in message
+    assert message.endswith(f"). Try again, or fetch it by hand and put it at {target}.")
     assert "\n" not in message
+
+
+def test_caller_decides_the_error_and_the_way_out(target, nowhere):
+    with pytest.raises(WeightsError, match=r"refused.*\)\. Take none\.$"):
+        fetch(nowhere, target, SHA, way_out="Take none.", error=WeightsError, pause=0)
 
 
 def test_unknown_host_names_the_host(target):

@@ -124,6 +124,32 @@ def test_fit_gives_the_size_and_averages_when_it_shrinks():
     assert images.fit(COLOUR, (20, 30)).shape == (20, 30, 3)
 
 
+@pytest.mark.parametrize("pixels", [COLOUR, COLOUR.tolist(), COLOUR.astype(np.int64)])
+def test_array_is_taken_as_it_is(pixels):
+    assert np.array_equal(images.from_array(pixels), COLOUR)
+    assert images.from_array(pixels).dtype == np.uint8
+
+
+def test_array_is_converted_as_a_file_would_be(encode):
+    assert np.array_equal(images.from_array(RAMP), images.decode(encode(RAMP)))
+    assert np.array_equal(images.from_array(RAMP[..., None], channels=1), RAMP[..., None])
+    assert np.array_equal(images.from_array(COLOUR, channels=1), images.decode(encode(COLOUR), channels=1))
+    layered = np.dstack([COLOUR, RAMP])
+    assert np.array_equal(images.from_array(layered), images.decode(encode(layered)))
+
+
+@pytest.mark.parametrize("pixels", [RAMP / 255, RAMP.astype(int) * 2, RAMP.astype(int) - 1, "text"])
+def test_array_of_other_values_is_refused(pixels):
+    with pytest.raises(ValueError, match="Expected pixels as"):
+        images.from_array(pixels)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (0, 4, 3), (4, 4, 2), (1, 4, 4, 3)])
+def test_array_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"got \("):
+        images.from_array(np.zeros(shape, np.uint8))
+
+
 def test_module_needs_nothing_heavy():
     heavy = ("sklearn", "rich", "requests", "keras")
     code = f"import sys, tinybench.data.images; print([m for m in {heavy} if m in sys.modules])"

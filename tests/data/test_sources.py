@@ -25,18 +25,6 @@ ARCHIVES = {
 }
 
 
-@pytest.fixture(scope="module")
-def decoded(tmp_path_factory):
-    """One cache for the whole file: decoding all real archives once is enough."""
-    return tmp_path_factory.mktemp("decoded")
-
-
-@pytest.fixture
-def real(real_data, decoded, monkeypatch, load):
-    monkeypatch.setenv("TINYBENCH_CACHE", str(decoded))
-    return lambda name, **settings: load(name, root=real_data, **settings)
-
-
 @pytest.fixture(params=SOURCES)
 def name(request):
     return request.param
@@ -91,7 +79,7 @@ def test_missing_files_say_what_to_put_where(tmp_path, load, name):
     with pytest.raises(DataError) as caught:
         load(name, root=tmp_path)
     message = str(caught.value)
-    assert f"There is no {name} in {tmp_path}: fetch http" in message
+    assert f"There is no {name} in {tmp_path}. Fetch http" in message
     assert f"put it at {tmp_path / ARCHIVES[name]}" in message
     assert "`--dataset digits`" in message
 
@@ -197,7 +185,8 @@ def test_download_that_fails_names_the_way_out(tmp_path, monkeypatch):
 def test_import_is_cheap():
     code = (
         "import sys, json, tinybench.data\n"
-        "print(json.dumps([m for m in ('sklearn', 'rich', 'requests', 'PIL', 'keras', 'tensorflow') if m in sys.modules]))"
+        "heavy = ('sklearn', 'rich', 'requests', 'PIL', 'keras', 'tensorflow')\n"
+        "print(json.dumps([module for module in heavy if module in sys.modules]))"
     )
     assert json.loads(subprocess.check_output([sys.executable, "-c", code])) == []
 

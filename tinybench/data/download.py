@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from tinybench.data import digests
 from tinybench.data.progress import Advance, Progress, bar
-from tinybench.errors import DataError
+from tinybench.errors import DataError, TinybenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +38,7 @@ def fetch(
     known_hash: str | None = None,
     *,
     way_out: str = "",
+    error: type[TinybenchError] = DataError,
     progress: Progress = bar,
     size_limit: int = SIZE_LIMIT,
     pause: float = 0.5,
@@ -48,7 +49,8 @@ def fetch(
         url: Its address.
         target: Where to put it; what has come so far waits beside it in a `.part` file.
         known_hash: "algorithm:hex digits" that the file must have; None to take what comes.
-        way_out: What else a person can do, as the end of a sentence that tells to fetch it by hand.
+        way_out: A sentence that says what a person can do; by default, to fetch it by hand.
+        error: What is raised.
         progress: Shows how far it is.
         size_limit: Most bytes that are taken.
         pause: Seconds before the second attempt; doubled for each further one.
@@ -57,9 +59,9 @@ def fetch(
         The target.
 
     Raises:
-        DataError: the file cannot be had; the message names the address, the target and the way out.
+        TinybenchError: the file cannot be had; of the type `error`, naming the address and the way out.
     """
-    transfer = _Transfer(url, target, known_hash, way_out, size_limit)
+    transfer = _Transfer(url, target, known_hash, way_out, error, size_limit)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
@@ -68,12 +70,12 @@ def fetch(
                 transfer.check_hash()
                 transfer.part.replace(target)
                 transfer.notes.unlink(missing_ok=True)
-    except requests.RequestException as error:
-        raise transfer.failed(_root_cause(error)) from None
-    except _Interrupted as error:
-        raise transfer.failed(str(error)) from None
-    except OSError as error:
-        raise transfer.failed(f"cannot write to {target.parent}: {error.strerror or error}") from None
+    except requests.RequestException as cause:
+        raise transfer.failed(_root_cause(cause)) from None
+    except _Interrupted as cause:
+        raise transfer.failed(str(cause)) from None
+    except OSError as cause:
+        raise transfer.failed(f"cannot write to {target.parent}: {cause.strerror or cause}") from None
     return target
 
 
@@ -98,6 +100,7 @@ class _Transfer:
     target: Path
     known_hash: str | None
     way_out: str
+    error: type[TinybenchError]
     size_limit: int
     fruitless: int = 0
     furthest: int = -1
@@ -144,11 +147,9 @@ class _Transfer:
             self._forget()
             raise self.failed(f"what came has {algorithm} {found} instead of {expected} and was deleted")
 
-    def failed(self, reason: str) -> DataError:
-        by_hand = f"fetch {self.url} by hand and put it at {self.target}"
-        return DataError(
-            f"Cannot fetch {self.url} ({reason}). Try again, {by_hand}{', ' if self.way_out else ''}{self.way_out}."
-        )
+    def failed(self, reason: str) -> TinybenchError:
+        way_out = self.way_out or f"Try again, or fetch it by hand and put it at {self.target}."
+        return self.error(f"Cannot fetch {self.url} ({reason}). {way_out}")
 
     def _resume_headers(self) -> dict[str, str]:
         """What asks for the rest of the same file; nothing but the whole where that cannot be told."""

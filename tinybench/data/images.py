@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -61,6 +61,30 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
     except _UNREADABLE as error:
         raise ValueError(_reason(error)) from None
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def from_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
+    """Pixels that somebody decoded already, in the form that `decode` gives.
+
+    Args:
+        pixels: (height, width) or (height, width, 1, 3 or 4) whole numbers in 0..255.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        (height, width, channels) uint8.
+
+    Raises:
+        ValueError: another shape, fractions, or values out of range.
+    """
+    array = np.asarray(pixels)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise ValueError(f"Expected pixels as (height, width) or (height, width, 1, 3 or 4), got {array.shape}.")
+    if array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255:
+        raise ValueError(f"Expected pixels as whole numbers in 0..255, got {array.dtype}; they must not be scaled.")
+    picture = _eight_bit(Image.fromarray(array.astype(np.uint8)))
+    return np.asarray(picture.convert("RGB" if channels == 3 else "L")).reshape(*array.shape[:2], channels)
 
 
 def size(file: BinaryIO) -> tuple[int, int]:

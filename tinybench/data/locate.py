@@ -74,11 +74,12 @@ def find(official: Official, request: Request, recognise: Callable[[Path], bool]
     for folder in (root / official.folder, root):
         if folder.is_dir() and recognise(folder):
             return Found(folder, {"path": str(folder.resolve()), "files": scan.fingerprint(scan.files(folder))})
-    way_out = "or take the embedded data set, which needs no download: `--dataset digits`"
+    way_out = (
+        f"Fetch {official.url} by hand and put it at {target}, or take the embedded data set, which needs no download: "
+        "`--dataset digits`."
+    )
     if not request.download:
-        raise DataError(
-            f"There is no {request.name} in {root}: fetch {official.url} and put it at {target}, {way_out}."
-        )
+        raise DataError(f"There is no {request.name} in {root}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _packed(target, official)
 

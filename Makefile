@@ -1,0 +1,42 @@
+# Everything runs in an environment of its own, .venv, made from the lock file.
+PYTHON ?= python3
+BIN := .venv/bin
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help run test lint bench ui lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("tinybench needs Python 3.11 or newer; set PYTHON=…" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+run: .venv/ready ## Train the embedded job, both phases, on digits
+	$(BIN)/tinybench train --recipe quickstart
+	@echo "Open the UI with: make ui   (then http://127.0.0.1:5000)"
+
+test: .venv/ready ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready ## Print the benchmarks
+	$(BIN)/python -m benchmarks
+
+ui: .venv/ready ## Open the MLflow UI on the runs of this folder
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui
+
+lock: .venv/ready ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+
+clean: ## Remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
