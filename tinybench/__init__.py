@@ -1,9 +1,9 @@
 """tinybench: a benchmark of CNN backbones, trained in two phases, every phase an MLflow run.
 
-    import tinybench
+import tinybench
 
-    result = tinybench.train(recipe="quickstart", **{"head.dropout": 0.2})
-    print(result.metrics["test/accuracy"])
+result = tinybench.train(recipe="quickstart", **{"head.dropout": 0.2})
+print(result.metrics["test/accuracy"])
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {name: "tinybench.api" for name in ("evaluate", "finetune", "resume", "train")}
-_HOMES |= {name: "tinybench.results" for name in ("PhaseResult", "Result")}
+_HOMES = dict.fromkeys(("evaluate", "finetune", "resume", "train"), "tinybench.api")
+_HOMES |= dict.fromkeys(("PhaseResult", "Result"), "tinybench.results")
 
 
 def __getattr__(name: str) -> Any:

@@ -25,9 +25,10 @@ _ANY_SETTING = {"ignore_unknown_options": True, "allow_extra_args": True}
 class SettingsCommand(click.Command):
     """A command that takes every setting of a run as an option, under its dotted key."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str | None, **kwargs: Any) -> None:
         """Args: as for a click command."""
-        super().__init__(*args, context_settings=_ANY_SETTING, options_metavar="[OPTIONS] [--KEY VALUE]...", **kwargs)
+        kwargs |= {"context_settings": _ANY_SETTING, "options_metavar": "[OPTIONS] [--KEY VALUE]..."}
+        super().__init__(name, **kwargs)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options, then the settings."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from tinybench.errors import ConfigError
 from tinybench.settings import Kind, boolean, choice, either, integer, number, optional, setting, text, words
@@ -33,13 +33,17 @@ class DataConfig:
 
     root: str | None = setting(None, optional(text("a folder")), "Folder that holds the data; downloads go there too.")
     classes: int | tuple[str, ...] | None = setting(
-        None, optional(either(integer(2), words("class names separated by commas")), "all"), "First n classes, or names."
+        None,
+        optional(either(integer(2), words("class names separated by commas")), "all"),
+        "First n, or names.",
     )
     labels: str = setting("fine", choice("fine", "coarse"), "CIFAR-100 only: the 100 classes or the 20 superclasses.")
     per_class: int | None = setting(None, optional(integer(2), "all"), "Most training images of a class.")
     test_per_class: int | None = setting(None, optional(integer(1), "all"), "Most test images of a class.")
     validation: float = setting(0.1, number(0, 0.5, ends="(]"), "Share of the training images held out to select by.")
-    test: float = setting(0.2, number(0, 0.5, ends="(]"), "Share held out for testing where a source has no test split.")
+    test: float = setting(
+        0.2, number(0, 0.5, ends="(]"), "Share held out for testing where there is no test split."
+    )
     skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
 
 
@@ -170,8 +174,7 @@ def _walk(section: type[Any], prefix: str = "") -> Iterator[Key]:
         if "kind" in item.metadata:
             yield Key(prefix + item.name, item.metadata["kind"], item.metadata["help"], item.default)
         else:
-            assert isinstance(item.default_factory, type)
-            yield from _walk(item.default_factory, f"{prefix}{item.name}.")
+            yield from _walk(cast("type[Any]", item.default_factory), f"{prefix}{item.name}.")
 
 
 KEYS: dict[str, Key] = {key.name: key for key in _walk(RunConfig)}

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
@@ -100,18 +101,25 @@ def _carry_out(
     console.run_begins(config, dataset, used, tracker.link(parent))
     job = _Job(config, tracker, parent, console, dataset, resumed)
 
-    def first() -> keras.Model:
-        classes = len(dataset.class_names)
-        if start_from is not None:
-            return record.best_model(tracker, start_from, classes)
-        return models.build(config, dataset.shape, classes)
-
     done: dict[str, PhaseResult] = {}
-    start = first
+    model = None
     for phase in config.phases:
+        start = partial(_first_model, job, start_from) if model is None else partial(_same, model)
         model, done[phase] = _phase(job, phase, start, done, trained=bool(done) or start_from is not None)
-        start = lambda model=model: model  # noqa: E731 the next phase starts from these weights
     return _conclude(job, model, done)
+
+
+def _first_model(job: _Job, start_from: str | None) -> keras.Model:
+    """A fresh model, or the best weights of an earlier run."""
+    classes = len(job.dataset.class_names)
+    if start_from is not None:
+        return record.best_model(job.tracker, start_from, classes)
+    return models.build(job.config, job.dataset.shape, classes)
+
+
+def _same(model: keras.Model) -> keras.Model:
+    """The next phase starts from the weights of the one before."""
+    return model
 
 
 def _phase(

@@ -68,7 +68,7 @@ def text(expected: str = "some text") -> Kind:
 
     def parse(value: Any) -> str:
         result = str(value).strip()
-        if not result or not isinstance(value, (str, int)) and not hasattr(value, "__fspath__"):
+        if not result or (not isinstance(value, (str, int)) and not hasattr(value, "__fspath__")):
             raise ValueError(value)
         return result
 
@@ -92,7 +92,7 @@ def words(expected: str, allowed: tuple[str, ...] = ()) -> Kind:
     def parse(value: Any) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else list(value)
         result = tuple(str(part).strip() for part in parts)
-        if not all(result) or allowed and not set(result) <= set(allowed):
+        if not all(result) or (allowed and not set(result) <= set(allowed)):
             raise ValueError(value)
         return result
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
     """
     from keras import layers
 
-    wanted = [
-        (config.flip, lambda **more: layers.RandomFlip("horizontal", **more)),
-        (config.rotation, lambda **more: layers.RandomRotation(config.rotation / 360, **more)),
-        (config.zoom, lambda **more: layers.RandomZoom(config.zoom, **more)),
-        (config.translation, lambda **more: layers.RandomTranslation(config.translation, config.translation, **more)),
+    shift = config.translation
+    wanted: list[tuple[float, Callable[..., keras.layers.Layer]]] = [
+        (config.flip, partial(layers.RandomFlip, "horizontal")),
+        (config.rotation, partial(layers.RandomRotation, config.rotation / 360)),
+        (config.zoom, partial(layers.RandomZoom, config.zoom)),
+        (shift, partial(layers.RandomTranslation, shift, shift)),
     ]
     return [make(seed=seed + place) for place, (size, make) in enumerate(wanted) if size]

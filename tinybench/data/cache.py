@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
-from platformdirs import user_cache_path
 
+from tinybench import paths
 from tinybench.data import digests
 from tinybench.data.dataset import Pool, Source
 from tinybench.errors import DataError
@@ -50,12 +50,6 @@ class Contents:
     warnings: tuple[str, ...] = ()
 
 
-def root() -> Path:
-    """The folder of everything that can be made again; TINYBENCH_CACHE moves it."""
-    moved = os.environ.get("TINYBENCH_CACHE")
-    return Path(moved).expanduser() if moved else user_cache_path("tinybench")
-
-
 def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents]) -> Source:
     """A decoded data set from the cache; built first where it is not there or damaged.
 
@@ -67,7 +61,7 @@ def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents
     Raises:
         DataError: the cache cannot be written, or whatever `build` raises.
     """
-    folder = root() / "data" / _hash(key)
+    folder = paths.cache() / "data" / _hash(key)
     found = _open(folder, origin)
     if found is not None:
         return found
@@ -84,7 +78,7 @@ def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents
 
 def remember(key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
     """A small JSON value that is computed once for a key, such as the hash of a large file."""
-    path = root() / "facts" / f"{_hash(key)}.json"
+    path = paths.cache() / "facts" / f"{_hash(key)}.json"
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

@@ -53,7 +53,7 @@ class Found:
 
 def data_root(config: DataConfig) -> Path:
     """The folder that holds the data, and that downloads go to."""
-    return Path(config.root).expanduser() if config.root else cache.root() / "downloads"
+    return Path(config.root).expanduser() if config.root else paths.cache() / "downloads"
 
 
 def find(official: Official, request: Request, recognise: Callable[[Path], bool]) -> Found:

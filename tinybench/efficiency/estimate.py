@@ -106,9 +106,7 @@ def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, in
     )
 
 
-def _official(
-    config: RunConfig, card: Card
-) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
+def _official(config: RunConfig, card: Card) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
     if not (card.classes and card.train and card.test and card.shape):
         raise DataError(f"{config.dataset} is not there, and its size is not known: give --data.root.")
     wanted = config.data.classes

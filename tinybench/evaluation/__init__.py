@@ -1,0 +1,1 @@
+"""Judging a model: NumPy in, numbers out."""

@@ -1,0 +1,1 @@
+"""Pictures: arrays in, a matplotlib figure out. The only place that imports matplotlib."""

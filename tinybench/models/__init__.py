@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
 
 
-def build(
-    config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretrained: bool = True
-) -> keras.Model:
+def build(config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretrained: bool = True) -> keras.Model:
     """The whole model: resize, the backbone's preprocessing, backbone, head.
 
     The backbone is one layer named `backbone`, called in inference mode; `training.phases` decides what

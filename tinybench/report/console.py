@@ -85,7 +85,9 @@ class Console:
             figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in describe.COLUMNS]
             table.add_row(phase, str(left.best_epoch), *figures)
         self.terminal.print(table)
-        self.terminal.print(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}", highlight=False, soft_wrap=True)
+        self.terminal.print(
+            f"Run {result.run_id} in {without_secrets(result.tracking_uri)}", highlight=False, soft_wrap=True
+        )
         self.terminal.print(f"Model {result.model_uri}", highlight=False, soft_wrap=True)
         self.terminal.print(f"Page {result.link}", highlight=False, soft_wrap=True)
 

@@ -56,7 +56,7 @@ class Run:
 
     def dataset(self, dataset: Dataset) -> None:
         """Link the data, by fingerprint and split, as an MLflow dataset input."""
-        profile = {f"{name}_images": len(split) for name, split in dataset.splits.items()}
+        profile: dict[str, Any] = {f"{name}_images": len(split) for name, split in dataset.splits.items()}
         profile |= {"classes": len(dataset.class_names), "split_hash": dataset.split_hash}
         profile |= {f"duplicates_{pair}": count for pair, count in dataset.duplicates.items()}
         entity = MlflowDataset(

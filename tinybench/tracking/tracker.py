@@ -73,8 +73,7 @@ class Tracker:
             return self.client.get_run(run_id)
         except MlflowException as error:
             raise TrackingError(
-                f"No run {run_id!r} in {without_secrets(self.uri)}: "
-                "check the id, or give the store with --track.uri."
+                f"No run {run_id!r} in {without_secrets(self.uri)}: check the id, or give the store with --track.uri."
             ) from error
 
     def top(self, run_id: str) -> MlflowRun:

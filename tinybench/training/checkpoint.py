@@ -19,7 +19,6 @@ import numpy as np
 
 from tinybench.errors import TrainingError
 
-
 # What every epoch is judged by, in the order of tables
 EPOCH_METRICS = (
     *(f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "top5")),
