@@ -41,9 +41,7 @@ class DataConfig:
     per_class: int | None = setting(None, optional(integer(2), "all"), "Most training images of a class.")
     test_per_class: int | None = setting(None, optional(integer(1), "all"), "Most test images of a class.")
     validation: float = setting(0.1, number(0, 0.5, ends="(]"), "Share of the training images held out to select by.")
-    test: float = setting(
-        0.2, number(0, 0.5, ends="(]"), "Share held out for testing where there is no test split."
-    )
+    test: float = setting(0.2, number(0, 0.5, ends="(]"), "Share held out for testing where there is no test split.")
     skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
 
 

@@ -1,7 +1,6 @@
 """What the data tests share: a cache of their own, the real files, and small folders of pictures."""
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,14 +18,6 @@ def cache_root(tmp_path_factory, monkeypatch) -> Path:
     root = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("TINYBENCH_CACHE", str(root))
     return root
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    folder = os.environ.get("TINYBENCH_DATA")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("set TINYBENCH_DATA to the folder with the real archives")
-    return Path(folder)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinybench import paths
 from tinybench.data import cache, scan
 from tinybench.data.download import fetch
 from tinybench.errors import DataError

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import warnings
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
-import numpy as np
+import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from PIL import Image
 
 from tinybench.tracking.run import Run
 
@@ -43,7 +47,9 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
     if known:
         return str(known)
     package = Path(__file__).parents[1]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # MLflow warns of type hints in its own classes, and that AnyType is not checked, which we know
+        warnings.simplefilter("ignore", UserWarning)
         file, labels = Path(folder) / "model.keras", Path(folder) / "labels.json"
         model.save(file)
         labels.write_text(json.dumps({"labels": dataset.class_names, "shape": dataset.shape}))
@@ -58,15 +64,19 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
             artifacts={"model": str(file), "labels": str(labels)},
             code_paths=[str(package)],
             signature=_signature(),
+            input_example=_example(dataset),
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in _PINNED],
         )
     run.tags({MODEL_TAG: logged.model_uri})
     return str(logged.model_uri)
 
 
-def example(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """One image as the model takes it, (1, height, width, channels) uint8."""
-    return dataset.test.images(slice(0, 1))
+def _example(dataset: Dataset) -> pd.DataFrame:
+    """One test image, encoded as a client would send it."""
+    pixels = dataset.test.images(slice(0, 1))[0]
+    encoded = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(encoded, "PNG")
+    return pd.DataFrame({"image": [base64.b64encode(encoded.getvalue()).decode()]})
 
 
 def _signature() -> ModelSignature:

@@ -1,0 +1,1 @@
+"""Benchmarks print figures and assert nothing on time."""

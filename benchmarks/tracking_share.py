@@ -1,0 +1,33 @@
+"""What logging an epoch to both runs costs on a SQLite store, in milliseconds and as a share of an epoch."""
+
+import statistics
+import tempfile
+import time
+
+from tinybench.config import TrackConfig
+from tinybench.tracking.tracker import Tracker
+from tinybench.training.checkpoint import EPOCH_METRICS
+
+_EPOCHS = 30
+_EPOCH_SECONDS = (1, 10, 100)
+
+
+def main() -> None:
+    """Print the median cost and what share of shorter and longer epochs it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        tracker = Tracker(TrackConfig(uri=f"sqlite:///{folder}/mlflow.db"))
+        parent = tracker.parent("parent")
+        child = tracker.child(parent, "transfer", "child")
+        times = []
+        for epoch in range(_EPOCHS):
+            began = time.perf_counter()
+            for run in (child, parent):
+                run.metrics(dict.fromkeys(EPOCH_METRICS, 0.5), epoch, epoch)
+            times.append(time.perf_counter() - began)
+    cost = statistics.median(times)
+    shares = ", ".join(f"{cost / seconds:.2%} of {seconds} s" for seconds in _EPOCH_SECONDS)
+    print(f"logging an epoch to both runs: {1000 * cost:.1f} ms; {shares}")
+
+
+if __name__ == "__main__":
+    main()

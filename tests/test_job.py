@@ -1,0 +1,209 @@
+"""The real thing on real digits: two phases, the runs they leave, resume after kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+
+import tinybench
+from tinybench import job
+from tinybench.errors import DataError, TrackingError, WeightsError
+from tinybench.tracking.tracker import Tracker
+
+SMALL = {
+    "recipe": "quickstart",
+    "transfer.epochs": 2,
+    "finetune.epochs": 2,
+    "data.per_class": 20,
+    "data.test_per_class": 10,
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Result:
+    """One finished run that the tests below look at."""
+    folder = tmp_path_factory.mktemp("job")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TINYBENCH_CACHE", str(folder / "cache"))
+        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
+        track = {"track.uri": store, "track.experiment": "digits", "track.tags": "team=red"}
+        result = tinybench.train(**SMALL, **track)
+        assert not [*(folder / "state" / "runs").glob("*/*")], "checkpoints of a finished run are removed"
+    return result
+
+
+def children(store: str, run_id: str) -> dict[str, mlflow.entities.Run]:
+    client = MlflowClient(store)
+    experiment = client.get_run(run_id).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    return {run.data.tags["tinybench.phase"]: run for run in found}
+
+
+def test_both_phases_are_finished_child_runs(store: str, done: tinybench.Result) -> None:
+    runs = children(store, done.run_id)
+    assert set(runs) == {"transfer", "finetune"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert MlflowClient(store).get_run(done.run_id).info.status == "FINISHED"
+
+
+def test_epochs_go_on_counting_in_the_parent(store: str, done: tinybench.Result) -> None:
+    points = MlflowClient(store).get_metric_history(done.run_id, "val/accuracy")
+    assert [point.step for point in points] == [1, 2, 3, 4]
+
+
+def test_every_figure_of_a_phase_is_there(store: str, done: tinybench.Result) -> None:
+    wanted = {"test/loss", "test/accuracy", "test/top5", "test/f1_macro", "test/auc_ovr_macro"}
+    wanted |= {"efficiency/parameters", "efficiency/parameters_trainable", "efficiency/training_seconds"}
+    wanted |= {"train/loss", "train/accuracy", "train/top5", "train/lr", "train/seconds", "train/images_per_second"}
+    for run in [*children(store, done.run_id).values(), MlflowClient(store).get_run(done.run_id)]:
+        assert wanted <= set(run.data.metrics)
+
+
+def test_the_parent_says_where_it_comes_from(store: str, done: tinybench.Result) -> None:
+    run = MlflowClient(store).get_run(done.run_id)
+    assert run.data.params["head.dropout"] == "0.1"
+    assert run.data.params["model"] == "smallcnn"
+    assert {"host", "command", "version.keras", "data.fingerprint", "tinybench.config_hash"} <= set(run.data.tags)
+    assert run.data.tags["team"] == "red"
+    assert "| finetune |" in run.data.tags["mlflow.note.content"]
+    assert run.inputs.dataset_inputs[0].dataset.name == "digits"
+
+
+def test_curves_lie_beside_their_data(store: str, done: tinybench.Result) -> None:
+    client = MlflowClient(store)
+    for run_id in (done.run_id, done.phases["transfer"].run_id):
+        assert {item.path for item in client.list_artifacts(run_id, "figures")} == {
+            "figures/curves.png",
+            "figures/curves.csv",
+        }
+
+
+def test_the_logged_model_takes_pictures_and_arrays(done: tinybench.Result) -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    pixels = np.full((20, 20, 3), 200, np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    model = done.load_model()
+    answer = model.predict({"image": [base64.b64encode(encoded.getvalue()).decode(), pixels]}, params={"top_k": 3})
+    assert [len(labels) for labels in answer["labels"]] == [3, 3]
+    assert answer["labels"][0] == answer["labels"][1]
+    np.testing.assert_allclose(answer["probabilities"][0], answer["probabilities"][1], atol=1e-5)
+
+
+def test_evaluate_gives_the_same_figures_in_a_linked_run(store: str, done: tinybench.Result) -> None:
+    found = tinybench.evaluate(done.run_id, uri=store)
+    assert found["test/accuracy"] == pytest.approx(done.metrics["test/accuracy"])
+    assert found["test/loss"] == pytest.approx(done.metrics["test/loss"], rel=1e-4)
+
+
+def test_finetune_starts_from_a_run(store: str, done: tinybench.Result) -> None:
+    result = tinybench.finetune(done.run_id, uri=store, **{"finetune.epochs": 1})
+    assert list(result.phases) == ["finetune"]
+    tags = MlflowClient(store).get_run(result.run_id).data.tags
+    assert tags["tinybench.source_run"] == done.run_id
+
+
+def test_a_finished_run_is_not_resumed(store: str, done: tinybench.Result) -> None:
+    with pytest.raises(TrackingError, match="nothing to resume"):
+        tinybench.resume(done.run_id, uri=store)
+
+
+def test_a_run_without_weights_is_failed_with_the_reason(store: str) -> None:
+    with pytest.raises(WeightsError, match="no ImageNet weights for smallcnn"):
+        tinybench.train(**SMALL, weights="imagenet", **{"track.uri": store, "track.experiment": "failing"})
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("failing")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FAILED"}
+    assert any("no ImageNet weights" in run.data.tags.get("tinybench.error", "") for run in runs)
+
+
+def test_an_empty_folder_is_an_error(store: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        tinybench.train(**SMALL, dataset=f"folder:{tmp_path}", **{"track.uri": store, "track.experiment": "failing"})
+
+
+def _start(folder: Path, store: str, *settings: str) -> subprocess.Popen[str]:
+    MlflowClient(store).search_runs(["0"])  # makes the tables, before two processes would at once
+    command = [sys.executable, "-m", "tinybench", "train", "--recipe", "quickstart", "--data.per_class", "20"]
+    command += ["--transfer.epochs", "30", "--finetune.epochs", "2", "--transfer.patience", "none", *settings]
+    root = Path(job.__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
+
+
+def _wait_for_epoch(store: str, process: subprocess.Popen[str]) -> str:
+    """The id of the only parent run, once its third epoch is logged."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        runs = MlflowClient(store).search_runs(["0"])
+        for run in runs:
+            if "mlflow.parentRunId" not in run.data.tags and "val/loss" in run.data.metrics:
+                points = MlflowClient(store).get_metric_history(run.info.run_id, "val/loss")
+                if len(points) >= 3:
+                    return str(run.info.run_id)
+    pytest.fail("no third epoch within two minutes")
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    process = _start(tmp_path, store)
+    run_id = _wait_for_epoch(store, process)
+    process.kill()
+    process.communicate()
+    assert MlflowClient(store).get_run(run_id).info.status == "RUNNING"
+
+    resumed = tinybench.resume(run_id, uri=store)
+    whole = tinybench.train(
+        recipe="quickstart",
+        **{"data.per_class": 20, "transfer.epochs": 30, "finetune.epochs": 2, "transfer.patience": None},
+        **{"track.uri": store},
+    )
+
+    assert resumed.run_id == run_id
+    for name in ("train/loss", "val/loss", "train/lr"):
+        points = MlflowClient(store).get_metric_history(run_id, name)
+        again = MlflowClient(store).get_metric_history(whole.run_id, name)
+        assert [(point.step, point.value) for point in points] == [(point.step, point.value) for point in again]
+    for ours, theirs in zip(_weights(store, resumed), _weights(store, whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_sigterm_leaves_killed(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    process = _start(tmp_path, store)
+    run_id = _wait_for_epoch(store, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"tinybench resume {run_id}" in errors
+    runs = MlflowClient(store).search_runs(["0"])
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert "SIGTERM" in MlflowClient(store).get_run(run_id).data.tags["tinybench.error"]
+
+
+def _weights(store: str, result: tinybench.Result) -> list[np.ndarray]:
+    from tinybench.tracking import record
+
+    return record.final_model(Tracker.at(store), result.run_id).get_weights()

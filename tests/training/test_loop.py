@@ -1,0 +1,142 @@
+"""Training on real digits: what it records, how it stops, and how it goes on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tinybench.data
+from tinybench import config, models
+from tinybench.config import DataConfig
+from tinybench.data.dataset import Dataset
+from tinybench.errors import TrainingError
+from tinybench.training import device, loop, phases
+from tinybench.training.checkpoint import EPOCH_METRICS, Epoch, Progress, Store
+
+
+@pytest.fixture
+def digits() -> Dataset:
+    return tinybench.data.load("digits", DataConfig(per_class=20), 0, image_size=16)
+
+
+def settings(**overrides) -> config.RunConfig:
+    return config.resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
+
+
+class Training:
+    """One phase as a job would run it; `stop_after` breaks it off as Ctrl-C would."""
+
+    def __init__(self, folder: Path, dataset: Dataset, chosen: config.RunConfig, phase: str, offset: int = 0) -> None:
+        self.store = Store(folder)
+        self.dataset, self.chosen, self.phase, self.offset = dataset, chosen, phase, offset
+        self.epochs: list[Epoch] = []
+        self.steps: list[tuple[int, int, float]] = []
+
+    def run(self, *, stop_after: int | None = None, candidate: bool = False) -> tuple[keras.Model, Progress]:
+        if not self.store.start.exists():
+            self.store.save_start(models.build(self.chosen, self.dataset.shape, len(self.dataset.class_names)))
+        model = keras.saving.load_model(self.store.start, compile=False)
+        model, trainer = phases.prepare(model, self.chosen, self.phase)
+
+        def on_epoch(epoch: Epoch) -> None:
+            self.epochs.append(epoch)
+            if epoch.number == stop_after:
+                raise KeyboardInterrupt
+
+        progress = loop.fit(
+            trainer,
+            self.dataset,
+            self.chosen,
+            self.phase,
+            self.store,
+            offset=self.offset,
+            candidate=candidate,
+            on_epoch=on_epoch,
+            on_step=lambda *step: self.steps.append(step),
+        )
+        return model, progress
+
+
+def judged(progress: Progress) -> list[dict[str, float]]:
+    """Every epoch's figures but the times."""
+    timed = ("train/seconds", "train/images_per_second")
+    return [{name: value for name, value in e.metrics.items() if name not in timed} for e in progress.epochs]
+
+
+def test_two_epochs_are_recorded_in_full(tmp_path: Path, digits: Dataset) -> None:
+    training = Training(tmp_path / "phase", digits, settings(), "transfer")
+    _, progress = training.run()
+    assert [epoch.number for epoch in progress.epochs] == [1, 2]
+    assert progress.epochs == training.epochs
+    assert progress.stopped
+    for epoch in progress.epochs:
+        assert sorted(epoch.metrics) == sorted(EPOCH_METRICS)
+        assert all(math.isfinite(value) for value in epoch.metrics.values())
+        assert epoch.metrics["train/lr"] == pytest.approx(3e-3)
+        speed = epoch.metrics["train/images_per_second"] * epoch.metrics["train/seconds"]
+        assert speed == pytest.approx(len(digits.train))
+    batches = math.ceil(len(digits.train) / 32)
+    assert [step[:2] for step in training.steps] == [(e, s + 1) for e in (1, 2) for s in range(batches)]
+    losses = [epoch.metrics["val/loss"] for epoch in progress.epochs]
+    assert progress.best_epoch == 1 + int(np.argmin(losses))
+    assert progress.best["val/loss"] == min(losses)
+
+
+def test_a_loss_that_is_no_number_says_where(tmp_path: Path, digits: Dataset) -> None:
+    chosen = settings(**{"finetune.lr": 1e30, "finetune.unfreeze": "all"})
+    training = Training(tmp_path / "phase", digits, chosen, "finetune", offset=4)
+    with pytest.raises(
+        TrainingError, match=r"The loss is (nan|inf) in phase finetune, epoch 5, step \d+: lower finetune\.lr"
+    ):
+        training.run()
+    assert training.epochs == []
+
+
+@pytest.mark.parametrize("phase", ["transfer", "finetune"])
+def test_broken_off_and_resumed_is_the_same_to_the_bit(tmp_path: Path, digits: Dataset, phase: str) -> None:
+    device.repeatable(0, True)
+    chosen = settings(**{f"{phase}.epochs": 3, "head.dropout": 0.3})
+    straight = Training(tmp_path / "straight", digits, chosen, phase)
+    model, progress = straight.run()
+
+    broken = Training(tmp_path / "broken", digits, chosen, phase)
+    broken.store.start.write_bytes(straight.store.start.read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(stop_after=1)
+    resumed = Training(tmp_path / "broken", digits, chosen, phase)
+    model_again, progress_again = resumed.run()
+
+    assert judged(progress_again) == judged(progress)
+    assert progress_again.best_epoch == progress.best_epoch
+    for one, two in zip(model.get_weights(), model_again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert [epoch.number for epoch in resumed.epochs] == [1, 2, 3]
+    assert resumed.epochs[0] == broken.epochs[0], "the same moment and figures are reported again"
+
+
+def test_a_finished_phase_is_not_trained_again(tmp_path: Path, digits: Dataset) -> None:
+    chosen = settings(**{"transfer.epochs": 1})
+    model, progress = Training(tmp_path / "phase", digits, chosen, "transfer").run()
+    again = Training(tmp_path / "phase", digits, chosen, "transfer")
+    model_again, progress_again = again.run()
+    assert progress_again == progress
+    assert again.steps == []
+    assert again.epochs == progress.epochs
+    for one, two in zip(model.get_weights(), model_again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_start_weights_win_when_no_epoch_beats_them(tmp_path: Path, digits: Dataset) -> None:
+    chosen = settings(**{"transfer.lr": 10, "transfer.epochs": 1, "head.l2": 0})
+    training = Training(tmp_path / "phase", digits, chosen, "transfer", offset=3)
+    model, progress = training.run(candidate=True)
+    assert progress.best_epoch == 3
+    assert progress.epochs[0].number == 4
+    assert progress.best["val/loss"] < progress.epochs[0].metrics["val/loss"]
+    start = keras.saving.load_model(training.store.start, compile=False)
+    for one, two in zip(model.get_weights(), start.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
