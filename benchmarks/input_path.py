@@ -29,7 +29,7 @@ def _split(folder: Path) -> Split:
 
 
 def _input_speed(split: Split) -> float:
-    """Images a second through Keras's own adapter, each batch put on the device."""
+    """Images a second, each batch gathered in shuffled order and put on the device."""
     batches = Batches(split, _BATCH, seed=0)
     began = time.perf_counter()
     for index in range(batches.num_batches):

@@ -52,13 +52,7 @@ def train(ctx: click.Context, dry_run: bool) -> None:
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
     """
-    settings = settings_of(ctx.args)
-    if dry_run:
-        _plan(settings)
-    else:
-        from tinybench import api
-
-        api.train(console=_console(), **settings)
+    _train(settings_of(ctx.args), dry_run)
 
 
 @cli.command(cls=SettingsCommand)
@@ -66,8 +60,7 @@ def train(ctx: click.Context, dry_run: bool) -> None:
 @click.pass_context
 def transfer(ctx: click.Context, dry_run: bool) -> None:
     """Train the head alone, on a frozen backbone."""
-    ctx.args += ["--phases", "transfer"]
-    ctx.invoke(train, dry_run=dry_run)
+    _train(settings_of([*ctx.args, "--phases", "transfer"]), dry_run)
 
 
 @cli.command(cls=SettingsCommand)
@@ -203,6 +196,15 @@ def _console() -> Console:
     from tinybench.report.console import Console
 
     return Console(Terminal())
+
+
+def _train(settings: dict[str, str], dry_run: bool) -> None:
+    if dry_run:
+        _plan(settings)
+    else:
+        from tinybench import api
+
+        api.train(console=_console(), **settings)
 
 
 def _plan(settings: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tinybench.errors import ConfigError
-from tinybench.settings import Kind, boolean, choice, either, integer, number, optional, setting, text, words
+from tinybench.settings import Kind, boolean, choice, either, integer, name, number, optional, setting, text, words
 
 PHASES = ("transfer", "finetune")
 
@@ -95,7 +95,7 @@ class FinetuneConfig(PhaseConfig):
     epochs: int = setting(5, integer(1), "Most epochs.")
     unfreeze: int | float | str = setting(
         0.2,
-        either(integer(1), number(0, 1, ends="()"), text("all, or the name of a layer or block")),
+        either(integer(1), number(0, 1, ends="()"), name("all, or the name of a layer or block")),
         "Last n layers, a share of the layers, the name of a block, or all.",
     )
     batch_norm: str = setting("inference", choice("inference", "train"), "Mode of unfrozen batch normalization.")
@@ -229,9 +229,10 @@ def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = Non
 
 def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
     """A copy of a configuration with some keys replaced, each value checked."""
-    for key, value in _given(overrides).items():
+    # The values of the recipe are checked as well, so that 10 and 10.0 are one value
+    for key, value in (config.flat() | _given(overrides)).items():
         config = _set(config, key, check(key, value))
-    if not config.phases or sorted(config.phases, key=PHASES.index) != list(config.phases):
+    if config.phases not in ((PHASES[0],), (PHASES[1],), PHASES):
         raise ConfigError(
             f"Invalid value for `phases`: expected transfer before finetune, each at most once, got {config.phases!r}."
         )

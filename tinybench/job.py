@@ -61,7 +61,7 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     """
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
-    with workplace.held(parent.id), parent.open(_way_back(parent)):
+    with workplace.held(parent.id), parent.open(partial(_way_back, parent)):
         record.begin(parent, config, start_from)
         return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=False)
 
@@ -82,10 +82,9 @@ def resume(run_id: str, uri: str | None = None, console: Console | None = None) 
     if found.info.status == "FINISHED":
         raise TrackingError(f"Run {found.info.run_id} is finished: there is nothing to resume.")
     config = record.config_of(tracker, found)
-    parent = tracker.open(found)
-    with workplace.held(parent.id):
-        parent.restart()
-        with parent.open(_way_back(parent)):
+    with workplace.held(found.info.run_id):
+        parent = tracker.open(found)
+        with parent.open(partial(_way_back, parent)):
             start_from = found.data.tags.get(SOURCE_TAG)
             return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=True)
 
@@ -207,7 +206,7 @@ def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Re
 
 
 def _way_back(parent: Run) -> str:
-    return f"Go on with it by: tinybench resume {parent.id}"
+    return f"Go on with it by: tinybench resume {parent.id}" if workplace.resumable(parent.id) else ""
 
 
 def _log_both(job: _Job, child: Run, values: dict[str, float], step: int, timestamp: int) -> None:

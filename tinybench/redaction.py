@@ -7,5 +7,12 @@ import re
 
 def without_secrets(text: str) -> str:
     """The text with passwords in addresses and values of secret-looking options hidden."""
-    text = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
-    return re.sub(r"(?i)((?:token|password|secret|api_?key)[=\s]+)\S+", r"\1***", text)
+    text = re.sub(r"://([^\s'\"]*)@", _hidden_user, text)  # to the last @: a password may hold one
+    return re.sub(
+        r"(?i)((?:token|password|secret|api[_-]?key|bearer)['\"]?[=:\s]+)('[^']*'|\"[^\"]*\"|\S+)", r"\1***", text
+    )
+
+
+def _hidden_user(match: re.Match[str]) -> str:
+    user, colon, _ = match[1].partition(":")
+    return f"://{user}:***@" if colon else "://***@"

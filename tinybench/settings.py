@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,10 +69,20 @@ def text(expected: str = "some text") -> Kind:
     """Any text that is not empty."""
 
     def parse(value: Any) -> str:
-        result = str(value).strip()
-        if not result or (not isinstance(value, (str, int)) and not hasattr(value, "__fspath__")):
+        if isinstance(value, bool) or not isinstance(value, str | int | os.PathLike) or not str(value).strip():
             raise ValueError(value)
-        return result
+        return str(value).strip()
+
+    return Kind(expected, parse)
+
+
+def name(expected: str) -> Kind:
+    """A name that begins with a letter, such as a layer's."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]\w*", value) or value in ("nan", "inf"):
+            raise ValueError(value)
+        return value
 
     return Kind(expected, parse)
 
@@ -139,4 +151,4 @@ def _bounded(what: str, low: float, high: float, ends: str) -> str:
         if math.isinf(low):
             return what
         return f"{what} of at least {low:g}" if ends[0] == "[" else f"{what} above {low:g}"
-    return f"{what} in {ends[0]}{low:g}, {high:g}{ends[1]}"
+    return f"{what} in {ends[0]}{low:.10g}, {high:.10g}{ends[1]}"

@@ -127,9 +127,11 @@ def test_weights_from_a_file(tmp_path: Path, name: str) -> None:
     assert same(model.get_layer("backbone"), source)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
 @pytest.mark.parametrize("name", ["other.keras", "other.weights.h5"])
 def test_weights_of_another_model_do_not_fit(tmp_path: Path, name: str) -> None:
-    other = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3)])
+    given = keras.Input((16, 16, 3))
+    other = keras.Model(given, keras.layers.Conv2D(2, 3)(given))
     other.save(tmp_path / name) if name.endswith(".keras") else other.save_weights(tmp_path / name)
     with pytest.raises(WeightsError, match=r"The weights in .*other\S+ do not fit this model: ") as caught:
         build("smallcnn", 16, weights=str(tmp_path / name))

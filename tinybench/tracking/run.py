@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,17 +98,17 @@ class Run:
         self.client.set_terminated(self.id, status)
 
     @contextmanager
-    def open(self, hint: str = "") -> Iterator[Run]:
+    def open(self, hint: Callable[[], str] = str) -> Iterator[Run]:
         """End the run with what becomes of the block: never left RUNNING while the process lives.
 
-        An exception goes on with the hint as a note, for the person at the terminal.
+        An exception goes on with the hint, where there is one, as a note for the person at the terminal.
         """
         try:
             yield self
         except BaseException as error:
             status, reason = outcome_of(error)
-            if hint:
-                error.add_note(hint)
+            if hint():
+                error.add_note(hint())
             self.end(status, reason)
             raise
         self.end("FINISHED")

@@ -153,8 +153,8 @@ def seed_generators(trainer: keras.Model, seed: int) -> None:
 
 def _changing(trainer: keras.Model) -> list[Any]:
     """What training changes of the model: trained weights, and statistics of layers that are trained."""
-    backbone = next(layer for layer in trainer.layers if isinstance(layer, keras.Model)).get_layer("backbone")
-    moving = [weight for layer in backbone.layers if layer.trainable for weight in layer.non_trainable_weights]
+    leaves = [layer for layer in trainer._flatten_layers() if layer.trainable and not layer._layers]
+    moving = [weight for layer in leaves for weight in layer.non_trainable_weights]
     return [*trainer.trainable_variables, *moving]
 
 

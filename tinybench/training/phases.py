@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import keras
 
 from tinybench.config import FinetuneConfig, PhaseConfig, RunConfig
 from tinybench.data import augment
 from tinybench.errors import ConfigError
+from tinybench.training import trainer as training_model
 
 
 def prepare(model: keras.Model, config: RunConfig, phase: str) -> tuple[keras.Model, keras.Model]:
@@ -22,21 +22,20 @@ def prepare(model: keras.Model, config: RunConfig, phase: str) -> tuple[keras.Mo
         phase: `transfer` or `finetune`.
 
     Returns:
-        The model to save (the given one, or one that shares its weights) and the training model around
-        it, which adds augmentation and is compiled with a fresh Adam.
+        The given model, and the one around it that is trained, compiled with a fresh Adam.
 
     Raises:
         ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
     """
     settings: PhaseConfig = getattr(config, phase)
     backbone = model.get_layer("backbone")
-    trained = set(first_trained(backbone, settings.unfreeze)) if isinstance(settings, FinetuneConfig) else set()
+    trained = first_trained(backbone, settings.unfreeze) if isinstance(settings, FinetuneConfig) else []
     backbone.trainable = True  # or the layers' own flags would not count
     for layer in backbone.layers:
         layer.trainable = layer.name in trained
-    if isinstance(settings, FinetuneConfig) and settings.batch_norm == "train":
-        model = _in_training_mode(model, trained)
-    return model, _compiled(model, config, settings.lr)
+    follows = isinstance(settings, FinetuneConfig) and settings.batch_norm == "train"
+    trainer = training_model.build(model, augment.build(config.augment, config.seed), trained if follows else [])
+    return model, _compiled(trainer, settings.lr, model.output_shape[-1])
 
 
 def first_trained(backbone: keras.Model, unfreeze: int | float | str) -> list[str]:
@@ -73,41 +72,14 @@ def _start_of(block: str, names: list[str]) -> int:
     )
 
 
-def _in_training_mode(model: keras.Model, trained: set[str]) -> keras.Model:
-    """The same layers called anew, so that the trained part of the backbone obeys the training flag."""
-
-    def rewire(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("training", None)
-        if layer.name not in trained and layer.name != "backbone" and _takes_training(layer):
-            kwargs["training"] = False
-        return layer(*args, **kwargs)
-
-    def rewired(part: keras.Model, layer_of: Any) -> keras.Model:
-        return keras.models.clone_model(part, clone_function=layer_of, call_function=rewire)
-
-    heads = {layer.name for layer in model.layers}
-    backbone = rewired(model.get_layer("backbone"), lambda layer: layer)
-    trained = trained | heads
-    return rewired(model, lambda layer: backbone if layer.name == "backbone" else layer)
-
-
-def _takes_training(layer: Any) -> bool:
-    return bool(getattr(layer, "_call_has_training_arg", False))
-
-
-def _compiled(model: keras.Model, config: RunConfig, lr: float) -> keras.Model:
-    pixels = keras.Input(model.input_shape[1:], name="pixels")
-    x = pixels
-    for layer in augment.build(config.augment, config.seed):
-        x = layer(x)
-    trainer = keras.Model(pixels, model(x), name="trainer")
+def _compiled(trainer: keras.Model, lr: float, classes: int) -> keras.Model:
     # Labels stay integers: the same loss as one-hot categorical cross-entropy, without the (n, classes) array
     trainer.compile(
         optimizer=keras.optimizers.Adam(lr),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-            keras.metrics.SparseTopKCategoricalAccuracy(min(5, model.output_shape[-1]), name="top5"),
+            keras.metrics.SparseTopKCategoricalAccuracy(min(5, classes), name="top5"),
         ],
         jit_compile=False,  # 2 to 5 times slower on a CPU
     )

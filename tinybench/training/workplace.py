@@ -18,9 +18,14 @@ def folder(run_id: str) -> Path:
     return paths.state() / "runs" / run_id
 
 
+def resumable(run_id: str) -> bool:
+    """Whether a phase has begun whose work would be lost."""
+    return any(folder(run_id).glob("*/start.keras"))
+
+
 @contextmanager
 def held(run_id: str) -> Iterator[None]:
-    """Keep others from a run; its folder goes when the block succeeds and stays when it fails.
+    """Keep others from a run; its folder goes at the end, unless it is wanted for a resume.
 
     Raises:
         TrackingError: another process is working on the run.
@@ -34,7 +39,8 @@ def held(run_id: str) -> Iterator[None]:
         raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
     try:
         yield
-        shutil.rmtree(place)
-        Path(lock.lock_file).unlink(missing_ok=True)
     finally:
+        if not resumable(run_id):
+            shutil.rmtree(place)
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
