@@ -10,7 +10,7 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 .venv/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("tinybench needs Python 3.11 or newer; set PYTHON=…" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "tinybench needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
