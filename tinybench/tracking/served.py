@@ -61,7 +61,7 @@ class PictureClassifier(PythonModel):
 
 def _pictures(model_input: Any) -> list[Any]:
     if isinstance(model_input, pd.DataFrame):
-        return model_input.iloc[:, 0].tolist()
+        return list(model_input.iloc[:, 0])
     if isinstance(model_input, (str, bytes)):
         return [model_input]
     return list(model_input)
