@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from tinybench import cli
 from tinybench.config import KEYS
-from tinybench.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,14 +38,16 @@ def test_help_lists_every_setting(command):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (
-            ["train", "--head.droput", "1"],
-            "Error: Unknown key `head.droput`: did you mean `head.dropout`? Known keys: ",
-        ),
-        (["train", "--head.dropout"], "Error: Missing a value for `head.dropout`: give --head.dropout VALUE."),
+        (["train", "--head.droput", "1"], "Error: No such option '--head.droput'. Did you mean '--head.dropout'?"),
+        (["train", "--head.dropout"], "Error: Option '--head.dropout' requires an argument."),
+        (["train", "--seed", "--model", "a"], "Error: Got unexpected extra argument (a). (tinybench train --help "),
+        (["train", "--seed", "1", "--seed", "2"], "Error: `seed` is given twice, as '1' and as '2': give it once."),
+        (["finetune", "--bogus"], "Error: No such option '--bogus'. (tinybench finetune --help lists what there is.)"),
+        (["resume"], "Error: Missing argument 'RUN_ID'. (tinybench resume --help lists what there is.)"),
+        (["bogus"], "Error: No such command 'bogus'. (tinybench --help lists what there is.)"),
         (["train", "--dropout", "abc"], "Error: Invalid value for `head.dropout`: expected a number in [0, 1), got "),
         (["train", "--recipe", "none"], "Error: Invalid value for `recipe`: expected one of "),
-        (["train", "stray"], "Error: Unexpected 'stray': settings are given as --key value."),
+        (["train", "stray"], "Error: Got unexpected extra argument (stray). ("),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, line):
@@ -68,30 +69,6 @@ def test_help_loads_nothing_heavy():
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_settings_of():
-    words = ["--model", "vgg16", "--head.dropout=0.2", "--data.root=a=b", "--finetune.unfreeze", "-3", "--seed="]
-    expected = {"model": "vgg16", "head.dropout": "0.2", "data.root": "a=b", "finetune.unfreeze": "-3", "seed": ""}
-    assert cli.settings_of(words) == expected
-    assert cli.settings_of([]) == {}
-    assert cli.settings_of(["--seed", "1", "--seed=1"]) == {"seed": "1"}
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["seed"], "Unexpected 'seed'"),
-        (["--"], "Unexpected '--'"),
-        (["--seed"], "Missing a value for `seed`"),
-        (["--seed", "--model", "a"], "Missing a value for `seed`"),
-        (["--seed", "1", "--seed", "2"], "`seed` is given twice, as '1' and as '2': give it once."),
-    ],
-)
-def test_settings_of_refuses(words, message):
-    with pytest.raises(ConfigError) as caught:
-        cli.settings_of(words)
-    assert str(caught.value).startswith(message)
-
-
 def planned(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, str]:
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(cli, "_plan", seen.append)
@@ -102,6 +79,31 @@ def planned(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, str]:
 
 def test_train_passes_its_settings(monkeypatch):
     assert planned(monkeypatch, "train", "--dry-run", "--seed", "3") == {"seed": "3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["--head.dropout=0.2", "--data.root=a=b"], {"head.dropout": "0.2", "data.root": "a=b"}),
+        (["--finetune_unfreeze", "-3", "--image-size", "32"], {"finetune.unfreeze": "-3", "image_size": "32"}),
+        (["--dropout", "0.2", "--l2=0", "--data.per-class", "5"],
+         {"head.dropout": "0.2", "head.l2": "0", "data.per_class": "5"}),
+        (["--seed", "1", "--seed=1"], {"seed": "1"}),
+        (["--seed", "recipe", "--model", ""], {"seed": "", "model": ""}),
+        (["--head_dropout", "recipe", "--head.dropout", "0.2"], {"head.dropout": "0.2"}),
+    ],
+)  # fmt: skip
+def test_every_spelling_of_a_setting_arrives_under_its_key(monkeypatch, words, settings):
+    assert planned(monkeypatch, "train", "--dry-run", *words) == settings
+
+
+def test_an_option_before_a_run_id_does_not_become_one(monkeypatch):
+    from tinybench import api
+
+    seen = []
+    monkeypatch.setattr(api, "finetune", lambda run_id, **given: seen.append((run_id, given["finetune.lr"])))
+    CliRunner().invoke(cli.cli, ["finetune", "--finetune.lr", "1e-5", "abc"], catch_exceptions=False)
+    assert seen == [("abc", "1e-5")]
 
 
 def test_transfer_passes_its_settings_and_runs_one_phase(monkeypatch):

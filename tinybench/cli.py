@@ -13,28 +13,78 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tinybench.config import KEYS, UNTOUCHED
+from tinybench.config import KEYS, UNTOUCHED, Key, canonical, spellings
 from tinybench.errors import ConfigError, Interrupted, TinybenchError
 
 if TYPE_CHECKING:
     from tinybench.report.console import Console
 
-_ANY_SETTING = {"ignore_unknown_options": True, "allow_extra_args": True}
+_DESTINATION = "setting_"
+
+
+class Setting(click.Option):
+    """A setting of a run as an option: help shows its dotted key, and its other spellings are taken too."""
+
+    def __init__(self, key: Key) -> None:
+        """Args: the setting."""
+        self.key = key
+        # The destination is what no other option of a command can be called
+        super().__init__([_DESTINATION + key.name.replace(".", "_"), *spellings(key.name)], multiple=True)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The dotted key and what it means."""
+        return f"--{self.key.name}", self.key.help
 
 
 class SettingsCommand(click.Command):
-    """A command that takes every setting of a run as an option, under its dotted key."""
+    """A command that takes every setting of a run as an option."""
 
     def __init__(self, name: str | None, **kwargs: Any) -> None:
         """Args: as for a click command."""
-        kwargs |= {"context_settings": _ANY_SETTING, "options_metavar": "[OPTIONS] [--KEY VALUE]..."}
-        super().__init__(name, **kwargs)
+        super().__init__(name, **kwargs | {"options_metavar": "[OPTIONS] [--KEY VALUE]..."})
+        self.params += [Setting(key) for key in KEYS.values()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what it suggests for a misspelt setting is the dotted key alone."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            near = sorted({f"--{_dotted(name.lstrip('-'))}" for name in error.possibilities or ()})
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Hand the settings that were given over as one dictionary."""
+        values = {
+            param.key.name: ctx.params.pop(str(param.name)) for param in self.params if isinstance(param, Setting)
+        }
+        ctx.params["settings"] = {key: _one(key, given) for key, given in values.items() if given}
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options, then the settings."""
-        super().format_options(ctx, formatter)
+        own = [
+            record for p in self.get_params(ctx) if not isinstance(p, Setting) and (record := p.get_help_record(ctx))
+        ]
+        with formatter.section("Options"):
+            formatter.write_dl(own)
         with formatter.section("Settings (--KEY VALUE; the recipe's value holds unless given)"):
-            formatter.write_dl([(f"--{key.name}", key.help) for key in KEYS.values()])
+            formatter.write_dl([p.get_help_record(ctx) for p in self.params if isinstance(p, Setting)])
+
+
+def _dotted(option: str) -> str:
+    """The dotted key where an option is one, else the option."""
+    try:
+        return canonical(option)
+    except ConfigError:
+        return option
+
+
+def _one(key: str, given: tuple[str, ...]) -> str:
+    """The one value of a setting; one that leaves it alone, as MLproject's parameters do, does not count."""
+    values = list(dict.fromkeys(value for value in given if value not in UNTOUCHED)) or [UNTOUCHED[0]]
+    if len(values) > 1:
+        raise ConfigError(f"`{key}` is given twice, as {values[0]!r} and as {values[1]!r}: give it once.")
+    return values[0]
 
 
 @click.group()
@@ -46,30 +96,26 @@ def cli(debug: bool) -> None:
 
 @cli.command(cls=SettingsCommand)
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimates, and train nothing.")
-@click.pass_context
-def train(ctx: click.Context, dry_run: bool) -> None:
+def train(settings: dict[str, str], dry_run: bool) -> None:
     """Train a model in both phases of a recipe.
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
     """
-    _train(settings_of(ctx.args), dry_run)
+    _train(settings, dry_run)
 
 
 @cli.command(cls=SettingsCommand)
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimates, and train nothing.")
-@click.pass_context
-def transfer(ctx: click.Context, dry_run: bool) -> None:
+def transfer(settings: dict[str, str], dry_run: bool) -> None:
     """Train the head alone, on a frozen backbone."""
-    _train(settings_of([*ctx.args, "--phases", "transfer"]), dry_run)
+    _train(settings | {"phases": "transfer"}, dry_run)
 
 
 @cli.command(cls=SettingsCommand)
 @click.argument("run_id")
 @click.option("--uri", help="Tracking store that holds the run.")
-@click.pass_context
-def finetune(ctx: click.Context, run_id: str, uri: str | None) -> None:
+def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
     """Fine-tune from the best transfer weights of run RUN_ID, as a new run."""
-    settings = settings_of(ctx.args)
     from tinybench import api
 
     api.finetune(run_id, uri=uri, console=_console(), **settings)
@@ -89,10 +135,8 @@ def resume(run_id: str, uri: str | None) -> None:
 @click.argument("run_id")
 @click.option("--split", default="test", show_default=True, help="train, validation or test.")
 @click.option("--uri", help="Tracking store that holds the run.")
-@click.pass_context
-def evaluate(ctx: click.Context, run_id: str, split: str, uri: str | None) -> None:
+def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str]) -> None:
     """Score the model of finished run RUN_ID again, as a run linked to it."""
-    settings = settings_of(ctx.args)
     from tinybench import api
 
     for name, value in api.evaluate(run_id, split="test" if split in UNTOUCHED else split, uri=uri, **settings).items():
@@ -116,40 +160,18 @@ def datasets() -> None:
         click.echo(f"{name:16} {data.card(name).summary}")
 
 
-def settings_of(words: list[str]) -> dict[str, str]:
-    """Settings from `--key value` and `--key=value`.
-
-    Raises:
-        ConfigError: a word that is no option, or an option without a value.
-    """
-    settings: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
-        key, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not key:
-            raise ConfigError(f"Unexpected {word!r}: settings are given as --key value.")
-        if not equals:
-            value = next(rest, "--")
-            if value.startswith("--"):
-                raise ConfigError(f"Missing a value for `{key}`: give --{key} VALUE.")
-        if settings.get(key, value) != value:
-            raise ConfigError(f"`{key}` is given twice, as {settings[key]!r} and as {value!r}: give it once.")
-        settings[key] = value
-    return settings
-
-
 def main() -> NoReturn:
     """Run the command line: an error is one line with the way out, and an exit code that is not zero."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes drown ours
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="tinybench", standalone_mode=False)
         sys.exit(0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _tell_mlflow(error)
-        error.show()
+        click.echo(f"Error: {_in_one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except (TinybenchError, click.Abort, Exception) as error:
         sys.exit(_explain(error))
@@ -171,6 +193,14 @@ def _explain(error: BaseException) -> int:
     first_line = (str(error).strip().splitlines() or [""])[0]
     _show(f"Error: {type(error).__name__}: {first_line} (tinybench --debug … shows the traceback)", error)
     return 1
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    """What click says, with the way out that it would put on lines of its own."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"
+    end = "" if message[-1] in ".?" else "."
+    return f"{message}{end} ({command} --help lists what there is.)"
 
 
 def _show(line: str, error: BaseException) -> None:

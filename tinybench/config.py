@@ -16,7 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tinybench.errors import ConfigError
-from tinybench.settings import Kind, boolean, choice, either, integer, name, number, optional, setting, text, words
+from tinybench.settings import (
+    Kind,
+    boolean,
+    choice,
+    either,
+    integer,
+    name,
+    number,
+    optional,
+    setting,
+    share,
+    text,
+    words,
+)
 
 PHASES = ("transfer", "finetune")
 
@@ -95,7 +108,7 @@ class FinetuneConfig(PhaseConfig):
     epochs: int = setting(5, integer(1), "Most epochs.")
     unfreeze: int | float | str = setting(
         0.2,
-        either(integer(1), number(0, 1, ends="()"), name("all, or the name of a layer or block")),
+        either(share(), integer(1), name("all, or the name of a layer or block")),
         "Last n layers, a share of the layers, the name of a block, or all.",
     )
     batch_norm: str = setting("inference", choice("inference", "train"), "Mode of unfrozen batch normalization.")
@@ -181,13 +194,20 @@ KEYS: dict[str, Key] = {key.name: key for key in _walk(RunConfig)}
 ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in KEYS} | {"dropout": "head.dropout", "l2": "head.l2"}
 
 
+def spellings(key: str) -> list[str]:
+    """The options that stand for a key: dotted, with underscores, with hyphens, and its short name."""
+    names = [key, *(alias for alias, name in ALIASES.items() if name == key)]
+    return list(dict.fromkeys(f"--{name}" for spelling in names for name in (spelling, spelling.replace("_", "-"))))
+
+
 def canonical(key: str) -> str:
     """The dotted spelling of a key.
 
     Raises:
         ConfigError: the key is unknown; the message lists the near ones or all.
     """
-    name = ALIASES.get(key.replace("-", "_"), key)
+    name = key.replace("-", "_")
+    name = ALIASES.get(name, name)
     if name in KEYS:
         return name
     near = difflib.get_close_matches(key, [*KEYS, *ALIASES], n=1)

@@ -43,6 +43,17 @@ def number(low: float = -math.inf, high: float = math.inf, *, ends: str = "[]") 
     return Kind(_bounded("a number", low, high, ends), parse)
 
 
+def share() -> Kind:
+    """A share above 0 and up to 1, which is all; written with a point, since 1 is a count."""
+
+    def parse(value: Any) -> float:
+        if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
+            raise ValueError(value)
+        return float(number(0, 1, ends="(]").parse(value))
+
+    return Kind("a share in (0, 1.0]", parse)
+
+
 def integer(low: int, high: float = math.inf) -> Kind:
     """A whole number of at least `low` and at most `high`."""
 

@@ -186,11 +186,15 @@ def test_a_classifier_is_no_backbone(tmp_path: Path) -> None:
         fresh(model=str(path))
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="a loaded Sequential has no .output")
 def test_a_sequential_backbone_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "sequential.keras"
-    keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3)]).save(path)
-    assert fresh(model=str(path), weights="imagenet").output_shape == (None, 4)
+    own = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3), keras.layers.Conv2D(2, 3)])
+    own.save(path)
+    model = fresh(model=str(path), weights="imagenet")
+    assert model.output_shape == (None, 4)
+    images = pixels(2, 16, 16, 3).astype("float32")
+    np.testing.assert_allclose(model.get_layer("backbone")(images), own(images), rtol=1e-4, atol=1e-3)
+    assert [layer.name for layer in model.get_layer("backbone").layers[1:]] == [layer.name for layer in own.layers]
 
 
 def test_a_lambda_in_a_stranger_s_file_is_not_run(tmp_path: Path) -> None:

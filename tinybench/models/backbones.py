@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
 
 from tinybench.config import RunConfig
 from tinybench.errors import ModelError
@@ -93,7 +94,7 @@ def _from_applications(config: RunConfig, wanted: str) -> Backbone:
 
 def _from_file(config: RunConfig, wanted: str) -> Backbone:
     path = Path(config.model)
-    model = weights.open_model(path)
+    model = _functional(weights.open_model(path), config.image_size)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output.shape) != 4:
         raise ModelError(
             f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "
@@ -110,6 +111,18 @@ def _from_file(config: RunConfig, wanted: str) -> Backbone:
     if mode == "included":
         return _named(model, lambda pixels: pixels)
     return _named(model, lambda pixels: keras.applications.imagenet_utils.preprocess_input(pixels, mode=mode))
+
+
+def _functional(model: keras.Model, side: int) -> keras.Model:
+    """A graph of layers, which can be frozen in part; a Sequential becomes one with the same layers."""
+    if isinstance(model, keras.Sequential):
+        pixels = features = keras.Input(model.input_shape[1:] if model.built else (side, side, 3))
+        for layer in model.layers:
+            features = layer(features)
+        return keras.Model(pixels, features)
+    if not isinstance(model, Functional):
+        raise ModelError(f"A {type(model).__name__} cannot be frozen in part: save a Functional or Sequential model.")
+    return model
 
 
 def _named(model: keras.Model, preprocess: Callable[[Any], Any]) -> Backbone:

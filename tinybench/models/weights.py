@@ -8,6 +8,7 @@ one is set. The files land where Keras looks for them, so other programs share t
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +68,9 @@ def load(model: keras.Model, path: Path) -> None:
         if path.suffix == ".keras":
             model.set_weights(open_model(path).get_weights())
         else:
-            model.load_weights(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras warns of what it then raises
+                model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error

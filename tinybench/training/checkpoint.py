@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,10 @@ class Store:
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         """Args: the folder, made if it is absent, and how many checkpoints to keep."""
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         self.folder = folder
         self.keep = keep
 
@@ -178,7 +182,8 @@ def _write(path: Path, variables: list[Any], text: str) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise _unwritable(path, error) from error
 
 
