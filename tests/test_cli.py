@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy():
 
 def planned(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, str]:
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(cli, "_plan", seen.append)
+    monkeypatch.setattr(cli, "_train", lambda settings, dry_run: seen.append(settings))
     result = CliRunner().invoke(cli.cli, list(words), catch_exceptions=False)
     assert result.exit_code == 0
     return seen[0]

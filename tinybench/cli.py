@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tinybench.config import KEYS, UNTOUCHED, Key, canonical, spellings
+from tinybench.config import KEYS, UNTOUCHED, Key, canonical, resolve, spellings
 from tinybench.errors import ConfigError, Interrupted, TinybenchError
+from tinybench.report import quiet
 
 if TYPE_CHECKING:
+    from tinybench.config import RunConfig
     from tinybench.report.console import Console
 
 _DESTINATION = "setting_"
@@ -116,7 +118,7 @@ def transfer(settings: dict[str, str], dry_run: bool) -> None:
 @click.option("--uri", help="Tracking store that holds the run.")
 def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
     """Fine-tune from the best transfer weights of run RUN_ID, as a new run."""
-    from tinybench import api
+    api = _start()
 
     api.finetune(run_id, uri=uri, console=_console(), **settings)
 
@@ -126,7 +128,7 @@ def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
 @click.option("--uri", help="Tracking store that holds the run.")
 def resume(run_id: str, uri: str | None) -> None:
     """Go on with interrupted run RUN_ID from its last finished epoch."""
-    from tinybench import api
+    api = _start()
 
     api.resume(run_id, uri=uri, console=_console())
 
@@ -137,7 +139,7 @@ def resume(run_id: str, uri: str | None) -> None:
 @click.option("--uri", help="Tracking store that holds the run.")
 def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str]) -> None:
     """Score the model of finished run RUN_ID again, as a run linked to it."""
-    from tinybench import api
+    api = _start()
 
     for name, value in api.evaluate(run_id, split="test" if split in UNTOUCHED else split, uri=uri, **settings).items():
         click.echo(f"{name:24} {value:.4f}")
@@ -162,7 +164,7 @@ def datasets() -> None:
 
 def main() -> NoReturn:
     """Run the command line: an error is one line with the way out, and an exit code that is not zero."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes drown ours
+    quiet.libraries()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(prog_name="tinybench", standalone_mode=False)
@@ -220,6 +222,16 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted("Terminated by SIGTERM.")
 
 
+def _start() -> ModuleType:
+    """The functions behind the commands, with what they compute with: seconds to load, and full of notes."""
+    with quiet.starting():
+        from tinybench import api
+        from tinybench.training import device
+
+        device.start()
+    return api
+
+
 def _console() -> Console:
     from rich.console import Console as Terminal
 
@@ -229,19 +241,22 @@ def _console() -> Console:
 
 
 def _train(settings: dict[str, str], dry_run: bool) -> None:
+    config = resolve(None, settings)  # first: a mistake is told at once
+    api = _start()
     if dry_run:
-        _plan(settings)
+        _plan(config)
     else:
-        from tinybench import api
-
         api.train(console=_console(), **settings)
 
 
-def _plan(settings: dict[str, str]) -> None:
-    from tinybench.config import resolve
+def _plan(config: RunConfig) -> None:
+    from rich.console import Console as Terminal
 
-    config = resolve(None, settings)
     from tinybench.efficiency import estimate
     from tinybench.report import plan
 
-    plan.show(config, estimate.estimate(config))
+    terminal = Terminal()
+    plan.configuration(config, terminal)
+    with terminal.status("Timing a few steps on this machine …"):
+        found = estimate.estimate(config)
+    plan.show(found, terminal)

@@ -29,6 +29,13 @@ def setting(default: Any, kind: Kind, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "help": help})
 
 
+def as_text(value: Any) -> str:
+    """A value as a person would write it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
 def number(low: float = -math.inf, high: float = math.inf, *, ends: str = "[]") -> Kind:
     """A finite float between two bounds; `ends` says which of them belong to it."""
 

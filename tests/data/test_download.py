@@ -101,6 +101,23 @@ def test_file_arrives_whole_and_alone(target):
         assert len(server.requests) == 1
 
 
+def test_a_damaged_file_that_is_there_is_replaced(target):
+    target.parent.mkdir()
+    target.write_bytes(BODY[:-1])
+    with serving() as server:
+        fetch(server.url, target, SHA)
+    assert target.read_bytes() == BODY
+    assert left(target) == ["file.bin"]
+
+
+def test_a_damaged_file_stays_where_nothing_better_comes(target, nowhere):
+    target.parent.mkdir()
+    target.write_bytes(BODY[:-1])
+    with pytest.raises(DataError):
+        fetch(nowhere, target, SHA, pause=0)
+    assert target.read_bytes() == BODY[:-1]
+
+
 def test_redirects_are_followed(target):
     with serving() as server:
         fetch(server.url.replace("/file", "/moved"), target, SHA)

@@ -45,6 +45,8 @@ def fetch(
 ) -> Path:
     """Fetch a file unless it is there already; two processes that want it fetch it once.
 
+    A file that is there but has another hash than it should is replaced once the right one has come.
+
     Args:
         url: Its address.
         target: Where to put it; what has come so far waits beside it in a `.part` file.
@@ -65,7 +67,7 @@ def fetch(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
-            if not target.exists():
+            if not transfer.is_there():
                 _attempts(transfer, progress, pause)
                 transfer.check_hash()
                 transfer.part.replace(target)
@@ -136,6 +138,13 @@ class _Transfer:
                 self._forget()
                 raise _Interrupted("the server sent another part than was asked for")
             self._receive(response, start, progress)
+
+    def is_there(self) -> bool:
+        """Whether the target is there already, as the file that it should be."""
+        if not self.target.exists() or self.known_hash is None:
+            return self.target.exists()
+        algorithm, _, expected = self.known_hash.partition(":")
+        return digests.of_file(self.target, algorithm) == expected.lower()
 
     def check_hash(self) -> None:
         """Compare what came with the known hash; what does not match is deleted."""

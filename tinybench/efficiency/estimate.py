@@ -19,6 +19,7 @@ from tinybench.errors import DataError
 from tinybench.training import device, phases
 
 _TIMED_STEPS = 3
+_ENOUGH_SECONDS = 4.0  # a slow step needs no second opinion
 _COMPRESSION = 1.0  # uint8 pixels are kept as they are
 
 
@@ -130,10 +131,11 @@ def _time_steps(
 
 def _seconds(step: Callable[[], object]) -> float:
     step()
-    began = time.perf_counter()
-    for _ in range(_TIMED_STEPS):
+    began, done, passed = time.perf_counter(), 0, 0.0
+    while done < _TIMED_STEPS and passed < _ENOUGH_SECONDS:
         step()
-    return (time.perf_counter() - began) / _TIMED_STEPS
+        done, passed = done + 1, time.perf_counter() - began
+    return passed / done
 
 
 def _bytes_of_artifacts(config: RunConfig, parameters: int, found: dict[str, PhaseEstimate]) -> int:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console as Terminal
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -35,9 +36,9 @@ class Console:
         """What is about to be trained, and where it can be watched."""
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
         self.terminal.print(f"[bold]{describe.name(config)}[/bold] ({config.recipe}) on {device}")
-        self.terminal.print(f"{counts} images, {len(dataset.class_names)} classes; run {link}", highlight=False)
+        self._line(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
         for warning in describe.warnings(config, dataset):
-            self.terminal.print(f"[yellow]Note:[/yellow] {warning}", highlight=False)
+            self._line(f"[yellow]Note:[/yellow] {escape(warning)}")
 
     def phase_begins(self, phase: str, config: RunConfig, images: int, before: int) -> None:
         """Show a bar over all the steps of the phase."""
@@ -76,7 +77,7 @@ class Console:
         """Take the bar away and say how the phase ended."""
         self.close()
         figures = [f"{label} {found[key]:.4g}" for key, label in describe.COLUMNS.items() if key in found]
-        self.terminal.print(f"{phase} done, on the test images: {', '.join(figures)}", highlight=False)
+        self._line(f"{phase} done, on the test images: {', '.join(figures)}")
 
     def run_ends(self, result: Result) -> None:
         """The closing table, with the way to the run."""
@@ -85,11 +86,13 @@ class Console:
             figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in describe.COLUMNS]
             table.add_row(phase, str(left.best_epoch), *figures)
         self.terminal.print(table)
-        self.terminal.print(
-            f"Run {result.run_id} in {without_secrets(result.tracking_uri)}", highlight=False, soft_wrap=True
-        )
-        self.terminal.print(f"Model {result.model_uri}", highlight=False, soft_wrap=True)
-        self.terminal.print(f"Page {result.link}", highlight=False, soft_wrap=True)
+        self._line(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}")
+        self._line(f"Model {result.model_uri}")
+        self._line(f"Page {result.link}")
+
+    def _line(self, text: str) -> None:
+        """A line that is not cut, so that it can be copied or searched for."""
+        self.terminal.print(text, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was, whatever happened."""

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from tinybench.errors import TinybenchError
 from tinybench.redaction import without_secrets
+from tinybench.settings import as_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ class Run:
         """
         known = self.client.get_run(self.id).data.params
         fresh = {f"recipe.{key}" if known.get(key) == "recipe" else key: value for key, value in values.items()}
-        params = [Param(key, without_secrets(_text(value))) for key, value in fresh.items() if key not in known]
+        params = [Param(key, without_secrets(as_text(value))) for key, value in fresh.items() if key not in known]
         for start in range(0, len(params), _PARAMS_A_CALL):
             self.client.log_batch(self.id, params=params[start : start + _PARAMS_A_CALL])
 
@@ -121,9 +122,3 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
     if isinstance(error, TinybenchError):
         return "FAILED", str(error)
     return "FAILED", f"{type(error).__name__}: {error}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "none" if value is None else str(value)

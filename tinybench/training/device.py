@@ -10,6 +10,11 @@ import tensorflow as tf
 from tinybench.errors import ConfigError
 
 
+def start() -> None:
+    """Make TensorFlow look for devices now, so that what it prints while it looks can be dealt with."""
+    tf.config.list_physical_devices()
+
+
 def use(device: str) -> str:
     """Choose the one device that TensorFlow sees, with memory growth on a GPU.
 
