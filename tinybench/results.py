@@ -30,7 +30,7 @@ class Result:
     Attributes:
         run_id: The parent run.
         tracking_uri: The store that holds it.
-        link: The run's page, or its path in the UI.
+        link: The run's page; where the store is no server, as `mlflow ui` on this machine would show it.
         model_uri: The logged model, for `mlflow.pyfunc.load_model`.
         phases: What each phase left, in order.
     """

@@ -88,7 +88,9 @@ class Console:
         self.terminal.print(table)
         self._line(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}")
         self._line(f"Model {result.model_uri}")
-        self._line(f"Page {result.link}")
+        store = without_secrets(result.tracking_uri)
+        needs = "" if store.startswith("http") else f"   (once this runs: mlflow ui --backend-store-uri {store})"
+        self._line(f"Page {result.link}{needs}")
 
     def _line(self, text: str) -> None:
         """A line that is not cut, so that it can be copied or searched for."""

@@ -117,11 +117,11 @@ class Tracker:
             Run(self.client, run_id).end("FAILED", reason)
 
     def link(self, run: Run) -> str:
-        """How to reach a run: its page where the store is a server, else its id and the command."""
+        """A run's page: where the store is no server, as `mlflow ui` on this machine would show it."""
         experiment = self.client.get_run(run.id).info.experiment_id
-        page = f"/#/experiments/{experiment}/runs/{run.id}"
         uri = without_secrets(self.uri)
-        return uri.rstrip("/") + page if uri.startswith("http") else page
+        server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+        return f"{server}/#/experiments/{experiment}/runs/{run.id}"
 
     def _adopt(self, run_id: str) -> Run:
         run = self.get(run_id)
