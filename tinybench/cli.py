@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from tinybench.config import KEYS, UNTOUCHED, Key, canonical, resolve, spellings
-from tinybench.errors import ConfigError, Interrupted, TinybenchError
+from tinybench.errors import ConfigError, Interrupted, TinybenchError, in_one_line
 from tinybench.report import quiet
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _tell_mlflow(error)
-        click.echo(f"Error: {_in_one_line(error)}", err=True)
+        click.echo(f"Error: {_click_words(error)}", err=True)
         sys.exit(error.exit_code)
     except (TinybenchError, click.Abort, Exception) as error:
         sys.exit(_explain(error))
@@ -192,12 +192,11 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, TinybenchError):
         _show(f"Error: {error}", error)
         return error.exit_code
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    _show(f"Error: {type(error).__name__}: {first_line} (tinybench --debug … shows the traceback)", error)
+    _show(f"Error: {in_one_line(error)} (tinybench --debug … shows the traceback)", error)
     return 1
 
 
-def _in_one_line(error: click.ClickException) -> str:
+def _click_words(error: click.ClickException) -> str:
     """What click says, with the way out that it would put on lines of its own."""
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"

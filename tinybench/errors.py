@@ -4,6 +4,10 @@ Every error that tinybench raises on purpose is one of these. Its message is one
 wrong and what to do about it; the command line prints just that line.
 """
 
+import errno
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
 
 class TinybenchError(Exception):
     """Something the user can mend; the message says how."""
@@ -39,3 +43,14 @@ class TrackingError(TinybenchError):
 
 class Interrupted(KeyboardInterrupt):
     """SIGTERM, raised as an exception so that the run is closed properly."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, in one line for the terminal and for the tag of a run."""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, TinybenchError):
+        return first_line
+    full = isinstance(error, OSError) and error.errno in _FULL
+    if full or "database or disk is full" in str(error):
+        return f"The disk is full ({first_line}): make room, then try again."
+    return f"{type(error).__name__}: {first_line}"

@@ -7,7 +7,6 @@ judge it. At the end the model goes in once, with the parent.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,7 +137,7 @@ def _phase(
         progress = _train(job, phase, trainer, store, child, before, trained=trained)
         found = _judge(job, phase, model, progress, child)
         record.checkpoints(child, model, store)
-    shutil.rmtree(store.folder)
+    workplace.clear(store.folder)
     return model, PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, found)
 
 

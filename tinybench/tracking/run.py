@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from tinybench.errors import TinybenchError
+from tinybench.errors import in_one_line
 from tinybench.redaction import without_secrets
 from tinybench.settings import as_text
 
@@ -110,7 +111,10 @@ class Run:
             status, reason = outcome_of(error)
             if hint():
                 error.add_note(hint())
-            self.end(status, reason)
+            try:
+                self.end(status, reason)
+            except MlflowException as lost:  # the store is down or full as well: the first error is what matters
+                error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(lost)}")
             raise
         self.end("FINISHED")
 
@@ -119,6 +123,4 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
     """The MLflow status and the reason that an exception stands for."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", str(error) or "Interrupted by Ctrl-C."
-    if isinstance(error, TinybenchError):
-        return "FAILED", str(error)
-    return "FAILED", f"{type(error).__name__}: {error}"
+    return "FAILED", in_one_line(error)

@@ -12,6 +12,8 @@ import filelock
 from tinybench import paths
 from tinybench.errors import TrackingError
 
+_DONE = "done"
+
 
 def folder(run_id: str) -> Path:
     """Where a run's checkpoints are, one folder a phase."""
@@ -20,7 +22,14 @@ def folder(run_id: str) -> Path:
 
 def resumable(run_id: str) -> bool:
     """Whether a phase has begun whose work would be lost."""
-    return any(folder(run_id).glob("*/start.keras"))
+    return any(place for mark in ("start.keras", _DONE) for place in folder(run_id).glob(f"*/{mark}"))
+
+
+def clear(phase: Path) -> None:
+    """Remove a finished phase's checkpoints; a mark stays, since the run may yet be resumed after it."""
+    shutil.rmtree(phase)
+    phase.mkdir()
+    (phase / _DONE).touch()
 
 
 @contextmanager
@@ -37,10 +46,12 @@ def held(run_id: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
+    wanted = True
     try:
         yield
+        wanted = False
     finally:
-        if not resumable(run_id):
+        if not (wanted and resumable(run_id)):
             shutil.rmtree(place)
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

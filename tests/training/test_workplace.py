@@ -1,0 +1,63 @@
+"""The folder of a run: held by one process, kept while there is something to go on with."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from tinybench.errors import TrackingError
+from tinybench.training import workplace
+
+
+def begin_phase(run_id: str) -> Path:
+    phase = workplace.folder(run_id) / "transfer"
+    phase.mkdir()
+    (phase / "start.keras").touch()
+    return phase
+
+
+def fail_after(run_id: str, *, phase: bool, done: bool = False) -> None:
+    with pytest.raises(ZeroDivisionError), workplace.held(run_id):
+        if phase:
+            folder = begin_phase(run_id)
+            if done:
+                workplace.clear(folder)
+        raise ZeroDivisionError
+
+
+def test_a_finished_run_leaves_nothing():
+    with workplace.held("a"):
+        workplace.clear(begin_phase("a"))
+    assert not list(workplace.folder("a").parent.iterdir())
+
+
+def test_a_run_that_fails_before_its_first_phase_leaves_nothing():
+    fail_after("a", phase=False)
+    assert not list(workplace.folder("a").parent.iterdir())
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_run_that_fails_later_can_be_resumed(done):
+    fail_after("a", phase=True, done=done)
+    assert workplace.resumable("a")
+    assert (workplace.folder("a") / "transfer" / "start.keras").exists() is not done
+
+
+def _take(run_id: str, answer) -> None:
+    try:
+        with workplace.held(run_id):
+            answer.put("taken")
+    except TrackingError as error:
+        answer.put(str(error))
+
+
+def test_two_processes_never_hold_one_run():
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    with workplace.held("a"):
+        other = context.Process(target=_take, args=("a", answer))
+        other.start()
+        assert answer.get(timeout=60) == "Another process is working on run a: wait for it or stop it first."
+        other.join()
