@@ -6,7 +6,7 @@ import time
 
 from tinybench.config import TrackConfig
 from tinybench.tracking.tracker import Tracker
-from tinybench.training.checkpoint import EPOCH_METRICS
+from tinybench.training.progress import EPOCH_METRICS
 
 _EPOCHS = 30
 _EPOCH_SECONDS = (1, 10, 100)

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 import tinybench
 from tinybench import job
-from tinybench.errors import DataError, TrackingError, WeightsError
+from tinybench.errors import DataError, ModelError, TrackingError, WeightsError
 from tinybench.tracking.tracker import Tracker
 
 SMALL = {
@@ -137,22 +137,32 @@ def test_a_run_without_weights_is_failed_with_the_reason(store: str) -> None:
     assert any("no ImageNet weights" in run.data.tags.get("tinybench.error", "") for run in runs)
 
 
+@pytest.mark.parametrize(("wrong", "error"), [({"model": "smalcnn"}, ModelError), ({"dataset": "digit"}, DataError)])
+def test_a_wrong_name_opens_no_run(store: str, wrong: dict[str, str], error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"smallcnn|digits"):
+        tinybench.train(**SMALL | wrong, **{"track.uri": store, "track.experiment": "wrong names"})
+    assert MlflowClient(store).get_experiment_by_name("wrong names") is None
+
+
 def test_an_empty_folder_is_an_error(store: str, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         tinybench.train(**SMALL, dataset=f"folder:{tmp_path}", **{"track.uri": store, "track.experiment": "failing"})
 
 
-def _start(folder: Path, store: str, *settings: str) -> subprocess.Popen[str]:
+_LONG = {"data.per_class": 20, "transfer.patience": None, "finetune.patience": None}
+
+
+def _start(folder: Path, store: str, **settings: object) -> subprocess.Popen[str]:
     MlflowClient(store).search_runs(["0"])  # makes the tables, before two processes would at once
-    command = [sys.executable, "-m", "tinybench", "train", "--recipe", "quickstart", "--data.per_class", "20"]
-    command += ["--transfer.epochs", "30", "--finetune.epochs", "2", "--transfer.patience", "none", *settings]
+    command = [sys.executable, "-m", "tinybench", "train", "--recipe", "quickstart"]
+    command += [word for key, value in settings.items() for word in (f"--{key}", str(value).lower())]
     root = Path(job.__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root)}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
 
 
-def _wait_for_epoch(store: str, process: subprocess.Popen[str]) -> str:
-    """The id of the only parent run, once its third epoch is logged."""
+def _wait_for_epoch(store: str, process: subprocess.Popen[str], epoch: int = 3) -> str:
+    """The id of the only parent run, once that epoch is logged."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         time.sleep(0.2)
@@ -161,25 +171,27 @@ def _wait_for_epoch(store: str, process: subprocess.Popen[str]) -> str:
         for run in runs:
             if "mlflow.parentRunId" not in run.data.tags and "val/loss" in run.data.metrics:
                 points = MlflowClient(store).get_metric_history(run.info.run_id, "val/loss")
-                if len(points) >= 3:
+                if len(points) >= epoch:
                     return str(run.info.run_id)
-    pytest.fail("no third epoch within two minutes")
+    pytest.fail(f"no epoch {epoch} within two minutes")
 
 
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("transfer", "finetune", "killed_after"), [(30, 2, 3), (2, 12, 4)], ids=["in transfer", "in finetune"]
+)
+def test_a_killed_run_resumes_to_the_same_weights(
+    tmp_path: Path, transfer: int, finetune: int, killed_after: int
+) -> None:
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    process = _start(tmp_path, store)
-    run_id = _wait_for_epoch(store, process)
+    settings = _LONG | {"transfer.epochs": transfer, "finetune.epochs": finetune}
+    process = _start(tmp_path, store, **settings)
+    run_id = _wait_for_epoch(store, process, killed_after)
     process.kill()
     process.communicate()
     assert MlflowClient(store).get_run(run_id).info.status == "RUNNING"
 
     resumed = tinybench.resume(run_id, uri=store)
-    whole = tinybench.train(
-        recipe="quickstart",
-        **{"data.per_class": 20, "transfer.epochs": 30, "finetune.epochs": 2, "transfer.patience": None},
-        **{"track.uri": store},
-    )
+    whole = tinybench.train(recipe="quickstart", **settings, **{"track.uri": store})
 
     assert resumed.run_id == run_id
     for name in ("train/loss", "val/loss", "train/lr"):
@@ -190,17 +202,20 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_sigterm_leaves_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "reason"), [(signal.SIGTERM, 143, "Terminated by SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")]
+)
+def test_a_signal_leaves_killed(tmp_path: Path, sent: signal.Signals, code: int, reason: str) -> None:
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    process = _start(tmp_path, store)
+    process = _start(tmp_path, store, **_LONG | {"transfer.epochs": 30})
     run_id = _wait_for_epoch(store, process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == code
     assert f"tinybench resume {run_id}" in errors
     runs = MlflowClient(store).search_runs(["0"])
     assert {run.info.status for run in runs} == {"KILLED"}
-    assert "SIGTERM" in MlflowClient(store).get_run(run_id).data.tags["tinybench.error"]
+    assert reason in MlflowClient(store).get_run(run_id).data.tags["tinybench.error"]
 
 
 def _weights(store: str, result: tinybench.Result) -> list[np.ndarray]:

@@ -172,8 +172,9 @@ def main() -> NoReturn:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _tell_mlflow(error)
-        click.echo(f"Error: {_click_words(error)}", err=True)
+        words = _click_words(error)
+        _tell_mlflow(words)
+        click.echo(f"Error: {words}", err=True)
         sys.exit(error.exit_code)
     except (TinybenchError, click.Abort, Exception) as error:
         sys.exit(_explain(error))
@@ -188,11 +189,12 @@ def _explain(error: BaseException) -> int:
         terminated = isinstance(cause, Interrupted)
         _show(str(cause) or "Interrupted.", cause)
         return 143 if terminated else 130
-    _tell_mlflow(error)
+    words = in_one_line(error)
+    _tell_mlflow(words)
     if isinstance(error, TinybenchError):
-        _show(f"Error: {error}", error)
+        _show(f"Error: {words}", error)
         return error.exit_code
-    _show(f"Error: {in_one_line(error)} (tinybench --debug … shows the traceback)", error)
+    _show(f"Error: {words} (tinybench --debug … shows the traceback)", error)
     return 1
 
 
@@ -208,13 +210,13 @@ def _show(line: str, error: BaseException) -> None:
     click.echo("\n".join([line, *getattr(error, "__notes__", [])]), err=True)
 
 
-def _tell_mlflow(error: BaseException) -> None:
+def _tell_mlflow(reason: str) -> None:
     """Give the run that `mlflow run` made the reason, when it failed before it was opened."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         from tinybench.tracking.tracker import Tracker
 
-        Tracker.at(None).fail(run_id, getattr(error, "message", None) or str(error))
+        Tracker.at(None).fail(run_id, reason)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -27,7 +27,8 @@ from tinybench.tracking import models as tracked_models
 from tinybench.tracking import record
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
 from tinybench.training import device, loop, phases, workplace
-from tinybench.training.checkpoint import Epoch, Progress, Store
+from tinybench.training.checkpoint import Store
+from tinybench.training.progress import Epoch, Progress
 
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
@@ -58,6 +59,8 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     Raises:
         TinybenchError: what the user can mend; the run is then FAILED, with the reason in a tag.
     """
+    models.check(config.model)
+    data.card(config.dataset)  # both names, before a run is opened for nothing
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
     with workplace.held(parent.id), parent.open(partial(_way_back, parent)):

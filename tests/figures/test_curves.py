@@ -8,7 +8,7 @@ import io
 import pytest
 
 from tinybench.figures import curves
-from tinybench.training.checkpoint import EPOCH_METRICS, Epoch
+from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tinybench import config, models
 from tinybench.errors import TrainingError
 from tinybench.training import checkpoint, phases
-from tinybench.training.checkpoint import Epoch, Progress, Store
+from tinybench.training.checkpoint import Store
+from tinybench.training.progress import Epoch, Progress
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 METRICS = st.dictionaries(st.sampled_from(checkpoint.EPOCH_METRICS), FINITE)

@@ -15,7 +15,8 @@ from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
 from tinybench.errors import TrainingError
 from tinybench.training import device, loop, phases
-from tinybench.training.checkpoint import EPOCH_METRICS, Epoch, Progress, Store
+from tinybench.training.checkpoint import Store
+from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
 
 
 @pytest.fixture

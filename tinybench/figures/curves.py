@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tinybench.training.checkpoint import Epoch
+    from tinybench.training.progress import Epoch
 
 # Blue and orange of the Okabe-Ito palette: apart for every kind of colour vision
 _COLOURS = {"train": "#0072B2", "val": "#E69F00"}

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
 
 
+def check(name: str) -> None:
+    """Refuse a model's name or path that cannot be had.
+
+    Raises:
+        ModelError: there is no such model; the message lists the names.
+    """
+    from tinybench.models import backbones
+
+    backbones.check(name)
+
+
 def build(config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretrained: bool = True) -> keras.Model:
     """The whole model: resize, the backbone's preprocessing, backbone, head.
 

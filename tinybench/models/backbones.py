@@ -56,12 +56,29 @@ def build(config: RunConfig, *, pretrained: bool = True) -> Backbone:
         ModelError: an unknown name, or an input size that the architecture refuses.
         WeightsError: weights that cannot be had or do not fit.
     """
+    check(config.model)
     wanted = config.weights if pretrained else "none"
     if config.model in networks.NETWORKS:
         return Backbone(networks.build(config.model, config.image_size, wanted), lambda pixels: pixels)
-    if config.model.endswith(".keras") or "/" in config.model:
+    if _is_path(config.model):
         return _from_file(config, wanted)
     return _from_applications(config, wanted)
+
+
+def check(name: str) -> None:
+    """Refuse a name or a path that no model has, before anything is loaded.
+
+    Raises:
+        ModelError: it lists the documented names.
+    """
+    if _is_path(name):
+        weights.found(Path(name))
+    elif name not in networks.NETWORKS and name not in _constructors():
+        known = ", ".join([*networks.NETWORKS, *APPLICATIONS])
+        raise ModelError(
+            f"Unknown model {name!r}: expected one of {known}, another Keras Applications name in lower "
+            "case (tinybench models lists them), or the path of a .keras file."
+        )
 
 
 def names() -> list[str]:
@@ -69,13 +86,11 @@ def names() -> list[str]:
     return [*networks.NETWORKS, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
 
 
+def _is_path(name: str) -> bool:
+    return name.endswith(".keras") or "/" in name
+
+
 def _from_applications(config: RunConfig, wanted: str) -> Backbone:
-    if config.model not in _constructors():
-        known = ", ".join([*networks.NETWORKS, *APPLICATIONS])
-        raise ModelError(
-            f"Unknown model {config.model!r}: expected one of {known}, another Keras Applications name in lower "
-            "case (tinybench models lists them), or the path of a .keras file."
-        )
     constructor, module = _constructors()[config.model]
     arguments = {"include_top": False, "input_shape": (config.image_size, config.image_size, 3)}
     try:

@@ -76,16 +76,21 @@ def load(model: keras.Model, path: Path) -> None:
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
 
 
+def found(path: Path) -> None:
+    """Raises ModelError where there is no `.keras` file."""
+    if not path.is_file():
+        raise ModelError(f"No model file at {path}: expected the path of a .keras file.")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is not a .keras file: it is damaged or of another kind. Save it with model.save().")
+
+
 def open_model(path: Path) -> keras.Model:
     """A model from a `.keras` file, which may come from a stranger: nothing in it is executed.
 
     Raises:
         ModelError: there is no such file, or it cannot be loaded in safe mode.
     """
-    if not path.is_file():
-        raise ModelError(f"No model file at {path}: expected the path of a .keras file.")
-    if not zipfile.is_zipfile(path):
-        raise ModelError(f"{path} is not a .keras file: it is damaged or of another kind. Save it with model.save().")
+    found(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for what a stranger's file may hold

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinybench.config import PhaseConfig, RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.results import Result
-    from tinybench.training.checkpoint import Epoch
+    from tinybench.training.progress import Epoch
 
 
 class Console:

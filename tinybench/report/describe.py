@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.results import PhaseResult
-    from tinybench.training.checkpoint import Progress
+    from tinybench.training.progress import Progress
 
 COLUMNS = {"test/accuracy": "top-1", "test/top5": "top-5", "test/f1_macro": "F1", "test/auc_ovr_macro": "AUC"}
 COLUMNS |= {"test/loss": "loss", "efficiency/training_seconds": "trained s"}

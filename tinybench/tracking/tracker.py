@@ -16,7 +16,7 @@ from tinybench.errors import ConfigError, TrackingError
 from tinybench.redaction import without_secrets
 from tinybench.tracking import provenance
 from tinybench.tracking.run import ERROR_TAG, Run
-from tinybench.training.checkpoint import EPOCH_METRICS, Epoch
+from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 PHASE_TAG = "tinybench.phase"
 SOURCE_TAG = "tinybench.source_run"

@@ -12,7 +12,8 @@ import keras
 from tinybench.config import PhaseConfig
 from tinybench.errors import TrainingError
 from tinybench.training.batches import Batches
-from tinybench.training.checkpoint import Epoch, Progress, Store
+from tinybench.training.checkpoint import Store
+from tinybench.training.progress import Epoch, Progress
 
 # What Keras's own callbacks count between epochs; their constructors forget it, so checkpoints carry it.
 _COUNTERS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")

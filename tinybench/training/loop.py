@@ -10,7 +10,8 @@ from tinybench.config import PhaseConfig, RunConfig
 from tinybench.data.dataset import Dataset
 from tinybench.training import callbacks, checkpoint
 from tinybench.training.batches import Batches
-from tinybench.training.checkpoint import Epoch, Progress, Store
+from tinybench.training.checkpoint import Store
+from tinybench.training.progress import Epoch, Progress
 
 
 def fit(

@@ -1,0 +1,62 @@
+"""The project as MLflow runs it: `mlflow run`, in the environment that the tests are in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+ROOT = Path(__file__).parents[1]
+
+
+def mlflow_run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run an entry point in a folder, as a person whose environment is activated would."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def runs(folder: Path) -> list[Run]:
+    return list(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["0"]))
+
+
+def test_one_run_of_mlflow_s_is_the_parent(tmp_path: Path) -> None:
+    small = "recipe=quickstart transfer_epochs=1 finetune_epochs=1 data.per_class=10 dropout=0.25 track.tags=team=red"
+    result = mlflow_run(tmp_path, *(word for pair in small.split() for word in ("-P", pair)))
+    assert result.returncode == 0, result.stderr
+    found = {run.data.tags.get("tinybench.phase", "parent"): run for run in runs(tmp_path)}
+    parent = found.pop("parent")
+    assert {run.info.status for run in [parent, *found.values()]} == {"FINISHED"}
+    assert {phase: run.data.tags["mlflow.parentRunId"] for phase, run in found.items()} == {
+        "transfer": parent.info.run_id,
+        "finetune": parent.info.run_id,
+    }
+    assert parent.data.tags["team"] == "red"
+    # What was given, under MLflow's spelling and ours; what was left alone
+    assert parent.data.params["dropout"] == parent.data.params["head.dropout"] == "0.25"
+    assert parent.data.params["model"] == "recipe"
+    assert parent.data.params["recipe.model"] == "smallcnn"
+    assert parent.info.run_id in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("dropout=abc", "Invalid value for `head.dropout`: expected a number in [0, 1), got 'abc'."),
+        ("droput=0.1", "No such option '--droput'. Did you mean '--head.dropout'?"),
+        ("model=resnet51", "Unknown model 'resnet51': expected one of smallcnn, vgg16"),
+    ],
+)
+def test_a_mistake_leaves_one_failed_run_with_the_reason(tmp_path: Path, parameter: str, reason: str) -> None:
+    result = mlflow_run(tmp_path, "-P", parameter)
+    assert result.returncode != 0
+    assert f"Error: {reason}" in result.stderr
+    assert "Traceback" not in result.stderr
+    (run,) = runs(tmp_path)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["tinybench.error"].startswith(reason)
