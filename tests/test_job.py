@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,13 @@ def test_every_figure_of_a_phase_is_there(store: str, done: tinybench.Result) ->
     wanted |= {"train/loss", "train/accuracy", "train/top5", "train/lr", "train/seconds", "train/images_per_second"}
     for run in [*children(store, done.run_id).values(), MlflowClient(store).get_run(done.run_id)]:
         assert wanted <= set(run.data.metrics)
+
+
+def test_every_metric_that_the_readme_names_is_there(store: str, done: tinybench.Result) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:train|val|test|best|efficiency)/\w+)`", readme))
+    assert len(named) > 5
+    assert named <= set(MlflowClient(store).get_run(done.run_id).data.metrics)
 
 
 def test_the_parent_says_where_it_comes_from(store: str, done: tinybench.Result) -> None:
