@@ -7,7 +7,6 @@ judge it. At the end the model goes in once, with the parent.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.tracking.run import Run
+
+_SECONDS = "efficiency/training_seconds"
 
 
 @dataclass(frozen=True)
@@ -130,15 +131,16 @@ def _phase(
     earlier = job.tracker.phase_run(job.parent.id, phase) if job.resumed else None
     if earlier is not None and earlier.info.status == "FINISHED":
         return record.finished_phase(job.tracker, earlier)
-    child = job.tracker.open(earlier) if earlier else job.tracker.child(job.parent, phase, describe.name(job.config))
+    title = describe.name(job.config, phase)
+    child = job.tracker.open(earlier) if earlier else job.tracker.child(job.parent, phase, title)
     store = Store(workplace.folder(job.parent.id) / phase, job.config.checkpoint.keep)
     before = max((result.last_epoch for result in done.values()), default=0)
     with child.open():
         model, trainer = phases.prepare(_start_weights(store, start, earlier is not None), job.config, phase)
         record.begin_phase(child, job.config, job.dataset)
-        _log_both(job, child, cost.parameters(model, trainer), before, time.time_ns() // 1_000_000)
         progress = _train(job, phase, trainer, store, child, before, trained=trained)
-        found = _judge(job, phase, model, progress, child)
+        found = cost.parameters(model, trainer) | _scores(job, model, progress)
+        _report(job, phase, progress, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
     return model, PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, found)
@@ -159,7 +161,8 @@ def _train(
     job: _Job, phase: str, trainer: keras.Model, store: Store, child: Run, before: int, *, trained: bool
 ) -> Progress:
     def on_epoch(epoch: Epoch) -> None:
-        _log_both(job, child, epoch.metrics, epoch.number, epoch.timestamp)
+        for run in (child, job.parent):  # the parent's summary is what the run list shows
+            run.metrics(epoch.metrics, epoch.number, epoch.timestamp)
         job.console.epoch_ends(epoch)
 
     job.console.phase_begins(phase, job.config, len(job.dataset.train), before)
@@ -176,20 +179,27 @@ def _train(
     )
 
 
-def _judge(job: _Job, phase: str, model: keras.Model, progress: Progress, child: Run) -> dict[str, float]:
-    """Score the best weights once on the test images, and log figures and pictures."""
+def _scores(job: _Job, model: keras.Model, progress: Progress) -> dict[str, float]:
+    """The final figures: the best weights scored once on the test images, and what they were chosen by."""
     found = {f"test/{name}": value for name, value in score(model, job.dataset.test, job.config.batch_size).items()}
     found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
-    found |= {"best/epoch": float(progress.best_epoch), "efficiency/training_seconds": progress.seconds}
+    return found | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
+
+
+def _report(
+    job: _Job, phase: str, progress: Progress, found: dict[str, float], child: Run, done: dict[str, PhaseResult]
+) -> None:
+    """Log the final figures and the curves of a phase."""
     # The moment is the checkpoint's: if this is sent again after a crash, they are the same points
     last = progress.epochs[-1]
-    _log_both(job, child, found, last.number, last.timestamp)
-    title = f"{describe.name(job.config)}: {phase}"
+    child.metrics(found, last.number, last.timestamp)
+    whole = sum((earlier.metrics[_SECONDS] for earlier in done.values()), found[_SECONDS])
+    job.parent.metrics(found | {_SECONDS: whole}, last.number, last.timestamp)
+    title = describe.name(job.config, phase)
     child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")
     child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, found)})
     job.console.phase_ends(phase, found)
-    return found
 
 
 def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Result:
@@ -209,9 +219,3 @@ def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Re
 
 def _way_back(parent: Run) -> str:
     return f"Go on with it by: tinybench resume {parent.id}" if workplace.resumable(parent.id) else ""
-
-
-def _log_both(job: _Job, child: Run, values: dict[str, float], step: int, timestamp: int) -> None:
-    """Log to the phase and to its parent, whose summary is what the run list shows."""
-    for run in (child, job.parent):
-        run.metrics(values, step, timestamp)

@@ -22,11 +22,12 @@ _FLATTERED = (
 )
 
 
-def name(config: RunConfig) -> str:
-    """A run's name: model and data set."""
+def name(config: RunConfig, phase: str = "") -> str:
+    """A run's name: model and data set, after the phase where it is one."""
     model = Path(config.model).stem if config.model.endswith(".keras") else config.model
     source = config.dataset
-    return f"{model} on {Path(source).name if source.startswith('folder:') else source}"
+    title = f"{model} on {Path(source).name if source.startswith('folder:') else source}"
+    return f"{phase}: {title}" if phase else title
 
 
 def run(config: RunConfig, dataset: Dataset, done: dict[str, PhaseResult]) -> str:

@@ -20,6 +20,7 @@ from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 PHASE_TAG = "tinybench.phase"
 SOURCE_TAG = "tinybench.source_run"
+_KIND_TAG = "mlflow.experimentKind"
 _PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -125,6 +126,7 @@ class Tracker:
 
     def _adopt(self, run_id: str) -> Run:
         run = self.get(run_id)
+        self._say_its_kind(run.info.experiment_id)
         experiment = self.client.get_experiment(run.info.experiment_id).name
         if self.config.experiment not in (None, experiment):
             raise ConfigError(
@@ -142,6 +144,7 @@ class Tracker:
             tags[_PARENT_TAG] = active.info.run_id
         try:
             experiment = self._experiment()
+            self._say_its_kind(experiment)
             return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
         except MlflowException as error:
             reason = str(error).splitlines()[0]
@@ -156,6 +159,11 @@ class Tracker:
             return os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
         found = self.client.get_experiment_by_name(wanted)
         return found.experiment_id if found else str(self.client.create_experiment(wanted))
+
+    def _say_its_kind(self, experiment_id: str) -> None:
+        """Let the UI show training runs first; without a kind it takes an experiment for one of prompts."""
+        if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
+            self.client.set_experiment_tag(experiment_id, _KIND_TAG, "custom_model_development")
 
     def _own_tags(self) -> dict[str, str]:
         pairs = (tag.partition("=") for tag in self.config.tags)
