@@ -19,6 +19,7 @@ from tinybench.efficiency import cost
 from tinybench.errors import TrackingError
 from tinybench.evaluation.score import score
 from tinybench.figures import curves
+from tinybench.redaction import without_secrets
 from tinybench.report import describe
 from tinybench.report.console import Console
 from tinybench.results import PhaseResult, Result
@@ -64,7 +65,7 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     data.card(config.dataset)  # both names, before a run is opened for nothing
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
-    with workplace.held(parent.id), parent.open(partial(_way_back, parent)):
+    with workplace.held(parent.id), parent.open(partial(_way_back, parent, config.track.uri)):
         record.begin(parent, config, start_from)
         return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=False)
 
@@ -87,7 +88,7 @@ def resume(run_id: str, uri: str | None = None, console: Console | None = None) 
     config = record.config_of(tracker, found)
     with workplace.held(found.info.run_id):
         parent = tracker.open(found)
-        with parent.open(partial(_way_back, parent)):
+        with parent.open(partial(_way_back, parent, uri)):
             start_from = found.data.tags.get(SOURCE_TAG)
             return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=True)
 
@@ -217,5 +218,6 @@ def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Re
     return result
 
 
-def _way_back(parent: Run) -> str:
-    return f"Go on with it by: tinybench resume {parent.id}" if workplace.resumable(parent.id) else ""
+def _way_back(parent: Run, uri: str | None) -> str:
+    store = f" --uri {without_secrets(uri)}" if uri else ""
+    return f"Go on with it by: tinybench resume {parent.id}{store}" if workplace.resumable(parent.id) else ""

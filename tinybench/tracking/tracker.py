@@ -10,6 +10,7 @@ import mlflow
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 
 from tinybench.config import TrackConfig
 from tinybench.errors import ConfigError, TrackingError
@@ -48,7 +49,7 @@ class Tracker:
     def parent(self, name: str) -> Run:
         """A parent run: the one that `mlflow run` made when there is one, else a new one."""
         made = os.environ.get("MLFLOW_RUN_ID")
-        run = self._adopt(made) if made else self._create(self.config.run_name or name)
+        run = self._adopt(made, name) if made else self._create(self.config.run_name or name)
         run.tags(provenance.tags() | self._own_tags())
         return run
 
@@ -74,7 +75,7 @@ class Tracker:
             return self.client.get_run(run_id)
         except MlflowException as error:
             raise TrackingError(
-                f"No run {run_id!r} in {without_secrets(self.uri)}: check the id, or give the store with --track.uri."
+                f"No run {run_id!r} in {without_secrets(self.uri)}: check the id, or name its store with --uri."
             ) from error
 
     def top(self, run_id: str) -> MlflowRun:
@@ -124,7 +125,7 @@ class Tracker:
         server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
         return f"{server}/#/experiments/{experiment}/runs/{run.id}"
 
-    def _adopt(self, run_id: str) -> Run:
+    def _adopt(self, run_id: str, name: str) -> Run:
         run = self.get(run_id)
         self._say_its_kind(run.info.experiment_id)
         experiment = self.client.get_experiment(run.info.experiment_id).name
@@ -133,8 +134,8 @@ class Tracker:
                 f"Invalid value for `track.experiment`: mlflow run has chosen {experiment!r}. "
                 "Give mlflow run --experiment-name instead."
             )
-        if self.config.run_name:
-            self.client.update_run(run_id, name=self.config.run_name)
+        if self.config.run_name or _is_made_up(run.info.run_name):
+            self.client.update_run(run_id, name=self.config.run_name or name)
         return Run(self.client, run_id)
 
     def _create(self, name: str) -> Run:
@@ -168,3 +169,10 @@ class Tracker:
     def _own_tags(self) -> dict[str, str]:
         pairs = (tag.partition("=") for tag in self.config.tags)
         return {name: value for name, _, value in pairs}
+
+
+def _is_made_up(name: str) -> bool:
+    """Whether MLflow chose a run's name, such as wise-squid-86, since nobody gave one."""
+    predicate, _, rest = name.partition("-")
+    noun, _, number = rest.partition("-")
+    return predicate in _GENERATOR_PREDICATES and noun in _GENERATOR_NOUNS and number.isdigit()
