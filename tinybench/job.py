@@ -8,6 +8,7 @@ judge it. At the end the model goes in once, with the parent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -65,9 +66,10 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     data.card(config.dataset)  # both names, before a run is opened for nothing
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
-    with workplace.held(parent.id), parent.open(partial(_way_back, parent, config.track.uri)):
+    way_back = partial(_way_back, parent, config.track.uri)
+    with workplace.held(parent.id), parent.open(way_back), closing(console or Console()) as shown:
         record.begin(parent, config, start_from)
-        return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=False)
+        return _carry_out(config, tracker, parent, shown, start_from, resumed=False)
 
 
 def resume(run_id: str, uri: str | None = None, console: Console | None = None) -> Result:
@@ -88,9 +90,9 @@ def resume(run_id: str, uri: str | None = None, console: Console | None = None) 
     config = record.config_of(tracker, found)
     with workplace.held(found.info.run_id):
         parent = tracker.open(found)
-        with parent.open(partial(_way_back, parent, uri)):
+        with parent.open(partial(_way_back, parent, uri)), closing(console or Console()) as shown:
             start_from = found.data.tags.get(SOURCE_TAG)
-            return _carry_out(config, tracker, parent, console or Console(), start_from, resumed=True)
+            return _carry_out(config, tracker, parent, shown, start_from, resumed=True)
 
 
 def _carry_out(
