@@ -1,0 +1,182 @@
+"""What a person sees, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console as Terminal
+
+from tinybench import config, data
+from tinybench.data.dataset import Dataset
+from tinybench.report.console import Console
+from tinybench.results import PhaseResult, Result
+from tinybench.training.progress import Epoch
+
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
+
+
+def console(terminal: bool = False, width: int = 120) -> tuple[Console, Callable[[], str]]:
+    written = io.StringIO()
+    return Console(Terminal(file=written, force_terminal=terminal, width=width)), written.getvalue
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(number, {"val/loss": 0.5, "val/accuracy": 0.75}, 0)
+
+
+def result(uri: str = "sqlite:///mlflow.db", **metrics: float) -> Result:
+    figures = {name.replace("_", "/", 1): value for name, value in metrics.items()}
+    return Result("abc", uri, "http://page", "models:/m-1", {"transfer": PhaseResult("def", 9, 7, figures)})
+
+
+def ended(uri: str, width: int = 120, **metrics: float) -> str:
+    shown, written = console(width=width)
+    shown.run_ends(result(uri, **metrics))
+    return written()
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return data.load("digits", config.resolve("quickstart").data, 0, image_size=16)
+
+
+@pytest.fixture
+def bar():
+    """A phase of 2 epochs of 4 steps on a terminal, after an earlier phase of 3 epochs."""
+    shown, written = console(terminal=True)
+    chosen = config.resolve("quickstart", {"finetune.epochs": 2, "batch_size": 32})
+    shown.phase_begins("finetune", chosen, images=100, before=3)
+    yield shown, written
+    shown.close()
+
+
+def test_the_start_says_what_where_and_how_to_watch(digits):
+    shown, written = console()
+    shown.run_begins(config.resolve("quickstart"), digits, "cpu", "http://page")
+    assert written().splitlines() == [
+        "smallcnn on digits (quickstart) on cpu",
+        "1,295 train, 143 validation, 359 test images, 10 classes; run http://page",
+    ]
+
+
+def test_warnings_are_shown_as_they_are(digits):
+    shown, written = console()
+    warned = dataclasses.replace(digits, warnings=("Odd names: [bold]a[/bold], [/b].",))
+    shown.run_begins(config.resolve("quickstart"), warned, "cpu", "http://page")
+    assert written().splitlines()[-1] == "Note: Odd names: [bold]a[/bold], [/b]."
+
+
+def test_without_a_terminal_there_is_no_bar():
+    shown, written = console()
+    shown.phase_begins("transfer", config.resolve("quickstart"), 100, 0)
+    shown.step_ends(1, 1, 0.5)
+    shown.epoch_ends(epoch(1))
+    shown.close()
+    assert written() == ""
+
+
+def test_the_bar_spans_all_the_steps_of_a_phase(bar):
+    shown, _ = bar
+    (task,) = shown._bar.tasks
+    assert (task.completed, task.total) == (0, 8)
+
+
+def test_the_bar_counts_steps_from_the_phase_s_first_epoch(bar):
+    shown, _ = bar
+    for number, step, done in [(4, 1, 1), (4, 4, 4), (5, 2, 6)]:
+        shown.step_ends(number, step, 0.5)
+        assert shown._bar.tasks[0].completed == done
+
+
+def test_the_end_of_an_epoch_moves_the_bar_also_when_resumed(bar):
+    shown, _ = bar
+    shown.epoch_ends(epoch(4))
+    assert shown._bar.tasks[0].completed == 4
+    shown.epoch_ends(epoch(5))
+    assert shown._bar.finished
+
+
+def test_the_bar_shows_loss_and_the_last_validation_figures(bar):
+    shown, written = bar
+    shown.epoch_ends(epoch(4))
+    shown.step_ends(5, 1, 0.12345)
+    shown.close()
+    assert "finetune epoch 5" in plain(written())
+    assert "loss 0.123 val loss 0.500 top-1 0.750" in plain(written())
+
+
+def test_the_end_of_a_phase_takes_the_bar_away(bar):
+    shown, written = bar
+    shown.phase_ends("finetune", {"test/accuracy": 0.91239, "test/loss": 0.25, "best/epoch": 5.0})
+    assert plain(written()).splitlines()[-1] == "finetune done, on the test images: top-1 0.9124, loss 0.25"
+    assert shown._bar is None
+
+
+def test_closing_gives_the_cursor_back_and_may_come_twice(bar):
+    shown, written = bar
+    assert written().rfind(HIDE_CURSOR) > written().rfind(SHOW_CURSOR)
+    shown.close()
+    shown.close()
+    assert written().rfind(SHOW_CURSOR) > written().rfind(HIDE_CURSOR)
+
+
+def test_the_closing_table_holds_the_figures():
+    text = ended("sqlite:///mlflow.db", test_accuracy=0.91239, test_loss=0.25)
+    (row,) = [line for line in text.splitlines() if "transfer" in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["transfer", "7", "0.9124", "", "", "", "0.25", ""]
+
+
+def test_the_closing_lines_lead_to_the_run():
+    assert ended("sqlite:///mlflow.db").splitlines()[-3:] == [
+        "Run abc in sqlite:///mlflow.db",
+        "Model models:/m-1",
+        "Page http://page   (once this runs: mlflow ui --backend-store-uri sqlite:///mlflow.db)",
+    ]
+
+
+def test_a_server_needs_no_start_and_keeps_its_password():
+    assert ended("http://me:hush@host").splitlines()[-3:] == [
+        "Run abc in http://me:***@host",
+        "Model models:/m-1",
+        "Page http://page",
+    ]
+
+
+@given(st.text("abc/", min_size=50, max_size=150))
+def test_lines_to_copy_are_never_cut(path):
+    assert f"Run abc in sqlite:///{path}" in ended(f"sqlite:///{path}", width=40).splitlines()
+
+
+@pytest.mark.xfail(strict=True, reason="what is not a warning is printed as rich markup")
+@pytest.mark.parametrize("folder", ["[old]", "[/old]"])
+def test_a_folder_in_brackets_is_shown(folder):
+    assert f"Run abc in sqlite:////{folder}/mlflow.db" in ended(f"sqlite:////{folder}/mlflow.db").splitlines()
+
+
+@pytest.mark.xfail(strict=True, reason="the name of a run is printed as rich markup")
+def test_a_data_folder_in_brackets_is_shown(digits):
+    shown, written = console()
+    shown.run_begins(config.resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")
+    assert written().startswith("smallcnn on [old] ")
+
+
+def test_nowhere_is_silent(capsys, digits):
+    shown = Console()
+    chosen = config.resolve("quickstart")
+    shown.run_begins(chosen, digits, "cpu", "http://page")
+    shown.phase_begins("transfer", chosen, 100, 0)
+    shown.step_ends(1, 1, 0.5)
+    shown.epoch_ends(epoch(1))
+    shown.phase_ends("transfer", {"test/loss": 0.25})
+    shown.run_ends(result())
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,174 @@
+"""One run: what is written comes back, and it always ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities import Run as MlflowRun
+from PIL import Image
+
+from tinybench import data
+from tinybench.config import DataConfig
+from tinybench.errors import DataError, Interrupted
+from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
+
+KEYS = ("model", "head.dropout", "seed")
+
+
+def read(run: Run) -> MlflowRun:
+    return run.client.get_run(run.id)
+
+
+def artifact(run: Run, path: str) -> Path:
+    return Path(download_artifacts(run_id=run.id, artifact_path=path, tracking_uri=run.client.tracking_uri))
+
+
+def test_parameters_are_written_as_a_person_would(run):
+    run.params({"data.classes": ("cat", "dog"), "data.root": None, "head.l2": 1e-4, "deterministic": True})
+    expected = {"data.classes": "cat,dog", "data.root": "none", "head.l2": "0.0001", "deterministic": "True"}
+    assert read(run).data.params == expected
+
+
+def test_more_parameters_than_mlflow_takes_at_once(run):
+    values = {f"key.{number}": number for number in range(205)}
+    run.params(values)
+    assert read(run).data.params == {key: str(value) for key, value in values.items()}
+
+
+def test_secrets_stay_out_of_parameters(run):
+    run.params({"track.uri": "http://me:hush@host/"})
+    assert read(run).data.params == {"track.uri": "http://me:***@host/"}
+
+
+@settings(deadline=None, max_examples=12)
+@given(known=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["recipe", "given"])))
+def test_what_mlflow_run_logged_stays_and_what_it_left_alone_is_beside_it(tracker, known):
+    run = Run(tracker.client, tracker.client.create_run("0").info.run_id)
+    for key, value in known.items():
+        run.client.log_param(run.id, key, value)
+    for _ in range(2):  # a second time changes nothing
+        run.params(dict.fromkeys(KEYS, "ours"))
+    left_alone = {f"recipe.{key}": "ours" for key, value in known.items() if value == "recipe"}
+    assert read(run).data.params == dict.fromkeys(KEYS, "ours") | known | left_alone
+
+
+def test_the_same_moment_twice_is_one_point(run):
+    for step, moment in [(1, 1000), (1, 1000), (2, 2000)]:
+        run.metrics({"val/loss": 0.5, "val/accuracy": 0.25}, step, moment)
+    points = run.client.get_metric_history(run.id, "val/loss")
+    assert [(point.step, point.timestamp, point.value) for point in points] == [(1, 1000, 0.5), (2, 2000, 0.5)]
+    assert read(run).data.metrics == {"val/loss": 0.5, "val/accuracy": 0.25}
+
+
+def test_tags_are_text_and_a_long_one_is_cut(run):
+    run.tags({"threads": 2, "story": "x" * 9000})
+    assert read(run).data.tags["threads"] == "2"
+    assert read(run).data.tags["story"] == "x" * 5000
+
+
+def test_the_data_are_linked_by_fingerprint_and_split(run):
+    digits = data.load("digits", DataConfig(per_class=4, test_per_class=2), 0, image_size=16)
+    run.dataset(digits)
+    (linked,) = read(run).inputs.dataset_inputs
+    assert linked.dataset.name == "digits"
+    assert linked.dataset.digest == digits.fingerprint[:32]
+    assert json.loads(linked.dataset.source)["fingerprint"] == digits.fingerprint
+    assert json.loads(linked.dataset.schema)["image"] == ["uint8", 8, 8, 1]
+    profile = json.loads(linked.dataset.profile)
+    assert profile["split_hash"] == digits.split_hash
+    assert (profile["train_images"], profile["validation_images"], profile["test_images"]) == (30, 10, 20)
+    assert profile["classes"] == 10
+
+
+def test_text_comes_back(run):
+    run.text("schön\n", "notes/a.txt")
+    assert artifact(run, "notes/a.txt").read_bytes() == "schön\n".encode()
+
+
+def test_a_figure_is_a_picture_under_its_path(run):
+    run.figure(Figure(figsize=(2, 1)), "figures/curves.png")
+    assert [item.path for item in list_artifacts(run_id=run.id, tracking_uri=run.client.tracking_uri)] == ["figures"]
+    with Image.open(artifact(run, "figures/curves.png")) as picture:
+        assert (picture.format, picture.size) == ("PNG", (240, 120))
+
+
+def test_a_file_goes_into_its_folder(run, tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    run.artifact(tmp_path / "a.npy", "checkpoints")
+    np.testing.assert_array_equal(np.load(artifact(run, "checkpoints/a.npy")), np.arange(3))
+
+
+def test_a_block_that_ends_is_finished(run):
+    with run.open() as opened:
+        assert opened is run
+        assert read(run).info.status == "RUNNING"
+    assert read(run).info.status == "FINISHED"
+    assert read(run).info.end_time >= read(run).info.start_time
+    assert ERROR_TAG not in read(run).data.tags
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (DataError("No pictures."), "FAILED", "No pictures."),
+        (ValueError("first\nsecond"), "FAILED", "ValueError: first"),
+        (KeyboardInterrupt(), "KILLED", "Interrupted by Ctrl-C."),
+        (Interrupted("Terminated by SIGTERM."), "KILLED", "Terminated by SIGTERM."),
+    ],
+)
+def test_an_exception_ends_the_run_and_goes_on(run, error, status, reason):
+    with pytest.raises(type(error)) as caught, run.open():
+        raise error
+    assert caught.value is error
+    assert not hasattr(error, "__notes__")
+    assert read(run).info.status == status
+    assert read(run).data.tags[ERROR_TAG] == reason
+
+
+def test_the_way_back_is_a_note_and_no_part_of_the_reason(run):
+    with pytest.raises(DataError) as caught, run.open(lambda: "Go on by: tinybench resume 1"):
+        raise DataError("No pictures.")
+    assert caught.value.__notes__ == ["Go on by: tinybench resume 1"]
+    assert read(run).data.tags[ERROR_TAG] == "No pictures."
+
+
+def fail_in_a_deleted_run(run: Run) -> None:
+    with run.open():
+        run.client.delete_run(run.id)
+        raise DataError("No pictures.")
+
+
+def test_the_first_error_is_told_when_the_store_refuses_the_end(run):
+    with pytest.raises(DataError, match="No pictures") as caught:
+        fail_in_a_deleted_run(run)
+    assert f"Run {run.id} could not be marked FAILED" in caught.value.__notes__[0]
+
+
+def test_a_restarted_run_forgets_why_it_ended(run):
+    run.end("FAILED", "No pictures.")
+    assert read(run).info.status == "FAILED"
+    run.restart()
+    assert read(run).info.status == "RUNNING"
+    assert ERROR_TAG not in read(run).data.tags
+
+
+def test_a_run_that_died_is_restarted_without_a_reason_to_forget(run):
+    run.restart()
+    assert read(run).info.status == "RUNNING"
+
+
+def test_an_end_without_a_reason_sets_no_tag(run):
+    run.end("KILLED")
+    assert read(run).info.status == "KILLED"
+    assert ERROR_TAG not in read(run).data.tags
+
+
+def test_a_system_exit_is_no_success():
+    assert outcome_of(SystemExit(3)) == ("FAILED", "SystemExit: 3")

@@ -1,0 +1,259 @@
+"""Opening runs and finding them again, in a store of its own."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tinybench.config import TrackConfig
+from tinybench.errors import ConfigError, TrackingError
+from tinybench.tracking.run import ERROR_TAG
+from tinybench.tracking.tracker import Tracker
+from tinybench.training.progress import EPOCH_METRICS
+
+
+def like(tracker: Tracker, **settings) -> Tracker:
+    return Tracker(TrackConfig(uri=tracker.uri, **settings))
+
+
+def experiment_of(tracker: Tracker, run_id: str) -> str:
+    return tracker.client.get_experiment(tracker.get(run_id).info.experiment_id).name
+
+
+@pytest.fixture
+def mlflow_run(tracker: Tracker, run, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a run that `mlflow run` made for us."""
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.id)
+    return run.id
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> Tracker:
+    """The store of a server that does not answer."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return Tracker(TrackConfig(uri="http://me:hush@127.0.0.1:9"))
+
+
+def test_the_default_store_is_that_of_mlflow(own_folders, store):
+    shutil.copy(store.removeprefix("sqlite:///"), "mlflow.db")  # with its tables, which take seconds to make
+    assert Tracker.at(None).uri == f"sqlite:///{own_folders / 'mlflow.db'}"
+
+
+def test_the_environment_names_the_store(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    assert Tracker.at(None).uri == store
+
+
+def test_a_new_parent_says_where_it_comes_from(tracker):
+    parent = tracker.parent("smallcnn on digits")
+    found = tracker.get(parent.id)
+    assert found.info.run_name == "smallcnn on digits"
+    assert found.info.status == "RUNNING"
+    assert {"host", "command", "version.keras"} <= set(found.data.tags)
+    assert experiment_of(tracker, parent.id) == "Default"
+
+
+def test_name_tags_and_experiment_of_the_user(tracker):
+    own = like(tracker, run_name="mine", tags=("team=red", "formula=a=b", "plain"), experiment="birds")
+    found = tracker.get(own.parent("smallcnn on digits").id)
+    assert found.info.run_name == "mine"
+    assert {key: found.data.tags[key] for key in ("team", "formula", "plain")} == {
+        "team": "red",
+        "formula": "a=b",
+        "plain": "",
+    }
+    assert experiment_of(tracker, found.info.run_id) == "birds"
+
+
+def test_an_experiment_is_made_once(tracker):
+    first, second = (like(tracker, experiment="twice").parent("x").id for _ in range(2))
+    assert tracker.get(first).info.experiment_id == tracker.get(second).info.experiment_id
+
+
+def test_the_environment_chooses_the_experiment_unless_the_user_does(tracker, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "from the environment")
+    assert experiment_of(tracker, tracker.parent("x").id) == "from the environment"
+    assert experiment_of(tracker, like(tracker, experiment="own").parent("x").id) == "own"
+
+
+def test_the_environment_chooses_the_experiment_by_number(tracker, monkeypatch):
+    wanted = tracker.client.create_experiment("by number")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", wanted)
+    assert tracker.get(tracker.parent("x").id).info.experiment_id == wanted
+
+
+def test_inside_a_run_of_the_user_the_parent_is_its_child(tracker):
+    mlflow.set_tracking_uri(tracker.uri)
+    with mlflow.start_run() as outer:
+        parent = tracker.parent("x")
+    assert tracker.get(parent.id).data.tags["mlflow.parentRunId"] == outer.info.run_id
+    assert tracker.top(outer.info.run_id).info.run_id == outer.info.run_id
+    assert tracker.top(parent.id).info.run_id == parent.id, "it is no phase"
+
+
+def test_the_run_of_mlflow_run_is_taken(tracker, mlflow_run):
+    assert like(tracker, tags=("team=red",)).parent("x").id == mlflow_run
+    assert tracker.get(mlflow_run).data.tags["team"] == "red"
+
+
+def test_a_name_that_mlflow_made_up_gives_way(tracker, mlflow_run):
+    tracker.parent("x")
+    assert tracker.get(mlflow_run).info.run_name == "x"
+
+
+@pytest.mark.parametrize("name", ["mine", "wise-squid", "wise-squid-two", "resnet-squid-86", "wise-resnet-50"])
+def test_a_name_that_was_given_to_mlflow_run_stays(tracker, mlflow_run, name):
+    tracker.client.update_run(mlflow_run, name=name)
+    tracker.parent("x")
+    assert tracker.get(mlflow_run).info.run_name == name
+
+
+def test_an_experiment_is_one_of_training_runs_unless_it_is_another_kind(tracker):
+    tracker.client.create_experiment("agents", tags={"mlflow.experimentKind": "genai_development"})
+    for name, kind in [("nets", "custom_model_development"), ("agents", "genai_development")]:
+        like(tracker, experiment=name).parent("x")
+        assert tracker.client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == kind
+
+
+def test_the_run_of_mlflow_run_is_renamed_when_asked(tracker, mlflow_run):
+    tracker.client.update_run(mlflow_run, name="given")
+    like(tracker, run_name="mine", experiment="Default").parent("x")
+    assert tracker.get(mlflow_run).info.run_name == "mine"
+
+
+def test_mlflow_run_has_chosen_the_experiment(tracker, mlflow_run):
+    with pytest.raises(ConfigError, match=r"`track\.experiment`: mlflow run has chosen 'Default'\. Give mlflow run --"):
+        like(tracker, experiment="birds").parent("x")
+
+
+def test_a_run_of_mlflow_run_that_is_elsewhere(tracker, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "elsewhere")
+    with pytest.raises(TrackingError, match="No run 'elsewhere' in sqlite:///"):
+        tracker.parent("x")
+
+
+def test_a_phase_is_a_child_in_the_experiment_of_its_parent(tracker):
+    own = like(tracker, experiment="phases", tags=("team=red",))
+    parent = own.parent("x")
+    found = tracker.get(like(tracker, tags=("team=red",)).child(parent, "transfer", "x").id)
+    assert found.info.experiment_id == tracker.get(parent.id).info.experiment_id
+    assert found.info.run_name == "x"
+    assert found.data.tags["mlflow.parentRunId"] == parent.id
+    assert found.data.tags["tinybench.phase"] == "transfer"
+    assert found.data.tags["team"] == "red"
+    assert "version.keras" in found.data.tags
+
+
+def test_phases_are_found_by_their_parent_and_name(tracker):
+    first, second = tracker.parent("first"), tracker.parent("second")
+    child = tracker.child(first, "transfer", "first")
+    tracker.child(second, "finetune", "second")
+    assert tracker.phase_run(first.id, "transfer").info.run_id == child.id
+    assert tracker.phase_run(first.id, "finetune") is None
+    assert tracker.top(child.id).info.run_id == first.id
+    assert tracker.top(first.id).info.run_id == first.id
+
+
+def test_a_run_that_is_not_there(tracker):
+    with pytest.raises(TrackingError, match=r"No run .gone. in sqlite:///.*: check the id, or name its store"):
+        tracker.get("gone")
+
+
+def test_what_was_found_runs_again(tracker, run):
+    run.end("KILLED", "Interrupted by Ctrl-C.")
+    assert tracker.open(tracker.get(run.id)).id == run.id
+    assert tracker.get(run.id).info.status == "RUNNING"
+
+
+def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
+    logged = {
+        step: {name: step + place / 10 for place, name in enumerate(EPOCH_METRICS)} | {"test/loss": 9.0}
+        for step in (1, 2, 3)
+    }
+    for step in random.Random(0).sample([1, 2, 3, 2], 4):  # as resumes may send them
+        run.metrics(logged[step], step, 9000 - step)
+    epochs = tracker.epochs(run.id)
+    assert [(epoch.number, epoch.timestamp) for epoch in epochs] == [(1, 8999), (2, 8998), (3, 8997)]
+    for epoch in epochs:
+        assert epoch.metrics == {name: logged[epoch.number][name] for name in EPOCH_METRICS}
+
+
+def test_a_run_without_epochs(tracker, run):
+    run.metrics({"test/loss": 0.5}, 1, 1000)
+    assert tracker.epochs(run.id) == []
+
+
+def test_an_artifact_is_fetched(tracker, run, tmp_path):
+    run.text("{}", "config.json")
+    fetched = tracker.download(tracker.get(run.id), "config.json", tmp_path)
+    assert fetched == tmp_path / "config.json"
+    assert fetched.read_text() == "{}"
+
+
+def test_an_artifact_that_is_not_there(tracker, run, tmp_path):
+    with pytest.raises(OSError):
+        tracker.download(tracker.get(run.id), "config.json", tmp_path)
+
+
+def test_a_run_fails_with_the_first_reason(tracker, run):
+    tracker.fail(run.id, "No pictures.")
+    tracker.fail(run.id, "Something else.")
+    assert tracker.get(run.id).info.status == "FAILED"
+    assert tracker.get(run.id).data.tags[ERROR_TAG] == "No pictures."
+
+
+def test_the_page_of_a_local_run(tracker, run):
+    assert tracker.link(run) == f"http://127.0.0.1:5000/#/experiments/0/runs/{run.id}"
+
+
+def test_the_page_of_a_run_on_a_server_hides_the_password(tracker, run):
+    served = like(tracker)
+    served.uri = "https://me:hush@host/mlflow/"
+    assert served.link(run) == f"https://me:***@host/mlflow/#/experiments/0/runs/{run.id}"
+
+
+def test_a_server_that_does_not_answer(nobody):
+    with pytest.raises(TrackingError, match=r"Cannot open a run in http://me:\*\*\*@127\.0\.0\.1:9: ") as caught:
+        nobody.parent("x")
+    assert str(caught.value).endswith("Check the address, or leave --track.uri out for a local store.")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.xfail(strict=True, reason="MLflow's reason is told with the password")
+def test_the_password_of_a_server_that_does_not_answer_is_hidden(nobody):
+    with pytest.raises(TrackingError) as caught:
+        nobody.parent("x")
+    assert "hush" not in str(caught.value)
+
+
+def test_an_experiment_that_was_deleted(tracker):
+    tracker.client.delete_experiment(tracker.client.create_experiment("deleted"))
+    with pytest.raises(TrackingError, match=r"Cannot open a run in .*deleted"):
+        like(tracker, experiment="deleted").parent("x")
+
+
+@pytest.mark.xfail(strict=True, reason="Tracker() lets MlflowException through")
+def test_a_store_of_an_unknown_kind():
+    with pytest.raises(TrackingError, match="foo://bar"):
+        Tracker(TrackConfig(uri="foo://bar"))
+
+
+@pytest.mark.xfail(strict=True, reason="Tracker() lets SQLAlchemy's error through")
+def test_a_file_that_is_no_store(tmp_path: Path):
+    (tmp_path / "text.db").write_text("no database " * 100)
+    with pytest.raises(TrackingError):
+        Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'text.db'}")).parent("x")
+
+
+@pytest.mark.xfail(strict=True, reason="tags are set before the run is opened, so it stays RUNNING")
+def test_a_tag_that_the_store_refuses_leaves_no_run_behind(tracker):
+    own = like(tracker, experiment="refused", tags=("=red",))
+    with pytest.raises((ConfigError, TrackingError)):
+        own.parent("x")
+    experiment = tracker.client.get_experiment_by_name("refused")
+    runs = tracker.client.search_runs([experiment.experiment_id]) if experiment else []
+    assert "RUNNING" not in {run.info.status for run in runs}
