@@ -62,7 +62,6 @@ def test_the_figures_are_in_a_finished_run_that_is_linked(store, done, again):
     assert "mlflow.parentRunId" not in run.data.tags, "a phase is what a child of the source would be"
 
 
-@pytest.mark.xfail(strict=True, reason="track settings are taken and then left unused")
 def test_settings_of_the_evaluation_are_used(store, done):
     phase = done.phases["transfer"].run_id
     rescore.run(phase, "test", store, {"track.run_name": "mine"})
@@ -118,7 +117,6 @@ def test_data_of_another_shape(store, done, tmp_path):
         rescore.run(done.run_id, "test", store, {"dataset": f"folder:{tmp_path / 'pictures'}"})
 
 
-@pytest.mark.xfail(strict=True, reason="classes are compared by their number alone")
 def test_the_same_classes_in_another_order(store, done):
     with pytest.raises(DataError):
         rescore.run(done.run_id, "test", store, {"data.classes": "9,8,7,6,5,4,3,2,1,0"})

@@ -40,14 +40,12 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
         **settings: Values that differ from those of the earlier run.
     """
     from tinybench import job
-    from tinybench.config import replace
     from tinybench.tracking import record
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(uri)
-    config = record.config_of(tracker, tracker.top(run_id))
-    fresh = {"track.run_name": None, "track.tags": (), "phases": "finetune"}
-    return job.run(replace(replace(config, fresh), settings), start_from=run_id, console=console)
+    config = record.following(tracker, tracker.top(run_id), {"phases": "finetune"} | settings)
+    return job.run(config, start_from=run_id, console=console)
 
 
 def resume(run_id: str, *, uri: str | None = None, console: Console | None = None) -> Result:

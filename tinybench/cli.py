@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tinybench.config import KEYS, UNTOUCHED, Key, canonical, resolve, spellings
-from tinybench.errors import ConfigError, Interrupted, TinybenchError, in_one_line
+from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
 from tinybench.report import quiet
 
 if TYPE_CHECKING:
@@ -216,7 +217,8 @@ def _tell_mlflow(reason: str) -> None:
     if run_id:
         from tinybench.tracking.tracker import Tracker
 
-        Tracker.at(None).fail(run_id, reason)
+        with suppress(TrackingError):  # a store that does not answer, or a run of long ago: the error is told here
+            Tracker.at(None).fail(run_id, reason)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tinybench.errors import ConfigError
+from tinybench.redaction import without_secrets
 from tinybench.settings import (
     Kind,
     boolean,
@@ -25,6 +26,7 @@ from tinybench.settings import (
     name,
     number,
     optional,
+    pairs,
     setting,
     share,
     text,
@@ -129,7 +131,7 @@ class TrackConfig:
     uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
     experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
     run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
-    tags: tuple[str, ...] = setting((), words("name=value pairs separated by commas"), "Tags, as name=value,…")
+    tags: tuple[str, ...] = setting((), pairs("name=value pairs separated by commas"), "Tags, as name=value,…")
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,10 @@ class RunConfig:
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key, in the order of declaration."""
         return {key: _get(self, key) for key in KEYS}
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting as it may be shown and stored: without passwords."""
+        return {key: _without_secrets(value) for key, value in self.flat().items()}
 
     def identity(self) -> str:
         """Hash (64 hex digits) of the settings that decide what the run computes."""
@@ -274,6 +280,12 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"`{name}` is given twice, as {given[name]!r} and as {value!r}: give it once.")
         given[name] = value
     return given
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_secrets, value))
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _get(config: Any, key: str) -> Any:

@@ -25,6 +25,10 @@ class DataError(TinybenchError):
     """Data that is missing, damaged or not what it claims to be."""
 
 
+class AbsentError(DataError):
+    """Official data that are not there and were not to be fetched."""
+
+
 class WeightsError(TinybenchError):
     """Weights that cannot be had or do not fit."""
 

@@ -67,7 +67,7 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
     way_back = partial(_way_back, parent, config.track.uri)
-    with workplace.held(parent.id), parent.open(way_back), closing(console or Console()) as shown:
+    with parent.open(way_back), workplace.held(parent.id), closing(console or Console()) as shown:
         record.begin(parent, config, start_from)
         return _carry_out(config, tracker, parent, shown, start_from, resumed=False)
 

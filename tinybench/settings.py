@@ -129,6 +129,18 @@ def words(expected: str, allowed: tuple[str, ...] = ()) -> Kind:
     return Kind(expected, parse)
 
 
+def pairs(expected: str) -> Kind:
+    """Names with values, as name=value; a name may hold what MLflow allows in one."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        result: tuple[str, ...] = words(expected).parse(value)
+        if not all(re.fullmatch(r"[\w./ :-]+=.*", pair) for pair in result):
+            raise ValueError(value)
+        return result
+
+    return Kind(expected, parse)
+
+
 def optional(kind: Kind, absent: str = "none") -> Kind:
     """A value of another kind, or nothing at all, written as `absent`."""
 

@@ -90,21 +90,11 @@ def test_nothing_is_downloaded(own_folders: Path):
     assert not [*own_folders.rglob("*.tar.gz*")]
 
 
-def test_a_folder_that_is_absent_has_no_official_figures(tmp_path):
-    with pytest.raises(DataError, match=r"folder:.*absent") as caught:
-        plan(dataset=f"folder:{tmp_path / 'absent'}")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="any DataError is taken for absent data, and data.root is no way out for a folder"
-)
 def test_a_folder_that_is_absent_is_told_as_a_run_tells_it(tmp_path):
     with pytest.raises(DataError, match=r"There is no folder .*: give `folder:/path`"):
         plan(dataset=f"folder:{tmp_path / 'absent'}")
 
 
-@pytest.mark.xfail(strict=True, reason="any DataError is taken for absent data")
 @pytest.mark.parametrize("dataset", ["digits", "cifar10"])
 def test_classes_that_are_not_there_are_told(dataset):
     with pytest.raises(DataError, match=r"`data\.classes` asks for 11 classes, but there are 10"):

@@ -157,13 +157,11 @@ def test_lines_to_copy_are_never_cut(path):
     assert f"Run abc in sqlite:///{path}" in ended(f"sqlite:///{path}", width=40).splitlines()
 
 
-@pytest.mark.xfail(strict=True, reason="what is not a warning is printed as rich markup")
 @pytest.mark.parametrize("folder", ["[old]", "[/old]"])
 def test_a_folder_in_brackets_is_shown(folder):
     assert f"Run abc in sqlite:////{folder}/mlflow.db" in ended(f"sqlite:////{folder}/mlflow.db").splitlines()
 
 
-@pytest.mark.xfail(strict=True, reason="the name of a run is printed as rich markup")
 def test_a_data_folder_in_brackets_is_shown(digits):
     shown, written = console()
     shown.run_begins(config.resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")

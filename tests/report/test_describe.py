@@ -51,7 +51,7 @@ def settings(**overrides) -> RunConfig:
         ("resnet50", "tiny-imagenet", "resnet50 on tiny-imagenet"),
         ("/models/my.net.keras", "digits", "my.net on digits"),
         ("vgg16", "folder:/data/pets/", "vgg16 on pets"),
-        pytest.param("vgg16", "folder:pets", "vgg16 on pets", marks=pytest.mark.xfail(strict=True, reason="prefix")),
+        ("vgg16", "folder:pets", "vgg16 on pets"),
     ],
 )
 def test_a_run_is_called_by_its_model_and_data(model, source, name):

@@ -43,12 +43,10 @@ def test_every_setting_is_listed_with_its_value():
     assert told["augment.flip"] == "False"
 
 
-@pytest.mark.xfail(strict=True, reason="values are printed without redaction")
 def test_no_secret_is_shown():
     assert "hush" not in printed(plan.configuration, config.resolve("quickstart", {"track.uri": "http://me:hush@host"}))
 
 
-@pytest.mark.xfail(strict=True, reason="values are printed as rich markup")
 @pytest.mark.parametrize("root", ["/data/[old]", "/data/[/old]"])
 def test_a_folder_in_brackets_is_shown(root):
     assert (

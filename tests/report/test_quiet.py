@@ -100,7 +100,6 @@ def test_the_environment_of_the_user_is_respected():
     assert python(SHOW, MLFLOW_LOGGING_LEVEL="DEBUG").stdout == "2 DEBUG\n"
 
 
-@pytest.mark.xfail(strict=True, reason="sys.stderr is None where the standard error is closed")
 def test_a_closed_standard_error_is_no_reason_to_fail():
     code = "from tinybench.report import quiet\nwith quiet.starting(): pass\nprint('done')"
     command = [sys.executable, "-c", code]

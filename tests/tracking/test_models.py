@@ -138,7 +138,6 @@ def test_forms_can_be_mixed_in_a_dictionary(served, pixels, expected):
     np.testing.assert_allclose(by_label(answer), expected, atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="MLflow puts a list of text into one cell, which is taken for one picture")
 def test_a_dictionary_of_text_alone(served, pixels, expected):
     answer = served.predict({"image": [base64_of(picture) for picture in pixels]}, params={"top_k": 10})
     np.testing.assert_allclose(by_label(answer), expected, atol=1e-5)

@@ -81,7 +81,6 @@ def test_the_source_is_a_tag(run, chosen):
     assert read(run).data.tags["tinybench.source_run"] == "abc"
 
 
-@pytest.mark.xfail(strict=True, reason="config.json is written without redaction")
 def test_no_secret_is_in_the_configuration_s_file(tracker, run, chosen, tmp_path):
     record.begin(run, config.replace(chosen, {"track.uri": "http://me:hush@host"}), None)
     assert "hush" not in text(tracker, run, "config.json", tmp_path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinybench import paths
 from tinybench.data import cache, scan
 from tinybench.data.download import fetch
-from tinybench.errors import DataError
+from tinybench.errors import AbsentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def find(official: Official, request: Request, recognise: Callable[[Path], bool]
         "`--dataset digits`."
     )
     if not request.download:
-        raise DataError(f"There is no {request.name} in {root}. {way_out}")
+        raise AbsentError(f"There is no {request.name} in {root}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _packed(target, official)
 

@@ -13,14 +13,14 @@ import psutil
 
 from tinybench import data, models
 from tinybench.config import RunConfig
+from tinybench.data import splits
 from tinybench.data.dataset import Card
 from tinybench.efficiency import cost
-from tinybench.errors import DataError
+from tinybench.errors import AbsentError
 from tinybench.training import device, phases
 
 _TIMED_STEPS = 3
 _ENOUGH_SECONDS = 4.0  # a slow step needs no second opinion
-_COMPRESSION = 1.0  # uint8 pixels are kept as they are
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Estimate:
         counted: The data are there and were counted; else these are the official figures.
         parameters: Of the whole model.
         phases: By name.
-        memory: Peak bytes of this process over the timed steps.
+        memory: Bytes of this process after the timed steps.
         disk: Bytes of decoded images, checkpoints and artifacts.
     """
 
@@ -67,7 +67,7 @@ def estimate(config: RunConfig) -> Estimate:
     Nothing is downloaded: absent data are counted by their official figures, weights are random.
 
     Raises:
-        DataError: the data are absent and have no official figures (a folder).
+        DataError: a folder that is absent, or data that do not allow what is asked.
         ModelError: the model cannot be built.
     """
     images, classes, shape, counted = _counts(config)
@@ -97,7 +97,7 @@ def estimate(config: RunConfig) -> Estimate:
 def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
     try:
         dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size, download=False)
-    except DataError:
+    except AbsentError:
         return _official(config, data.card(config.dataset))
     return (
         (len(dataset.train), len(dataset.validation), len(dataset.test)),
@@ -109,8 +109,10 @@ def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, in
 
 def _official(config: RunConfig, card: Card) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
     if not (card.classes and card.train and card.test and card.shape):
-        raise DataError(f"{config.dataset} is not there, and its size is not known: give --data.root.")
+        raise AbsentError(f"{card.name} has no official figures to plan by.")
     wanted = config.data.classes
+    if isinstance(wanted, int):
+        splits.choose_classes(tuple(map(str, range(card.classes))), wanted)  # no more than there are
     classes = wanted if isinstance(wanted, int) else len(wanted) if wanted else card.classes
     train = min(card.train // card.classes, config.data.per_class or card.train) * classes
     test = min(card.test // card.classes, config.data.test_per_class or card.test) * classes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Shows a run to a person; without a terminal it shows nothing until the closing table."""
+    """Shows a run to a person: its beginning, the end of each phase and, on a terminal, a bar as it goes on."""
 
     def __init__(self, terminal: Terminal | None = None) -> None:
         """Args: where to write; nowhere when None."""
@@ -35,10 +35,10 @@ class Console:
     def run_begins(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
         """What is about to be trained, and where it can be watched."""
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-        self.terminal.print(f"[bold]{describe.name(config)}[/bold] ({config.recipe}) on {device}")
+        self.terminal.print(f"[bold]{escape(describe.name(config))}[/bold] ({config.recipe}) on {device}")
         self._line(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
         for warning in describe.warnings(config, dataset):
-            self._line(f"[yellow]Note:[/yellow] {escape(warning)}")
+            self.terminal.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
 
     def phase_begins(self, phase: str, config: RunConfig, images: int, before: int) -> None:
         """Show a bar over all the steps of the phase."""
@@ -94,7 +94,7 @@ class Console:
 
     def _line(self, text: str) -> None:
         """A line that is not cut, so that it can be copied or searched for."""
-        self.terminal.print(text, highlight=False, soft_wrap=True)
+        self.terminal.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
         """Leave the terminal as it was, whatever happened."""

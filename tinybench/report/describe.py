@@ -25,8 +25,8 @@ _FLATTERED = (
 def name(config: RunConfig, phase: str = "") -> str:
     """A run's name: model and data set, after the phase where it is one."""
     model = Path(config.model).stem if config.model.endswith(".keras") else config.model
-    source = config.dataset
-    title = f"{model} on {Path(source).name if source.startswith('folder:') else source}"
+    folder = config.dataset.removeprefix("folder:")
+    title = f"{model} on {config.dataset if folder == config.dataset else Path(folder).name}"
     return f"{phase}: {title}" if phase else title
 
 

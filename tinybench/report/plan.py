@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinybench.settings import as_text
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def configuration(config: RunConfig, terminal: Console) -> None:
     """Print every setting of the run."""
     settings = Table("setting", "value", title="Configuration")
-    for key, value in config.flat().items():
-        settings.add_row(key, as_text(value) or "none")
+    for key, value in config.shown().items():
+        settings.add_row(key, escape(as_text(value) or "none"))
     terminal.print(settings)
 
 

@@ -36,6 +36,9 @@ def libraries() -> None:
 @contextmanager
 def starting() -> Iterator[None]:
     """Hold back the standard error of a block, also what C++ writes; all but the known noise is shown after it."""
+    if sys.stderr is None:  # closed: there is nothing to hold back
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     with TemporaryFile() as notes:

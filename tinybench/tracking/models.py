@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import mlflow
 import pandas as pd
+from mlflow.entities import LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
@@ -43,9 +44,10 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
     Returns:
         The model's URI.
     """
-    known = run.client.get_run(run.id).data.tags.get(MODEL_TAG)
+    known = _logged(run)
     if known:
-        return str(known)
+        run.tags({MODEL_TAG: known})
+        return known
     package = Path(__file__).parents[1]
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         # MLflow warns of type hints in its own classes, and that AnyType is not checked, which we know
@@ -69,6 +71,14 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
         )
     run.tags({MODEL_TAG: logged.model_uri})
     return str(logged.model_uri)
+
+
+def _logged(run: Run) -> str | None:
+    """The model that the run holds already, if it was logged whole."""
+    experiment = run.client.get_run(run.id).info.experiment_id
+    found = run.client.search_logged_models([experiment], f"source_run_id = '{run.id}'")
+    whole = [model.model_uri for model in found if model.status == LoggedModelStatus.READY]
+    return str(whole[0]) if whole else None
 
 
 def _example(dataset: Dataset) -> pd.DataFrame:

@@ -6,10 +6,14 @@ import getpass
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tinybench.redaction import without_secrets
 
@@ -25,15 +29,20 @@ def tags() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor_threads": str(os.cpu_count()),
-        "mlflow.user": _user(),
-        "mlflow.source.name": "tinybench",
-        "mlflow.source.type": "LOCAL",
     }
     found |= {f"version.{name}": version for name, version in versions().items()}
-    commit = _git("rev-parse", "HEAD")
+    commit = _git("rev-parse", "HEAD").strip()
     if commit:
-        found |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(_git("status", "--porcelain"))).lower()}
+        found |= {
+            "mlflow.source.git.commit": commit,
+            "git.dirty": str(bool(_git("status", "--porcelain"))).lower(),
+        }
     return found
+
+
+def source() -> dict[str, str]:
+    """Who runs what, in MLflow's own tags; `mlflow run` has set them where it made the run."""
+    return {"mlflow.user": _user(), "mlflow.source.name": "tinybench", "mlflow.source.type": "LOCAL"}
 
 
 def versions() -> dict[str, str]:
@@ -48,11 +57,21 @@ def versions() -> dict[str, str]:
 
 
 def dirty_diff() -> str:
-    """What differs from the commit, as `git diff` prints it; empty when nothing does."""
-    return _git("diff", "HEAD")[:_LONGEST_DIFF]
+    """What differs from the commit, new files of the package too, for `git apply`; empty when nothing does."""
+    index = _git("rev-parse", "--git-path", "index").strip()
+    if not index:
+        return ""
+    with TemporaryDirectory() as folder:
+        # In a copy of the index, files that git does not know yet can be announced to it
+        copy = Path(folder) / "index"
+        with suppress(OSError):
+            shutil.copy(_top() / index, copy)
+        own = {"GIT_INDEX_FILE": str(copy)}
+        _git("add", "--intent-to-add", "--all", "--", "tinybench", environment=own)
+        return _git("diff", "HEAD", environment=own)[:_LONGEST_DIFF]
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Output of git in the repository that holds this code; empty when it is not in one."""
     folder = Path(__file__).parent
     try:
@@ -60,10 +79,20 @@ def _git(*arguments: str) -> str:
         known = ["git", "-C", str(folder), "ls-files", "--error-unmatch", Path(__file__).name]
         if subprocess.run(known, capture_output=True, timeout=10).returncode:
             return ""
-        top = ["git", "-C", str(folder.parent.parent), *arguments]
-        return subprocess.run(top, capture_output=True, text=True, errors="replace", timeout=10).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(_top()), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            env=os.environ | (environment or {}),
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
+
+
+def _top() -> Path:
+    return Path(__file__).parents[2]
 
 
 def _user() -> str:

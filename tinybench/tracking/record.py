@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
-from tinybench.config import PHASES, RunConfig, from_flat
+from tinybench.config import PHASES, RunConfig, from_flat, replace
 from tinybench.errors import DataError, TrackingError
 from tinybench.report import describe
 from tinybench.results import PhaseResult
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tinybench.training.checkpoint import Store
 
 _CONFIG = "config.json"
+_DATA = "data.json"
 _CHECKPOINTS = "checkpoints"
 _BEST = "best.keras"
 _SPLIT_TAG = "data.split_hash"
@@ -31,8 +34,8 @@ _SPLIT_TAG = "data.split_hash"
 
 def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
     """The configuration, where it starts from, and code that was not committed."""
-    parent.params(config.flat())
-    parent.text(json.dumps(config.flat(), indent=1), _CONFIG)
+    parent.params(config.shown())
+    parent.text(json.dumps(config.shown(), indent=1), _CONFIG)
     parent.tags({"tinybench.config_hash": config.identity()} | ({SOURCE_TAG: start_from} if start_from else {}))
     diff = provenance.dirty_diff()
     if diff:
@@ -41,7 +44,7 @@ def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
 
 def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
     """The same configuration and data, so that phases of different runs can be compared."""
-    child.params(config.flat())
+    child.params(config.shown())
     child.dataset(dataset)
     child.tags({"tinybench.config_hash": config.identity()})
 
@@ -59,7 +62,7 @@ def about_data(run: Run, dataset: Dataset) -> None:
         raise DataError("The data are not those that the run began with: restore them, or start a new run.")
     run.dataset(dataset)
     run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
-    run.text(json.dumps(describe.data(dataset), indent=1), "data.json")
+    run.text(json.dumps(describe.data(dataset), indent=1), _DATA)
 
 
 def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:
@@ -74,6 +77,26 @@ def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:
     except OSError as error:
         raise TrackingError(f"Run {found.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
     return from_flat(values | {"track.uri": tracker.uri})
+
+
+def following(tracker: Tracker, found: MlflowRun, settings: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a new run that follows an earlier one: in its experiment, with a name and tags of its own.
+
+    Raises:
+        ConfigError: a setting that is not allowed.
+        TrackingError: the earlier run is not one of ours.
+    """
+    chosen = "MLFLOW_RUN_ID" in os.environ  # by `mlflow run`
+    experiment = None if chosen else tracker.client.get_experiment(found.info.experiment_id).name
+    fresh = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
+    return replace(replace(config_of(tracker, found), fresh), settings)
+
+
+def class_names(tracker: Tracker, found: MlflowRun) -> tuple[str, ...]:
+    """The classes that a run told apart, in the order of its model's outputs."""
+    with TemporaryDirectory() as folder:
+        about = json.loads(tracker.download(found, _DATA, Path(folder)).read_text())
+    return tuple(about["images_by_class"]["train"])
 
 
 def checkpoints(child: Run, model: keras.Model, store: Store) -> None:

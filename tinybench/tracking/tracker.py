@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
+from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.config import TrackConfig
-from tinybench.errors import ConfigError, TrackingError
+from tinybench.errors import ConfigError, TrackingError, in_one_line
 from tinybench.redaction import without_secrets
 from tinybench.tracking import provenance
 from tinybench.tracking.run import ERROR_TAG, Run
@@ -21,6 +24,7 @@ from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 PHASE_TAG = "tinybench.phase"
 SOURCE_TAG = "tinybench.source_run"
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _KIND_TAG = "mlflow.experimentKind"
 _PARENT_TAG = "mlflow.parentRunId"
 
@@ -32,14 +36,14 @@ class Tracker:
         """Connect.
 
         Raises:
-            TrackingError: the store cannot be reached.
-            ConfigError: `mlflow run` has already chosen another store or experiment.
+            TrackingError: there can be no such store.
         """
         self.config = config
         if config.uri:
             mlflow.set_tracking_uri(config.uri)
         self.uri = mlflow.get_tracking_uri()
-        self.client = MlflowClient()
+        with self._reaching("Cannot use"):
+            self.client = MlflowClient()
 
     @classmethod
     def at(cls, uri: str | None) -> Tracker:
@@ -47,16 +51,26 @@ class Tracker:
         return cls(TrackConfig(uri=uri))
 
     def parent(self, name: str) -> Run:
-        """A parent run: the one that `mlflow run` made when there is one, else a new one."""
+        """A parent run: the one that `mlflow run` made when there is one, else a new one.
+
+        Raises:
+            ConfigError: `mlflow run` has chosen another experiment.
+            TrackingError: the store cannot be reached, or refuses the run.
+        """
         made = os.environ.get("MLFLOW_RUN_ID")
-        run = self._adopt(made, name) if made else self._create(self.config.run_name or name)
-        run.tags(provenance.tags() | self._own_tags())
+        with self._reaching("Cannot open a run in"):
+            run = self._adopt(made, name) if made else self._create(self.config.run_name or name)
+            try:
+                run.tags(provenance.tags() | self._own_tags())
+            except MlflowException as error:
+                run.end("FAILED", in_one_line(error))
+                raise
         return run
 
     def child(self, parent: Run, phase: str, name: str) -> Run:
         """A new child run for a phase."""
         experiment = self.client.get_run(parent.id).info.experiment_id
-        tags = {_PARENT_TAG: parent.id, PHASE_TAG: phase} | provenance.tags() | self._own_tags()
+        tags = {_PARENT_TAG: parent.id, PHASE_TAG: phase} | provenance.source() | provenance.tags() | self._own_tags()
         return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
 
     def open(self, found: MlflowRun) -> Run:
@@ -74,6 +88,8 @@ class Tracker:
         try:
             return self.client.get_run(run_id)
         except MlflowException as error:
+            if error.error_code not in _NOT_THERE:
+                raise TrackingError(self._unreachable("Cannot reach", error)) from error
             raise TrackingError(
                 f"No run {run_id!r} in {without_secrets(self.uri)}: check the id, or name its store with --uri."
             ) from error
@@ -139,20 +155,13 @@ class Tracker:
         return Run(self.client, run_id)
 
     def _create(self, name: str) -> Run:
-        tags: dict[str, Any] = {}
+        tags: dict[str, Any] = provenance.source()
         active = mlflow.active_run()
         if active is not None:
             tags[_PARENT_TAG] = active.info.run_id
-        try:
-            experiment = self._experiment()
-            self._say_its_kind(experiment)
-            return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
-        except MlflowException as error:
-            reason = str(error).splitlines()[0]
-            raise TrackingError(
-                f"Cannot open a run in {without_secrets(self.uri)}: {reason} "
-                "Check the address, or leave --track.uri out for a local store."
-            ) from error
+        experiment = self._experiment()
+        self._say_its_kind(experiment)
+        return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
 
     def _experiment(self) -> str:
         wanted = self.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
@@ -165,6 +174,18 @@ class Tracker:
         """Let the UI show training runs first; without a kind it takes an experiment for one of prompts."""
         if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
             self.client.set_experiment_tag(experiment_id, _KIND_TAG, "custom_model_development")
+
+    @contextmanager
+    def _reaching(self, trouble: str) -> Iterator[None]:
+        """Tell what the store will not do in one line."""
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            raise TrackingError(self._unreachable(trouble, error)) from error
+
+    def _unreachable(self, trouble: str, error: Exception) -> str:
+        reason = without_secrets(str(error).splitlines()[0])
+        return f"{trouble} {without_secrets(self.uri)}: {reason} Check the address and that its server runs."
 
     def _own_tags(self) -> dict[str, str]:
         pairs = (tag.partition("=") for tag in self.config.tags)

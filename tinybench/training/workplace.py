@@ -37,15 +37,19 @@ def held(run_id: str) -> Iterator[None]:
     """Keep others from a run; its folder goes at the end, unless it is wanted for a resume.
 
     Raises:
-        TrackingError: another process is working on the run.
+        TrackingError: another process is working on the run, or there is no place for its checkpoints.
     """
     place = folder(run_id)
-    place.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(place.with_suffix(".lock"))
     try:
+        place.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
+    except OSError as error:
+        raise TrackingError(
+            f"Cannot write {place}: {error.strerror or error}. Set TINYBENCH_STATE to a folder for checkpoints."
+        ) from error
     wanted = True
     try:
         yield
