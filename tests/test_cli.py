@@ -58,6 +58,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, line):
     assert result.stderr.startswith(line)
 
 
+def test_no_command_is_asking_for_help():
+    result = python("-m", "tinybench")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Usage: tinybench")
+
+
 def test_help_loads_nothing_heavy():
     heavy = "{'tensorflow', 'keras', 'mlflow', 'optuna', 'numpy', 'sklearn', 'matplotlib'}"
     code = (

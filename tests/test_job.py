@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 import tinybench
 from tinybench import job
-from tinybench.errors import DataError, ModelError, TrackingError, WeightsError
+from tinybench.errors import ConfigError, DataError, ModelError, TrackingError, WeightsError
 from tinybench.tracking.tracker import Tracker
 
 SMALL = {
@@ -142,6 +142,31 @@ def test_finetune_starts_from_a_run(store: str, done: tinybench.Result) -> None:
     assert list(result.phases) == ["finetune"]
     tags = MlflowClient(store).get_run(result.run_id).data.tags
     assert tags["tinybench.source_run"] == done.run_id
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("model", "vgg16"), ("image_size", 32), ("head.hidden", 7), ("phases", "transfer")]
+)
+def test_finetune_refuses_what_would_have_no_effect(
+    store: str, done: tinybench.Result, key: str, value: object
+) -> None:
+    with pytest.raises(ConfigError, match=f"`{key}` cannot be changed here"):
+        tinybench.finetune(done.run_id, uri=store, **{key: value})
+
+
+def test_finetune_refuses_other_classes(store: str, done: tinybench.Result) -> None:
+    with pytest.raises(DataError, match="other classes, or in another order"):
+        tinybench.finetune(done.run_id, uri=store, **{"data.classes": "9,8,7,6,5,4,3,2,1,0"})
+
+
+def test_a_part_that_cannot_be_unfrozen_is_told_before_any_training(store: str) -> None:
+    with pytest.raises(ConfigError, match="no layer or block 'block99'") as caught:
+        tinybench.train(**SMALL, **{"finetune.unfreeze": "block99", "track.uri": store, "track.experiment": "block99"})
+    client = MlflowClient(store)
+    runs = client.search_runs([client.get_experiment_by_name("block99").experiment_id])
+    assert {run.info.status for run in runs} == {"FAILED"}
+    assert not any(run.data.metrics for run in runs)
+    assert not hasattr(caught.value, "__notes__"), "to resume it would be in vain"
 
 
 def test_a_finished_run_is_not_resumed(store: str, done: tinybench.Result) -> None:

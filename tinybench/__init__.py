@@ -35,6 +35,10 @@ _HOMES = dict.fromkeys(("evaluate", "finetune", "resume", "train"), "tinybench.a
 _HOMES |= dict.fromkeys(("PhaseResult", "Result"), "tinybench.results")
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Load what needs TensorFlow or MLflow only when it is used."""
     if name not in _HOMES:

@@ -44,7 +44,8 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(uri)
-    config = record.following(tracker, tracker.top(run_id), {"phases": "finetune"} | settings)
+    settled = ("recipe", "model", "weights", "image_size", "phases", "backbone.", "head.")
+    config = record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",))
     return job.run(config, start_from=run_id, console=console)
 
 

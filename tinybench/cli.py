@@ -35,8 +35,8 @@ class Setting(click.Option):
         super().__init__([_DESTINATION + key.name.replace(".", "_"), *spellings(key.name)], multiple=True)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """The dotted key and what it means."""
-        return f"--{self.key.name}", self.key.help
+        """The dotted key, what it means and what it takes."""
+        return f"--{self.key.name}", f"{self.key.help} [{self.key.kind.expected}]"
 
 
 class SettingsCommand(click.Command):
@@ -111,6 +111,8 @@ def train(settings: dict[str, str], dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimates, and train nothing.")
 def transfer(settings: dict[str, str], dry_run: bool) -> None:
     """Train the head alone, on a frozen backbone."""
+    if settings.get("phases", "transfer") not in ("transfer", *UNTOUCHED):
+        raise ConfigError("`phases` cannot be given here: this is the transfer phase. Use tinybench train.")
     _train(settings | {"phases": "transfer"}, dry_run)
 
 
@@ -136,7 +138,7 @@ def resume(run_id: str, uri: str | None) -> None:
 
 @cli.command(cls=SettingsCommand)
 @click.argument("run_id")
-@click.option("--split", default="test", show_default=True, help="train, validation or test.")
+@click.option("--split", default="test", show_default=True, help="train, val or test.")
 @click.option("--uri", help="Tracking store that holds the run.")
 def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str]) -> None:
     """Score the model of finished run RUN_ID again, as a run linked to it."""
@@ -172,6 +174,9 @@ def main() -> NoReturn:
         sys.exit(0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
     except click.ClickException as error:
         words = _click_words(error)
         _tell_mlflow(words)

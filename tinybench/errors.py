@@ -13,12 +13,14 @@ class TinybenchError(Exception):
     """Something the user can mend; the message says how."""
 
     exit_code = 1
+    resumable = True  # whether the same run, gone on with, may end better
 
 
 class ConfigError(TinybenchError):
     """An unknown key or a value that is not allowed."""
 
     exit_code = 2
+    resumable = False
 
 
 class DataError(TinybenchError):
@@ -36,9 +38,17 @@ class WeightsError(TinybenchError):
 class ModelError(TinybenchError):
     """A model that is unknown or cannot be built as asked."""
 
+    resumable = False
+
 
 class TrainingError(TinybenchError):
     """Training that cannot go on, such as a loss that is not a number."""
+
+
+class DivergedError(TrainingError):
+    """A loss that is not a number, which a resumed run would come to again."""
+
+    resumable = False
 
 
 class TrackingError(TinybenchError):

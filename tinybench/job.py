@@ -116,10 +116,11 @@ def _carry_out(
 
 def _first_model(job: _Job, start_from: str | None) -> keras.Model:
     """A fresh model, or the best weights of an earlier run."""
-    classes = len(job.dataset.class_names)
     if start_from is not None:
-        return record.best_model(job.tracker, start_from, classes)
-    return models.build(job.config, job.dataset.shape, classes)
+        return record.best_model(job.tracker, start_from, job.dataset)
+    model = models.build(job.config, job.dataset.shape, len(job.dataset.class_names))
+    phases.check(model, job.config)  # before hours of training, not after
+    return model
 
 
 def _same(model: keras.Model) -> keras.Model:
@@ -220,6 +221,9 @@ def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Re
     return result
 
 
-def _way_back(parent: Run, uri: str | None) -> str:
+def _way_back(parent: Run, uri: str | None, error: BaseException) -> str:
+    """How to go on with a run, unless that would end in the same way."""
+    if not (getattr(error, "resumable", True) and workplace.resumable(parent.id)):
+        return ""
     store = f" --uri {without_secrets(uri)}" if uri else ""
-    return f"Go on with it by: tinybench resume {parent.id}{store}" if workplace.resumable(parent.id) else ""
+    return f"Go on with it by: tinybench resume {parent.id}{store}"

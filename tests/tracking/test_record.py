@@ -36,19 +36,21 @@ def digits() -> Dataset:
 
 
 @pytest.fixture
-def family(tracker: Tracker) -> tuple[Run, Run, Run]:
-    """A parent and its two phases."""
+def family(tracker: Tracker, digits: Dataset) -> tuple[Run, Run, Run]:
+    """A parent, with its data, and its two phases."""
     parent = tracker.parent("x")
+    record.about_data(parent, digits)
     return parent, tracker.child(parent, "transfer", "x"), tracker.child(parent, "finetune", "x")
 
 
 @pytest.fixture
 def keep(tmp_path: Path, chosen: RunConfig):
-    """Log a fresh model as the best of a phase."""
+    """Log a fresh model as the best of a phase that is finished."""
 
-    def call(child: Run, classes: int = 3) -> keras.Model:
-        model = models.build(chosen, (8, 8, 1), classes)
+    def call(child: Run) -> keras.Model:
+        model = models.build(chosen, (8, 8, 1), 10)
         record.checkpoints(child, model, Store(tmp_path / child.id))
+        child.end("FINISHED")
         return model
 
     return call
@@ -138,12 +140,12 @@ def test_the_best_model_and_the_checkpoints_are_artifacts(tracker, run, keep, tm
     assert kept == {"checkpoints/best.keras", "checkpoints/epoch-0002.npz"}
 
 
-def test_fine_tuning_starts_from_the_transfer_phase(tracker, family, keep):
+def test_fine_tuning_starts_from_the_transfer_phase(tracker, family, keep, digits):
     parent, transfer, finetune = family
     first, second = keep(transfer), keep(finetune)
     assert not same(first, second)
-    assert same(record.best_model(tracker, parent.id, 3), first)
-    assert same(record.best_model(tracker, finetune.id, 3), second), "a phase that is named is taken"
+    assert same(record.best_model(tracker, parent.id, digits), first)
+    assert same(record.best_model(tracker, finetune.id, digits), second), "a phase that is named is taken"
 
 
 def test_a_run_is_judged_by_its_last_phase(tracker, family, keep):
@@ -159,16 +161,31 @@ def test_a_run_with_one_phase_is_judged_by_it(tracker, keep):
     assert same(record.final_model(tracker, parent.id), model)
 
 
-def test_weights_for_other_classes(tracker, family, keep):
+def test_a_phase_that_failed_is_not_what_a_run_is_judged_by(tracker, family, keep):
+    parent, transfer, finetune = family
+    first = keep(transfer)
+    finetune.end("FAILED")
+    assert same(record.final_model(tracker, parent.id), first)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"shape": (8, 8, 3)}, r"takes \(8, 8, 1\) and knows 10 classes; the data are \(8, 8, 3\) with 10 classes"),
+        ({"class_names": ("0", "1", "2")}, r"knows 10 classes; the data are \(8, 8, 1\) with 3 classes"),
+        ({"class_names": tuple("9876543210")}, "its class 0 is '0', that of the data is '9'"),
+    ],
+)
+def test_weights_for_other_data(tracker, family, keep, digits, other, reason):
     parent, transfer, _ = family
     keep(transfer)
-    with pytest.raises(TrackingError, match=rf"Run {parent.id} tells 3 classes apart, the data set has 4\."):
-        record.best_model(tracker, parent.id, 4)
+    with pytest.raises(DataError, match=reason):
+        record.best_model(tracker, parent.id, dataclasses.replace(digits, **other))
 
 
 def test_a_run_without_weights(tracker, family, run):
-    parent, transfer, finetune = family
-    for found, without in [(run, run), (parent, finetune), (transfer, transfer)]:
+    parent, transfer, _ = family
+    for found, without in [(run, run), (parent, parent), (transfer, transfer)]:
         with pytest.raises(TrackingError, match=rf"Run {without.id} holds no best weights: give a run whose transfer"):
             record.final_model(tracker, found.id)
 

@@ -133,7 +133,7 @@ def test_an_exception_ends_the_run_and_goes_on(run, error, status, reason):
 
 
 def test_the_way_back_is_a_note_and_no_part_of_the_reason(run):
-    with pytest.raises(DataError) as caught, run.open(lambda: "Go on by: tinybench resume 1"):
+    with pytest.raises(DataError) as caught, run.open(lambda error: "Go on by: tinybench resume 1"):
         raise DataError("No pictures.")
     assert caught.value.__notes__ == ["Go on by: tinybench resume 1"]
     assert read(run).data.tags[ERROR_TAG] == "No pictures."

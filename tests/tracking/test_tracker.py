@@ -31,13 +31,6 @@ def mlflow_run(tracker: Tracker, run, monkeypatch: pytest.MonkeyPatch) -> str:
     return run.id
 
 
-@pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> Tracker:
-    """The store of a server that does not answer."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return Tracker(TrackConfig(uri="http://me:hush@127.0.0.1:9"))
-
-
 def test_the_default_store_is_that_of_mlflow(own_folders, store):
     shutil.copy(store.removeprefix("sqlite:///"), "mlflow.db")  # with its tables, which take seconds to make
     assert Tracker.at(None).uri == f"sqlite:///{own_folders / 'mlflow.db'}"
@@ -216,17 +209,20 @@ def test_the_page_of_a_run_on_a_server_hides_the_password(tracker, run):
     assert served.link(run) == f"https://me:***@host/mlflow/#/experiments/0/runs/{run.id}"
 
 
-def test_a_server_that_does_not_answer(nobody):
-    with pytest.raises(TrackingError, match=r"Cannot open a run in http://me:\*\*\*@127\.0\.0\.1:9: ") as caught:
-        nobody.parent("x")
+def test_a_server_that_does_not_answer_is_told_at_once_and_without_its_password():
+    with pytest.raises(TrackingError, match=r"Cannot use http://me:\*\*\*@127\.0\.0\.1:9: ") as caught:
+        Tracker(TrackConfig(uri="http://me:hush@127.0.0.1:9"))
     assert str(caught.value).endswith("Check the address and that its server runs.")
+    assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_password_of_a_server_that_does_not_answer_is_hidden(nobody):
-    with pytest.raises(TrackingError) as caught:
-        nobody.parent("x")
-    assert "hush" not in str(caught.value)
+def test_mlflow_run_has_chosen_the_store(tracker, run, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    with pytest.raises(ConfigError, match=r"Invalid value for `track\.uri`: mlflow run has chosen sqlite:///"):
+        Tracker(TrackConfig(uri="sqlite:///other.db"))
+    assert Tracker(TrackConfig(uri=tracker.uri)).uri == tracker.uri
 
 
 def test_an_experiment_that_was_deleted(tracker):

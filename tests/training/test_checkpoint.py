@@ -16,10 +16,10 @@ from tinybench import config, models
 from tinybench.errors import TrainingError
 from tinybench.training import checkpoint, phases
 from tinybench.training.checkpoint import Store
-from tinybench.training.progress import Epoch, Progress
+from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-METRICS = st.dictionaries(st.sampled_from(checkpoint.EPOCH_METRICS), FINITE)
+METRICS = st.dictionaries(st.sampled_from(EPOCH_METRICS), FINITE)
 EPOCHS = st.builds(Epoch, st.integers(1, 99), METRICS, st.integers(0, 2**50))
 
 

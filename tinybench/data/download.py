@@ -16,6 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from tinybench.data import digests
 from tinybench.data.progress import Advance, Progress, bar
 from tinybench.errors import DataError, TinybenchError
+from tinybench.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ class _Transfer:
 
     def failed(self, reason: str) -> TinybenchError:
         way_out = self.way_out or f"Try again, or fetch it by hand and put it at {self.target}."
-        return self.error(f"Cannot fetch {self.url} ({reason}). {way_out}")
+        return self.error(without_secrets(f"Cannot fetch {self.url} ({reason}). {way_out}"))
 
     def _resume_headers(self) -> dict[str, str]:
         """What asks for the rest of the same file; nothing but the whole where that cannot be told."""

@@ -115,6 +115,8 @@ def _from_file(config: RunConfig, wanted: str) -> Backbone:
             f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "
             f"got outputs {[tuple(output.shape) for output in model.outputs]}. Save the model without its classifier."
         )
+    if model.input_shape[-1] not in (None, 3):
+        raise ModelError(f"{path} takes images of {model.input_shape[-1]} channels: a backbone must take 3 (RGB).")
     side = config.image_size
     if any(have not in (None, side) for have in model.input_shape[1:3]):
         raise ModelError(f"{path} takes images of {model.input_shape[1:3]}: set image_size to that.")

@@ -72,7 +72,7 @@ def load(model: keras.Model, path: Path) -> None:
                 warnings.simplefilter("ignore")  # Keras warns of what it then raises
                 model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
 
 
@@ -94,7 +94,8 @@ def open_model(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for what a stranger's file may hold
-        reason = str(error).strip().splitlines()[0]
+        # Keras's advice would be to give up safe mode
+        reason = "it holds a Lambda" if "lambda" in str(error).lower() else " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{path} cannot be loaded in safe mode: {reason} Build it of Keras's own layers, without Lambda."
+            f"{path} cannot be loaded in safe mode: {reason}. Build it of Keras's own layers, without Lambda."
         ) from error

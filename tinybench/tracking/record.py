@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from tinybench.config import PHASES, RunConfig, from_flat, replace
-from tinybench.errors import DataError, TrackingError
+from tinybench.config import PHASES, RunConfig, canonical, from_flat, replace
+from tinybench.errors import ConfigError, DataError, TrackingError
 from tinybench.report import describe
 from tinybench.results import PhaseResult
 from tinybench.tracking import provenance
@@ -79,17 +79,33 @@ def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:
     return from_flat(values | {"track.uri": tracker.uri})
 
 
-def following(tracker: Tracker, found: MlflowRun, settings: Mapping[str, Any]) -> RunConfig:
+def following(
+    tracker: Tracker, found: MlflowRun, settings: Mapping[str, Any], fixed: tuple[str, ...], **own: Any
+) -> RunConfig:
     """The configuration of a new run that follows an earlier one: in its experiment, with a name and tags of its own.
 
+    Args:
+        tracker: The store of the earlier run.
+        found: The earlier run.
+        settings: What differs from it.
+        fixed: Keys, or beginnings of keys, that the earlier run has settled.
+        **own: What the new run is in any case.
+
     Raises:
-        ConfigError: a setting that is not allowed.
+        ConfigError: a setting that is not allowed, or would have no effect.
         TrackingError: the earlier run is not one of ours.
     """
+    earlier = config_of(tracker, found)
+    for key in map(canonical, settings):
+        if key.startswith(fixed) and replace(earlier, settings).flat()[key] != earlier.flat()[key]:
+            raise ConfigError(
+                f"`{key}` cannot be changed here: run {found.info.run_id} has settled it as {earlier.flat()[key]!r}. "
+                "Leave it out, or train a new run."
+            )
     chosen = "MLFLOW_RUN_ID" in os.environ  # by `mlflow run`
     experiment = None if chosen else tracker.client.get_experiment(found.info.experiment_id).name
     fresh = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
-    return replace(replace(config_of(tracker, found), fresh), settings)
+    return replace(replace(earlier, fresh | own), settings)
 
 
 def class_names(tracker: Tracker, found: MlflowRun) -> tuple[str, ...]:
@@ -97,6 +113,25 @@ def class_names(tracker: Tracker, found: MlflowRun) -> tuple[str, ...]:
     with TemporaryDirectory() as folder:
         about = json.loads(tracker.download(found, _DATA, Path(folder)).read_text())
     return tuple(about["images_by_class"]["train"])
+
+
+def check_fit(model: keras.Model, known: tuple[str, ...], dataset: Dataset) -> None:
+    """Refuse data of another shape, or classes that the model does not know or knows in another order.
+
+    Raises:
+        DataError: it says what differs.
+    """
+    if model.input_shape[1:] != dataset.shape or len(known) != len(dataset.class_names):
+        raise DataError(
+            f"The model takes {model.input_shape[1:]} and knows {len(known)} classes; the data are "
+            f"{dataset.shape} with {len(dataset.class_names)} classes: give the data set it was trained for."
+        )
+    if known != dataset.class_names:
+        place = next(at for at, name in enumerate(known) if name != dataset.class_names[at])
+        raise DataError(
+            f"The model knows other classes, or in another order: its class {place} is {known[place]!r}, that of the "
+            f"data is {dataset.class_names[place]!r}. Give the data set it was trained for."
+        )
 
 
 def checkpoints(child: Run, model: keras.Model, store: Store) -> None:
@@ -115,16 +150,15 @@ def finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, Pha
     return _load(tracker, found), PhaseResult(found.info.run_id, last, int(values["best/epoch"]), kept)
 
 
-def best_model(tracker: Tracker, run_id: str, classes: int) -> keras.Model:
+def best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Model:
     """The best weights of a run: of the phase that is named, else of the transfer phase.
 
     Raises:
-        TrackingError: the run holds no best weights, or they are for another number of classes.
+        DataError: the data have another shape or other classes than the model.
+        TrackingError: the run holds no best weights.
     """
-    found = tracker.get(run_id)
-    model = _load(tracker, tracker.phase_run(run_id, "transfer") or found)
-    if model.output_shape[-1] != classes:
-        raise TrackingError(f"Run {run_id} tells {model.output_shape[-1]} classes apart, the data set has {classes}.")
+    model = _load(tracker, tracker.phase_run(run_id, "transfer") or tracker.get(run_id))
+    check_fit(model, class_names(tracker, tracker.top(run_id)), dataset)
     return model
 
 
@@ -136,7 +170,7 @@ def final_model(tracker: Tracker, run_id: str) -> keras.Model:
     """
     for phase in reversed(PHASES):
         found = tracker.phase_run(run_id, phase)
-        if found is not None:
+        if found is not None and found.info.status == "FINISHED":
             return _load(tracker, found)
     return _load(tracker, tracker.get(run_id))
 

@@ -96,21 +96,22 @@ class Run:
     def end(self, status: str, reason: str = "") -> None:
         """Mark the run FINISHED, FAILED or KILLED, with the reason in a tag."""
         if reason:
-            self.tags({ERROR_TAG: reason})
+            self.tags({ERROR_TAG: without_secrets(reason)})
         self.client.set_terminated(self.id, status)
 
     @contextmanager
-    def open(self, hint: Callable[[], str] = str) -> Iterator[Run]:
+    def open(self, hint: Callable[[BaseException], str] = lambda error: "") -> Iterator[Run]:
         """End the run with what becomes of the block: never left RUNNING while the process lives.
 
-        An exception goes on with the hint, where there is one, as a note for the person at the terminal.
+        An exception goes on with the hint to it, where there is one, as a note for the person at the terminal.
         """
         try:
             yield self
         except BaseException as error:
             status, reason = outcome_of(error)
-            if hint():
-                error.add_note(hint())
+            way_back = hint(error)
+            if way_back:
+                error.add_note(way_back)
             try:
                 self.end(status, reason)
             except MlflowException as lost:  # the store is down or full as well: the first error is what matters

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import requests
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -25,6 +26,7 @@ from tinybench.training.progress import EPOCH_METRICS, Epoch
 PHASE_TAG = "tinybench.phase"
 SOURCE_TAG = "tinybench.source_run"
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_SECONDS_TO_ANSWER = 15
 _KIND_TAG = "mlflow.experimentKind"
 _PARENT_TAG = "mlflow.parentRunId"
 
@@ -36,13 +38,21 @@ class Tracker:
         """Connect.
 
         Raises:
-            TrackingError: there can be no such store.
+            ConfigError: `mlflow run` has chosen another store.
+            TrackingError: there can be no such store, or its server does not answer.
         """
         self.config = config
+        chosen = os.environ.get("MLFLOW_TRACKING_URI") if "MLFLOW_RUN_ID" in os.environ else None
+        if config.uri and chosen not in (None, config.uri):
+            raise ConfigError(
+                f"Invalid value for `track.uri`: mlflow run has chosen {without_secrets(str(chosen))}. "
+                "Set MLFLOW_TRACKING_URI for mlflow run instead."
+            )
         if config.uri:
             mlflow.set_tracking_uri(config.uri)
         self.uri = mlflow.get_tracking_uri()
         with self._reaching("Cannot use"):
+            self._knock()
             self.client = MlflowClient()
 
     @classmethod
@@ -180,8 +190,14 @@ class Tracker:
         """Tell what the store will not do in one line."""
         try:
             yield
-        except (MlflowException, SQLAlchemyError) as error:
+        except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
             raise TrackingError(self._unreachable(trouble, error)) from error
+
+    def _knock(self) -> None:
+        """See at once whether a server is there: MLflow's own calls go on trying for minutes."""
+        if self.uri.startswith("http"):
+            with suppress(requests.exceptions.SSLError):  # it is there; its certificate is MLflow's to judge
+                requests.get(self.uri, timeout=_SECONDS_TO_ANSWER, stream=True).close()
 
     def _unreachable(self, trouble: str, error: Exception) -> str:
         reason = without_secrets(str(error).splitlines()[0])

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tinybench.config import PhaseConfig
-from tinybench.errors import TrainingError
+from tinybench.errors import DivergedError
 from tinybench.training.batches import Batches
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Epoch, Progress
@@ -54,7 +54,7 @@ class StepGuard(keras.callbacks.Callback):
         """Check the loss."""
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"The loss is {loss} in phase {self.phase}, epoch {self._epoch}, step {batch + 1}: "
                 f"lower {self.phase}.lr, or look at the data."
             )
@@ -137,7 +137,7 @@ class Keeper(keras.callbacks.Callback):
 
     def _keep_best(self, epoch: Epoch) -> None:
         value, best = epoch.metrics[self.monitor], self.progress.best.get(self.monitor)
-        if best is None or (value > best if self.monitor == "val/accuracy" else value < best):
+        if best is None or math.isnan(best) or (value > best if self.monitor == "val/accuracy" else value < best):
             self.progress.best = {name: epoch.metrics[name] for name in epoch.metrics if name.startswith("val/")}
             self.progress.best_epoch = epoch.number
             self.store.save_best(self.model, epoch.number)

@@ -38,6 +38,16 @@ def prepare(model: keras.Model, config: RunConfig, phase: str) -> tuple[keras.Mo
     return model, _compiled(trainer, settings.lr, model.output_shape[-1])
 
 
+def check(model: keras.Model, config: RunConfig) -> None:
+    """Refuse, before any training, a part of the backbone that is not there.
+
+    Raises:
+        ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
+    """
+    if "finetune" in config.phases:
+        first_trained(model.get_layer("backbone"), config.finetune.unfreeze)
+
+
 def first_trained(backbone: keras.Model, unfreeze: int | float | str) -> list[str]:
     """Names of the backbone's layers to train, from the first one to the last.
 
