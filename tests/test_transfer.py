@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import keras
@@ -47,6 +48,12 @@ def _backbone(tracker: Tracker, run_id: str) -> list[np.ndarray]:
 
 def test_features_of_imagenet_tell_photographs_apart(done: tinybench.Result) -> None:
     assert done.phases["transfer"].metrics["test/accuracy"] > 0.6  # five classes: .2 by chance
+
+
+def test_the_backbone_s_file_is_known_by_its_hash(done: tinybench.Result, tracker: Tracker, backbone: Path) -> None:
+    tags = tracker.get(done.run_id).data.tags
+    assert tags["model.sha256"] == hashlib.sha256(backbone.read_bytes()).hexdigest()
+    assert "weights.sha256" not in tags
 
 
 def test_fine_tuning_ends_no_worse_on_what_it_selects_by(done: tinybench.Result) -> None:

@@ -70,7 +70,8 @@ class SettingsCommand(click.Command):
         ]
         with formatter.section("Options"):
             formatter.write_dl(own)
-        with formatter.section("Settings (--KEY VALUE; the recipe's value holds unless given)"):
+        origin = "earlier run" if any(param.name == "run_id" for param in self.params) else "recipe"
+        with formatter.section(f"Settings (--KEY VALUE; the {origin}'s value holds unless given)"):
             formatter.write_dl([p.get_help_record(ctx) for p in self.params if isinstance(p, Setting)])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tinybench.config import PHASES, RunConfig, canonical, from_flat, replace
+from tinybench.data import digests
 from tinybench.errors import ConfigError, DataError, TrackingError
 from tinybench.report import describe
 from tinybench.results import PhaseResult
@@ -37,9 +38,16 @@ def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
     parent.params(config.shown())
     parent.text(json.dumps(config.shown(), indent=1), _CONFIG)
     parent.tags({"tinybench.config_hash": config.identity()} | ({SOURCE_TAG: start_from} if start_from else {}))
+    parent.tags(_files(config))
     diff = provenance.dirty_diff()
     if diff:
         parent.text(diff, "source/dirty.diff")
+
+
+def _files(config: RunConfig) -> dict[str, str]:
+    """Hashes of the user's own files, since a path alone does not say what was in them."""
+    given = {"model.sha256": Path(config.model), "weights.sha256": Path(config.weights)}
+    return {tag: digests.of_file(path, "sha256") for tag, path in given.items() if path.is_file()}
 
 
 def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
