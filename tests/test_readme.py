@@ -32,7 +32,7 @@ def test_commands_are_taken(line):
     context = cli.cli.commands[name].make_context(name, words)
     given = {parameter.key.name: context.params[parameter.name] for parameter in context.command.params
              if isinstance(parameter, cli.Setting) and context.params[parameter.name]}  # fmt: skip
-    config.resolve(None, {key: values[-1] for key, values in given.items()})
+    assert config.resolve(None, {key: values[-1] for key, values in given.items()}).recipe
 
 
 @pytest.mark.parametrize("line", lines("mlflow run"))
