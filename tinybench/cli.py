@@ -233,6 +233,9 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 def _start() -> ModuleType:
     """The functions behind the commands, with what they compute with: seconds to load, and full of notes."""
+    from tinybench.training import allocator
+
+    allocator.keep_freed_memory()
     with quiet.starting():
         from tinybench import api
         from tinybench.training import device
