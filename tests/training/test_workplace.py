@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybench.errors import TrackingError
+from tinybench.errors import ConfigError, TrackingError
 from tinybench.training import workplace
 
 
@@ -45,6 +45,14 @@ def test_a_run_that_fails_later_can_be_resumed(done):
         fail("a", phase=True, done=done)
     assert workplace.resumable("a")
     assert (workplace.folder("a") / "transfer" / "start.keras").exists() is not done
+
+
+def test_a_resume_that_goes_wrong_loses_no_checkpoint():
+    with pytest.raises(ZeroDivisionError):
+        fail("a", phase=True)
+    with pytest.raises(ConfigError), workplace.held("a"):
+        raise ConfigError("`device` is gpu:0, but TensorFlow finds 0 GPUs: set device to auto or cpu.")
+    assert workplace.resumable("a")
 
 
 def _take(run_id: str, answer) -> None:

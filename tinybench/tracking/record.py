@@ -69,8 +69,10 @@ def about_data(run: Run, dataset: Dataset) -> None:
     if known is not None:
         raise DataError("The data are not those that the run began with: restore them, or start a new run.")
     run.dataset(dataset)
-    run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
     run.text(json.dumps(describe.data(dataset), indent=1), _DATA)
+    run.tags(
+        {"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash}
+    )  # last: it says that all is there
 
 
 def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:

@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 
 from tinybench import paths
-from tinybench.errors import TinybenchError, TrackingError
+from tinybench.errors import TrackingError
 
 _DONE = "done"
 
@@ -54,9 +54,6 @@ def held(run_id: str) -> Iterator[None]:
     try:
         yield
         wanted = False
-    except TinybenchError as error:
-        wanted = error.resumable
-        raise
     finally:
         if not (wanted and resumable(run_id)):
             shutil.rmtree(place)
