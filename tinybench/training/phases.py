@@ -11,15 +11,19 @@ from tinybench.config import FinetuneConfig, PhaseConfig, RunConfig
 from tinybench.data import augment
 from tinybench.errors import ConfigError
 from tinybench.training import trainer as training_model
+from tinybench.training.cut import Cut, find
 
 
-def prepare(model: keras.Model, config: RunConfig, phase: str) -> tuple[keras.Model, keras.Model]:
+def prepare(
+    model: keras.Model, config: RunConfig, phase: str, cut: Cut | None = None
+) -> tuple[keras.Model, keras.Model]:
     """Freeze and unfreeze for a phase, and compile the model that is trained.
 
     Args:
         model: The whole model, raw pixels to probabilities.
         config: The run's configuration.
         phase: `transfer` or `finetune`.
+        cut: Where the features that it is trained on are taken (see `divide`); None to train on pixels.
 
     Returns:
         The given model, and the one around it that is trained, compiled with a fresh Adam.
@@ -27,15 +31,30 @@ def prepare(model: keras.Model, config: RunConfig, phase: str) -> tuple[keras.Mo
     Raises:
         ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
     """
+    following = freeze(model, config, phase)
+    trainer = training_model.build(model, augment.build(config.augment, config.seed), following, cut)
+    settings: PhaseConfig = getattr(config, phase)
+    return model, _compiled(trainer, settings.lr, model.output_shape[-1])
+
+
+def divide(model: keras.Model, config: RunConfig, phase: str) -> Cut | None:
+    """Where a phase's frozen part ends, after freezing it; None when nothing worth keeping is frozen."""
+    return find(model, freeze(model, config, phase))
+
+
+def freeze(model: keras.Model, config: RunConfig, phase: str) -> list[str]:
+    """Freeze and unfreeze a model's layers for a phase.
+
+    Returns:
+        Names of the backbone's layers that follow the training flag.
+    """
     settings: PhaseConfig = getattr(config, phase)
     backbone = model.get_layer("backbone")
     trained = first_trained(backbone, settings.unfreeze) if isinstance(settings, FinetuneConfig) else []
     backbone.trainable = True  # or the layers' own flags would not count
     for layer in backbone.layers:
         layer.trainable = layer.name in trained
-    follows = isinstance(settings, FinetuneConfig) and settings.batch_norm == "train"
-    trainer = training_model.build(model, augment.build(config.augment, config.seed), trained if follows else [])
-    return model, _compiled(trainer, settings.lr, model.output_shape[-1])
+    return trained if isinstance(settings, FinetuneConfig) and settings.batch_norm == "train" else []
 
 
 def check(model: keras.Model, config: RunConfig) -> None:

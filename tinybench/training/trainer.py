@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+from tinybench.models import parts
+from tinybench.training.cut import Cut
+
 
 class Inference(keras.layers.Layer):
     """Calls a model in inference mode, whatever its caller is doing.
@@ -28,43 +31,47 @@ class Inference(keras.layers.Layer):
         return self.model.compute_output_spec(features, training=False)
 
 
-def build(model: keras.Model, augmentation: list[keras.layers.Layer], following: list[str]) -> keras.Model:
+def build(
+    model: keras.Model, augmentation: list[keras.layers.Layer], following: list[str], cut: Cut | None = None
+) -> keras.Model:
     """The model that is trained; it shares every weight with the one that is saved, and is never saved.
 
     Args:
         model: The whole model, raw pixels to probabilities.
-        augmentation: Layers for training images.
+        augmentation: Layers for training images; of no use above a cut.
         following: The backbone layers that follow the training flag: none, or its last ones in order.
             All others run in inference mode.
+        cut: Where the features that are fed to it are taken; None to feed it pixels.
     """
-    lower, upper = _cut(model.get_layer("backbone"), following)
-    entrance = keras.Model(model.input, backbone_input(model), name="entrance")
-    head = keras.Model(_exit(model), model.output, name="head")
-    pixels = keras.Input(model.input_shape[1:], name="pixels")
-    x = pixels
-    for layer in augmentation:
-        x = layer(x)
-    x = Inference(lower)(entrance(x))
+    if cut is not None and cut.head is not None:
+        features = keras.Input(cut.shape, name="features")
+        return keras.Model(features, cut.head(features), name="trainer")
+    below = cut.below if cut is not None else frozenset()
+    lower, upper = _divided(parts.backbone(model), [name for name in following if name not in below])
+    if cut is None:
+        x = entry = keras.Input(model.input_shape[1:], name="pixels")
+        for layer in augmentation:
+            x = layer(x)
+        x = Inference(lower)(parts.entrance(model)(x))
+    else:
+        x = entry = keras.Input(cut.shape, name="features")
+        x = _between(cut.tensor, lower.outputs, x)
     x = upper(x) if upper is not None else x
-    return keras.Model(pixels, head(x), name="trainer")
+    return keras.Model(entry, parts.head(model)(x), name="trainer")
 
 
-def backbone_input(model: keras.Model) -> Any:
-    """The symbolic tensor that enters the backbone of a whole model."""
-    return _call_of_backbone(model).input_tensors[0]
+def _between(start: Any, ends: list[Any], x: Any) -> Any:
+    """What lies between two places of the backbone, in inference mode; a shortcut may begin at the start itself."""
+    further = [end for end in ends if end is not start]
+    found: list[Any] = []
+    if further:
+        outputs = Inference(keras.Model(start, further[0] if len(further) == 1 else further))(x)
+        found = [outputs] if len(further) == 1 else [*outputs]
+    results = [x if end is start else found.pop(0) for end in ends]
+    return results[0] if len(results) == 1 else results
 
 
-def _exit(model: keras.Model) -> Any:
-    return _call_of_backbone(model).output_tensors[0]
-
-
-def _call_of_backbone(model: keras.Model) -> Any:
-    """The one call of the backbone that belongs to this model's graph."""
-    pooled = model.get_layer("pooling").input
-    return pooled._keras_history.operation._inbound_nodes[pooled._keras_history.node_index]
-
-
-def _cut(backbone: keras.Model, following: list[str]) -> tuple[keras.Model, keras.Model | None]:
+def _divided(backbone: keras.Model, following: list[str]) -> tuple[keras.Model, keras.Model | None]:
     """The backbone in two: what runs in inference mode, and what follows the training flag."""
     if not following:
         return backbone, None
@@ -76,5 +83,6 @@ def _cut(backbone: keras.Model, following: list[str]) -> tuple[keras.Model, kera
         for tensor in layer._inbound_nodes[0].input_tensors:
             if tensor._keras_history.operation.name not in following:
                 border[id(tensor)] = tensor
-    tensors = [*border.values()]
+    found = [*border.values()]
+    tensors = found[0] if len(found) == 1 else found
     return keras.Model(backbone.input, tensors), keras.Model(tensors, backbone.output)
