@@ -45,6 +45,14 @@ class TrainingError(TinybenchError):
     """Training that cannot go on, such as a loss that is not a number."""
 
 
+class FeatureError(TinybenchError):
+    """Features that cannot be kept as asked."""
+
+
+class EngineError(TinybenchError):
+    """An engine that is not there or cannot run a model."""
+
+
 class DivergedError(TrainingError):
     """A loss that is not a number, which a resumed run would come to again."""
 

@@ -29,6 +29,7 @@ from tinybench.tracking import record
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
 from tinybench.training import device, loop, phases, workplace
 from tinybench.training.checkpoint import Store
+from tinybench.training.feed import Pixels
 from tinybench.training.progress import Epoch, Progress
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _train(
     job.console.phase_begins(phase, job.config, len(job.dataset.train), before)
     return loop.fit(
         trainer,
-        job.dataset,
+        Pixels(job.dataset, job.config.seed),
         job.config,
         phase,
         store,

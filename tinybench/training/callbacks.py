@@ -1,4 +1,4 @@
-"""What happens between steps and epochs, as Keras callbacks."""
+"""What happens between epochs, as Keras callbacks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import keras
 
 from tinybench.config import PhaseConfig
-from tinybench.errors import DivergedError
-from tinybench.training.batches import Batches
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Epoch, Progress
 
@@ -35,32 +33,6 @@ def patience(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]
     return chosen
 
 
-class StepGuard(keras.callbacks.Callback):
-    """Stops at the first loss that is not a number and says where; reports every step."""
-
-    def __init__(self, phase: str, offset: int, report: Callable[[int, int, float], None]) -> None:
-        """Args: the phase, epochs run before it, and what to call with (epoch, step, loss)."""
-        super().__init__()
-        self.phase = phase
-        self.offset = offset
-        self.report = report
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remember the epoch."""
-        self._epoch = self.offset + epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Check the loss."""
-        loss = float((logs or {})["loss"])
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"The loss is {loss} in phase {self.phase}, epoch {self._epoch}, step {batch + 1}: "
-                f"lower {self.phase}.lr, or look at the data."
-            )
-        self.report(self._epoch, batch + 1, loss)
-
-
 class Keeper(keras.callbacks.Callback):
     """Ends an epoch: gathers its metrics, keeps the best weights, writes the checkpoint, then reports.
 
@@ -69,21 +41,21 @@ class Keeper(keras.callbacks.Callback):
 
     def __init__(
         self,
-        batches: Batches,
         store: Store,
         progress: Progress,
         *,
+        images: int,
         monitor: str,
         every: int,
         offset: int,
         siblings: list[keras.callbacks.Callback],
         report: Callable[[Epoch], None],
     ) -> None:
-        """Args: what is trained on, where to write, how far it had come; epochs before this phase in `offset`."""
+        """Args: where to write, how far it had come, images of an epoch; epochs before this phase in `offset`."""
         super().__init__()
-        self.batches = batches
         self.store = store
         self.progress = progress
+        self.images = images
         self.monitor = monitor
         self.every = every
         self.offset = offset
@@ -99,8 +71,7 @@ class Keeper(keras.callbacks.Callback):
             vars(sibling).update(self.progress.counters.get(type(sibling).__name__, {}))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the epoch's order and start its clock."""
-        self.batches.epoch = self.offset + epoch
+        """Start the epoch's clock."""
         self._lr = float(self.model.optimizer.learning_rate)
         self._began = time.perf_counter()
 
@@ -131,7 +102,7 @@ class Keeper(keras.callbacks.Callback):
             | {
                 "train/lr": self._lr,
                 "train/seconds": self._trained,
-                "train/images_per_second": len(self.batches.split) / self._trained,
+                "train/images_per_second": self.images / self._trained,
             }
         )
 

@@ -93,8 +93,17 @@ def seed_generators(trainer: keras.Model, seed: int) -> None:
 
     Without this, the state would depend on how many layers the process made before.
     """
-    for place, state in enumerate(_generators(trainer)):
-        fresh = np.random.SeedSequence([seed, place]).generate_state(2)
+    _seed(_generators(trainer), [seed])
+
+
+def seed_layers(layers: list[keras.layers.Layer], seeds: list[int]) -> None:
+    """The same for layers that belong to no model."""
+    _seed([variable for layer in layers for variable in _generators(layer)], seeds)
+
+
+def _seed(states: list[Any], seeds: list[int]) -> None:
+    for place, state in enumerate(states):
+        fresh = np.random.SeedSequence([*seeds, place]).generate_state(2)
         state.assign(np.asarray(fresh % 2**31, dtype=state.dtype))
 
 
@@ -110,9 +119,10 @@ def _resumable(trainer: keras.Model) -> list[Any]:
     return [*_changing(trainer), *_generators(trainer), *trainer.optimizer.variables]
 
 
-def _generators(trainer: keras.Model) -> list[Any]:
-    weights = {id(weight) for weight in trainer.weights}
-    return [variable for variable in trainer.variables if id(variable) not in weights and "seed" in variable.path]
+def _generators(layer: keras.layers.Layer) -> list[Any]:
+    """The states of random generators in a layer or model."""
+    weights = {id(weight) for weight in layer.weights}
+    return [variable for variable in layer.variables if id(variable) not in weights and "seed" in variable.path]
 
 
 def _write(path: Path, variables: list[Any], text: str) -> None:

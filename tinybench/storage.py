@@ -1,0 +1,166 @@
+"""What tinybench keeps to be faster next time: entries that can be listed, and removed when nobody uses them.
+
+An entry is a folder. Who uses it holds a lease, a locked file beside it: the system lets go of the lock
+when the process dies, however it dies, so a lease is never left behind by a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tinybench import paths
+
+KINDS = ("features", "data")
+_ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of the cache.
+
+    Attributes:
+        kind: `features` or `data`.
+        folder: Where it is.
+        bytes: What it takes on disk.
+        used: When it was last used, in seconds since 1970.
+        in_use: A process that lives holds a lease.
+        about: What it is, in words.
+    """
+
+    kind: str
+    folder: Path
+    bytes: int
+    used: float
+    in_use: bool
+    about: str
+
+
+def folder(kind: str, name: str) -> Path:
+    """Where an entry is."""
+    return paths.cache() / kind / name
+
+
+def lock(entry: Path) -> FileLock:
+    """What a process holds while it changes an entry."""
+    return FileLock(f"{entry}.lock")
+
+
+@contextmanager
+def lease(entry: Path) -> Iterator[None]:
+    """Keep an entry from being removed, and note that it is used now."""
+    leases = _leases(entry)
+    leases.mkdir(parents=True, exist_ok=True)
+    held = FileLock(leases / uuid.uuid4().hex)
+    with held:
+        touch(entry)
+        yield
+    Path(held.lock_file).unlink(missing_ok=True)
+
+
+def describe(entry: Path, about: str, key: dict[str, Any]) -> None:
+    """Write beside an entry's content what it is and what decided it."""
+    (entry / _ABOUT).write_text(json.dumps({"about": about, "key": key}, indent=1), "utf-8")
+
+
+def touch(entry: Path) -> None:
+    """Note that an entry is used now."""
+    with suppress(OSError):
+        os.utime(entry)
+
+
+def entries() -> list[Entry]:
+    """Every entry, least recently used first."""
+    found = [_entry(kind, place) for kind in KINDS for place in _folders(kind)]
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def prune(most: int) -> list[Entry]:
+    """Remove entries, least recently used first, until what is left takes no more than so many bytes.
+
+    What a process uses stays.
+
+    Returns:
+        The entries that were removed.
+    """
+    known = entries()
+    total = sum(entry.bytes for entry in known)
+    removed = []
+    for entry in known:
+        if total <= most:
+            break
+        if remove(entry.folder):
+            total -= entry.bytes
+            removed.append(entry)
+    return removed
+
+
+def remove(entry: Path) -> bool:
+    """Remove an entry, unless a process uses or changes it; returns whether it is gone."""
+    guard = lock(entry)
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        return False
+    try:
+        if _in_use(entry):
+            return False
+        doomed = entry.with_name(f"{entry.name}.removed")
+        with suppress(FileNotFoundError):
+            entry.rename(doomed)  # at once, so that nobody opens half of it
+        shutil.rmtree(doomed, ignore_errors=True)
+        shutil.rmtree(_leases(entry), ignore_errors=True)
+        return True
+    finally:
+        guard.release()  # its file stays: another process may be waiting on it
+
+
+def size(entry: Path) -> int:
+    """Bytes of an entry's files."""
+    return sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+
+
+def _folders(kind: str) -> list[Path]:
+    place = paths.cache() / kind
+    if not place.is_dir():
+        return []
+    return [each for each in sorted(place.iterdir()) if each.is_dir() and "." not in each.name]
+
+
+def _entry(kind: str, place: Path) -> Entry:
+    try:
+        about = str(json.loads((place / _ABOUT).read_text("utf-8"))["about"])
+    except (OSError, ValueError, KeyError, TypeError):
+        about = "unfinished" if kind == "features" else "decoded images"
+    return Entry(kind, place, size(place), place.stat().st_mtime, _in_use(place), about)
+
+
+def _leases(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}.leases")
+
+
+def _in_use(entry: Path) -> bool:
+    if not _leases(entry).is_dir():
+        return False
+    return any(_held(file) for file in _leases(entry).iterdir())
+
+
+def _held(file: Path) -> bool:
+    """Whether a process lives that holds the lease; one that died left a file that is removed."""
+    probe = FileLock(file)
+    try:
+        probe.acquire(timeout=0)
+    except Timeout:
+        return True
+    probe.release()
+    file.unlink(missing_ok=True)
+    return False

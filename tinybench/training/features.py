@@ -1,0 +1,181 @@
+"""The feature bank: what the frozen part of a model makes of each image, computed once and kept.
+
+A bank holds the features of a set of images as they are (view 0), or after one random augmentation each
+(view 1 and further). Its name is a hash of all that decides them: the pixels, the architecture and weights
+up to the cut, which hold input size and preprocessing, the augmentation with its seed, and the precision.
+So whatever changes, other features are looked for; and whoever asks for the same, in another phase, trial
+or run, finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from filelock import Timeout
+from numpy.typing import NDArray
+
+from tinybench import storage
+from tinybench.data import augment
+from tinybench.errors import FeatureError
+from tinybench.training import checkpoint
+from tinybench.training.shards import Shards
+
+if TYPE_CHECKING:
+    from tinybench.config import AugmentConfig
+    from tinybench.data.dataset import Pool, Split
+
+FORMAT = 1
+
+Extract = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class View:
+    """A look at every image of a set: as it is, or augmented.
+
+    Attributes:
+        number: 0 is without augmentation.
+        augmentation: What changes an image; of no account in view 0.
+        seed: Of the augmentation.
+    """
+
+    number: int
+    augmentation: AugmentConfig
+    seed: int
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What of it decides the features."""
+        return {"number": self.number, "seed": self.seed} | asdict(self.augmentation) if self.number else {}
+
+
+class Bank:
+    """Features of a set of images."""
+
+    def __init__(self, pool: Pool, rows: NDArray[np.int64], view: View, shape: tuple[int, ...], key: dict[str, Any]) -> None:
+        """Args: the images and which of them, how they are looked at, the features' shape, and what else decides them.
+
+        `key` holds `dtype`, the NumPy type that they are kept in.
+        """
+        self.pool = pool
+        self.rows = np.unique(rows)
+        self.view = view
+        self.key = {"format": FORMAT, "images": _digest(pool, self.rows), "view": view.key, **key}
+        name = hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()[:32]
+        self.folder = storage.folder("features", name)
+        self.shards = Shards(self.folder, len(self.rows), shape, key["dtype"])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the bank from being removed."""
+        with storage.lease(self.folder):
+            yield
+
+    def missing(self) -> int:
+        """How many images have no features yet."""
+        places = [self.shards.places(index) for index in self.shards.missing()] if self.folder.is_dir() else None
+        return len(self.rows) if places is None else sum(where.stop - where.start for where in places)
+
+    def fill(self, extract: Extract, about: str, report: Callable[[int], None], wait: Callable[[], None]) -> float:
+        """Compute what is missing; two processes that want the same compute it once.
+
+        Args:
+            extract: Pixels (n, height, width, channels) to features (n, *shape), both float32.
+            about: What the bank is, for lists.
+            report: Called with the number of images that were computed.
+            wait: Called once when another process is computing these features.
+
+        Returns:
+            Seconds that this process computed.
+
+        Raises:
+            FeatureError: features too large for their type.
+            OSError: the disk is full or cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        guard = storage.lock(self.folder)
+        try:
+            guard.acquire(timeout=0)
+        except Timeout:
+            wait()
+            guard.acquire()
+        try:
+            storage.describe(self.folder, about, self.key)
+            began = time.perf_counter()
+            self._fill(extract, report)
+            return time.perf_counter() - began
+        finally:
+            guard.release()
+
+    def _fill(self, extract: Extract, report: Callable[[int], None]) -> None:
+        for index in self.shards.missing():
+            where = self.shards.places(index)
+            pixels = self.pool.images.take(self.rows[where], axis=0).astype(np.float32)
+            if self.view.number:
+                pixels = augmented(pixels, self.view, index)
+            features = extract(pixels)
+            self.shards.write(index, _narrowed(features, self.shards.dtype))
+            report(len(features))
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        """The features of rows of the pool, in the order that is asked for."""
+        return self.shards.take(np.searchsorted(self.rows, rows))
+
+
+def augmented(pixels: NDArray[np.float32], view: View, index: int) -> NDArray[np.float32]:
+    """Pixels as a view sees them: a function of the view and of which images these are, whatever came before."""
+    layers = augment.build(view.augmentation, view.seed)
+    checkpoint.seed_layers(layers, [view.seed, view.number, index])
+    changed = keras.ops.convert_to_tensor(pixels)
+    for layer in layers:
+        changed = layer(changed, training=True)
+    return np.asarray(keras.ops.convert_to_numpy(changed), np.float32)
+
+
+def of_extractor(extractor: keras.Model) -> str:
+    """Hash (64 hex digits) of an architecture and its weights, whatever its layers happen to be called."""
+    names: dict[str, str] = {}
+    for layer in extractor._flatten_layers():
+        names.setdefault(layer.name, f"#{len(names)}")
+    hasher = hashlib.sha256(json.dumps(_renamed(extractor.get_config(), names), sort_keys=True, default=str).encode())
+    for weight in extractor.weights:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        hasher.update(f"{values.shape}{values.dtype}".encode())
+        hasher.update(values.data)
+    return hasher.hexdigest()
+
+
+def rows_of(*splits: Split) -> NDArray[np.int64]:
+    """The rows of splits that draw from one pool."""
+    return np.unique(np.concatenate([split.rows for split in splits]))
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    """A layer's configuration with places for names, since Keras numbers layers by how many a process made."""
+    if isinstance(value, dict):
+        return {key: _renamed(inner, names) for key, inner in value.items() if key not in ("build_config", "shared_object_id")}
+    if isinstance(value, (list, tuple)):
+        return [_renamed(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _digest(pool: Pool, rows: NDArray[np.int64]) -> str:
+    hasher = hashlib.sha256(repr(pool.images.shape[1:]).encode())
+    hasher.update(pool.digests[rows].tobytes())
+    return hasher.hexdigest()
+
+
+def _narrowed(features: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[np.floating]:
+    largest = np.finfo(dtype).max
+    if np.abs(features).max(initial=0) > largest:
+        raise FeatureError(f"A feature is beyond {largest:g}, the largest {dtype}: set precision to float32.")
+    return features.astype(dtype)
