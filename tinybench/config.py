@@ -29,6 +29,7 @@ from tinybench.settings import (
     pairs,
     setting,
     share,
+    size,
     text,
     words,
 )
@@ -39,7 +40,7 @@ PHASES = ("transfer", "finetune")
 UNTOUCHED = ("", "recipe")
 
 # Settings that say where and how a run is carried out, not what it computes.
-_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "checkpoint.", "track.")
+_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "cache.", "checkpoint.", "track.")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class AugmentConfig:
     rotation: float = setting(0.0, number(0, 180), "Largest rotation, in degrees.")
     zoom: float = setting(0.0, number(0, 1, ends="[)"), "Largest zoom, as a share of the side.")
     translation: float = setting(0.0, number(0, 1, ends="[)"), "Largest shift, as a share of the side.")
+    mixup: float = setting(0.0, number(0), "Mix pairs of images and labels: alpha of the Beta distribution; 0 is off.")
+    cutmix: float = setting(0.0, number(0), "Paste a part of another image, with its share of the label: alpha.")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,11 @@ class PhaseConfig:
     patience: int | None = setting(5, optional(integer(1)), "Epochs without progress before stopping early.")
     plateau_patience: int | None = setting(2, optional(integer(1)), "Epochs without progress before lr is reduced.")
     plateau_factor: float = setting(0.5, number(0, 1, ends="()"), "What lr is multiplied by on a plateau.")
+    views: int | str = setting(
+        0,
+        either(integer(0, 1000), choice("live")),
+        "Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none.",
+    )
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,15 @@ class FinetuneConfig(PhaseConfig):
         "Last n layers, a share of the layers, the name of a block, or all.",
     )
     batch_norm: str = setting("inference", choice("inference", "train"), "Mode of unfrozen batch normalization.")
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What is kept to be faster next time."""
+
+    budget: int | None = setting(
+        None, optional(size(), "auto"), "Most bytes of kept features; auto: half of what is free on the disk."
+    )
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,14 @@ class RunConfig:
     seed: int = setting(0, integer(0, 2**31 - 1), "Seed of split, order, initial weights, dropout and augmentation.")
     device: str = setting("auto", text("auto, cpu or gpu:N"), "auto, cpu, or gpu:0. One device is used.")
     monitor: str = setting("val/loss", choice("val/loss", "val/accuracy"), "Validation figure that selects.")
+    engine: str = setting(
+        "auto",
+        choice("auto", "keras", "tensorflow", "openvino", "xla"),
+        "What runs the frozen part; auto: the fastest that agrees with Keras in float32.",
+    )
+    precision: str = setting(
+        "auto", choice("auto", "float32"), "auto: bfloat16 where it is faster and agrees, features kept in float16."
+    )
     deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit.")
     data: DataConfig = field(default_factory=DataConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
@@ -159,6 +184,7 @@ class RunConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     transfer: PhaseConfig = field(default_factory=PhaseConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
 

@@ -27,9 +27,9 @@ from tinybench.results import PhaseResult, Result
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking import record
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
-from tinybench.training import device, loop, phases, workplace
+from tinybench.training import device, loop, phases, supply, workplace
 from tinybench.training.checkpoint import Store
-from tinybench.training.feed import Pixels
+from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tinybench.tracking.run import Run
 
 _SECONDS = "efficiency/training_seconds"
+_SUMMED = {_SECONDS, "efficiency/features_seconds"}  # over the phases, in the parent
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,15 @@ def _phase(
     store = Store(workplace.folder(job.parent.id) / phase, job.config.checkpoint.keep)
     before = max((result.last_epoch for result in done.values()), default=0)
     with child.open():
-        model, trainer = phases.prepare(_start_weights(store, start, earlier is not None), job.config, phase)
+        model = _start_weights(store, start, earlier is not None)
         record.begin_phase(child, job.config, job.dataset)
-        progress = _train(job, phase, trainer, store, child, before, trained=trained)
-        found = cost.parameters(model, trainer) | _scores(job, model, progress)
+        with supply.arranged(
+            model, job.config, phase, job.dataset, store.folder, trained=trained, watcher=job.console
+        ) as given:
+            record.fed(child, given.decision)
+            model, trainer = phases.prepare(model, job.config, phase, given.cut)
+            progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
+        found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress)
         _report(job, phase, progress, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
@@ -163,7 +169,7 @@ def _start_weights(store: Store, start: Callable[[], keras.Model], resumed: bool
 
 
 def _train(
-    job: _Job, phase: str, trainer: keras.Model, store: Store, child: Run, before: int, *, trained: bool
+    job: _Job, phase: str, trainer: keras.Model, feed: Feed, store: Store, child: Run, before: int, *, trained: bool
 ) -> Progress:
     def on_epoch(epoch: Epoch) -> None:
         for run in (child, job.parent):  # the parent's summary is what the run list shows
@@ -173,7 +179,7 @@ def _train(
     job.console.phase_begins(phase, job.config, len(job.dataset.train), before)
     return loop.fit(
         trainer,
-        Pixels(job.dataset, job.config.seed),
+        feed,
         job.config,
         phase,
         store,
@@ -198,8 +204,10 @@ def _report(
     # The moment is the checkpoint's: if this is sent again after a crash, they are the same points
     last = progress.epochs[-1]
     child.metrics(found, last.number, last.timestamp)
-    whole = sum((earlier.metrics[_SECONDS] for earlier in done.values()), found[_SECONDS])
-    job.parent.metrics(found | {_SECONDS: whole}, last.number, last.timestamp)
+    whole = {
+        name: found[name] + sum(each.metrics.get(name, 0) for each in done.values()) for name in _SUMMED & {*found}
+    }
+    job.parent.metrics(found | whole, last.number, last.timestamp)
     title = describe.name(job.config, phase)
     child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")

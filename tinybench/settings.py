@@ -141,6 +141,19 @@ def pairs(expected: str) -> Kind:
     return Kind(expected, parse)
 
 
+def size() -> Kind:
+    """Bytes: a whole number, or one with a unit, as in 20GB or 1.5 GiB."""
+    units = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+    def parse(value: Any) -> int:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(_not_bool(value)).strip().lower())
+        if not found or (found[3] and not found[2]):
+            raise ValueError(value)
+        return round(float(found[1]) * (1024 if found[3] else 1000) ** units[found[2]])
+
+    return Kind("a size such as 20GB", parse)
+
+
 def optional(kind: Kind, absent: str = "none") -> Kind:
     """A value of another kind, or nothing at all, written as `absent`."""
 

@@ -45,6 +45,13 @@ class Entry:
     about: str
 
 
+def root() -> Path:
+    """The folder that holds all entries, made when it is not there."""
+    place = paths.cache()
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def folder(kind: str, name: str) -> Path:
     """Where an entry is."""
     return paths.cache() / kind / name
@@ -84,15 +91,15 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def prune(most: int) -> list[Entry]:
-    """Remove entries, least recently used first, until what is left takes no more than so many bytes.
+def prune(most: int, kinds: tuple[str, ...] = KINDS) -> list[Entry]:
+    """Remove entries of some kinds, least recently used first, until what is left of them takes at most so many bytes.
 
     What a process uses stays.
 
     Returns:
         The entries that were removed.
     """
-    known = entries()
+    known = [entry for entry in entries() if entry.kind in kinds]
     total = sum(entry.bytes for entry in known)
     removed = []
     for entry in known:
@@ -127,6 +134,11 @@ def remove(entry: Path) -> bool:
 def size(entry: Path) -> int:
     """Bytes of an entry's files."""
     return sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+
+
+def total(kind: str) -> int:
+    """Bytes of all entries of a kind."""
+    return sum(size(place) for place in _folders(kind))
 
 
 def _folders(kind: str) -> list[Path]:

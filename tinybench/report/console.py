@@ -40,11 +40,31 @@ class Console:
         for warning in describe.warnings(config, dataset):
             self.terminal.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
 
+    def features_planned(self, text: str) -> None:
+        """What is about to be computed, or why nothing is kept."""
+        self._line(text)
+
+    def features_begin(self, images: int) -> None:
+        """Show a bar over the images whose features are computed."""
+        self._show_bar("features", images, "features")
+
+    def features_step(self, images: int) -> None:
+        """Move the bar by so many images."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=images)
+
+    def features_end(self) -> None:
+        """Take the bar away."""
+        self.close()
+
     def phase_begins(self, phase: str, config: RunConfig, images: int, before: int) -> None:
         """Show a bar over all the steps of the phase."""
         settings: PhaseConfig = getattr(config, phase)
         self._steps = math.ceil(images / config.batch_size)
         self._first = before + 1
+        self._show_bar(phase, settings.epochs * self._steps, phase)
+
+    def _show_bar(self, title: str, total: int, phase: str) -> None:
         if not self.terminal.is_terminal:
             return
         self._bar = Progress(
@@ -55,7 +75,7 @@ class Console:
             TextColumn("{task.fields[figures]}"),
             console=self.terminal,
         )
-        self._task = self._bar.add_task(phase, total=settings.epochs * self._steps, figures="", phase=phase)
+        self._task = self._bar.add_task(title, total=total, figures="", phase=phase)
         self._bar.start()
 
     def step_ends(self, epoch: int, step: int, loss: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
     from tinybench.data.dataset import Dataset
     from tinybench.training.checkpoint import Store
+    from tinybench.training.supply import Decision
 
 _CONFIG = "config.json"
 _DATA = "data.json"
+_FEED = "feed.json"
 _CHECKPOINTS = "checkpoints"
 _BEST = "best.keras"
 _SPLIT_TAG = "data.split_hash"
@@ -57,6 +60,14 @@ def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
     child.tags({"tinybench.config_hash": config.identity()})
 
 
+def fed(child: Run, decision: Decision) -> None:
+    """How a phase is fed, and by which engine: tags to filter by, and the whole story."""
+    child.tags({"feed": decision.mode, "feed.reason": decision.reason, "feed.layer": decision.layer})
+    if decision.mode != "live":
+        child.tags({"engine": decision.engine, "engine.precision": decision.computing})
+    child.text(json.dumps(asdict(decision), indent=1), _FEED)
+
+
 def about_data(run: Run, dataset: Dataset) -> None:
     """The data by fingerprint and split; a resumed run must find the same.
 
@@ -70,9 +81,8 @@ def about_data(run: Run, dataset: Dataset) -> None:
         raise DataError("The data are not those that the run began with: restore them, or start a new run.")
     run.dataset(dataset)
     run.text(json.dumps(describe.data(dataset), indent=1), _DATA)
-    run.tags(
-        {"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash}
-    )  # last: it says that all is there
+    # Last: it says that all is there
+    run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
 
 
 def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:

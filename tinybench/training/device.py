@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import keras
+import psutil
+import pynvml
 import tensorflow as tf
 
 from tinybench.errors import ConfigError
+
+# Of what is free, the rest being for the model and its gradients
+_SHARE = 0.3
 
 
 def start() -> None:
@@ -44,6 +50,28 @@ def repeatable(seed: int, deterministic: bool) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def room() -> int:
+    """Bytes that data may take on the device that is used: a part of what is free."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return int(_SHARE * psutil.virtual_memory().available)
+    free = _free_on_gpu(tf.config.list_physical_devices("GPU").index(gpus[0]))
+    return int(_SHARE * free)
+
+
+def _free_on_gpu(index: int) -> int:
+    """Bytes by NVML, by the number that TensorFlow gives the GPU; 0 where NVML does not answer."""
+    try:
+        pynvml.nvmlInit()
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        name = visible[index] if index < len(visible) and visible[index] else str(index)
+        by_number = name.isdigit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_number else pynvml.nvmlDeviceGetHandleByUUID(name)
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+    except pynvml.NVMLError:
+        return 0
 
 
 def _index(device: str, count: int) -> int | None:

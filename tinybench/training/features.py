@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -61,7 +60,9 @@ class View:
 class Bank:
     """Features of a set of images."""
 
-    def __init__(self, pool: Pool, rows: NDArray[np.int64], view: View, shape: tuple[int, ...], key: dict[str, Any]) -> None:
+    def __init__(
+        self, pool: Pool, rows: NDArray[np.int64], view: View, shape: tuple[int, ...], key: dict[str, Any]
+    ) -> None:
         """Args: the images and which of them, how they are looked at, the features' shape, and what else decides them.
 
         `key` holds `dtype`, the NumPy type that they are kept in.
@@ -117,11 +118,12 @@ class Bank:
             guard.release()
 
     def _fill(self, extract: Extract, report: Callable[[int], None]) -> None:
+        augmenter = Augmenter(self.view.augmentation)
         for index in self.shards.missing():
             where = self.shards.places(index)
             pixels = self.pool.images.take(self.rows[where], axis=0).astype(np.float32)
             if self.view.number:
-                pixels = augmented(pixels, self.view, index)
+                pixels = augmenter(pixels, self.view.seed, self.view.number, index)
             features = extract(pixels)
             self.shards.write(index, _narrowed(features, self.shards.dtype))
             report(len(features))
@@ -131,14 +133,20 @@ class Bank:
         return self.shards.take(np.searchsorted(self.rows, rows))
 
 
-def augmented(pixels: NDArray[np.float32], view: View, index: int) -> NDArray[np.float32]:
-    """Pixels as a view sees them: a function of the view and of which images these are, whatever came before."""
-    layers = augment.build(view.augmentation, view.seed)
-    checkpoint.seed_layers(layers, [view.seed, view.number, index])
-    changed = keras.ops.convert_to_tensor(pixels)
-    for layer in layers:
-        changed = layer(changed, training=True)
-    return np.asarray(keras.ops.convert_to_numpy(changed), np.float32)
+class Augmenter:
+    """Augmented pixels as a function of seeds, whatever was augmented before."""
+
+    def __init__(self, config: AugmentConfig) -> None:
+        """Args: how images are changed."""
+        self._layers = augment.build(config, seed=0)
+
+    def __call__(self, pixels: NDArray[np.float32], *seeds: int) -> NDArray[np.float32]:
+        """Pixels (n, height, width, channels), each image changed in its own way."""
+        checkpoint.seed_layers(self._layers, [*seeds])
+        changed = keras.ops.convert_to_tensor(pixels)
+        for layer in self._layers:
+            changed = layer(changed, training=True)
+        return np.asarray(keras.ops.convert_to_numpy(changed), np.float32)
 
 
 def of_extractor(extractor: keras.Model) -> str:
@@ -162,7 +170,11 @@ def rows_of(*splits: Split) -> NDArray[np.int64]:
 def _renamed(value: Any, names: dict[str, str]) -> Any:
     """A layer's configuration with places for names, since Keras numbers layers by how many a process made."""
     if isinstance(value, dict):
-        return {key: _renamed(inner, names) for key, inner in value.items() if key not in ("build_config", "shared_object_id")}
+        return {
+            key: _renamed(inner, names)
+            for key, inner in value.items()
+            if key not in ("build_config", "shared_object_id")
+        }
     if isinstance(value, (list, tuple)):
         return [_renamed(inner, names) for inner in value]
     return names.get(value, value) if isinstance(value, str) else value

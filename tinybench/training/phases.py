@@ -10,6 +10,7 @@ import keras
 from tinybench.config import FinetuneConfig, PhaseConfig, RunConfig
 from tinybench.data import augment
 from tinybench.errors import ConfigError
+from tinybench.training import optimizers
 from tinybench.training import trainer as training_model
 from tinybench.training.cut import Cut, find
 
@@ -104,7 +105,7 @@ def _start_of(block: str, names: list[str]) -> int:
 def _compiled(trainer: keras.Model, lr: float, classes: int) -> keras.Model:
     # Labels stay integers: the same loss as one-hot categorical cross-entropy, without the (n, classes) array
     trainer.compile(
-        optimizer=keras.optimizers.Adam(lr),
+        optimizer=optimizers.Adam(lr),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy(name="accuracy"),

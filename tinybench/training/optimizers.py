@@ -1,0 +1,42 @@
+"""Adam in one pass over the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam, its update done by TensorFlow's one operation instead of a dozen.
+
+    The same formula on the same state. For a head of a few layers, where the update is a third of a step,
+    this makes training a quarter faster (`python -m benchmarks.head`).
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable and its two moments."""
+        place = self._get_variable_index(variable)
+        first, second = (_resource(moments[place]) for moments in (self._momentums, self._velocities))
+        beta_1, beta_2, rate, epsilon = (
+            tf.cast(value, variable.dtype) for value in (self.beta_1, self.beta_2, learning_rate, self.epsilon)
+        )
+        step = tf.cast(_resource(self.iterations) + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_resource(variable).handle,
+            m=first.handle,
+            v=second.handle,
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
+            lr=rate,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
+def _resource(variable: Any) -> Any:
+    """TensorFlow's variable inside Keras's."""
+    return variable if isinstance(variable, tf.Variable) else variable.value
