@@ -149,7 +149,7 @@ def size() -> Kind:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(_not_bool(value)).strip().lower())
         if not found or (found[3] and not found[2]):
             raise ValueError(value)
-        return round(float(found[1]) * (1024 if found[3] else 1000) ** units[found[2]])
+        return int(float(found[1]) * float(1024 if found[3] else 1000) ** units[found[2]])
 
     return Kind("a size such as 20GB", parse)
 

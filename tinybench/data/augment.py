@@ -32,3 +32,24 @@ def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
         (shift, partial(layers.RandomTranslation, shift, shift)),
     ]
     return [make(seed=seed + place) for place, (size, make) in enumerate(wanted) if size]
+
+
+def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
+    """The Keras layers that mix the images and one-hot labels of a batch: MixUp, then CutMix.
+
+    Args:
+        config: The alphas; one of zero gives no layer.
+        seed: Seed of the first layer; the second takes the next number.
+    """
+    from keras import layers
+
+    wanted = [
+        (config.mixup, partial(layers.MixUp, config.mixup)),
+        (config.cutmix, partial(layers.CutMix, config.cutmix)),
+    ]
+    return [make(seed=seed + place) for place, (alpha, make) in enumerate(wanted) if alpha]
+
+
+def changes(config: AugmentConfig) -> bool:
+    """Whether anything changes training images one by one."""
+    return bool(config.flip or config.rotation or config.zoom or config.translation)

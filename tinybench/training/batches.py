@@ -12,7 +12,7 @@ from tinybench.data.dataset import Images, Labels, Split
 
 
 def order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The places 0 to `count` - 1 in an epoch's order: a function of its arguments, so that a resume goes on with it."""
+    """The places 0 to `count` - 1 in an epoch's order: a resumed run finds it again."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 

@@ -30,7 +30,7 @@ class Keras:
     def __init__(
         self, extractor: keras.Model, name: str = "keras", precision: str = "float32", *, xla: bool = False
     ) -> None:
-        """Args: what to run, the engine's name, the precision that `extractor` computes in, and whether XLA compiles it."""
+        """Args: what to run, the engine's name, what `extractor` computes in, and whether XLA compiles it."""
         self.name = name
         self.precision = precision
         self._call = tf.function(
@@ -134,7 +134,7 @@ def make(extractor: keras.Model, name: str, precision: str) -> Engine:
     """
     if (name, precision) == ("keras", "float32"):
         return Keras(extractor)
-    for found, computing, build in candidates(extractor, name, "auto"):
+    for _, computing, build in candidates(extractor, name, "auto"):
         if computing == precision:
             return build()
     raise EngineError(

@@ -86,11 +86,9 @@ class Choice:
         wanted = (self.engine.name, self.engine.precision)
         return next(trial for trial in self.trials if (trial.engine, trial.precision) == wanted)
 
-    def as_json(self) -> dict[str, Any]:
-        """For the artifact of a run."""
-        return {"engine": self.engine.name, "precision": self.engine.precision} | {
-            "trials": [asdict(trial) for trial in self.trials]
-        }
+    def as_json(self) -> list[dict[str, Any]]:
+        """The trials as plain values."""
+        return [asdict(trial) for trial in self.trials]
 
 
 def choose(
@@ -176,14 +174,14 @@ def _compared(features: Features, expected: Features) -> tuple[float, float]:
         return float("inf"), float("nan")
     ours, theirs = (values.reshape(len(values), -1).astype(np.float64) for values in (features, expected))
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    cosines = np.where(
-        norms > 0, (ours * theirs).sum(axis=1) / np.where(norms > 0, norms, 1), (ours == theirs).all(axis=1)
-    )
-    return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 1e-30)), float(cosines.min())
+    products = (ours * theirs).sum(axis=1)
+    cosines = np.where(norms > 0, products / np.where(norms > 0, norms, 1), (ours == theirs).all(axis=1))
+    return float(np.linalg.norm(ours - theirs)) / max(float(np.linalg.norm(theirs)), 1e-30), float(cosines.min())
 
 
 def _labels(head: Callable[[Features], NDArray[np.floating]], features: Features) -> NDArray[np.int64]:
-    return np.asarray(head(features)).argmax(axis=1)
+    labels: NDArray[np.int64] = np.argmax(head(features), axis=1)
+    return labels
 
 
 def _speed(engine: Engine, images: Pixels) -> float:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 
 from tinybench import storage
 from tinybench.data import augment
-from tinybench.errors import FeatureError
 from tinybench.training import checkpoint
 from tinybench.training.shards import Shards
 
@@ -75,12 +73,6 @@ class Bank:
         self.folder = storage.folder("features", name)
         self.shards = Shards(self.folder, len(self.rows), shape, key["dtype"])
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the bank from being removed."""
-        with storage.lease(self.folder):
-            yield
-
     def missing(self) -> int:
         """How many images have no features yet."""
         places = [self.shards.places(index) for index in self.shards.missing()] if self.folder.is_dir() else None
@@ -99,7 +91,7 @@ class Bank:
             Seconds that this process computed.
 
         Raises:
-            FeatureError: features too large for their type.
+            OverflowError: features too large for their type.
             OSError: the disk is full or cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,5 +181,5 @@ def _digest(pool: Pool, rows: NDArray[np.int64]) -> str:
 def _narrowed(features: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[np.floating]:
     largest = np.finfo(dtype).max
     if np.abs(features).max(initial=0) > largest:
-        raise FeatureError(f"A feature is beyond {largest:g}, the largest {dtype}: set precision to float32.")
+        raise OverflowError(f"A feature is beyond {largest:g}, the largest {dtype}")
     return features.astype(dtype)

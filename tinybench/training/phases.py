@@ -34,8 +34,11 @@ def prepare(
     """
     following = freeze(model, config, phase)
     trainer = training_model.build(model, augment.build(config.augment, config.seed), following, cut)
+    mixers = augment.mixing(config.augment, config.seed)
+    if mixers:
+        trainer = training_model.mixed(trainer, mixers)
     settings: PhaseConfig = getattr(config, phase)
-    return model, _compiled(trainer, settings.lr, model.output_shape[-1])
+    return model, _compiled(trainer, settings.lr, model.output_shape[-1], one_hot=bool(mixers))
 
 
 def divide(model: keras.Model, config: RunConfig, phase: str) -> Cut | None:
@@ -102,14 +105,16 @@ def _start_of(block: str, names: list[str]) -> int:
     )
 
 
-def _compiled(trainer: keras.Model, lr: float, classes: int) -> keras.Model:
-    # Labels stay integers: the same loss as one-hot categorical cross-entropy, without the (n, classes) array
+def _compiled(trainer: keras.Model, lr: float, classes: int, *, one_hot: bool) -> keras.Model:
+    # Labels stay integers unless they are mixed: the same loss, without the (n, classes) array
+    sparse = "" if one_hot else "Sparse"
+    metrics = keras.metrics
     trainer.compile(
         optimizer=optimizers.Adam(lr),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
+        loss=getattr(keras.losses, f"{sparse}CategoricalCrossentropy")(),
         metrics=[
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-            keras.metrics.SparseTopKCategoricalAccuracy(min(5, classes), name="top5"),
+            getattr(metrics, f"{sparse}CategoricalAccuracy")(name="accuracy"),
+            getattr(metrics, f"{sparse}TopKCategoricalAccuracy")(min(5, classes), name="top5"),
         ],
         jit_compile=False,  # 2 to 5 times slower on a CPU
     )

@@ -31,6 +31,35 @@ class Inference(keras.layers.Layer):
         return self.model.compute_output_spec(features, training=False)
 
 
+class Mixing(keras.Model):
+    """A model trained on mixed images and labels; `mixers` mix them, before all other changes."""
+
+    mixers: list[keras.layers.Layer]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras's, on a mixed batch."""
+        pixels, labels = data
+        batch = {"images": pixels, "labels": self._one_hot(labels)}
+        for mixer in self.mixers:
+            batch = mixer(batch, training=True)
+        return super().train_step((batch["images"], batch["labels"]))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Keras's, on labels of the same form."""
+        pixels, labels = data
+        return super().test_step((pixels, self._one_hot(labels)))
+
+    def _one_hot(self, labels: Any) -> Any:
+        return keras.ops.one_hot(labels, self.output_shape[-1])
+
+
+def mixed(trainer: keras.Model, mixers: list[keras.layers.Layer]) -> keras.Model:
+    """The same model, trained on mixed batches."""
+    found = Mixing(trainer.input, trainer.output, name="trainer")
+    found.mixers = mixers  # Keras tracks them, so that a checkpoint holds the states of their generators
+    return found
+
+
 def build(
     model: keras.Model, augmentation: list[keras.layers.Layer], following: list[str], cut: Cut | None = None
 ) -> keras.Model:

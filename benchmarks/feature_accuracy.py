@@ -1,0 +1,105 @@
+"""What kept features cost in accuracy: heads trained on them beside live training, over seeds, on the same test images.
+
+Wants real photographs and a pretrained backbone in the folder TINYBENCH_DATA. Prints top-1 for each choice of
+`transfer.views`, and the difference from live training with a 95 % interval (seeds and images resampled).
+
+    python -m benchmarks.feature_accuracy [classes] [seeds]
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench import data, models
+from tinybench.config import RunConfig, resolve
+from tinybench.report.console import Console
+from tinybench.training import device, engines, loop, phases, supply
+from tinybench.training.checkpoint import Store
+
+_VIEWS = ("live", 0, 1, 2)
+_EPOCHS = 15
+_RESAMPLES = 10_000
+
+
+def _config(classes: int, seed: int, views: int | str) -> RunConfig:
+    root = Path(os.environ["TINYBENCH_DATA"])
+    return resolve(
+        None,
+        {
+            "model": str(root / "efficientnet_lite0_imagenet_notop.keras"),
+            "data.root": str(root),
+            "data.classes": classes,
+            "seed": seed,
+            "transfer.views": views,
+            "transfer.epochs": _EPOCHS,
+            "transfer.lr": 1e-3,
+        },
+    )
+
+
+def _right(config: RunConfig) -> NDArray[np.bool_]:
+    """Which test images a head gets right, after a transfer phase as a run would do it."""
+    device.repeatable(config.seed, True)
+    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    model = models.build(config, dataset.shape, len(dataset.class_names))
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "phase")
+        with supply.arranged(
+            model, config, "transfer", dataset, store.folder, trained=False, watcher=Console()
+        ) as given:
+            model, trainer = phases.prepare(model, config, "transfer", given.cut)
+            loop.fit(
+                trainer,
+                given.feed,
+                config,
+                "transfer",
+                store,
+                offset=0,
+                candidate=False,
+                on_epoch=lambda epoch: None,
+                on_step=lambda epoch, step, loss: None,
+            )
+    # The frozen part is the same for all: features of the test images by the fastest engine in float32
+    cut = phases.divide(model, config, "transfer")
+    assert cut is not None
+    pixels = dataset.test.images().astype(np.float32)
+    engine = engines.choose(cut.extractor, pixels[:64], len(pixels), precision="float32").engine
+    head = phases.prepare(model, config, "transfer", cut)[1]
+    return np.asarray(head(engine(pixels), training=False)).argmax(axis=1) == dataset.test.labels
+
+
+def _interval(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """95 % interval of a mean over (seeds, images), both resampled."""
+    generator = np.random.default_rng(0)
+    seeds, images = differences.shape
+    means = [
+        differences[generator.integers(seeds, size=seeds)][:, generator.integers(images, size=images)].mean()
+        for _ in range(_RESAMPLES)
+    ]
+    return np.percentile(means, [2.5, 97.5])
+
+
+def main(classes: int = 100, seeds: int = 3) -> None:
+    """Train and print."""
+    right: dict[int | str, list[NDArray[np.bool_]]] = {views: [] for views in _VIEWS}
+    for seed in range(seeds):
+        for views in _VIEWS:
+            right[views].append(_right(_config(classes, seed, views)))
+            print(f"seed {seed}, views {views}: top-1 {right[views][-1].mean():.4f}", flush=True)
+    live = np.array(right["live"], float)
+    for views in _VIEWS:
+        found = np.array(right[views], float)
+        of_seeds = found.mean(axis=1)
+        low, high = _interval(found - live)
+        print(
+            f"views {views}: top-1 {of_seeds.mean():.4f} ± {of_seeds.std(ddof=1):.4f} ({seeds} seeds), "
+            f"less live {(found - live).mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+        )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""All the banks that a phase needs: one a view, and one for validation images from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from rich import filesize
+
+from tinybench import storage
+from tinybench.data import augment
+from tinybench.errors import FeatureError
+from tinybench.training import device
+from tinybench.training.features import Bank, View, rows_of
+from tinybench.training.feed import Banked
+
+if TYPE_CHECKING:
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset, Split
+    from tinybench.training.cut import Cut
+    from tinybench.training.features import Extract
+
+# Stays free on the disk for checkpoints and artifacts
+_SPARE = 2**29
+
+
+class Banks:
+    """The banks of a phase, in one precision and one type."""
+
+    def __init__(
+        self, dataset: Dataset, config: RunConfig, cut: Cut, views: int, *, weights: str, computing: str, dtype: str
+    ) -> None:
+        """Args: the images, the configuration, where features are taken, augmented views beside the plain one.
+
+        `weights` is the hash of what lies below the cut, `computing` the precision that it runs in, `dtype` the
+        NumPy type that is kept.
+        """
+        self.dataset, self.config, self.cut = dataset, config, cut
+        self.computing, self.dtype = computing, dtype
+        key = {"extractor": weights, "computing": computing, "dtype": dtype}
+        together = dataset.train.pool is dataset.validation.pool
+
+        def bank(number: int, *splits: Split) -> Bank:
+            view = View(number, config.augment, config.seed)
+            return Bank(splits[0].pool, rows_of(*splits), view, cut.shape, key)
+
+        plain = bank(0, dataset.train, dataset.validation) if together else bank(0, dataset.train)
+        self._views = [plain, *(bank(number, dataset.train) for number in range(1, views + 1))]
+        self._validation = plain if together else bank(0, dataset.validation)
+        self.all = self._views if together else [*self._views, self._validation]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all features."""
+        return sum(bank.shards.bytes for bank in self.all)
+
+    @property
+    def missing(self) -> int:
+        """Images whose features are still to be computed, each view counted."""
+        return sum(bank.missing() for bank in self.all)
+
+    @property
+    def words(self) -> str:
+        """What the banks hold, for people."""
+        shape = " x ".join(map(str, self.cut.shape))
+        images = sum(len(bank.rows) for bank in self.all)
+        return f"features of {images:,} images at {self.cut.layer} ({shape}), {filesize.decimal(self.bytes)}"
+
+    def feed(self) -> Banked:
+        """What the training model is fed with, once nothing is missing."""
+        return Banked(self.dataset, self.config.seed, self._views, self._validation, device.room())
+
+    def hold(self, leases: ExitStack) -> None:
+        """Keep the banks from being removed."""
+        for bank in self.all:
+            leases.enter_context(storage.lease(bank.folder))
+
+    def make_room(self) -> None:
+        """Remove features that were not used for longest, as far as the budget asks for it.
+
+        Raises:
+            FeatureError: these would be over the budget, or over what is free on the disk.
+        """
+        have = sum(storage.size(bank.folder) for bank in self.all)
+        others = storage.total("features") - have
+        free = shutil.disk_usage(storage.root()).free
+        given = self.config.cache.budget
+        budget = (free + others + have) // 2 if given is None else given
+        if self.bytes > budget:
+            raise FeatureError(
+                f"{filesize.decimal(self.bytes)} of features are over the budget of {filesize.decimal(budget)} "
+                "(cache.budget)"
+            )
+        storage.prune(budget - self.bytes + have, ("features",))
+        free = shutil.disk_usage(storage.root()).free
+        if self.bytes - have > free - _SPARE:
+            raise FeatureError(
+                f"{filesize.decimal(self.bytes)} of features are too much for the disk ({filesize.decimal(free)} free)"
+            )
+
+    def fill(self, extract: Extract, report: Callable[[int], None], wait: Callable[[], None]) -> float:
+        """Compute what is missing (see `Bank.fill`); returns the seconds that this process computed."""
+        return sum(bank.fill(extract, self._about(bank), report, wait) for bank in self.all)
+
+    def discard(self) -> None:
+        """Remove the banks, unless another process uses them."""
+        for bank in self.all:
+            storage.remove(bank.folder)
+
+    def _about(self, bank: Bank) -> str:
+        view = f"augmented view {bank.view.number}" if bank.view.number else "as they are"
+        return f"{self.config.model} at {self.cut.layer}, {len(bank.rows):,} images of {self.config.dataset}, {view}"
+
+
+def views(config: RunConfig, phase: str) -> int:
+    """How many augmented views a phase keeps: none where nothing augments."""
+    wanted = getattr(config, phase).views
+    return int(wanted) if wanted != "live" and augment.changes(config.augment) else 0
