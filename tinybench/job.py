@@ -27,7 +27,7 @@ from tinybench.results import PhaseResult, Result
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking import record
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
-from tinybench.training import device, loop, phases, supply, workplace
+from tinybench.training import device, loop, phases, precision, supply, workplace
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
@@ -147,9 +147,11 @@ def _phase(
         with supply.arranged(
             model, job.config, phase, job.dataset, store.folder, trained=trained, watcher=job.console
         ) as given:
-            record.fed(child, given.decision)
             model, trainer = phases.prepare(model, job.config, phase, given.cut)
-            progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
+            computed = precision.settled(trainer, given.feed, job.config, phase, store.folder)
+            record.fed(child, given.decision, computed)
+            with precision.computing(trainer, computed.precision):
+                progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
         found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress)
         _report(job, phase, progress, found, child, done)
         record.checkpoints(child, model, store)

@@ -1,6 +1,6 @@
 """What tinybench keeps to be faster next time: entries that can be listed, and removed when nobody uses them.
 
-An entry is a folder. Who uses it holds a lease, a locked file beside it: the system lets go of the lock
+An entry is a folder. Who uses it holds a lease, a locked file: the system lets go of the lock
 when the process dies, however it dies, so a lease is never left behind by a crash.
 """
 
@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tinybench import paths
 
 KINDS = ("features", "data")
 _ABOUT = "about.json"
+
+_held_for_good: dict[Path, ExitStack] = {}
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ def root() -> Path:
     return place
 
 
+def budget(given: int | None, kind: str = "features") -> int:
+    """Bytes that entries of a kind may take: as given, else half of what is free or theirs."""
+    return (shutil.disk_usage(root()).free + total(kind)) // 2 if given is None else given
+
+
 def folder(kind: str, name: str) -> Path:
     """Where an entry is."""
     return paths.cache() / kind / name
@@ -72,6 +79,14 @@ def lease(entry: Path) -> Iterator[None]:
         touch(entry)
         yield
     Path(held.lock_file).unlink(missing_ok=True)
+
+
+def hold(entry: Path) -> None:
+    """Keep an entry from being removed as long as this process lives, and note that it is used now."""
+    if entry not in _held_for_good:
+        _held_for_good[entry] = ExitStack()
+        _held_for_good[entry].enter_context(lease(entry))
+    touch(entry)
 
 
 def describe(entry: Path, about: str, key: dict[str, Any]) -> None:
@@ -157,7 +172,7 @@ def _entry(kind: str, place: Path) -> Entry:
 
 
 def _leases(entry: Path) -> Path:
-    return entry.with_name(f"{entry.name}.leases")
+    return entry.parent.parent / "leases" / entry.parent.name / entry.name
 
 
 def _in_use(entry: Path) -> bool:

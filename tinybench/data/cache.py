@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 
-from tinybench import paths
+from tinybench import paths, storage
 from tinybench.data import digests
 from tinybench.data.dataset import Pool, Source
 from tinybench.errors import DataError
@@ -61,12 +60,13 @@ def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents
     Raises:
         DataError: the cache cannot be written, or whatever `build` raises.
     """
-    folder = paths.cache() / "data" / _hash(key)
+    folder = storage.folder("data", _hash(key))
+    _make(folder.parent)
+    storage.hold(folder)
     found = _open(folder, origin)
     if found is not None:
         return found
-    _make(folder.parent)
-    with FileLock(f"{folder}.lock"):
+    with storage.lock(folder):
         found = _open(folder, origin)
         if found is None:
             _build(folder, build)

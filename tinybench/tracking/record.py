@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tinybench.data.dataset import Dataset
     from tinybench.training.checkpoint import Store
+    from tinybench.training.precision import Choice
     from tinybench.training.supply import Decision
 
 _CONFIG = "config.json"
@@ -60,12 +61,12 @@ def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
     child.tags({"tinybench.config_hash": config.identity()})
 
 
-def fed(child: Run, decision: Decision) -> None:
-    """How a phase is fed, and by which engine: tags to filter by, and the whole story."""
-    child.tags({"feed": decision.mode, "feed.reason": decision.reason, "feed.layer": decision.layer})
-    if decision.mode != "live":
-        child.tags({"engine": decision.engine, "engine.precision": decision.computing})
-    child.text(json.dumps(asdict(decision), indent=1), _FEED)
+def fed(child: Run, decision: Decision, computed: Choice) -> None:
+    """How a phase is fed and by which engine, and what it computes in: tags to filter by, and the whole story."""
+    tags = {"feed": decision.mode, "feed.reason": decision.reason, "feed.layer": decision.layer}
+    tags |= {"engine": decision.engine, "engine.precision": decision.computing if decision.mode != "live" else ""}
+    child.tags({name: value for name, value in tags.items() if value} | {"precision": computed.precision})
+    child.text(json.dumps({"feed": asdict(decision), "precision": asdict(computed)}, indent=1), _FEED)
 
 
 def about_data(run: Run, dataset: Dataset) -> None:

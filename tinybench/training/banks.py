@@ -84,10 +84,7 @@ class Banks:
             FeatureError: these would be over the budget, or over what is free on the disk.
         """
         have = sum(storage.size(bank.folder) for bank in self.all)
-        others = storage.total("features") - have
-        free = shutil.disk_usage(storage.root()).free
-        given = self.config.cache.budget
-        budget = (free + others + have) // 2 if given is None else given
+        budget = storage.budget(self.config.cache.budget)
         if self.bytes > budget:
             raise FeatureError(
                 f"{filesize.decimal(self.bytes)} of features are over the budget of {filesize.decimal(budget)} "

@@ -6,6 +6,7 @@ costs as much as the arithmetic. Here the loop is in the graph, around Keras's o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -105,3 +106,8 @@ class _Loop:
 
         losses = tf.TensorArray(tf.float32, size=count, element_shape=())
         return tf.while_loop(lambda number, _: number < count, one, (0, losses), parallel_iterations=1)[1].stack()
+
+
+def count(images: int, batch_size: int) -> int:
+    """Steps of an epoch, the last smaller batch included."""
+    return math.ceil(images / batch_size)

@@ -42,12 +42,14 @@ class Mixing(keras.Model):
         batch = {"images": pixels, "labels": self._one_hot(labels)}
         for mixer in self.mixers:
             batch = mixer(batch, training=True)
-        return super().train_step((batch["images"], batch["labels"]))
+        figures: dict[str, Any] = super().train_step((batch["images"], batch["labels"]))
+        return figures
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Keras's, on labels of the same form."""
         pixels, labels = data
-        return super().test_step((pixels, self._one_hot(labels)))
+        figures: dict[str, Any] = super().test_step((pixels, self._one_hot(labels)))
+        return figures
 
     def _one_hot(self, labels: Any) -> Any:
         return keras.ops.one_hot(labels, self.output_shape[-1])

@@ -1,0 +1,172 @@
+"""The precision that training computes in: bfloat16 where the device has it, is faster with it and agrees.
+
+Weights, their moments and the sums of metrics stay in float32. The choice is measured on real steps from the
+same state, and written beside the checkpoints, so that a resumed phase computes as it began.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tinybench.config import PhaseConfig, RunConfig
+from tinybench.training import engine_table
+from tinybench.training.feed import Feed
+from tinybench.training.steps import Images, Steps, count
+
+# How far the loss of the first steps may be from that in float32
+AGREEMENT = 0.02
+
+_STEPS = 4
+_WORTH = 60.0  # below so many seconds of training, a second trace costs more than it can save
+_CHOICE = "precision.json"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The precision of a phase.
+
+    Attributes:
+        precision: float32 or bfloat16.
+        reason: Why.
+        float32_step, bfloat16_step: Seconds of a step; 0 where it was not timed.
+        error: Largest distance of the first losses from those in float32, as a share.
+    """
+
+    precision: str
+    reason: str
+    float32_step: float = 0.0
+    bfloat16_step: float = 0.0
+    error: float = 0.0
+
+
+def settled(trainer: keras.Model, feed: Feed, config: RunConfig, phase: str, folder: Path) -> Choice:
+    """The precision of a phase: as it was chosen before, else by measuring.
+
+    Args:
+        trainer: The compiled model; it is left as it was.
+        feed: What it is trained on.
+        config: The run's configuration.
+        phase: `transfer` or `finetune`.
+        folder: Where the phase's checkpoints are.
+    """
+    file = folder / _CHOICE
+    if file.exists():
+        return Choice(**json.loads(file.read_text("utf-8")))
+    settings: PhaseConfig = getattr(config, phase)
+    choice = _chosen(trainer, feed, config, settings.epochs * count(feed.count, config.batch_size))
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(asdict(choice)), "utf-8")
+    part.replace(file)
+    return choice
+
+
+@contextmanager
+def computing(trainer: keras.Model, precision: str) -> Iterator[None]:
+    """Let a model compute in a precision meanwhile; what it computes with must be traced inside."""
+    if precision == "float32":
+        yield
+    elif tf.config.get_visible_devices("GPU"):
+        with by_policy(trainer):
+            yield
+    else:
+        with engine_table.rewriting():
+            yield
+
+
+@contextmanager
+def by_policy(trainer: keras.Model) -> Iterator[None]:
+    """Keras's mixed precision for the layers of a model, but for those that were declared float32."""
+    layers = [layer for layer in trainer._flatten_layers() if layer.name not in ("logits", "probabilities")]
+    before = [layer.dtype_policy for layer in layers]
+    for layer in layers:
+        layer.dtype_policy = "mixed_bfloat16"
+    try:
+        yield
+    finally:
+        for layer, policy in zip(layers, before, strict=True):
+            layer.dtype_policy = policy
+
+
+def has_bfloat16() -> bool:
+    """Whether the device that is used multiplies in bfloat16."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return engine_table.has_bfloat16()
+    return bool(tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0))
+
+
+def _chosen(trainer: keras.Model, feed: Feed, config: RunConfig, steps: int) -> Choice:
+    if config.precision == "float32":
+        return Choice("float32", "precision is float32")
+    if not has_bfloat16():
+        return Choice("float32", "this device has no bfloat16")
+    return compared(trainer, feed, config.batch_size, steps)
+
+
+def compared(trainer: keras.Model, feed: Feed, batch_size: int, steps: int) -> Choice:
+    """Both precisions on the same steps from the same state, unless the whole would be done in a moment."""
+    images = _First(feed.training(0), _STEPS * batch_size)
+    expected, slow = _measured(trainer, images, batch_size, "float32")
+    if steps * slow < _WORTH:
+        return Choice("float32", "too little to train for a choice to pay", slow)
+    found, fast = _measured(trainer, images, batch_size, "bfloat16")
+    error = float(np.max(np.abs(found - expected) / np.maximum(np.abs(expected), 1e-6)))
+    if not error <= AGREEMENT:
+        return Choice("float32", "the losses in bfloat16 differ", slow, fast, error)
+    if fast >= slow:
+        return Choice("float32", "bfloat16 is not faster", slow, fast, error)
+    return Choice("bfloat16", "bfloat16 is faster and agrees", slow, fast, error)
+
+
+def _measured(trainer: keras.Model, images: Images, batch_size: int, precision: str) -> tuple[Any, float]:
+    """Losses of the first steps and the seconds of one, the compiling ones left out; the model is put back."""
+    losses: list[float] = []
+    with _unchanged(trainer), computing(trainer, precision):
+        steps = Steps(trainer, batch_size)
+        steps.train(images, lambda step, found: losses.extend(found.tolist()))
+    with _unchanged(trainer), computing(trainer, precision):
+        began = time.perf_counter()
+        steps.train(images, lambda step, found: None)
+        seconds = time.perf_counter() - began
+    return np.array(losses), seconds / count(len(images), batch_size)
+
+
+@contextmanager
+def _unchanged(trainer: keras.Model) -> Iterator[None]:
+    trainer.optimizer.build(trainer.trainable_variables)
+    variables = [*trainer.variables, *trainer.optimizer.variables]
+    before = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        trainer.reset_metrics()
+
+
+class _First:
+    """The first images of an epoch."""
+
+    def __init__(self, images: Images, most: int) -> None:
+        self._images = images
+        self._count = min(most, len(images))
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def most(self) -> int:
+        return self._images.most
+
+    def take(self, start: int, stop: int) -> tuple[Any, Any, Any]:
+        return self._images.take(start, stop)
