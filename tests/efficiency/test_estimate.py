@@ -57,9 +57,23 @@ def test_the_disk_holds_pixels_models_and_checkpoints(quickstart):
 
 def test_time_is_steps_by_their_measured_length(monkeypatch):
     monkeypatch.setattr(estimate, "_time_steps", lambda *_: (0.5, 0.25))
-    transfer = plan(phases="transfer").phases["transfer"].seconds
+    transfer = plan(phases="transfer", **{"transfer.views": "live"}).phases["transfer"].seconds
     # 1,295 training, 143 validation and 359 test images in batches of 8, ten epochs
     assert transfer == pytest.approx(10 * (162 * 0.5 + 143 / 8 * 0.25) + 359 / 8 * 0.25)
+
+
+def test_features_are_computed_once_an_image_and_view(monkeypatch):
+    monkeypatch.setattr(estimate, "_time_steps", lambda *_: (0.5, 0.25))
+    monkeypatch.setattr(estimate, "_time_forward", lambda *_: 2.0)
+    transfer = plan(phases="transfer", **{"transfer.views": 3}).phases["transfer"]
+    looks = 4 * 1_295 + 143
+    above = 10 * (162 * 0.5 + 143 / 8 * 0.25)
+    assert transfer.seconds == pytest.approx(looks / 8 * 2 + above + 359 / 8 * 2.25)
+    assert transfer.features == looks * 64 * 2
+
+
+def test_features_over_the_budget_are_not_planned():
+    assert plan(**{"cache.budget": "10kB"}).phases["transfer"].features == 0
 
 
 def test_absent_data_are_planned_by_their_official_figures():

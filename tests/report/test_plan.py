@@ -28,7 +28,10 @@ def rows(text: str) -> list[list[str]]:
 
 
 def estimate(**changes) -> Estimate:
-    phases = {"transfer": PhaseEstimate(15, 2813, 574_152, 3600.0), "finetune": PhaseEstimate(5, 2813, 9_000_000, 61.4)}
+    phases = {
+        "transfer": PhaseEstimate(15, 2813, 574_152, 3600.0, 409_600_000),
+        "finetune": PhaseEstimate(5, 2813, 9_000_000, 61.4),
+    }
     values = {"images": (90_000, 10_000, 10_000), "counted": True, "parameters": 24_163_656, "phases": phases}
     return Estimate(**values | {"memory": 3 * 2**29, "disk": 2**28} | changes)
 
@@ -56,8 +59,8 @@ def test_a_folder_in_brackets_is_shown(root):
 
 def test_every_phase_has_its_row():
     assert rows(printed(plan.show, estimate())) == [
-        ["transfer", "15", "2,813", "574,152", "1 h 00 min"],
-        ["finetune", "5", "2,813", "9,000,000", "1 min 01 s"],
+        ["transfer", "15", "2,813", "574,152", "409.6 MB", "1 h 00 min"],
+        ["finetune", "5", "2,813", "9,000,000", "none", "1 min 01 s"],
     ]
 
 

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
-from tinybench import data, models
+from tinybench import data, models, storage
 from tinybench.config import RunConfig
 from tinybench.data import splits
 from tinybench.data.dataset import Card
 from tinybench.efficiency import cost
 from tinybench.errors import AbsentError
-from tinybench.training import device, phases
+from tinybench.training import banks, device, engine_table, phases, supply
+from tinybench.training.steps import Steps, Table
 
 _TIMED_STEPS = 3
 _ENOUGH_SECONDS = 4.0  # a slow step needs no second opinion
@@ -31,13 +33,15 @@ class PhaseEstimate:
         epochs: At most so many.
         steps: Training steps an epoch.
         trainable: Parameters that are trained.
-        seconds: At most so long, training and validation.
+        seconds: At most so long: computing features, training, validation and the test images.
+        features: Bytes of features that are kept; 0 where it trains on pixels.
     """
 
     epochs: int
     steps: int
     trainable: int
     seconds: float
+    features: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,7 @@ def estimate(config: RunConfig) -> Estimate:
     images, classes, shape, counted = _counts(config)
     device.use(config.device)
     model = models.build(config, shape, classes, pretrained=False)
-    found: dict[str, PhaseEstimate] = {}
-    for phase in config.phases:
-        model, trainer = phases.prepare(model, config, phase)
-        epochs = getattr(config, phase).epochs
-        steps = math.ceil(images[0] / config.batch_size)
-        train, forward = _time_steps(trainer, config, shape, classes)
-        seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
-        seconds += images[2] / config.batch_size * forward
-        trainable = int(cost.parameters(model, trainer)["efficiency/parameters_trainable"])
-        found[phase] = PhaseEstimate(epochs, steps, trainable, seconds)
+    found = {phase: _phase(model, config, phase, images, shape, classes) for phase in config.phases}
     pixels = sum(images) * math.prod(shape)
     return Estimate(
         images,
@@ -90,8 +85,35 @@ def estimate(config: RunConfig) -> Estimate:
         model.count_params(),
         found,
         int(psutil.Process().memory_info().rss),
-        pixels + _bytes_of_artifacts(config, model.count_params(), found),
+        pixels
+        + sum(estimated.features for estimated in found.values())
+        + _bytes_of_artifacts(config, model.count_params(), found),
     )
+
+
+def _phase(
+    model: keras.Model,
+    config: RunConfig,
+    phase: str,
+    images: tuple[int, int, int],
+    shape: tuple[int, int, int],
+    classes: int,
+) -> PhaseEstimate:
+    """Features once an image and view where they are kept, by Keras: a faster engine may be found."""
+    epochs = getattr(config, phase).epochs
+    steps = math.ceil(images[0] / config.batch_size)
+    cut = None if supply.against_bank(config, phase) else phases.divide(model, config, phase)
+    looks = images[0] * (1 + banks.views(config, phase)) + images[1]
+    kept = 0 if cut is None else looks * math.prod(cut.shape) * (4 if config.precision == "float32" else 2)
+    if kept > storage.budget(config.cache.budget):
+        cut, kept = None, 0
+    _, trainer = phases.prepare(model, config, phase, cut)
+    train, forward = _time_steps(trainer, config, trainer.input_shape[1:], classes)
+    once = 0.0 if cut is None else _time_forward(cut.extractor, config, shape)
+    seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
+    seconds += (looks * once + images[2] * (once + forward)) / config.batch_size
+    trainable = int(cost.parameters(model, trainer)["efficiency/parameters_trainable"])
+    return PhaseEstimate(epochs, steps, trainable, seconds, kept)
 
 
 def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
@@ -120,15 +142,24 @@ def _official(config: RunConfig, card: Card) -> tuple[tuple[int, int, int], int,
     return (train - validation, validation, test), classes, card.shape, False
 
 
-def _time_steps(
-    trainer: keras.Model, config: RunConfig, shape: tuple[int, int, int], classes: int
-) -> tuple[float, float]:
+def _time_steps(trainer: keras.Model, config: RunConfig, shape: tuple[int, ...], classes: int) -> tuple[float, float]:
     """Seconds of a training step and of a forward pass on one batch, the compiling call left out."""
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (config.batch_size, *shape), dtype=np.uint8)
-    labels = generator.integers(0, classes, config.batch_size)
-    train = _seconds(lambda: trainer.train_on_batch(pixels, labels))
-    return train, _seconds(lambda: trainer.predict_on_batch(pixels))
+    inputs = _made(config, shape)
+    labels = np.random.default_rng(0).integers(0, classes, config.batch_size)
+    steps = Steps(trainer, config.batch_size)
+    batch = Table(inputs, labels)
+    train = _seconds(lambda: steps.train(batch, lambda step, losses: None))
+    return train, _seconds(lambda: steps.evaluate(batch))
+
+
+def _time_forward(extractor: keras.Model, config: RunConfig, shape: tuple[int, ...]) -> float:
+    """Seconds of the frozen part on one batch."""
+    engine, pixels = engine_table.Keras(extractor), _made(config, shape).astype(np.float32)
+    return _seconds(lambda: engine(pixels))
+
+
+def _made(config: RunConfig, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (config.batch_size, *shape), dtype=np.uint8)
 
 
 def _seconds(step: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,9 +26,12 @@ def configuration(config: RunConfig, terminal: Console) -> None:
 
 def show(estimate: Estimate, terminal: Console) -> None:
     """Print what the run will take."""
-    plan = Table("phase", "epochs at most", "steps an epoch", "trained parameters", "time at most", title="Plan")
+    heads = ("phase", "epochs at most", "steps an epoch", "trained parameters", "kept features", "time at most")
+    plan = Table(*heads, title="Plan")
     for name, phase in estimate.phases.items():
-        plan.add_row(name, str(phase.epochs), f"{phase.steps:,}", f"{phase.trainable:,}", _duration(phase.seconds))
+        kept = filesize.decimal(phase.features) if phase.features else "none"
+        counts = (str(phase.epochs), f"{phase.steps:,}", f"{phase.trainable:,}")
+        plan.add_row(name, *counts, kept, _duration(phase.seconds))
     terminal.print(plan)
     train, validation, test = estimate.images
     source = "counted" if estimate.counted else "official figures; the data are not here yet"

@@ -35,6 +35,23 @@ class Images(Protocol):
         ...
 
 
+class Table:
+    """Inputs and labels as they are, in their order."""
+
+    def __init__(self, inputs: Any, labels: Any) -> None:
+        """Args: arrays or tensors of one length."""
+        self._inputs = inputs
+        self._labels = labels
+        self.most = len(labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def take(self, start: int, stop: int) -> tuple[Any, Any, Any]:
+        """Both, and the places that are asked for."""
+        return self._inputs, self._labels, np.arange(start, stop)
+
+
 class Steps:
     """The steps of a compiled model."""
 

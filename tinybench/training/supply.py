@@ -83,6 +83,15 @@ class Supply:
     decision: Decision
 
 
+def against_bank(config: RunConfig, phase: str) -> str:
+    """Why a configuration rules kept features out; empty when it does not."""
+    mixing = [name for name in ("mixup", "cutmix") if getattr(config.augment, name)]
+    if mixing:
+        return f"augment.{mixing[0]} mixes the images of a batch"
+    settings: PhaseConfig = getattr(config, phase)
+    return f"{phase}.views is live" if settings.views == "live" else ""
+
+
 @contextmanager
 def arranged(
     model: keras.Model,
@@ -130,7 +139,7 @@ class _Arrangement:
             return self._live(earlier.reason if earlier else "nothing is frozen below the first layer that is trained")
         if earlier:
             return self._again(self._cut, earlier)
-        reason = self._against_bank()
+        reason = against_bank(self.config, self.phase)
         if not reason:
             try:
                 return self._banked(self._cut)
@@ -142,14 +151,6 @@ class _Arrangement:
     @cached_property
     def _cut(self) -> Cut | None:
         return phases.divide(self.model, self.config, self.phase)
-
-    def _against_bank(self) -> str:
-        """Why the configuration rules a bank out."""
-        mixing = [name for name in ("mixup", "cutmix") if getattr(self.config.augment, name)]
-        if mixing:
-            return f"augment.{mixing[0]} mixes the images of a batch"
-        settings: PhaseConfig = getattr(self.config, self.phase)
-        return f"{self.phase}.views is live" if settings.views == "live" else ""
 
     def _live(self, reason: str) -> Supply:
         self.watcher.features_planned(f"{self.phase} trains on pixels: {reason}.")
