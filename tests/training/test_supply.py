@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import keras
@@ -9,10 +11,10 @@ import numpy as np
 import pytest
 
 import tinybench.data
-from tinybench import config, models
+from tinybench import config, models, storage
 from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
-from tinybench.training import device, loop, phases, supply
+from tinybench.training import banks, device, loop, phases, supply
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Progress
 
@@ -97,3 +99,148 @@ def test_mixing_rules_the_bank_out_and_says_so(tmp_path: Path, digits: Dataset) 
         assert decision.mode == "live"
         assert heard.lines == [f"transfer trains on pixels: augment.{name} mixes the images of a batch."]
         assert curve(progress)[-1] < curve(progress)[0]
+
+
+def test_over_the_budget_it_goes_on_live_and_says_so(tmp_path: Path, digits: Dataset) -> None:
+    heard = Heard()
+    _, progress, decision = train(tmp_path / "phase", digits, settings(**{"cache.budget": "1kB"}), heard=heard)
+    assert decision.mode == "live"
+    assert heard.lines[-1] == (
+        "transfer trains on pixels: 51.2 kB of features are over the budget of 1.0 kB (cache.budget)."
+    )
+    assert len(progress.epochs) == 3
+    assert storage.entries() == [entry for entry in storage.entries() if entry.kind == "data"]
+
+
+def test_over_the_budget_a_fast_engine_still_runs_the_frozen_part(tmp_path: Path, digits: Dataset) -> None:
+    pytest.importorskip("openvino")
+    over = settings(**{"cache.budget": "1kB", "engine": "openvino"})
+    _, streamed, decision = train(tmp_path / "streamed", digits, over)
+    assert (decision.mode, decision.engine, decision.computing) == ("engine", "openvino", "float32")
+    _, live, _ = train(tmp_path / "live", digits, settings(**{"transfer.views": "live"}))
+    np.testing.assert_allclose(curve(streamed), curve(live), atol=1e-4)
+
+
+def test_augmented_and_streamed_it_resumes_to_the_bit(tmp_path: Path, digits: Dataset) -> None:
+    pytest.importorskip("openvino")
+    chosen = settings(**{"transfer.views": "live", "engine": "openvino", "augment.rotation": 20})
+    model, straight, _ = train(tmp_path / "straight", digits, chosen)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "start.keras").write_bytes((tmp_path / "straight" / "start.keras").read_bytes())
+    train(broken, digits, settings(**chosen.flat() | {"transfer.epochs": 1}))
+    resumed_progress = Store(broken).checkpoints()[-1]
+    arrays = dict(np.load(resumed_progress))
+    arrays["progress"] = np.asarray(str(arrays["progress"]).replace('"stopped": true', '"stopped": false'))
+    np.savez(resumed_progress.open("wb"), **arrays)
+    model_again, resumed, decision = train(broken, digits, chosen)
+    assert decision.mode == "engine"
+    assert curve(resumed) == curve(straight)
+    for one, two in zip(model_again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_without_anything_frozen_it_trains_on_pixels(tmp_path: Path, digits: Dataset) -> None:
+    heard = Heard()
+    _, _, decision = train(tmp_path / "phase", digits, settings(**{"finetune.unfreeze": "all"}), "finetune", heard)
+    assert decision.mode == "live"
+    assert "nothing is frozen below the first layer that is trained" in heard.lines[-1]
+
+
+def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) -> None:
+    first, second = Heard(), Heard()
+    _, progress, decision = train(tmp_path / "first", digits, settings(), heard=first)
+    _, again, decision_again = train(tmp_path / "second", digits, settings(**{"transfer.lr": 3e-3}), heard=second)
+    assert sum(first.images) == first.total == decision.images == 200 == decision.bytes / 64 / 4
+    assert second.images == []
+    assert decision_again.images == 0
+    assert decision_again.seconds == 0
+    assert second.lines == ["transfer: features of 200 images at pooling (64), 51.2 kB are kept already."]
+    assert curve(again) == curve(progress)
+
+
+def test_another_seed_and_another_share_of_validation_find_the_same_features(tmp_path: Path, digits: Dataset) -> None:
+    heard = Heard()
+    train(tmp_path / "first", digits, settings())
+    other = tinybench.data.load("digits", DataConfig(per_class=20, validation=0.3), 5, image_size=16)
+    store = tmp_path / "second"
+    store.mkdir()
+    (store / "start.keras").write_bytes((tmp_path / "first" / "start.keras").read_bytes())
+    chosen = settings(seed=5, **{"data.validation": 0.3})
+    same = set(other.train.pool.digests[np.r_[other.train.rows, other.validation.rows]])
+    assert same == set(digits.train.pool.digests[np.r_[digits.train.rows, digits.validation.rows]])
+    _, _, decision = train(store, other, chosen, heard=heard)
+    assert decision.images == 0
+
+
+def test_views_are_kept_beside_the_plain_one(tmp_path: Path, digits: Dataset) -> None:
+    _, _, decision = train(tmp_path / "phase", digits, settings(**{"augment.rotation": 20, "transfer.views": 2}))
+    assert decision.images == 200 + 2 * len(digits.train)
+    _, _, more = train(tmp_path / "more", digits, settings(**{"augment.rotation": 20, "transfer.views": 3}))
+    assert more.images == len(digits.train), "the views that are there are used"
+
+
+def test_features_beyond_float16_are_kept_in_float32(tmp_path: Path, digits: Dataset) -> None:
+    pixels = keras.Input((16, 16, 3))
+    large = keras.layers.Rescaling(1e4, name="large")(keras.layers.Conv2D(4, 3, name="conv")(pixels))
+    keras.Model(pixels, large).save("large.keras")
+    heard = Heard()
+    chosen = settings(model="large.keras", weights="imagenet", precision="auto", **{"transfer.epochs": 1})
+    _, _, decision = train(tmp_path / "phase", digits, chosen, heard=heard)
+    assert decision.dtype == "float32"
+    assert any("beyond 65504" in line for line in heard.lines)
+
+
+def test_a_full_disk_costs_the_bank_and_not_the_run(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        monkeypatch.setenv("TINYBENCH_CACHE", str(small))
+        heard = Heard()
+        _, _, decision = train(tmp_path / "ahead", digits, settings(), heard=heard)
+        assert decision.mode == "live"
+        assert "are too much for the disk" in heard.lines[-1] or "over the budget" in heard.lines[-1]
+
+        monkeypatch.setattr(banks, "_SPARE", -(2**40))  # so that it fills up while it is written
+        heard = Heard()
+        _, progress, decision = train(tmp_path / "during", digits, settings(**{"cache.budget": "1GB"}), heard=heard)
+        assert decision.mode == "live"
+        assert "No space left on device" in heard.lines[-1]
+        assert len(progress.epochs) == 3
+        assert not [*small.rglob("*.npy"), *small.rglob("*.part")], "what filled the disk is gone"
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_resumed_phase_computes_what_was_removed_meanwhile(tmp_path: Path, digits: Dataset) -> None:
+    _, progress, _ = train(tmp_path / "phase", digits, settings())
+    storage.prune(0)
+    _, again, decision = train(tmp_path / "phase", digits, settings())
+    assert decision.mode == "bank"
+    assert decision.images == 400, "of both times"
+    assert again == progress
+
+
+def test_a_bank_that_is_used_is_not_removed(tmp_path: Path, digits: Dataset) -> None:
+    chosen = settings()
+    model = models.build(chosen, digits.shape, len(digits.class_names))
+    (tmp_path / "phase").mkdir()
+    with supply.arranged(model, chosen, "transfer", digits, tmp_path / "phase", trained=False, watcher=Heard()):
+        assert storage.prune(0, ("features",)) == []
+    assert len(storage.prune(0, ("features",))) == 1
+
+
+def test_least_recently_used_features_make_room(tmp_path: Path, digits: Dataset) -> None:
+    for seed in range(3):
+        train(tmp_path / str(seed), digits, settings(**{"cache.budget": "120kB", "head.pooling": "avg", "seed": seed}))
+    kept = [entry for entry in storage.entries() if entry.kind == "features"]
+    assert len(kept) == 2, "three of 51 kB are more than 120 kB"
+
+
+def test_the_decision_is_written_beside_the_checkpoints(tmp_path: Path, digits: Dataset) -> None:
+    _, _, decision = train(tmp_path / "phase", digits, settings())
+    assert json.loads((tmp_path / "phase" / "feed.json").read_text())["mode"] == decision.mode == "bank"

@@ -76,7 +76,9 @@ class Shards:
         values = np.ascontiguousarray(values, self.dtype)
         try:
             with part.open("wb") as file:
-                np.save(file, values, allow_pickle=False)
+                # np.save would say of a full disk only how many bytes it could not write
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+                file.write(values.data)
             whole = self.folder / f"{index:06d}-{zlib.crc32(values.data):08x}.npy"
             part.replace(whole)
         except OSError:

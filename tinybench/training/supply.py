@@ -144,7 +144,7 @@ class _Arrangement:
             try:
                 return self._banked(self._cut)
             except (FeatureError, OSError) as refusal:
-                reason = str(refusal) if isinstance(refusal, FeatureError) else f"features cannot be kept ({refusal})"
+                reason = str(refusal) if isinstance(refusal, FeatureError) else _unwritable(refusal)
                 self.leases.close()
         return self._unbanked(self._cut, reason)
 
@@ -278,6 +278,10 @@ class _Arrangement:
         return engines.choose(
             cut.extractor, sample, work, engine=self.config.engine, precision=self.config.precision, head=head
         )
+
+
+def _unwritable(error: OSError) -> str:
+    return f"features cannot be kept ({error.strerror or error})"
 
 
 def _read(folder: Path) -> Decision | None:
