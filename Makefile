@@ -4,10 +4,10 @@ BIN := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help run test lint bench ui lock clean
+.PHONY: help run test lint bench bench-features ui lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "tinybench needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -30,6 +30,10 @@ lint: .venv/ready ## Check style and types
 
 bench: .venv/ready ## Print the benchmarks
 	$(BIN)/python -m benchmarks
+
+bench-features: .venv/ready ## Print kept features and engines beside plain Keras (hours)
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.feature_accuracy
 
 ui: .venv/ready ## Open the MLflow UI on the runs of this folder
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui

@@ -84,7 +84,7 @@ def test_killed_while_features_are_computed_it_goes_on_where_it_was(tmp_path: Pa
     assert before.items() <= after.items(), "what was there is not computed again"
     assert computed(store, run_id) == 1_438 - 512 * len(before)
     assert MlflowClient(store).get_run(run_id).info.status == "FINISHED"
-    assert re.search(r"computing features of 1,438 images at pooling \(1280\)", output)
+    assert re.search(r"computing features of 1,438 images as they are at pooling \(1280\)", output)
 
 
 def test_two_runs_at_once_compute_the_same_features_once(tmp_path: Path, store: str) -> None:

@@ -153,7 +153,7 @@ def _phase(
             with precision.computing(trainer, computed.precision):
                 progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
         found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress)
-        _report(job, phase, progress, found, child, done)
+        _report(job, phase, progress, given.decision.words, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
     return model, PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, found)
@@ -200,7 +200,13 @@ def _scores(job: _Job, model: keras.Model, progress: Progress) -> dict[str, floa
 
 
 def _report(
-    job: _Job, phase: str, progress: Progress, found: dict[str, float], child: Run, done: dict[str, PhaseResult]
+    job: _Job,
+    phase: str,
+    progress: Progress,
+    fed: str,
+    found: dict[str, float],
+    child: Run,
+    done: dict[str, PhaseResult],
 ) -> None:
     """Log the final figures and the curves of a phase."""
     # The moment is the checkpoint's: if this is sent again after a crash, they are the same points
@@ -213,7 +219,7 @@ def _report(
     title = describe.name(job.config, phase)
     child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")
-    child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, found)})
+    child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, fed, found)})
     job.console.phase_ends(phase, found)
 
 

@@ -83,9 +83,11 @@ def lease(entry: Path) -> Iterator[None]:
 
 def hold(entry: Path) -> None:
     """Keep an entry from being removed as long as this process lives, and note that it is used now."""
-    if entry not in _held_for_good:
-        _held_for_good[entry] = ExitStack()
-        _held_for_good[entry].enter_context(lease(entry))
+    with suppress(OSError):  # a cache that is only read, which nobody can remove from either
+        if entry not in _held_for_good:
+            stack = ExitStack()
+            stack.enter_context(lease(entry))
+            _held_for_good[entry] = stack
     touch(entry)
 
 

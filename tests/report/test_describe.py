@@ -92,11 +92,12 @@ def test_thousands_are_grouped():
 )
 def test_a_phase_s_page(phase, first, second):
     progress = Progress([Epoch(1, {}, 0), Epoch(2, {}, 0)], best_epoch=2)
-    lines = describe.phase(phase, settings(), progress, FIGURES).splitlines()
+    lines = describe.phase(phase, settings(), progress, "trained on pixels", FIGURES).splitlines()
     assert lines[0] == first
     assert lines[1] == f"{second} best: 2."
+    assert lines[2] == "It trained on pixels."
     assert lines[-1] == CELLS
-    assert {line.count("|") for line in lines[3:]} == {7}
+    assert {line.count("|") for line in lines[4:]} == {7}
 
 
 LABELS = st.lists(st.integers(0, 1), max_size=6)

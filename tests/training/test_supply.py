@@ -155,7 +155,7 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) ->
     assert second.images == []
     assert decision_again.images == 0
     assert decision_again.seconds == 0
-    assert second.lines == ["transfer: features of 200 images at pooling (64), 51.2 kB are kept already."]
+    assert second.lines == ["transfer: features of 200 images as they are at pooling (64), 51.2 kB are kept already."]
     assert curve(again) == curve(progress)
 
 

@@ -61,11 +61,11 @@ def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents
         DataError: the cache cannot be written, or whatever `build` raises.
     """
     folder = storage.folder("data", _hash(key))
-    _make(folder.parent)
     storage.hold(folder)
     found = _open(folder, origin)
     if found is not None:
         return found
+    _make(folder.parent)
     with storage.lock(folder):
         found = _open(folder, origin)
         if found is None:

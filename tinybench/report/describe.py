@@ -48,14 +48,15 @@ def run(config: RunConfig, dataset: Dataset, done: dict[str, PhaseResult]) -> st
     return "\n".join(lines)
 
 
-def phase(title: str, config: RunConfig, progress: Progress, found: dict[str, float]) -> str:
-    """A phase as Markdown."""
+def phase(title: str, config: RunConfig, progress: Progress, fed: str, found: dict[str, float]) -> str:
+    """A phase as Markdown; `fed` says what it was trained on."""
     settings = getattr(config, title)
     unfrozen = f", unfreezing {settings.unfreeze}" if title == "finetune" else ", backbone frozen"
     return "\n".join(
         [
             f"Phase **{title}** of {name(config)}{unfrozen}.",
             f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
+            f"It {fed}.",
             "",
             f"| {' | '.join(COLUMNS.values())} |",
             "|---" * len(COLUMNS) + "|",

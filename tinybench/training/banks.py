@@ -65,8 +65,10 @@ class Banks:
     def words(self) -> str:
         """What the banks hold, for people."""
         shape = " x ".join(map(str, self.cut.shape))
-        images = sum(len(bank.rows) for bank in self.all)
-        return f"features of {images:,} images at {self.cut.layer} ({shape}), {filesize.decimal(self.bytes)}"
+        plain = sum(len(bank.rows) for bank in self.all if not bank.view.number)
+        views = len(self._views) - 1
+        looks = f"as they are and in {views} augmented views" if views else "as they are"
+        return f"features of {plain:,} images {looks} at {self.cut.layer} ({shape}), {filesize.decimal(self.bytes)}"
 
     def feed(self) -> Banked:
         """What the training model is fed with, once nothing is missing."""

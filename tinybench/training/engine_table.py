@@ -126,6 +126,16 @@ def candidates(extractor: keras.Model, wanted: str, precision: str) -> list[Cand
     return [each for each in found if wanted in ("auto", each[0]) and precision in ("auto", each[1])]
 
 
+def absence(wanted: str, precision: str) -> str:
+    """Why an engine is not among the candidates."""
+    on_gpu = bool(tf.config.get_visible_devices("GPU"))
+    if wanted == "openvino" and on_gpu:
+        return "it runs on processors"
+    if not on_gpu and not has_bfloat16():
+        return "this processor has no bfloat16"
+    return f"it computes in bfloat16, and precision is {precision}"
+
+
 def make(extractor: keras.Model, name: str, precision: str) -> Engine:
     """The engine of that name and precision, as a resumed phase wants it.
 

@@ -136,9 +136,10 @@ def choose(
             if engine != "auto":
                 break
     if engine not in ("auto", best.name):
-        reasons = "; ".join(f"{trial.precision}: {trial.reason}" for trial in trials if trial.engine == engine)
+        reasons = "; ".join(trial.reason for trial in trials if trial.engine == engine)
         raise EngineError(
-            f"Engine {engine} cannot be used here ({reasons or 'not on this device'}): set engine to auto."
+            f"Engine {engine} cannot be used here ({reasons or engine_table.absence(engine, precision)}): "
+            "set engine to auto."
         )
     return Choice(best, tuple(trials))
 

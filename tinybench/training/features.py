@@ -110,6 +110,8 @@ class Bank:
             guard.release()
 
     def _fill(self, extract: Extract, report: Callable[[int], None]) -> None:
+        for part in self.folder.glob("*.part"):  # of a process that was killed
+            part.unlink()
         augmenter = Augmenter(self.view.augmentation)
         for index in self.shards.missing():
             where = self.shards.places(index)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from rich import filesize
 
 from tinybench.config import PhaseConfig, RunConfig
 from tinybench.data.dataset import Dataset
@@ -72,6 +73,17 @@ class Decision:
     images: int = 0
     seconds: float = 0.0
     trials: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """For people, as the end of a sentence that begins with a phase."""
+        if self.mode == "live":
+            return f"trained on pixels: {self.reason}"
+        if self.mode == "engine":
+            return f"ran its frozen part, up to {self.layer}, in {self.engine} every epoch: {self.reason}"
+        kept = f"trained on kept features at {self.layer}, {filesize.decimal(self.bytes)}"
+        by = f", {self.images:,} computed by {self.engine} in {self.computing} in {self.seconds:.0f} s"
+        return kept + (by if self.images else ", all of them there before")
 
 
 @dataclass(frozen=True)
