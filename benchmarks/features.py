@@ -182,7 +182,7 @@ def _lite0(images: int) -> tuple[Any, Any, Any]:
 
 
 def _ours_lite0(images: int) -> dict[str, float]:
-    """Seconds of a whole transfer phase, from loading the backbone to the best weights; its last validation accuracy."""
+    """Seconds of a whole transfer phase, from loading the backbone to the best weights, and its accuracy."""
     from tinybench import models
     from tinybench.report.console import Console
     from tinybench.training import loop, phases, supply
@@ -216,7 +216,7 @@ def _ours_lite0(images: int) -> dict[str, float]:
 def _plain_lite0(images: int) -> dict[str, float]:
     from benchmarks import plain_keras
 
-    config, dataset, path = _lite0(images)
+    _, dataset, path = _lite0(images)
     train, held = ((split.images(), split.labels) for split in (dataset.train, dataset.validation))
     whole, accuracy = plain_keras.lite0_whole(path, train, held, _EPOCHS)
     return {"whole": whole, "accuracy": accuracy}
@@ -266,8 +266,8 @@ def main() -> None:
     """Print a line for each kind of work, and where the time goes."""
     plain, ours = _in_turn("_plain_passes", "_ours_passes", 0, _IMAGES)
     print(
-        f"ResNet50 at 224 px, images/s: plain training {1 / plain['train']:.1f}, plain validation {1 / plain['validate']:.1f}; "
-        f"filling by {ours['engine']} {1 / ours['fill']:.1f}, head {1 / ours['train']:,.0f}"
+        f"ResNet50 at 224 px, images/s: plain training {1 / plain['train']:.1f}, plain validation "
+        f"{1 / plain['validate']:.1f}; filling by {ours['engine']} {1 / ours['fill']:.1f}, head {1 / ours['train']:,.0f}"
     )
     usual = _EPOCHS * (_TRAIN * plain["train"] + _HELD * plain["validate"])
     fill = ours["choose"] + (_TRAIN + _HELD) * ours["fill"]
@@ -291,7 +291,8 @@ def main() -> None:
     above = _FINETUNE_EPOCHS * (_TRAIN * ours["train"] + _HELD * ours["validate"])
     _row(f"fine-tuning ResNet50's last {_UNFROZEN} layers, {_FINETUNE_EPOCHS} epochs", usual, fill + above, 6)
     print(
-        f"  images/s: plain {1 / plain['train']:.1f}, filling {1 / ours['fill']:.1f}, above the cut {1 / ours['train']:.1f}"
+        f"  images/s: plain {1 / plain['train']:.1f}, filling {1 / ours['fill']:.1f}, "
+        f"above the cut {1 / ours['train']:.1f}"
     )
 
     if not os.environ.get("TINYBENCH_DATA"):

@@ -1,4 +1,4 @@
-"""What a good Keras user writes, to compare with: uint8 in memory, cached and prefetched, Keras layers for augmentation.
+"""What a good Keras user writes: uint8 in memory, cached and prefetched, Keras layers for augmentation.
 
 Each function runs in a process of its own, so that nothing of ours is in it.
 """

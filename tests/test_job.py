@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -71,7 +72,25 @@ def test_no_point_is_doubled(store: str, done: tinybench.Result) -> None:
     client = MlflowClient(store)
     for name in client.get_run(done.run_id).data.metrics:
         steps = [point.step for point in client.get_metric_history(done.run_id, name)]
-        assert len(steps) == len(set(steps)) == (2 if name.startswith(("test/", "best/", "efficiency/")) else 4)
+        once_a_phase = 2 if name.startswith(("test/", "best/", "efficiency/")) else 4
+        kept = name.startswith("efficiency/features")  # of transfer alone: nothing is frozen in finetune
+        assert len(steps) == len(set(steps)) == (1 if kept else once_a_phase)
+
+
+def test_a_phase_says_what_it_was_fed_with(store: str, done: tinybench.Result) -> None:
+    runs = children(store, done.run_id)
+    tags = {phase: run.data.tags for phase, run in runs.items()}
+    assert (tags["transfer"]["feed"], tags["finetune"]["feed"]) == ("bank", "live")
+    assert (tags["transfer"]["feed.layer"], tags["transfer"]["engine"]) == ("pooling", "keras")
+    assert tags["finetune"]["feed.reason"] == "nothing is frozen below the first layer that is trained"
+    assert {each["precision"] for each in tags.values()} <= {"float32", "bfloat16"}
+    assert runs["transfer"].data.metrics["efficiency/features_bytes"] == 200 * 64 * 2
+    told = json.loads(
+        Path(MlflowClient(store).download_artifacts(runs["transfer"].info.run_id, "feed.json")).read_text()
+    )
+    assert told["feed"]["images"] == 200
+    assert told["feed"]["trials"][0]["images_per_second"] > 0
+    assert "trained on kept features at pooling" in tags["transfer"]["mlflow.note.content"]
 
 
 def test_the_parent_counts_the_seconds_of_both_phases(store: str, done: tinybench.Result) -> None:

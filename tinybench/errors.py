@@ -52,6 +52,8 @@ class FeatureError(TinybenchError):
 class EngineError(TinybenchError):
     """An engine that is not there or cannot run a model."""
 
+    resumable = False
+
 
 class DivergedError(TrainingError):
     """A loss that is not a number, which a resumed run would come to again."""

@@ -113,7 +113,7 @@ def choice(*allowed: str) -> Kind:
             raise ValueError(value)
         return str(value)
 
-    return Kind("one of " + ", ".join(allowed), parse)
+    return Kind("one of " + ", ".join(allowed) if len(allowed) > 1 else allowed[0], parse)
 
 
 def words(expected: str, allowed: tuple[str, ...] = ()) -> Kind:

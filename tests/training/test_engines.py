@@ -34,16 +34,11 @@ HEAPS = 10**12
 
 @functools.cache
 def extractor(model: str) -> keras.Model:
-    """The frozen part of a real model, with statistics that keep its features at a healthy scale."""
+    """The frozen part of a real model."""
     keras.utils.set_random_seed(0)
     size, shape = (16, (8, 8, 1)) if model == "smallcnn" else (32, (24, 24, 3))
     chosen = config.resolve("quickstart", {"model": model, "image_size": size, "weights": "none"})
     whole = models.build(chosen, shape, 10)
-    normal = [each for each in whole._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
-    for layer in normal:
-        layer.momentum = 0.0
-    if normal:
-        whole.get_layer("backbone")(np.random.default_rng(1).uniform(-1, 1, (8, 32, 32, 3)), training=True)
     cut = phases.divide(whole, chosen, "transfer")
     assert cut is not None
     return cut.extractor
@@ -88,8 +83,10 @@ def test_every_engine_gives_the_features_of_keras(name: str, precision: str, mod
         assert features.dtype == np.float32
         assert features.shape == expected(model)[:count].shape
         found = cosines(features, expected(model)[:count])
-        assert found.diagonal().min() > (0.9999 if precision == "float32" else engines.AGREEMENT)
-        assert list(found.argmax(axis=1)) == [*range(count)], "the order is kept"
+        if precision == "float32":
+            assert found.diagonal().min() > 0.9999
+            assert list(found.argmax(axis=1)) == [*range(count)], "the order is kept"
+        assert found.diagonal().min() > engines.AGREEMENT
     np.testing.assert_array_equal(engine(pixels(model)[:3]), engine(pixels(model)[:3]))
 
 
@@ -123,30 +120,49 @@ def test_an_engine_keeps_the_weights_that_it_was_made_of() -> None:
     np.testing.assert_array_equal(engine(images), before)
 
 
-def test_a_copy_in_bfloat16_keeps_weights_and_computes_lower() -> None:
-    for model in ("smallcnn", "mobilenetv2"):
-        original = extractor(model)
-        copy = engine_table.in_bfloat16(original)
-        for one, two in zip(copy.weights, original.weights, strict=True):
-            assert one.dtype == "float32"
-            np.testing.assert_array_equal(one.numpy(), two.numpy())
-        computing = [each for each in copy._flatten_layers() if each.weights and not isinstance(each, keras.Model)]
-        assert computing
-        assert {layer.compute_dtype for layer in computing} == {"bfloat16"}
-        assert {layer.compute_dtype for layer in original._flatten_layers()} == {"float32"}, "that stays as it was"
-        features = copy(pixels(model), training=False)
-        assert features.dtype == "bfloat16"
-        assert cosines(np.asarray(features, np.float32), expected(model)).diagonal().min() > 0.99
+@pytest.mark.parametrize("model", ["smallcnn", "mobilenetv2"])
+def test_a_copy_in_bfloat16_keeps_weights_and_computes_lower(model: str) -> None:
+    original = extractor(model)
+    copy = engine_table.in_bfloat16(original)
+    for one, two in zip(copy.weights, original.weights, strict=True):
+        assert one.dtype == "float32"
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    computing = [each for each in copy._flatten_layers() if each.weights and not isinstance(each, keras.Model)]
+    assert computing
+    assert {layer.compute_dtype for layer in computing} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in original._flatten_layers()} == {"float32"}, "that stays as it was"
+    features = copy(pixels(model), training=False)
+    assert features.dtype == "bfloat16"
+    assert cosines(np.asarray(features, np.float32), expected(model)).diagonal().min() > 0.99
 
 
-def test_rewriting_is_switched_back() -> None:
-    options = tf.config.optimizer.get_experimental_options
+def test_pretrained_weights_agree_in_bfloat16(real_data: Path) -> None:
+    backbone = keras.saving.load_model(real_data / "efficientnet_lite0_imagenet_notop.keras", compile=False)
+    entry = keras.Input((8, 8, 1))
+    x = keras.layers.Resizing(64, 64)(keras.layers.Concatenate()([entry, entry, entry]))
+    model = keras.Model(entry, backbone(x, training=False))
+    images = pixels("smallcnn")[:16]
+    features = engine_table.Keras(engine_table.in_bfloat16(model))(images)
+    _, cosine = engines._compared(features, np.asarray(model(images, training=False)))
+    assert engines.AGREEMENT < cosine < 0.99999
+
+
+def rewritten() -> bool:
+    return bool(tf.config.optimizer.get_experimental_options()[engine_table._REWRITE])
+
+
+def interrupted() -> None:
+    with engine_table.rewriting():
+        assert rewritten()
+        raise KeyboardInterrupt
+
+
+def test_rewriting_is_switched_back_whatever_happens() -> None:
     for before in (False, True, False):
         tf.config.optimizer.set_experimental_options({engine_table._REWRITE: before})
-        with pytest.raises(KeyError), engine_table.rewriting():
-            assert options()[engine_table._REWRITE] is True
-            raise KeyError
-        assert options()[engine_table._REWRITE] is before
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert rewritten() is before
 
 
 class Fake:
@@ -240,6 +256,12 @@ def noise(images: Any) -> Any:
     return np.random.default_rng(0).normal(size=right(images).shape).astype(np.float32)
 
 
+def holed(features: Any) -> Any:
+    found = features.copy()
+    found.flat[7] = np.nan
+    return found
+
+
 WRONG = {
     "noise": (Fake(noise), "its features differ: cosine "),
     "zeros": (Fake(lambda images: 0 * right(images)), "its features differ: cosine 0.0000"),
@@ -247,17 +269,13 @@ WRONG = {
         Fake(lambda images: np.concatenate([right(images)[:-1], noise(images)[-1:]])),
         "its features differ: cosine ",
     ),
-    "other order": (Fake(lambda images: right(images)[::-1]), "its features differ: cosine "),
     "nan": (Fake(lambda images: np.full_like(right(images), np.nan)), "its features differ: cosine nan"),
-    "one nan": (
-        Fake(lambda images: np.where(np.arange(right(images).size).reshape(right(images).shape) == 7, np.nan, right(images))),
-        "its features differ: cosine nan",
-    ),
+    "one nan": (Fake(lambda images: holed(right(images))), "its features differ: cosine nan"),
     "inf": (Fake(lambda images: right(images) / 0), "its features differ: cosine nan"),
     "shape": (Fake(lambda images: right(images)[:, :5]), "its features differ: cosine nan"),
     "too few": (Fake(lambda images: right(images)[:-1]), "its features differ: cosine nan"),
     "cannot be made": (ValueError("no kernel for this\nand more"), "ValueError: no kernel for this"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value) encountered:RuntimeWarning")
@@ -289,14 +307,16 @@ def test_features_that_differ_in_scale_are_told_by_their_error(chosen_among) -> 
     assert found.cosine == pytest.approx(1)
 
 
-def labels_by(kernel: Any) -> Callable[[Any], Any]:
-    """A head without a bias."""
-    return lambda features: features.reshape(len(features), -1) @ kernel
+# DEFECT: digits are so alike in a network that was never trained that any other's features pass for an image's own
+def test_an_engine_that_mixes_images_up_is_out(chosen_among) -> None:
+    choice = chosen_among({"other order": Fake(lambda images: right(images)[::-1])})
+    assert choice.engine.name == "keras"
+    assert trial(choice, "other order").reason.startswith("its features differ")
 
 
 def test_an_engine_whose_labels_differ_is_out(chosen_among) -> None:
     flat = expected("smallcnn").reshape(70, -1)
-    place = int(np.argmax(flat.std(axis=0) / (flat.mean(axis=0) + 1)))
+    place = int(np.argmin(np.where(flat.std(axis=0) > 0.01, flat.mean(axis=0), np.inf)))  # a small one
     bound = float(np.median(flat[:64, place]))
 
     def head(features: Any) -> Any:
@@ -305,7 +325,7 @@ def test_an_engine_whose_labels_differ_is_out(chosen_among) -> None:
 
     def shifted(images: Any) -> Any:
         features = right(images).reshape(len(images), -1).copy()
-        features[:, place] = bound + 1
+        features[:, place] = bound + 1e-3
         return features.reshape(right(images).shape)
 
     choice = chosen_among({"shifted": Fake(shifted), "right": Fake(right)}, head=head)
@@ -337,16 +357,17 @@ def test_by_name_the_first_that_agrees_is_taken_however_slow(chosen_among) -> No
 def test_by_name_one_that_is_wrong_is_an_error_in_one_line(chosen_among) -> None:
     with pytest.raises(
         EngineError,
-        match=r"^Engine nan cannot be used here \(float32: its features differ: cosine nan\): set engine to auto\.$",
+        match=r"^Engine nan cannot be used here \(its features differ: cosine nan\): set engine to auto\.$",
     ):
         chosen_among({"nan": WRONG["nan"][0], "right": Fake(right)}, engine="nan")
 
 
-def test_by_name_one_that_is_for_another_device_is_an_error_in_one_line() -> None:
-    if engine_table.has_bfloat16():
-        pytest.skip("tensorflow is there with bfloat16")
+def test_by_name_one_that_is_for_another_device_is_an_error_in_one_line(monkeypatch) -> None:
+    monkeypatch.setattr(engines, "_MOMENT", 0.02)
+    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
     with pytest.raises(
-        EngineError, match=r"^Engine tensorflow cannot be used here \(not on this device\): set engine to auto\.$"
+        EngineError,
+        match=r"^Engine tensorflow cannot be used here \(this processor has no bfloat16\): set engine to auto\.$",
     ):
         engines.choose(extractor("smallcnn"), pixels("smallcnn")[:8], HEAPS, engine="tensorflow")
 
@@ -356,6 +377,7 @@ def without_openvino(monkeypatch) -> None:
     for name in [each for each in sys.modules if each.split(".")[0] == "openvino"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(engines, "_MOMENT", 0.02)
 
 
 def test_openvino_by_name_where_it_is_absent_names_the_extra(without_openvino) -> None:

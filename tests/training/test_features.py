@@ -303,8 +303,8 @@ def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
 
 
 # Keras is loaded once, and each of the processes that fill begins from there
-FILLERS = """
-import os, signal, sys, time
+FILLERS = r"""
+import os, signal, time
 import numpy as np
 from tinybench.config import AugmentConfig
 from tinybench.data import digests
@@ -313,14 +313,16 @@ from tinybench.training.features import Bank, View
 
 images = np.random.default_rng(0).integers(0, 256, (1100, 2, 2, 1), np.uint8)
 pool = Pool(images, np.zeros(1100, np.int32), digests.of_images(images))
-key = {"extractor": "abc", "computing": "float32", "dtype": "float16"}
 
-def start(dies):
+def bank(name):
+    key = {"extractor": name, "computing": "float32", "dtype": "float16"}
+    return Bank(pool, np.arange(1100), View(0, AugmentConfig(), 0), (4,), key)
+
+def start(name, dies=False):
     process = os.fork()
     if process:
         return process
-    bank = Bank(pool, np.arange(1100), View(0, AugmentConfig(), 0), (4,), key)
-    computed, waits = [], []
+    found, computed, waits = bank(name), [], []
 
     def extract(pixels):
         if dies and len(computed) == 2:
@@ -329,30 +331,35 @@ def start(dies):
         computed.append(len(pixels))
         return pixels.reshape(len(pixels), 4) / 2
 
-    bank.fill(extract, "halves", lambda images: None, lambda: waits.append(1))
-    line = f"{sum(computed)} {len(waits)} {bank.take(np.arange(1100)).sum(dtype=float)}\\n"
-    os.write(1, line.encode())
+    found.fill(extract, "halves", lambda images: None, lambda: waits.append(1))
+    total = found.take(np.arange(1100)).sum(dtype=float)
+    os.write(1, f"{name} {sum(computed)} {len(waits)} {total}\n".encode())
     os._exit(0)
 
-bank = Bank(pool, np.arange(1100), View(0, AugmentConfig(), 0), (4,), key)
-processes = [start(dies=sys.argv[1] == "one dies")]
-while not (bank.folder / "about.json").exists():  # it is at it
-    time.sleep(0.01)
-processes += [start(dies=False), start(dies=False)]
-print(*[os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes])
+for name in ("live", "die"):
+    processes = [start(name, dies=name == "die")]
+    while not (bank(name).folder / "about.json").exists():  # it is at it
+        time.sleep(0.01)
+    processes += [start(name), start(name)]
+    ends = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+    os.write(1, f"{name} {ends}\n".encode())
 """
 
 
-@pytest.mark.parametrize("fate", ["all live", "one dies"])
-def test_processes_that_fill_one_bank_at_once_compute_each_image_once(fate: str) -> None:
-    out, err = python(FILLERS, fate).communicate(timeout=120)
-    *said, codes = [line.split() for line in out.splitlines()]
-    dies = fate == "one dies"
-    assert codes == [str(-signal.SIGKILL) if dies else "0", "0", "0"], err
-    assert sorted(int(images) for images, _, _ in said) == ([0, 76] if dies else [0, 0, COUNT])
-    assert sorted(int(waits) for _, waits, _ in said) == ([1, 1] if dies else [0, 1, 1])
-    assert {float(total) for _, _, total in said} == {halved(IMAGES.astype(np.float32)).sum(dtype=float)}
-    assert bank().missing() == 0
+def test_processes_that_fill_one_bank_at_once_compute_each_image_once_even_when_one_is_killed() -> None:
+    out, err = python(FILLERS).communicate(timeout=120)
+    total = halved(IMAGES.astype(np.float32)).sum(dtype=float)
+    expected = [
+        f"live {COUNT} 0 {total}",
+        f"live 0 1 {total}",
+        f"live 0 1 {total}",
+        "live [0, 0, 0]",
+        f"die 76 1 {total}",  # the others were there when it was killed
+        f"die 0 1 {total}",
+        f"die [{-signal.SIGKILL}, 0, 0]",
+    ]
+    assert sorted(out.splitlines()) == sorted(expected), err
+    assert [bank(extractor=name).missing() for name in ("live", "die")] == [0, 0]
 
 
 # Augmented pixels

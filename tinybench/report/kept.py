@@ -18,9 +18,9 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 def show(entries: list[Entry], root: Path, terminal: Console) -> None:
     """Print a line an entry, and the sum."""
     if entries:
-        table = Table("what", "size", "last used", "", "")
+        table = Table("kind", "size", "last used", "what it is", "used by")
         for entry in entries:
-            state = "in use" if entry.in_use else ""
+            state = "a run" if entry.in_use else ""
             table.add_row(entry.kind, filesize.decimal(entry.bytes), _ago(entry.used), escape(entry.about), state)
         terminal.print(table)
     total = filesize.decimal(sum(entry.bytes for entry in entries))

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+# Images between two movements of a bar: few enough for a slow backbone, many enough to keep an engine busy
+_REPORTED = 64
+
 Extract = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -118,9 +121,11 @@ class Bank:
             pixels = self.pool.images.take(self.rows[where], axis=0).astype(np.float32)
             if self.view.number:
                 pixels = augmenter(pixels, self.view.seed, self.view.number, index)
-            features = extract(pixels)
-            self.shards.write(index, _narrowed(features, self.shards.dtype))
-            report(len(features))
+            parts = []
+            for start in range(0, len(pixels), _REPORTED):
+                parts.append(extract(pixels[start : start + _REPORTED]))
+                report(len(parts[-1]))
+            self.shards.write(index, _narrowed(np.concatenate(parts), self.shards.dtype))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
         """The features of rows of the pool, in the order that is asked for."""

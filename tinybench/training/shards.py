@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A kill costs the shard that was being computed: not many images, and not many bytes to write
-_MOST_ROWS = 512
+_MOST_ROWS = 256
 _MOST_BYTES = 32 * 2**20
 
 _NAME = re.compile(r"(\d{6})-([0-9a-f]{8})\.npy")
