@@ -267,7 +267,8 @@ def main() -> None:
     plain, ours = _in_turn("_plain_passes", "_ours_passes", 0, _IMAGES)
     print(
         f"ResNet50 at 224 px, images/s: plain training {1 / plain['train']:.1f}, plain validation "
-        f"{1 / plain['validate']:.1f}; filling by {ours['engine']} {1 / ours['fill']:.1f}, head {1 / ours['train']:,.0f}"
+        f"{1 / plain['validate']:.1f}; filling by {ours['engine']} {1 / ours['fill']:.1f}, "
+        f"head {1 / ours['train']:,.0f}"
     )
     usual = _EPOCHS * (_TRAIN * plain["train"] + _HELD * plain["validate"])
     fill = ours["choose"] + (_TRAIN + _HELD) * ours["fill"]

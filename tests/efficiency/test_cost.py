@@ -1,4 +1,4 @@
-"""Parameters, counted by hand."""
+"""Parameters, counted by hand, and what kept features took."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from tinybench import config, models
 from tinybench.efficiency import cost
 from tinybench.training import phases
+from tinybench.training.supply import Decision
 
 BACKBONE, FEATURES = 65_568, 64
 HEAD = (FEATURES + 1) * 64 + (64 + 1) * 10
@@ -20,3 +21,23 @@ def test_parameters_of_the_model_and_of_the_phase(phase: str, trained: int) -> N
         "efficiency/parameters": BACKBONE + HEAD,
         "efficiency/parameters_trainable": trained,
     }
+
+
+def test_features_that_this_run_computed_have_a_speed() -> None:
+    decision = Decision("bank", engine="keras", bytes=51_200, images=400, seconds=1.6)
+    assert cost.features(decision) == {
+        "efficiency/features_bytes": 51_200.0,
+        "efficiency/features_seconds": 1.6,
+        "efficiency/features_images_per_second": 250.0,
+    }
+
+
+def test_features_that_were_there_took_no_time() -> None:
+    found = cost.features(Decision("bank", bytes=51_200))
+    assert found == {"efficiency/features_bytes": 51_200.0, "efficiency/features_seconds": 0.0}
+    assert all(type(value) is float for value in found.values()), "as MLflow wants it"
+
+
+@pytest.mark.parametrize("mode", ["live", "engine"])
+def test_a_phase_that_keeps_no_features_has_no_figures_of_them(mode: str) -> None:
+    assert cost.features(Decision(mode, "views is live", engine="openvino")) == {}

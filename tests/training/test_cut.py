@@ -107,6 +107,13 @@ def operations(x):
     return conv("last")(x + norm("n1")(conv("c2")(x)))
 
 
+def activated(x):
+    act = layers.ReLU(name="act")
+    for name in ("c1", "c2", "c3"):
+        x = act(layers.Conv2D(4, 3, padding="same", name=name)(x))
+    return x
+
+
 def parted(x):
     x = conv("stem")(x)
     left, right = ops.split(x, 2, axis=-1)
@@ -180,7 +187,7 @@ def trained(
     return model.get_weights()
 
 
-SHAPES = [chain, normalized, residual, branches, dense, shared, twins, dropping, nested, operations, parted]
+SHAPES = [chain, normalized, residual, branches, dense, shared, twins, dropping, nested, operations, activated, parted]
 
 
 def name_of(value: object) -> str | None:
@@ -290,13 +297,6 @@ def test_smallcnn_is_cut_in_the_head_or_not_at_all() -> None:
 def test_a_cut_is_at_one_tensor_alone() -> None:
     model, settings = built(parted, **{"finetune.unfreeze": 3})
     assert fits(model, settings, "finetune") == "stem"
-
-
-def activated(x):
-    act = layers.ReLU(name="act")
-    for name in ("c1", "c2", "c3"):
-        x = act(layers.Conv2D(4, 3, padding="same", name=name)(x))
-    return x
 
 
 # DEFECT: Keras cannot begin a model at the output of a layer that is called again above it
@@ -486,15 +486,20 @@ def test_every_documented_backbone_is_here() -> None:
     assert [*LAYERS] == [*backbones.APPLICATIONS]
 
 
-@pytest.mark.parametrize("name", LAYERS)
+def quick(*names: str) -> list:
+    """All documented backbones, of which only some are for every day."""
+    return [pytest.param(name, marks=[] if name in names else pytest.mark.slow) for name in LAYERS]
+
+
+@pytest.mark.parametrize("name", quick("vgg16", "resnet50", "efficientnetb0"))
 def test_a_documented_backbone_is_cut_in_the_head_and_in_a_late_block(name: str) -> None:
     model, settings = documented(name)
     assert fits(model, settings, "transfer", 1e-5) == "dropout"
     assert re.sub(r"^add_\d+$", "add", fits(model, settings, "finetune", 1e-5)) == LAYERS[name]
 
 
-@pytest.mark.parametrize("phase", ["transfer", "finetune"])
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_documented_backbone_trains_on_kept_features_as_on_pixels(name: str, phase: str) -> None:
+@pytest.mark.parametrize("name", quick("resnet50"))
+def test_a_documented_backbone_trains_on_kept_features_as_on_pixels(name: str) -> None:
     model, settings = documented(name)
-    trains_alike(model, settings, phase)
+    for phase in ("transfer", "finetune"):
+        trains_alike(model, settings, phase)

@@ -146,12 +146,9 @@ def test_a_phase_trains_the_same_whether_precisions_were_compared_or_not(
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("phase", ["transfer", "finetune"])
-def test_by_policy_trains_in_bfloat16_and_leaves_a_model_of_float32(
-    tmp_path: Path, digits: Dataset, phase: str
-) -> None:
-    model, trainer = prepared(digits, phase)
-    slow = losses(prepared(digits, phase)[1], digits)
+def test_by_policy_trains_in_bfloat16_and_leaves_a_model_of_float32(tmp_path: Path, digits: Dataset) -> None:
+    model, trainer = prepared(digits)
+    slow = losses(prepared(digits)[1], digits)
     pixels = digits.train.images(slice(5)).astype(np.float32)
     before, was = np.asarray(model(pixels)), policies(trainer)
     with by_policy(trainer):

@@ -137,19 +137,17 @@ def absence(wanted: str, precision: str) -> str:
 
 
 def make(extractor: keras.Model, name: str, precision: str) -> Engine:
-    """The engine of that name and precision, as a resumed phase wants it.
+    """The engine of that name and precision, as a resumed phase wants it; the first of that precision without a name.
 
     Raises:
         EngineError: it is not there any more.
     """
-    if (name, precision) == ("keras", "float32"):
+    if precision == "float32" and name in ("keras", ""):
         return Keras(extractor)
-    for _, computing, build in candidates(extractor, name, "auto"):
+    for _, computing, build in candidates(extractor, name or "auto", "auto"):
         if computing == precision:
             return build()
-    raise EngineError(
-        f"The phase began with engine {name} in {precision}, which is not there any more: start a new run."
-    )
+    raise EngineError(f"The phase began in {name} {precision}, which is not there any more: start a new run.")
 
 
 def _on_processor(extractor: keras.Model, wanted: str) -> Iterator[Candidate]:

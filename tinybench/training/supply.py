@@ -193,7 +193,7 @@ class _Arrangement:
         kept = self._banks(cut, earlier.computing, earlier.dtype)
         kept.hold(self.leases)
         if kept.missing:
-            engine = engine_table.make(cut.extractor, earlier.engine or "keras", earlier.computing)
+            engine = engine_table.make(cut.extractor, earlier.engine, earlier.computing)
             self._fill(kept, engine, earlier, speed=0)
         return self._ready(cut, kept, earlier)
 
@@ -218,36 +218,30 @@ class _Arrangement:
             computing: self._banks(cut, computing, dtype)
             for computing in (["float32"] if only_float32 else ["bfloat16", "float32"])
         }
+        for each in known.values():
+            each.hold(self.leases)
         decision = Decision("bank", layer=cut.layer, dtype=dtype)
-        kept = next((each for each in known.values() if self._complete(each)), None)
-        if kept is None:
-            choice = self._choice(cut, max(each.missing for each in known.values()))
-            decision.trials = choice.as_json()
-            kept = known[choice.engine.precision]
-            self._fill(kept, choice.engine, decision, choice.taken.images_per_second)
-        return self._ready(cut, kept, decision)
-
-    def _complete(self, kept: Banks) -> bool:
-        """Hold banks that are complete; let go of others."""
-        kept.hold(self.leases)
+        kept = min(known.values(), key=lambda each: each.missing)
         if not kept.missing:
             self.watcher.features_planned(f"{self.phase}: {kept.words} are kept already.")
-            return True
-        self.leases.close()
-        return False
+            return self._ready(cut, kept, decision)
+        kept.make_room()
+        choice = self._choice(cut, kept.missing)
+        decision.trials = choice.as_json()
+        kept = known[choice.engine.precision]
+        self._fill(kept, choice.engine, decision, choice.taken.images_per_second)
+        return self._ready(cut, kept, decision)
 
     def _ready(self, cut: Cut, kept: Banks, decision: Decision) -> Supply:
         decision.computing, decision.bytes = kept.computing, kept.bytes
         return Supply(kept.feed(), cut, decision)
 
     def _fill(self, kept: Banks, engine: Engine, decision: Decision, speed: float) -> None:
-        kept.hold(self.leases)
         missing = kept.missing
         pace = f", about {_duration(missing / speed)} ({speed:,.0f} images/s)" if speed else ""
         self.watcher.features_planned(
             f"{self.phase}: computing {kept.words} in {engine.name} {engine.precision}{pace}."
         )
-        kept.make_room()
         self.watcher.features_begin(missing)
 
         def step(images: int) -> None:
