@@ -1,9 +1,10 @@
 """What kept features cost in accuracy: heads trained on them beside live training, over seeds, on the same test images.
 
 Wants real photographs and a pretrained backbone in the folder TINYBENCH_DATA. Prints top-1 for each choice of
-`transfer.views`, and the difference from live training with a 95 % interval (seeds and images resampled).
+`transfer.views` (or `finetune.views`, after a transfer phase on plain features), and the difference from live training
+with a 95 % interval (seeds and images resampled).
 
-    python -m benchmarks.feature_accuracy [classes] [seeds]
+    python -m benchmarks.feature_accuracy [classes] [seeds] [finetune]
 """
 
 import os
@@ -11,13 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tinybench import data, models
 from tinybench.config import RunConfig, resolve
+from tinybench.data.dataset import Dataset
 from tinybench.report.console import Console
-from tinybench.training import device, engines, loop, phases, supply
+from tinybench.training import device, loop, phases, supply
 from tinybench.training.checkpoint import Store
 
 _VIEWS = ("live", 0, 1, 2)
@@ -25,7 +28,7 @@ _EPOCHS = 15
 _RESAMPLES = 10_000
 
 
-def _config(classes: int, seed: int, views: int | str) -> RunConfig:
+def _config(classes: int, seed: int, phase: str, views: int | str) -> RunConfig:
     root = Path(os.environ["TINYBENCH_DATA"])
     return resolve(
         None,
@@ -34,42 +37,44 @@ def _config(classes: int, seed: int, views: int | str) -> RunConfig:
             "data.root": str(root),
             "data.classes": classes,
             "seed": seed,
-            "transfer.views": views,
+            f"{phase}.views": views,
             "transfer.epochs": _EPOCHS,
             "transfer.lr": 1e-3,
         },
     )
 
 
-def _right(config: RunConfig) -> NDArray[np.bool_]:
-    """Which test images a head gets right, after a transfer phase as a run would do it."""
-    device.repeatable(config.seed, True)
-    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    model = models.build(config, dataset.shape, len(dataset.class_names))
+def _trained(model: keras.Model, config: RunConfig, phase: str, dataset: Dataset) -> keras.Model:
+    """A model after a phase as a run would do it."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "phase")
         with supply.arranged(
-            model, config, "transfer", dataset, store.folder, trained=False, watcher=Console()
+            model, config, phase, dataset, store.folder, trained=phase == "finetune", watcher=Console()
         ) as given:
-            model, trainer = phases.prepare(model, config, "transfer", given.cut)
+            model, trainer = phases.prepare(model, config, phase, given.cut)
             loop.fit(
                 trainer,
                 given.feed,
                 config,
-                "transfer",
+                phase,
                 store,
                 offset=0,
-                candidate=False,
+                candidate=phase == "finetune",
                 on_epoch=lambda epoch: None,
                 on_step=lambda epoch, step, loss: None,
             )
-    # The frozen part is the same for all: features of the test images by the fastest engine in float32
-    cut = phases.divide(model, config, "transfer")
-    assert cut is not None
-    pixels = dataset.test.images().astype(np.float32)
-    engine = engines.choose(cut.extractor, pixels[:64], len(pixels), precision="float32").engine
-    head = phases.prepare(model, config, "transfer", cut)[1]
-    return np.asarray(head(engine(pixels), training=False)).argmax(axis=1) == dataset.test.labels
+    return model
+
+
+def _right(config: RunConfig, phase: str) -> NDArray[np.bool_]:
+    """Which test images a model gets right after the phase."""
+    device.repeatable(config.seed, True)
+    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    model = models.build(config, dataset.shape, len(dataset.class_names))
+    for each in ("transfer", "finetune") if phase == "finetune" else ("transfer",):
+        model = _trained(model, config, each, dataset)
+    predicted = model.predict(dataset.test.images(), batch_size=config.batch_size, verbose=0)
+    return predicted.argmax(axis=1) == dataset.test.labels
 
 
 def _interval(differences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,12 +88,12 @@ def _interval(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.percentile(means, [2.5, 97.5])
 
 
-def main(classes: int = 100, seeds: int = 3) -> None:
+def main(classes: int = 100, seeds: int = 3, phase: str = "transfer") -> None:
     """Train and print."""
     right: dict[int | str, list[NDArray[np.bool_]]] = {views: [] for views in _VIEWS}
     for seed in range(seeds):
         for views in _VIEWS:
-            right[views].append(_right(_config(classes, seed, views)))
+            right[views].append(_right(_config(classes, seed, phase, views), phase))
             print(f"seed {seed}, views {views}: top-1 {right[views][-1].mean():.4f}", flush=True)
     live = np.array(right["live"], float)
     for views in _VIEWS:
@@ -102,4 +107,4 @@ def main(classes: int = 100, seeds: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:3]), *sys.argv[3:])
