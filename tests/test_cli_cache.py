@@ -86,7 +86,7 @@ def test_what_another_process_uses_is_marked_and_stays() -> None:
     folder = entry("used", 1000, used=1, about="mine")
     entry("free", 1000, used=2, about="theirs")
     with in_use(folder):
-        marked = [line for line in cache("list").splitlines() if "in use" in line]
+        marked = [line for line in cache("list").splitlines() if "a run" in line]
         assert len(marked) == 1
         assert "mine" in marked[0]
         assert cache("clear").startswith("Removed 1 of what was kept: ")

@@ -39,7 +39,7 @@ def test_an_entry_is_a_line_with_its_size_and_age_and_what_it_is() -> None:
     assert "1.2 MB" in line
     assert "3 h ago" in line
     assert "resnet50 at pooling, 100 images of digits, as they are" in line
-    assert "in use" not in line
+    assert "a run" not in line
 
 
 def test_entries_keep_their_order_and_the_sum_comes_last() -> None:
@@ -50,8 +50,19 @@ def test_entries_keep_their_order_and_the_sum_comes_last() -> None:
     assert "data" in found[1]
 
 
+def test_columns_have_names() -> None:
+    (line,) = (line for line in shown(entry()) if "kind" in line)
+    assert [word.strip() for word in line.strip("┃").split("┃")] == [
+        "kind",
+        "size",
+        "last used",
+        "what it is",
+        "used by",
+    ]
+
+
 def test_what_is_in_use_is_marked() -> None:
-    assert "in use" in line_of(entry(in_use=True))
+    assert "a run" in line_of(entry(in_use=True))
 
 
 @pytest.mark.parametrize(
@@ -78,12 +89,16 @@ def test_brackets_are_no_markup() -> None:
     assert lines[-1] == "1.0 kB in /my [red]cache[/red]"
 
 
-def test_a_narrow_terminal_loses_nothing_and_keeps_the_place_in_one_line() -> None:
+def test_80_columns_lose_nothing_and_the_place_stays_in_one_line() -> None:
     root = "/home/somebody/" + "long/" * 20
-    lines = shown(entry(about="resnet50 at conv5_block3_out"), root=root, width=50)
-    assert lines[-1] == f"1.0 kB in {Path(root)}"
-    assert all(len(line) <= 50 for line in lines[:-1])
-    assert "".join(lines).replace(" ", "").count("resnet50") == 1
+    about = "efficientnetv2b0 at block6b_project_bn, 100,000 images of tiny-imagenet, augmented view 3"
+    lines = shown(entry(123_456_789_012, 99 * DAY, about=about, in_use=True), root=root, width=80)
+    assert lines[-1] == f"123.5 GB in {Path(root)}"
+    assert all(len(line) <= 80 for line in lines[:-1])
+    assert "…" not in "".join(lines)
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    assert " ".join(row[3] for row in cells) == about
+    assert cells[0][:3] == ["features", "123.5 GB", "99 d ago"]
 
 
 def test_what_was_removed_is_one_line() -> None:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tinybench.training import shards
 from tinybench.training.shards import Shards
 
 ROOT = Path(__file__).parents[2]
@@ -107,13 +108,14 @@ def test_the_name_carries_the_checksum_of_the_values(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 5000), st.lists(st.integers(1, 300), max_size=3).map(tuple), DTYPES)
-def test_a_shard_has_at_most_512_rows_and_32_mib_but_a_row_at_least(count, shape, dtype) -> None:
+def test_a_shard_has_so_many_rows_and_bytes_at_most_but_a_row_at_least(count, shape, dtype) -> None:
     found = Shards(Path(), count, shape, dtype)
     assert found.row_bytes == np.empty(shape, dtype).nbytes
     assert found.bytes == count * found.row_bytes
-    assert 1 <= found.rows <= 512
-    assert found.rows == 1 or found.rows * found.row_bytes <= 2**25
-    assert found.rows == 512 or (found.rows + 1) * found.row_bytes > 2**25
+    rows, size = shards._MOST_ROWS, shards._MOST_BYTES
+    assert 1 <= found.rows <= rows
+    assert found.rows == 1 or found.rows * found.row_bytes <= size
+    assert found.rows == rows or (found.rows + 1) * found.row_bytes > size
     places = [found.places(index) for index in range(math.ceil(count / found.rows))]
     assert [row for place in places for row in range(place.start, place.stop)] == [*range(count)]
 
@@ -225,20 +227,28 @@ def test_a_header_with_a_damaged_byte_is_a_damaged_shard(tmp_path: Path, place: 
     assert len(files(tmp_path)) == 2
 
 
+MANY = """
+import resource, sys; from pathlib import Path; import numpy as np
+from tinybench.training.shards import Shards
+shards = Shards(Path(sys.argv[1]), 100, (3,), "float16"); shards.rows = 1
+hard = 64 if sys.argv[2] == "hard" else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+print(len(shards.missing()), shards.take(np.arange(100)).sum(dtype=float))
+"""
+
+
 # DEFECT: an open map keeps a file descriptor; with none left, whole shards count as damaged and are removed
-def test_more_shards_than_files_may_be_open_are_all_read_and_none_is_removed(tmp_path: Path) -> None:
-    values = np.arange(300, dtype=np.float16).reshape(100, 3)
-    written(tmp_path, values, rows=1)
-    code = (
-        "import resource, sys; from pathlib import Path; import numpy as np\n"
-        "from tinybench.training.shards import Shards\n"
-        "shards = Shards(Path(sys.argv[1]), 100, (3,), 'float16'); shards.rows = 1\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
-        "print(len(shards.missing())); print(shards.take(np.arange(100)).sum(dtype=float))"
-    )
-    result = python(code, str(tmp_path))
-    assert len(files(tmp_path)) == 100, "whole shards were removed"
-    assert result.stdout.split() == ["0", str(values.sum(dtype=float))], result.stderr
+def test_shards_that_cannot_be_opened_are_not_removed(tmp_path: Path) -> None:
+    written(tmp_path, np.ones((100, 3), np.float16), rows=1)
+    python(MANY, str(tmp_path), "hard")  # it may raise
+    assert len(files(tmp_path)) == 100
+
+
+# DEFECT: the same; 1,024 is the usual limit, and 100,000 images of 14 x 14 x 1,024 features are 1,205 shards
+def test_there_can_be_more_shards_than_files_may_usually_be_open(tmp_path: Path) -> None:
+    written(tmp_path, np.ones((100, 3), np.float16), rows=1)
+    result = python(MANY, str(tmp_path), "soft")
+    assert result.stdout == "0 300.0\n", result.stderr
 
 
 def test_what_a_killed_writer_leaves_is_no_shard(tmp_path: Path) -> None:
@@ -296,7 +306,7 @@ def test_a_file_that_may_not_grow_is_an_error_that_leaves_what_was_there(tmp_pat
     code = (
         "import resource, sys; from pathlib import Path; import numpy as np\n"
         "from tinybench.training.shards import Shards\n"
-        "shards = Shards(Path(sys.argv[1]), 1000, (16,), 'float32')\n"
+        "shards = Shards(Path(sys.argv[1]), 1000, (16,), 'float32'); shards.rows = 512\n"
         "shards.write(0, np.ones((512, 16)))\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, (20000, {resource.RLIM_INFINITY}))\n"
         "try:\n    shards.write(1, np.ones((488, 16)))\n"
