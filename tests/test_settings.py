@@ -137,7 +137,6 @@ def test_size_in_bytes_is_what_it_says(count):
     assert size().parse(as_text(size().parse(count))) == count
 
 
-# DEFECT: the product of two floats is cut off, so that 32.3kB is 32,299 bytes
 @given(st.integers(0, 9999), st.sampled_from(["k", "M", "G", "T"]))
 @example(323, "k")
 def test_size_with_a_point_is_exact(tenths, unit):

@@ -278,10 +278,10 @@ def test_the_budget_is_as_given_or_half_of_what_is_free_or_theirs(monkeypatch: p
     assert storage.budget(123) == 123
     assert storage.budget(0) == 0
     assert storage.budget(None) == (1000 + 600) // 2
-    assert storage.budget(None, "data") == (1000 + 5000) // 2
+    assert storage.budget(None, ("data",)) == (1000 + 5000) // 2
+    assert storage.budget(None, storage.KINDS) == (1000 + 5600) // 2
 
 
-# DEFECT: `remove` renames onto what a removal that was killed left, and OSError "Directory not empty" comes out
 def test_what_a_killed_removal_left_is_in_nobodys_way() -> None:
     folder = entry("again")
     folder.rename(folder.with_name("again.removed"))  # as far as `remove` comes before it is killed
@@ -315,7 +315,6 @@ for number in itertools.count():
 """
 
 
-# DEFECT: a file or folder that goes away while it is looked at raises FileNotFoundError
 def test_entries_can_be_listed_while_another_process_writes_and_removes() -> None:
     with another(CHURN, entry("busy")):
         until = time.monotonic() + 3

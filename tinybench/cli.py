@@ -184,13 +184,13 @@ def cache_list() -> None:
 
 
 @cache.command("prune")
-@click.option("--to", "most", metavar="SIZE", help="Bytes to keep, as in 5GB.  [default: cache.budget of a run]")
+@click.option("--to", "most", metavar="SIZE", help="Bytes to keep, as in 5GB.  [default: half of what is free]")
 def cache_prune(most: str | None) -> None:
     """Remove what was not used for longest, until the rest takes no more than a size. What a run uses stays."""
     from tinybench import storage
     from tinybench.report import kept
 
-    click.echo(kept.removed(storage.prune(storage.budget(None) if most is None else _size(most))))
+    click.echo(kept.removed(storage.prune(storage.budget(None, storage.KINDS) if most is None else _size(most))))
 
 
 @cache.command("clear")

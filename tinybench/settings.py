@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 
@@ -149,7 +150,7 @@ def size() -> Kind:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(_not_bool(value)).strip().lower())
         if not found or (found[3] and not found[2]):
             raise ValueError(value)
-        return int(float(found[1]) * float(1024 if found[3] else 1000) ** units[found[2]])
+        return int(Decimal(found[1]) * (1024 if found[3] else 1000) ** units[found[2]])
 
     return Kind("a size such as 20GB", parse)
 

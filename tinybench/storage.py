@@ -54,9 +54,10 @@ def root() -> Path:
     return place
 
 
-def budget(given: int | None, kind: str = "features") -> int:
-    """Bytes that entries of a kind may take: as given, else half of what is free or theirs."""
-    return (shutil.disk_usage(root()).free + total(kind)) // 2 if given is None else given
+def budget(given: int | None, kinds: tuple[str, ...] = ("features",)) -> int:
+    """Bytes that entries of some kinds may take: as given, else half of what is free or theirs."""
+    theirs = sum(total(kind) for kind in kinds)
+    return (shutil.disk_usage(root()).free + theirs) // 2 if given is None else given
 
 
 def folder(kind: str, name: str) -> Path:
@@ -75,10 +76,15 @@ def lease(entry: Path) -> Iterator[None]:
     leases = _leases(entry)
     leases.mkdir(parents=True, exist_ok=True)
     held = FileLock(leases / uuid.uuid4().hex)
-    with held:
+    with _gate(entry):
+        leases.mkdir(exist_ok=True)
+        held.acquire()
+    try:
         touch(entry)
         yield
-    Path(held.lock_file).unlink(missing_ok=True)
+    finally:
+        held.release()
+        Path(held.lock_file).unlink(missing_ok=True)
 
 
 def hold(entry: Path) -> None:
@@ -104,7 +110,11 @@ def touch(entry: Path) -> None:
 
 def entries() -> list[Entry]:
     """Every entry, least recently used first."""
-    found = [_entry(kind, place) for kind in KINDS for place in _folders(kind)]
+    found = []
+    for kind in KINDS:
+        for place in _folders(kind):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found.append(_entry(kind, place))
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -116,6 +126,9 @@ def prune(most: int, kinds: tuple[str, ...] = KINDS) -> list[Entry]:
     Returns:
         The entries that were removed.
     """
+    for kind in kinds:  # what a removal that was killed has left
+        for leftover in (paths.cache() / kind).glob("*.removed"):
+            shutil.rmtree(leftover, ignore_errors=True)
     known = [entry for entry in entries() if entry.kind in kinds]
     total = sum(entry.bytes for entry in known)
     removed = []
@@ -135,22 +148,29 @@ def remove(entry: Path) -> bool:
         guard.acquire(timeout=0)
     except Timeout:
         return False
+    doomed = entry.with_name(f"{entry.name}.removed")
     try:
-        if _in_use(entry):
-            return False
-        doomed = entry.with_name(f"{entry.name}.removed")
-        with suppress(FileNotFoundError):
-            entry.rename(doomed)  # at once, so that nobody opens half of it
+        shutil.rmtree(doomed, ignore_errors=True)  # of a removal that was killed
+        with _gate(entry):
+            if _in_use(entry):
+                return False
+            with suppress(FileNotFoundError):
+                entry.rename(doomed)  # at once, so that nobody opens half of it
+            shutil.rmtree(_leases(entry), ignore_errors=True)
         shutil.rmtree(doomed, ignore_errors=True)
-        shutil.rmtree(_leases(entry), ignore_errors=True)
         return True
     finally:
         guard.release()  # its file stays: another process may be waiting on it
 
 
 def size(entry: Path) -> int:
-    """Bytes of an entry's files."""
-    return sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+    """Bytes of an entry's files, some of which may go meanwhile."""
+    found = 0
+    for folder, _, names in os.walk(entry):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += (Path(folder) / name).stat().st_size
+    return found
 
 
 def total(kind: str) -> int:
@@ -177,10 +197,16 @@ def _leases(entry: Path) -> Path:
     return entry.parent.parent / "leases" / entry.parent.name / entry.name
 
 
+def _gate(entry: Path) -> FileLock:
+    """Held for a moment by who takes a lease and by who looks for leases, so that neither misses the other."""
+    return FileLock(_leases(entry).parent.parent / "gate.lock")
+
+
 def _in_use(entry: Path) -> bool:
     if not _leases(entry).is_dir():
         return False
-    return any(_held(file) for file in _leases(entry).iterdir())
+    held = [_held(file) for file in _leases(entry).iterdir()]  # all of them: each that is stale goes
+    return any(held)
 
 
 def _held(file: Path) -> bool:

@@ -285,7 +285,6 @@ def test_what_is_wrong_is_out_with_its_reason(chosen_among) -> None:
     assert trial(choice, "right").reason == ""
 
 
-# DEFECT: the distance of features of another shape is Infinity and its cosine NaN, which no other JSON reader takes
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value) encountered:RuntimeWarning")
 def test_trials_can_be_written_as_json(chosen_among) -> None:
     choice = chosen_among({"shape": WRONG["shape"][0], "nan": WRONG["nan"][0], "right": Fake(right)})
@@ -309,7 +308,6 @@ def test_features_that_differ_in_scale_are_told_by_their_error(chosen_among) -> 
     assert found.cosine == pytest.approx(1)
 
 
-# DEFECT: digits are so alike in a network that was never trained that any other's features pass for an image's own
 def test_an_engine_that_mixes_images_up_is_out(chosen_among) -> None:
     choice = chosen_among({"other order": Fake(lambda images: right(images)[::-1])})
     assert choice.engine.name == "keras"
@@ -339,7 +337,6 @@ def test_an_engine_whose_labels_differ_is_out(chosen_among) -> None:
     assert choice.engine.name == "right"
 
 
-# DEFECT: labels are asked of a head for features of any shape, and what it raises comes out of `choose`
 def test_an_engine_of_wrong_shape_is_out_where_a_head_judges_too(chosen_among) -> None:
     shape = expected("smallcnn").shape[1:]
     trained = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(10)])
@@ -478,7 +475,6 @@ def test_make_says_that_an_engine_is_gone(name: str, precision: str) -> None:
         engine_table.make(extractor("smallcnn"), name, precision)
 
 
-# DEFECT: two spaces where no engine has a name: "The phase began in  bfloat16, which …"
 def test_make_without_a_name_says_which_precision_is_gone(monkeypatch) -> None:
     monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
     with pytest.raises(EngineError, match="began in bfloat16, which is not there any more"):
@@ -520,7 +516,6 @@ print(make()(numpy.ones((5, 4, 4, 1), numpy.float32)).shape)
 """
 
 
-# DEFECT: `import openvino` imports openvino.tools.ovc, which makes a client id and sends an event at every import
 def test_openvino_sends_no_usage_data(tmp_path: Path) -> None:
     needs_openvino("openvino")
     home = tmp_path / "home"

@@ -198,7 +198,6 @@ def test_statistics_of_batch_normalization_stay_float32(digits: Dataset) -> None
     assert not np.array_equal(layer.moving_mean.numpy(), before)
 
 
-# DEFECT: Keras's MixUp and CutMix cannot compute in bfloat16, so on a GPU a run that mixes ends with a TypeError
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_by_policy_trains_on_mixed_batches(digits: Dataset, name: str) -> None:
     slow = losses(prepared(digits, **{f"augment.{name}": 0.4})[1], digits)

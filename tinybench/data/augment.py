@@ -44,8 +44,8 @@ def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
     from keras import layers
 
     wanted = [
-        (config.mixup, partial(layers.MixUp, config.mixup)),
-        (config.cutmix, partial(layers.CutMix, config.cutmix)),
+        (config.mixup, partial(layers.MixUp, config.mixup, name="mix_up")),
+        (config.cutmix, partial(layers.CutMix, config.cutmix, name="cut_mix")),
     ]
     return [make(seed=seed + place) for place, (alpha, make) in enumerate(wanted) if alpha]
 

@@ -88,7 +88,8 @@ def _names(lower: keras.Model) -> frozenset[str]:
 
 def _places(graph: keras.Model, following: set[str]) -> Iterator[tuple[str, Any]]:
     """The layers whose one output everything further depends on alone, up to the first that must not lie below."""
-    calls = [call for depth in sorted(graph._nodes_by_depth, reverse=True) for call in graph._nodes_by_depth[depth]]
+    calls = parts.calls(graph)
+    last_call = {id(call.operation): place for place, call in enumerate(calls)}
     last_use = {id(tensor): place for place, call in enumerate(calls) for tensor in call.input_tensors}
     last_use[id(graph.output)] = len(calls)
     waiting: set[int] = set()
@@ -98,7 +99,9 @@ def _places(graph: keras.Model, following: set[str]) -> Iterator[tuple[str, Any]
             return
         waiting = {tensor for tensor in waiting if last_use[tensor] > place}
         waiting |= {id(tensor) for tensor in call.output_tensors if last_use.get(id(tensor), 0) > place}
-        if call.input_tensors and waiting == {id(tensor) for tensor in call.output_tensors}:
+        alone = len(call.output_tensors) == 1 and waiting == {id(call.output_tensors[0])}
+        # Keras cannot cut at a layer that is called once more above
+        if call.input_tensors and alone and last_call[id(layer)] == place:
             yield layer.name, call.output_tensors[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,7 +148,8 @@ def make(extractor: keras.Model, name: str, precision: str) -> Engine:
     for _, computing, build in candidates(extractor, name or "auto", "auto"):
         if computing == precision:
             return build()
-    raise EngineError(f"The phase began in {name} {precision}, which is not there any more: start a new run.")
+    words = f"{name} {precision}".strip()
+    raise EngineError(f"The phase began in {words}, which is not there any more: start a new run.")
 
 
 def _on_processor(extractor: keras.Model, wanted: str) -> Iterator[Candidate]:
@@ -195,12 +197,18 @@ def has_bfloat16() -> bool:
 
 
 def _openvino() -> Any:
+    # Its converter, which we do not need, sends usage data whenever it is imported; openvino goes on without it
+    converter = "openvino.tools.ovc"
+    sys.modules.setdefault(converter, None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
         raise EngineError(
             "Engine openvino is not installed: pip install 'tinybench[openvino]', or set engine to auto."
         ) from error
+    finally:
+        if sys.modules[converter] is None:
+            del sys.modules[converter]
     return openvino
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import keras
@@ -23,6 +23,9 @@ Features = NDArray[np.float32]
 # Features of an image count as the same from this cosine on: bfloat16 gives .9985 on EfficientNet-Lite0,
 # the worst of the networks it was measured on, and a head trained on them was not less accurate.
 AGREEMENT = 0.99
+
+# Share of what images differ by that may be noise
+_NOISE = 0.25
 
 # Share of images on which a trained head must say the same
 _SAME_LABELS = 0.95
@@ -59,6 +62,7 @@ class Trial:
         precision: In which it computes.
         images_per_second: On real images; 0 when it was not timed.
         error: Distance of its features from those of Keras in float32, as a share of their norm.
+        noise: The same distance as a share of how far the images are from their mean.
         cosine: The smallest over the images, with those of Keras in float32.
         agreement: Share of images on which the head gives the same label; None without a trained head.
         reason: Why it is out of the question; empty when it is not.
@@ -68,6 +72,7 @@ class Trial:
     precision: str
     images_per_second: float = 0.0
     error: float = 0.0
+    noise: float = 0.0
     cosine: float = 1.0
     agreement: float | None = None
     reason: str = ""
@@ -157,27 +162,32 @@ def _tried(
         engine = make()
         features = engine(sample)
     except Exception as error:  # whatever a converter or a compiler raises, the next candidate may do
-        return None, Trial(name, precision, cosine=0.0, reason=in_one_line(error)[:300])
-    error_share, cosine = _compared(features, expected)
-    agreement = None if head is None else float(np.mean(_labels(head, features) == _labels(head, expected)))
-    reason = ""
-    if not cosine >= AGREEMENT:
-        reason = f"its features differ: cosine {cosine:.4f}"
-    elif agreement is not None and agreement < _SAME_LABELS:
-        reason = f"its labels differ: {agreement:.1%} agree"
-    speed = 0.0 if reason else _speed(engine, sample)
-    return None if reason else engine, Trial(name, precision, speed, error_share, cosine, agreement, reason)
+        return None, Trial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=in_one_line(error)[:300])
+    trial = Trial(name, precision, 0.0, *_compared(features, expected))
+    if trial.cosine < AGREEMENT or trial.noise > _NOISE:
+        reason = f"its features differ: cosine {trial.cosine:.4f}, noise {trial.noise:.3f} of what images differ by"
+        return None, replace(trial, reason=reason)
+    if head is not None:
+        same = float(np.mean(_labels(head, features) == _labels(head, expected)))
+        trial = replace(trial, agreement=same)
+        if same < _SAME_LABELS:
+            return None, replace(trial, reason=f"its labels differ: {same:.1%} agree")
+    return engine, replace(trial, images_per_second=_speed(engine, sample))
 
 
-def _compared(features: Features, expected: Features) -> tuple[float, float]:
-    """Distance as a share of the norm, and the smallest cosine of an image."""
+def _compared(features: Features, expected: Features) -> tuple[float, float, float]:
+    """`error`, `noise` and `cosine` of a trial; all wrong when the features are no features."""
     if features.shape != expected.shape or not np.isfinite(features).all():
-        return float("inf"), float("nan")
+        return 1.0, 1.0, 0.0
     ours, theirs = (values.reshape(len(values), -1).astype(np.float64) for values in (features, expected))
+    distance = float(np.linalg.norm(ours - theirs))
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     products = (ours * theirs).sum(axis=1)
     cosines = np.where(norms > 0, products / np.where(norms > 0, norms, 1), (ours == theirs).all(axis=1))
-    return float(np.linalg.norm(ours - theirs)) / max(float(np.linalg.norm(theirs)), 1e-30), float(cosines.min())
+    # Images may be so alike to a network that any other's features would pass for an image's own
+    spread = float(np.linalg.norm(theirs - theirs.mean(axis=0)))
+    error = distance / max(float(np.linalg.norm(theirs)), 1e-30)
+    return error, distance / spread if spread > 0 else error, float(cosines.min())
 
 
 def _labels(head: Callable[[Features], NDArray[np.floating]], features: Features) -> NDArray[np.int64]:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+# Where a model's configuration names its layers, and what of it is of no account to their outputs
+_NAMES = ("name", "keras_history", "input_layers", "output_layers")
+_NO_MATTER = ("build_config", "shared_object_id", "trainable")
+
 # Images between two movements of a bar: few enough for a slow backbone, many enough to keep an engine busy
 _REPORTED = 64
 
@@ -97,7 +101,6 @@ class Bank:
             OverflowError: features too large for their type.
             OSError: the disk is full or cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         guard = storage.lock(self.folder)
         try:
             guard.acquire(timeout=0)
@@ -105,6 +108,7 @@ class Bank:
             wait()
             guard.acquire()
         try:
+            self.folder.mkdir(exist_ok=True)
             storage.describe(self.folder, about, self.key)
             began = time.perf_counter()
             self._fill(extract, report)
@@ -150,10 +154,8 @@ class Augmenter:
 
 def of_extractor(extractor: keras.Model) -> str:
     """Hash (64 hex digits) of an architecture and its weights, whatever its layers happen to be called."""
-    names: dict[str, str] = {}
-    for layer in extractor._flatten_layers():
-        names.setdefault(layer.name, f"#{len(names)}")
-    hasher = hashlib.sha256(json.dumps(_renamed(extractor.get_config(), names), sort_keys=True, default=str).encode())
+    architecture = _nameless(extractor.get_config(), {})
+    hasher = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
     for weight in extractor.weights:
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         hasher.update(f"{values.shape}{values.dtype}".encode())
@@ -166,17 +168,20 @@ def rows_of(*splits: Split) -> NDArray[np.int64]:
     return np.unique(np.concatenate([split.rows for split in splits]))
 
 
-def _renamed(value: Any, names: dict[str, str]) -> Any:
-    """A layer's configuration with places for names, since Keras numbers layers by how many a process made."""
+def _nameless(value: Any, places: dict[str, str], key: str = "") -> Any:
+    """A model's configuration without what does not change its features.
+
+    Names become the place where they come up first, since Keras numbers layers by how many a process has made;
+    whether a layer is trained does not matter to what it computes now.
+    """
     if isinstance(value, dict):
-        return {
-            key: _renamed(inner, names)
-            for key, inner in value.items()
-            if key not in ("build_config", "shared_object_id")
-        }
+        kept = {name: inner for name, inner in value.items() if name not in _NO_MATTER}
+        return {name: _nameless(inner, places, name) for name, inner in kept.items()}
     if isinstance(value, (list, tuple)):
-        return [_renamed(inner, names) for inner in value]
-    return names.get(value, value) if isinstance(value, str) else value
+        return [_nameless(inner, places, key) for inner in value]
+    if isinstance(value, str) and key in _NAMES:
+        return places.setdefault(value, f"#{len(places)}")
+    return value
 
 
 def _digest(pool: Pool, rows: NDArray[np.int64]) -> str:
@@ -187,6 +192,6 @@ def _digest(pool: Pool, rows: NDArray[np.int64]) -> str:
 
 def _narrowed(features: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[np.floating]:
     largest = np.finfo(dtype).max
-    if np.abs(features).max(initial=0) > largest:
+    if dtype != features.dtype and bool((np.abs(features) > largest).any()):
         raise OverflowError(f"A feature is beyond {largest:g}, the largest {dtype}")
     return features.astype(dtype)

@@ -1,17 +1,18 @@
 """A large array on disk in shards: each is written whole or not at all, and vouched for by a checksum.
 
-A shard is a `.npy` file whose name carries the CRC-32 of its values, so that one rename publishes both.
-What a crash leaves is never taken for a shard, and what the disk has damaged is found and computed again.
+A shard is a `.npy` file whose name carries the CRC-32 of its place and its bytes, so that one rename publishes
+all. What a crash leaves is never taken for a shard, and what the disk has damaged is found and computed again.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import os
 import re
 import zlib
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ _MOST_ROWS = 256
 _MOST_BYTES = 32 * 2**20
 
 _NAME = re.compile(r"(\d{6})-([0-9a-f]{8})\.npy")
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what this process lacks says nothing of a file
 
 
 class Shards:
@@ -34,7 +36,7 @@ class Shards:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self.rows = max(1, min(_MOST_ROWS, _MOST_BYTES // self.row_bytes))
-        self._present: dict[int, NDArray[np.floating]] = {}
+        self._present: dict[int, Path] = {}
 
     @property
     def row_bytes(self) -> int:
@@ -59,9 +61,8 @@ class Shards:
             named = _NAME.fullmatch(file.name)
             if named and int(named[1]) in self._present:
                 continue
-            values = self._read(file, int(named[1]), named[2]) if named else None
-            if named and values is not None:
-                self._present[int(named[1])] = values
+            if named and self._whole(file, int(named[1]), named[2]):
+                self._present[int(named[1])] = file
             else:
                 file.unlink(missing_ok=True)
         return [index for index in range(math.ceil(self.count / self.rows)) if index not in self._present]
@@ -73,42 +74,45 @@ class Shards:
             OSError: the disk is full or cannot be written; nothing of the shard is left.
         """
         part = self.folder / f"{index:06d}.{os.getpid()}.part"
-        values = np.ascontiguousarray(values, self.dtype)
+        content = _header(values.shape, self.dtype) + np.ascontiguousarray(values, self.dtype).tobytes()
         try:
-            with part.open("wb") as file:
-                # np.save would say of a full disk only how many bytes it could not write
-                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
-                file.write(values.data)
-            whole = self.folder / f"{index:06d}-{zlib.crc32(values.data):08x}.npy"
+            part.write_bytes(content)
+            whole = part.with_name(f"{index:06d}-{zlib.crc32(content, index):08x}.npy")
             part.replace(whole)
         except OSError:
             with suppress(OSError):
                 part.unlink()
             raise
-        self._present[index] = np.load(whole, mmap_mode="r", allow_pickle=False)
+        self._present[index] = whole
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Copies of rows, in the order that is asked for."""
+        """Copies of rows, in the order that is asked for; their shards must be there."""
         found = np.empty((len(rows), *self.shape), self.dtype)
         order = np.argsort(rows, kind="stable")
         of_shard = rows[order] // self.rows
         for index in np.unique(of_shard):
             first, last = np.searchsorted(of_shard, [index, index + 1])
             where = order[first:last]
-            found[where] = self._arrays[int(index)][rows[where] - index * self.rows]
+            # Opened for the moment: a large bank has more shards than a process may hold files
+            shard = np.load(self._present[int(index)], mmap_mode="r", allow_pickle=False)
+            found[where] = np.asarray(shard)[rows[where] - index * self.rows]
         return found
 
-    @cached_property
-    def _arrays(self) -> list[NDArray[np.floating]]:
-        # Plain arrays over the maps: the memmap class makes every indexing several times slower
-        return [np.asarray(self._present[index]) for index in sorted(self._present)]
-
-    def _read(self, file: Path, index: int, checksum: str) -> NDArray[np.floating] | None:
-        try:
-            values = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
+    def _whole(self, file: Path, index: int, checksum: str) -> bool:
         where = self.places(index)
-        fits = values.shape == (max(0, where.stop - where.start), *self.shape) and values.dtype == self.dtype
-        whole = fits and f"{zlib.crc32(np.ascontiguousarray(values).data):08x}" == checksum
-        return values if whole else None
+        header = _header((max(0, where.stop - where.start), *self.shape), self.dtype)
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+            return False
+        return content.startswith(header) and f"{zlib.crc32(content, index):08x}" == checksum
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> bytes:
+    """What a `.npy` file of such an array begins with."""
+    start = io.BytesIO()
+    description = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(start, {"descr": description, "fortran_order": False, "shape": shape})
+    return start.getvalue()

@@ -6,6 +6,7 @@ with the same.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -204,36 +205,38 @@ class _Arrangement:
             FeatureError: the budget or the disk has no room for them.
             OSError: they cannot be written.
         """
-        if self.config.precision == "float32":
-            return self._kept_as(cut, "float32")
+        only_float32 = self.config.precision == "float32" or self.config.engine == "keras"
+        precisions = ["float32"] if only_float32 else ["bfloat16", "float32"]
+        dtypes = ["float32"] if self.config.precision == "float32" else ["float16", "float32"]
+        known = {dtype: [self._banks(cut, computing, dtype) for computing in precisions] for dtype in dtypes}
+        for kept in itertools.chain(*known.values()):
+            kept.hold(self.leases)
+            if not kept.missing:
+                self.watcher.features_planned(f"{self.phase}: {kept.words} are kept already.")
+                return self._ready(cut, kept, Decision("bank", layer=cut.layer))
         try:
-            return self._kept_as(cut, "float16")
+            return self._filled(cut, known[dtypes[0]])
         except OverflowError as error:
             self.watcher.features_planned(f"{error}: features are kept in float32.")
-            return self._kept_as(cut, "float32")
+            self.leases.close()
+            for kept in known[dtypes[0]]:
+                kept.discard()
+            return self._filled(cut, known["float32"])
 
-    def _kept_as(self, cut: Cut, dtype: str) -> Supply:
-        only_float32 = self.config.precision == "float32" or self.config.engine == "keras"
-        known = {
-            computing: self._banks(cut, computing, dtype)
-            for computing in (["float32"] if only_float32 else ["bfloat16", "float32"])
-        }
-        for each in known.values():
+    def _filled(self, cut: Cut, known: list[Banks]) -> Supply:
+        """The banks in the precision of the fastest engine, filled."""
+        for each in known:
             each.hold(self.leases)
-        decision = Decision("bank", layer=cut.layer, dtype=dtype)
-        kept = min(known.values(), key=lambda each: each.missing)
-        if not kept.missing:
-            self.watcher.features_planned(f"{self.phase}: {kept.words} are kept already.")
-            return self._ready(cut, kept, decision)
-        kept.make_room()
-        choice = self._choice(cut, kept.missing)
-        decision.trials = choice.as_json()
-        kept = known[choice.engine.precision]
+        started = min(known, key=lambda each: each.missing)
+        started.make_room()
+        choice = self._choice(cut, started.missing)
+        kept = next(each for each in known if each.computing == choice.engine.precision)
+        decision = Decision("bank", layer=cut.layer, trials=choice.as_json())
         self._fill(kept, choice.engine, decision, choice.taken.images_per_second)
         return self._ready(cut, kept, decision)
 
     def _ready(self, cut: Cut, kept: Banks, decision: Decision) -> Supply:
-        decision.computing, decision.bytes = kept.computing, kept.bytes
+        decision.computing, decision.dtype, decision.bytes = kept.computing, kept.dtype, kept.bytes
         return Supply(kept.feed(), cut, decision)
 
     def _fill(self, kept: Banks, engine: Engine, decision: Decision, speed: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tinybench.errors import ConfigError
 from tinybench.models import parts
 from tinybench.training.cut import Cut
 
@@ -108,12 +109,29 @@ def _divided(backbone: keras.Model, following: list[str]) -> tuple[keras.Model, 
         return backbone, None
     if len(following) == len(backbone.layers):
         return keras.Model(backbone.input, backbone.input), backbone
-    upper = [layer for layer in backbone.layers if layer.name in following]
+    above: set[int] = set()  # tensors
     border: dict[int, Any] = {}
-    for layer in upper:
-        for tensor in layer._inbound_nodes[0].input_tensors:
-            if tensor._keras_history.operation.name not in following:
-                border[id(tensor)] = tensor
+    for call in parts.calls(backbone):
+        # Operations such as + are no layers: they belong above as soon as something above enters them
+        if call.operation.name in following or any(id(tensor) in above for tensor in call.input_tensors):
+            border |= {id(tensor): tensor for tensor in call.input_tensors if id(tensor) not in above}
+            above |= {id(tensor) for tensor in call.output_tensors}
     found = [*border.values()]
+    _check_cut(backbone, found, above)
     tensors = found[0] if len(found) == 1 else found
     return keras.Model(backbone.input, tensors), keras.Model(tensors, backbone.output)
+
+
+def _check_cut(backbone: keras.Model, border: list[Any], above: set[int]) -> None:
+    """Keras cannot begin a model at the output of a layer that is called once more above it.
+
+    Raises:
+        ConfigError: the backbone has such a layer where it would have to be divided.
+    """
+    again = {id(call.operation) for call in parts.calls(backbone) if id(call.output_tensors[0]) in above}
+    shared = [tensor._keras_history.operation for tensor in border if id(tensor._keras_history.operation) in again]
+    if shared:
+        raise ConfigError(
+            f"`finetune.batch_norm` cannot be train here: the backbone's layer {shared[0].name} is called on both "
+            "sides of the first unfrozen layer. Leave it at inference, or unfreeze all."
+        )
