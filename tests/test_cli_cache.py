@@ -41,7 +41,7 @@ def entry(name: str, size: int, used: int = 0, kind: str = "features", about: st
     folder.mkdir(parents=True)
     (folder / "file").write_bytes(bytes(size))
     if about:
-        storage.describe(folder, about, {})
+        storage.describe(folder, about, {}, "keras")
     os.utime(folder, (LONG_AGO + used, LONG_AGO + used))
     return folder
 

@@ -94,7 +94,7 @@ def test_entries_are_listed_least_recently_used_first_with_sizes() -> None:
 
 
 def test_an_entry_says_what_it_is() -> None:
-    storage.describe(entry("told", used=1), "resnet50 at pooling", {"view": {}})
+    storage.describe(entry("told", used=1), "resnet50 at pooling", {"view": {}}, "openvino")
     entry("untold", used=2)
     (entry("garbled", used=3) / "about.json").write_text("{")
     entry("images", used=4, kind="data")

@@ -147,7 +147,7 @@ def _phase(
         with supply.arranged(
             model, job.config, phase, job.dataset, store.folder, trained=trained, watcher=job.console
         ) as given:
-            model, trainer = phases.prepare(model, job.config, phase, given.cut)
+            model, trainer = phases.prepare(model, job.config, phase, given.cut, augmented=given.decision.augmented)
             computed = precision.settled(trainer, given.feed, job.config, phase, store.folder)
             record.fed(child, given.decision, computed)
             with precision.computing(trainer, computed.precision):

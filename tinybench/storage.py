@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tinybench import paths
+from tinybench.errors import FeatureError
 
 KINDS = ("features", "data")
 _ABOUT = "about.json"
@@ -48,9 +49,18 @@ class Entry:
 
 
 def root() -> Path:
-    """The folder that holds all entries, made when it is not there."""
+    """The folder that holds all entries, made when it is not there.
+
+    Raises:
+        FeatureError: it cannot be made.
+    """
     place = paths.cache()
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeatureError(
+            f"Cannot write to {place} ({error.strerror}): set TINYBENCH_CACHE to a folder of yours."
+        ) from error
     return place
 
 
@@ -97,9 +107,14 @@ def hold(entry: Path) -> None:
     touch(entry)
 
 
-def describe(entry: Path, about: str, key: dict[str, Any]) -> None:
-    """Write beside an entry's content what it is and what decided it."""
-    (entry / _ABOUT).write_text(json.dumps({"about": about, "key": key}, indent=1), "utf-8")
+def describe(entry: Path, about: str, key: dict[str, Any], made_by: str) -> None:
+    """Write beside an entry's content what it is, what decided it and what computed it."""
+    (entry / _ABOUT).write_text(json.dumps({"about": about, "made_by": made_by, "key": key}, indent=1), "utf-8")
+
+
+def made_by(entry: Path) -> str:
+    """What computed an entry, as `describe` was told; empty where nothing is known."""
+    return str(_about(entry).get("made_by", ""))
 
 
 def touch(entry: Path) -> None:
@@ -146,7 +161,7 @@ def remove(entry: Path) -> bool:
     guard = lock(entry)
     try:
         guard.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, OSError):  # used, or in a cache that is only read
         return False
     doomed = entry.with_name(f"{entry.name}.removed")
     try:
@@ -186,11 +201,16 @@ def _folders(kind: str) -> list[Path]:
 
 
 def _entry(kind: str, place: Path) -> Entry:
-    try:
-        about = str(json.loads((place / _ABOUT).read_text("utf-8"))["about"])
-    except (OSError, ValueError, KeyError, TypeError):
-        about = "unfinished" if kind == "features" else "decoded images"
+    about = str(_about(place).get("about", "unfinished" if kind == "features" else "decoded images"))
     return Entry(kind, place, size(place), place.stat().st_mtime, _in_use(place), about)
+
+
+def _about(entry: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((entry / _ABOUT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _leases(entry: Path) -> Path:

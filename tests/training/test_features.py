@@ -77,7 +77,7 @@ def unexpected() -> None:
 def fill(given_bank: Bank, extract: Callable[[NDArray], NDArray] | None = None) -> int:
     """Fill a bank; returns how many images it reported."""
     told: list[int] = []
-    given_bank.fill(extract or Extract(), "halves", told.append, unexpected)
+    given_bank.fill(extract or Extract(), "halves", "keras", told.append, unexpected)
     return sum(told)
 
 
@@ -312,7 +312,7 @@ def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
         remover.release()
 
     told: list[int] = []
-    found.fill(Extract(), "halves", told.append, removed)
+    found.fill(Extract(), "halves", "keras", told.append, removed)
     assert sum(told) == COUNT
     assert bank().missing() == 0
 
@@ -349,7 +349,7 @@ def start(name, dies=False):
         computed.append(len(pixels))
         return pixels.reshape(len(pixels), 4) / 2
 
-    found.fill(extract, "halves", lambda images: None, lambda: waits.append(1))
+    found.fill(extract, "halves", "keras", lambda images: None, lambda: waits.append(1))
     total = found.take(np.arange(1100)).sum(dtype=float)
     os.write(1, f"{name} {sum(computed)} {len(waits)} {total}\n".encode())
     os._exit(0)

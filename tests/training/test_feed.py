@@ -84,7 +84,7 @@ def banked(dataset: Dataset, views: int = 0, seed: int = 0, room: int = ALL) -> 
         def extract(pixels: Any) -> Any:
             return np.concatenate([corner(pixels), np.full((len(pixels), 1), view, np.float32)], axis=1)
 
-        found.fill(extract, "numbers", said.append, lambda: None)
+        found.fill(extract, "numbers", "keras", said.append, lambda: None)
         return found
 
     plain = bank(0, dataset.train, dataset.validation) if together else bank(0, dataset.train)
@@ -95,7 +95,7 @@ def banked(dataset: Dataset, views: int = 0, seed: int = 0, room: int = ALL) -> 
 def feeds(dataset: Dataset, seed: int = 0) -> dict[str, Feed]:
     return {
         "pixels": Pixels(dataset, seed),
-        "extracted": Extracted(dataset, settings(seed=seed, batch_size=4), corner),
+        "extracted": Extracted(dataset, settings(seed=seed, batch_size=4), corner, augmented=True),
         "resident": banked(dataset, 1, seed),
         "mapped": banked(dataset, 1, seed, room=0),
     }
@@ -234,7 +234,7 @@ def identity(pixels: Any) -> Any:
 
 
 def test_extracted_augments_anew_every_epoch(digits: Dataset) -> None:
-    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity)
+    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
     first = epoch(given.training(0))[0][np.argsort(batches.order(given.count, 0, 0))]
     second = epoch(given.training(1))[0][np.argsort(batches.order(given.count, 0, 1))]
     plain = digits.train.images().astype(np.float32)
@@ -247,19 +247,21 @@ def test_extracted_augments_anew_every_epoch(digits: Dataset) -> None:
 
 def test_extracted_augments_by_the_step_whatever_is_taken_at_once(digits: Dataset) -> None:
     chosen = settings(batch_size=16, **CHANGES)
-    whole, _ = epoch(Extracted(digits, chosen, identity).training(3))
-    given = Extracted(digits, chosen, identity)
+    whole, _ = epoch(Extracted(digits, chosen, identity, augmented=True).training(3))
+    given = Extracted(digits, chosen, identity, augmented=True)
     given.training(0).take(0, 32)  # whatever was augmented before
     for step in (16, 48):
         np.testing.assert_array_equal(epoch(given.training(3), step)[0], whole)
     alone, _, _ = given.training(3).take(32, 48)  # a resumed epoch need not begin at its first step
     np.testing.assert_array_equal(alone, whole[32:48])
-    other, _ = epoch(Extracted(digits, settings(batch_size=16, seed=1, **CHANGES), identity).training(3))
+    other, _ = epoch(
+        Extracted(digits, settings(batch_size=16, seed=1, **CHANGES), identity, augmented=True).training(3)
+    )
     assert not np.array_equal(np.sort(other, axis=0), np.sort(whole, axis=0))
 
 
 def test_extracted_leaves_validation_images_as_they_are(digits: Dataset) -> None:
-    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity)
+    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
     values, labels = epoch(given.validation())
     np.testing.assert_array_equal(values, digits.validation.images())
     np.testing.assert_array_equal(labels, digits.validation.labels)
@@ -273,7 +275,7 @@ def test_a_bank_feeds_what_the_frozen_part_makes_of_each_image(digits: Dataset, 
     cut = phases.divide(model, chosen, "transfer")
     assert cut is not None
     kept = Banks(digits, chosen, cut, 0, weights="w", computing="float32", dtype="float32")
-    kept.fill(Keras(cut.extractor), lambda images: None, lambda: None)
+    kept.fill(Keras(cut.extractor), "keras", lambda images: None, lambda: None)
     given = kept.feed()
     for found, plain in [
         (given.training(4), digits.train.images(batches.order(given.count, 0, 4))),

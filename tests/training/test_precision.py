@@ -244,7 +244,7 @@ def test_computing_goes_by_the_policy_on_a_gpu(digits: Dataset, monkeypatch) -> 
 def test_a_gpu_has_bfloat16_from_ampere_on(details: dict[str, Any], has: bool, monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert precision.has_bfloat16() is has
+    assert engine_table.lowers() is has
 
 
 def test_the_choice_is_kept_for_a_resumed_phase(tmp_path: Path, digits: Dataset, measured, monkeypatch) -> None:

@@ -14,7 +14,7 @@ import tinybench.data
 from tinybench import config, models, storage
 from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
-from tinybench.training import banks, device, loop, phases, supply
+from tinybench.training import banks, device, loop, phases, shards, supply
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Progress
 
@@ -60,7 +60,7 @@ def train(
         store.save_start(models.build(chosen, dataset.shape, len(dataset.class_names)))
     model = keras.saving.load_model(store.start, compile=False)
     with supply.arranged(model, chosen, phase, dataset, folder, trained=False, watcher=heard or Heard()) as given:
-        model, trainer = phases.prepare(model, chosen, phase, given.cut)
+        model, trainer = phases.prepare(model, chosen, phase, given.cut, augmented=given.decision.augmented)
         progress = loop.fit(
             trainer,
             given.feed,
@@ -97,7 +97,7 @@ def test_mixing_rules_the_bank_out_and_says_so(tmp_path: Path, digits: Dataset) 
         heard = Heard()
         _, progress, decision = train(tmp_path / name, digits, settings(**{f"augment.{name}": 0.4}), heard=heard)
         assert decision.mode == "live"
-        assert heard.lines == [f"transfer trains on pixels: augment.{name} mixes the images of a batch."]
+        assert heard.lines == [f"transfer: trained on pixels, as they are: augment.{name} mixes the images of a batch."]
         assert curve(progress)[-1] < curve(progress)[0]
 
 
@@ -106,7 +106,7 @@ def test_over_the_budget_it_goes_on_live_and_says_so(tmp_path: Path, digits: Dat
     _, progress, decision = train(tmp_path / "phase", digits, settings(**{"cache.budget": "1kB"}), heard=heard)
     assert decision.mode == "live"
     assert heard.lines[-1] == (
-        "transfer trains on pixels: 51.2 kB of features are over the budget of 1.0 kB (cache.budget)."
+        "transfer: trained on pixels, as they are: 51.2 kB of features are over the budget of 1.0 kB (cache.budget)."
     )
     assert len(progress.epochs) == 3
     assert storage.entries() == [entry for entry in storage.entries() if entry.kind == "data"]
@@ -155,7 +155,9 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) ->
     assert second.images == []
     assert decision_again.images == 0
     assert decision_again.seconds == 0
-    assert second.lines == ["transfer: features of 200 images as they are at pooling (64), 51.2 kB are kept already."]
+    assert second.lines == [
+        "transfer: features of 200 images as they are at pooling (64), 51.2 kB are kept already, by keras float32."
+    ]
     assert curve(again) == curve(progress)
 
 
@@ -196,7 +198,7 @@ def test_a_full_disk_costs_the_bank_and_not_the_run(
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(small)], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
         monkeypatch.setenv("TINYBENCH_CACHE", str(small))
@@ -212,6 +214,17 @@ def test_a_full_disk_costs_the_bank_and_not_the_run(
         assert "No space left on device" in heard.lines[-1]
         assert len(progress.epochs) == 3
         assert not [*small.rglob("*.npy"), *small.rglob("*.part")], "what filled the disk is gone"
+
+        monkeypatch.setattr(banks, "_SPARE", 0)
+        whole = settings(**{"data.per_class": 20, "cache.budget": "1GB", "precision": "auto", "head.hidden": 8})
+        _, _, decision = train(tmp_path / "fits", digits, whole)
+        assert decision.mode == "bank", "25.6 kB in float16"
+        monkeypatch.setattr(banks, "_SPARE", -(2**40))
+        views = settings(**whole.flat() | {"augment.rotation": 20, "transfer.views": 1})
+        _, _, decision = train(tmp_path / "one view more", digits, views)
+        assert decision.mode == "live"
+        _, _, decision = train(tmp_path / "again", digits, whole)
+        assert decision.images == 0, "what was complete before stays"
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -244,3 +257,51 @@ def test_least_recently_used_features_make_room(tmp_path: Path, digits: Dataset)
 def test_the_decision_is_written_beside_the_checkpoints(tmp_path: Path, digits: Dataset) -> None:
     _, _, decision = train(tmp_path / "phase", digits, settings())
     assert json.loads((tmp_path / "phase" / "feed.json").read_text())["mode"] == decision.mode == "bank"
+
+
+def test_where_features_cannot_be_kept_the_same_is_trained(tmp_path: Path, digits: Dataset) -> None:
+    plain = settings(**{"augment.rotation": 40})
+    heard = Heard()
+    _, kept, decision = train(tmp_path / "kept", digits, plain, heard=heard)
+    assert decision.mode == "bank"
+    assert heard.lines[0].endswith("They are not augmented: transfer.views is 0.")
+    _, refused, decision = train(tmp_path / "refused", digits, settings(**plain.flat() | {"cache.budget": "1kB"}))
+    assert (decision.mode, decision.augmented) == ("live", False)
+    np.testing.assert_allclose(curve(refused), curve(kept), atol=1e-4)
+    _, live, decision = train(tmp_path / "live", digits, settings(**plain.flat() | {"transfer.views": "live"}))
+    assert (decision.mode, decision.augmented) == ("live", True)
+    assert abs(curve(live)[-1] - curve(kept)[-1]) > 1e-3
+
+
+def test_what_another_engine_has_begun_is_gone_on_with(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "_MOST_ROWS", 64)
+    chosen = settings(precision="auto", engine="auto")
+    _, _, decision = train(tmp_path / "first", digits, chosen)
+    assert decision.images == 200
+    [bank] = [entry.folder for entry in storage.entries() if entry.kind == "features"]
+    sorted(bank.glob("*.npy"))[1].unlink()
+    heard = Heard()
+    _, _, decision = train(tmp_path / "second", digits, chosen, heard=heard)
+    assert decision.images == 64
+    assert "by keras" not in heard.lines[0]
+    assert "computing features" in heard.lines[0]
+
+
+def test_a_cache_that_is_only_read_is_used(tmp_path: Path, digits: Dataset) -> None:
+    train(tmp_path / "first", digits, settings())
+    cache = storage.root()
+    if subprocess.run(["mount", "--bind", "-o", "ro", str(cache), str(cache)], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(cache)], check=True)
+        _, _, decision = train(tmp_path / "second", digits, settings())
+        assert (decision.mode, decision.images) == ("bank", 0)
+        assert storage.prune(0) == []
+        heard = Heard()
+        _, _, decision = train(tmp_path / "third", digits, settings(image_size=8), heard=heard)
+        assert decision.mode == "live"
+        assert "Read-only file system" in heard.lines[-1]
+    finally:
+        subprocess.run(["umount", str(cache)], check=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import filesize
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tinybench.data.dataset import Dataset, Split
     from tinybench.training.cut import Cut
     from tinybench.training.features import Extract
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # Stays free on the disk for checkpoints and artifacts
 _SPARE = 2**29
@@ -74,10 +78,21 @@ class Banks:
         """What the training model is fed with, once nothing is missing."""
         return Banked(self.dataset, self.config.seed, self._views, self._validation, device.room())
 
+    @property
+    def on_disk(self) -> int:
+        """Bytes that are there already."""
+        return sum(storage.size(bank.folder) for bank in self.all)
+
+    @property
+    def made_by(self) -> str:
+        """The engine that computed them last; empty when nothing is there."""
+        return storage.made_by(self._views[0].folder)
+
     def hold(self, leases: ExitStack) -> None:
         """Keep the banks from being removed."""
         for bank in self.all:
-            leases.enter_context(storage.lease(bank.folder))
+            with suppress(OSError):  # a cache that is only read, which nobody can remove from either
+                leases.enter_context(storage.lease(bank.folder))
 
     def make_room(self) -> None:
         """Remove features that were not used for longest, as far as the budget asks for it.
@@ -85,32 +100,48 @@ class Banks:
         Raises:
             FeatureError: these would be over the budget, or over what is free on the disk.
         """
-        have = sum(storage.size(bank.folder) for bank in self.all)
+        have = self.on_disk
         budget = storage.budget(self.config.cache.budget)
-        if self.bytes > budget:
-            raise FeatureError(
-                f"{filesize.decimal(self.bytes)} of features are over the budget of {filesize.decimal(budget)} "
-                "(cache.budget)"
-            )
-        storage.prune(budget - self.bytes + have, ("features",))
+        needed = f"{filesize.decimal(self.bytes)} of features are"
+        if self.bytes <= budget:
+            storage.prune(budget - self.bytes + have, ("features",))
+        others = storage.total("features") - have
+        if others + self.bytes > budget:
+            used = f", of which runs that go on use {filesize.decimal(others)}" if self.bytes <= budget else ""
+            raise FeatureError(f"{needed} over the budget of {filesize.decimal(budget)}{used} (cache.budget)")
         free = shutil.disk_usage(storage.root()).free
         if self.bytes - have > free - _SPARE:
             raise FeatureError(
-                f"{filesize.decimal(self.bytes)} of features are too much for the disk ({filesize.decimal(free)} free)"
+                f"{needed} too much for the disk ({filesize.decimal(free)} free, of which "
+                f"{filesize.decimal(_SPARE)} are left to checkpoints)"
             )
 
-    def fill(self, extract: Extract, report: Callable[[int], None], wait: Callable[[], None]) -> float:
-        """Compute what is missing (see `Bank.fill`); returns the seconds that this process computed."""
-        return sum(bank.fill(extract, self._about(bank), report, wait) for bank in self.all)
+    def fill(self, extract: Extract, engine: str, report: Callable[[int], None], wait: Callable[[], None]) -> float:
+        """Compute what is missing (see `Bank.fill`) in an engine of that name.
+
+        On a full disk what was begun is removed, since checkpoints want a place; what was complete stays.
+
+        Returns:
+            Seconds that this process computed.
+        """
+        begun = [bank for bank in self.all if bank.missing()]
+        try:
+            return sum(bank.fill(extract, self._about(bank), engine, report, wait) for bank in begun)
+        except OSError as error:
+            if error.errno in _FULL:
+                for bank in begun:
+                    bank.shards.clear()
+            raise
 
     def discard(self) -> None:
-        """Remove the banks, unless another process uses them."""
+        """Remove all that was kept, unless another process uses it."""
         for bank in self.all:
             storage.remove(bank.folder)
 
     def _about(self, bank: Bank) -> str:
         view = f"augmented view {bank.view.number}" if bank.view.number else "as they are"
-        return f"{self.config.model} at {self.cut.layer}, {len(bank.rows):,} images of {self.config.dataset}, {view}"
+        model = Path(self.config.model).name
+        return f"{model} at {self.cut.layer}, {len(bank.rows):,} images of {self.config.dataset}, {view}, {self.dtype}"
 
 
 def views(config: RunConfig, phase: str) -> int:

@@ -132,8 +132,8 @@ def absence(wanted: str, precision: str) -> str:
     on_gpu = bool(tf.config.get_visible_devices("GPU"))
     if wanted == "openvino" and on_gpu:
         return "it runs on processors"
-    if not on_gpu and not has_bfloat16():
-        return "this processor has no bfloat16"
+    if not lowers():
+        return f"this {'GPU' if on_gpu else 'processor'} has no bfloat16"
     return f"it computes in bfloat16, and precision is {precision}"
 
 
@@ -167,8 +167,9 @@ def _on_gpu(extractor: keras.Model) -> Iterator[Candidate]:
     def mixed(name: str, *, xla: bool) -> Engine:
         return Keras(in_bfloat16(extractor), name, "bfloat16", xla=xla)
 
-    yield "xla", "bfloat16", functools.partial(mixed, "xla", xla=True)
-    yield "tensorflow", "bfloat16", functools.partial(mixed, "tensorflow", xla=False)
+    if lowers():
+        yield "xla", "bfloat16", functools.partial(mixed, "xla", xla=True)
+        yield "tensorflow", "bfloat16", functools.partial(mixed, "tensorflow", xla=False)
     yield "xla", "float32", functools.partial(Keras, extractor, "xla", xla=True)
 
 
@@ -184,6 +185,14 @@ def in_bfloat16(extractor: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(extractor, clone_function=lowered, recursive=True)
     copy.set_weights(extractor.get_weights())
     return copy
+
+
+def lowers() -> bool:
+    """Whether the device that is used multiplies in bfloat16."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return has_bfloat16()
+    return bool(tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0))
 
 
 @functools.cache

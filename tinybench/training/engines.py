@@ -42,7 +42,7 @@ class Engine(Protocol):
 
     Attributes:
         name: As in the setting `engine`.
-        precision: In which it computes: float32, bfloat16 or float16.
+        precision: In which it computes: float32 or bfloat16.
     """
 
     name: str
@@ -126,7 +126,9 @@ def choose(
     speed = _speed(reference, few)
     sample = images[: int(np.clip(2 * speed * _MOMENT, _FEW, _MOST))]
     expected = reference(sample)
-    trials = [Trial(reference.name, reference.precision, _speed(reference, sample))]
+    if len(sample) > len(few):
+        speed = _speed(reference, sample)
+    trials = [Trial(reference.name, reference.precision, speed)]
     if engine == "keras" or (engine == "auto" and work < _WORTH * trials[0].images_per_second):
         return Choice(reference, tuple(trials))
 

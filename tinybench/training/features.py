@@ -37,7 +37,7 @@ _NAMES = ("name", "keras_history", "input_layers", "output_layers")
 _NO_MATTER = ("build_config", "shared_object_id", "trainable")
 
 # Images between two movements of a bar: few enough for a slow backbone, many enough to keep an engine busy
-_REPORTED = 64
+_REPORTED = 32
 
 Extract = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -85,12 +85,15 @@ class Bank:
         places = [self.shards.places(index) for index in self.shards.missing()] if self.folder.is_dir() else None
         return len(self.rows) if places is None else sum(where.stop - where.start for where in places)
 
-    def fill(self, extract: Extract, about: str, report: Callable[[int], None], wait: Callable[[], None]) -> float:
+    def fill(
+        self, extract: Extract, about: str, engine: str, report: Callable[[int], None], wait: Callable[[], None]
+    ) -> float:
         """Compute what is missing; two processes that want the same compute it once.
 
         Args:
             extract: Pixels (n, height, width, channels) to features (n, *shape), both float32.
             about: What the bank is, for lists.
+            engine: The name of what computes, to tell later.
             report: Called with the number of images that were computed.
             wait: Called once when another process is computing these features.
 
@@ -109,7 +112,7 @@ class Bank:
             guard.acquire()
         try:
             self.folder.mkdir(exist_ok=True)
-            storage.describe(self.folder, about, self.key)
+            storage.describe(self.folder, about, self.key, engine)
             began = time.perf_counter()
             self._fill(extract, report)
             return time.perf_counter() - began

@@ -73,14 +73,14 @@ class _Pixels:
 
 
 class Extracted:
-    """A feed of features that an engine makes as they are needed, from images augmented anew every epoch."""
+    """A feed of features that an engine makes as they are needed."""
 
-    def __init__(self, dataset: Dataset, config: RunConfig, extract: Extract) -> None:
-        """Args: the images, the configuration, and what turns pixels into features."""
+    def __init__(self, dataset: Dataset, config: RunConfig, extract: Extract, *, augmented: bool) -> None:
+        """Args: the images, the configuration, what turns pixels into features; whether images are augmented anew."""
         self._dataset = dataset
         self._config = config
         self._extract = extract
-        self._augmenter = Augmenter(config.augment)
+        self._augmenter = Augmenter(config.augment) if augmented else None
         self.count = len(dataset.train)
 
     def training(self, epoch: int) -> Images:
@@ -88,7 +88,7 @@ class Extracted:
         seed = self._config.seed
 
         def augmented(pixels: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-            return self._augmenter(pixels, seed, epoch, step)
+            return self._augmenter(pixels, seed, epoch, step) if self._augmenter else pixels
 
         return _Extracted(self, self._dataset.train, batches.order(self.count, seed, epoch), augmented)
 
@@ -103,13 +103,13 @@ class Extracted:
         first: int,
         augmented: Callable[[NDArray[np.float32], int], NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Features of images that begin with those of step `first`; a step is augmented by itself."""
+        """Features of images that begin with those of step `first`; each step by itself, however many are taken."""
         size = self._config.batch_size
         parts = [
-            augmented(pixels[start : start + size].astype(np.float32), first + start // size)
+            self._extract(augmented(pixels[start : start + size].astype(np.float32), first + start // size))
             for start in range(0, len(pixels), size)
         ]
-        return self._extract(np.concatenate(parts))
+        return np.concatenate(parts)
 
     @property
     def batch_size(self) -> int:
@@ -158,7 +158,7 @@ class Banked:
         self._first_view = first
         self._views = len(views)
         needed = (len(views) * self.count + len(dataset.validation)) * views[0].shards.row_bytes
-        table = _Resident if needed <= room else _Mapped
+        table = _Resident if 2 * needed <= room else _Mapped  # a copy is made on the way to the device
         self._training = table(views, dataset.train)
         self._validation = table([validation], dataset.validation)
 
@@ -179,11 +179,15 @@ class _Resident:
     def __init__(self, views: list[Bank], split: Split) -> None:
         self.count = len(split)
         self.most = len(split)
-        self._features = keras.ops.convert_to_tensor(np.concatenate([bank.take(split.rows) for bank in views]))
+        self._features = keras.ops.convert_to_tensor(_joined([bank.take(split.rows) for bank in views]))
         self._labels = keras.ops.convert_to_tensor(np.tile(split.labels, len(views)))
 
     def take(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
         return self._features, self._labels, rows
+
+
+def _joined(parts: list[NDArray[np.floating]]) -> NDArray[np.floating]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class _Mapped:

@@ -16,7 +16,7 @@ from tinybench.training.cut import Cut, find
 
 
 def prepare(
-    model: keras.Model, config: RunConfig, phase: str, cut: Cut | None = None
+    model: keras.Model, config: RunConfig, phase: str, cut: Cut | None = None, *, augmented: bool = True
 ) -> tuple[keras.Model, keras.Model]:
     """Freeze and unfreeze for a phase, and compile the model that is trained.
 
@@ -25,6 +25,7 @@ def prepare(
         config: The run's configuration.
         phase: `transfer` or `finetune`.
         cut: Where the features that it is trained on are taken (see `divide`); None to train on pixels.
+        augmented: Pixels are augmented in the training graph, where the configuration says how.
 
     Returns:
         The given model, and the one around it that is trained, compiled with a fresh Adam.
@@ -33,7 +34,8 @@ def prepare(
         ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
     """
     following = freeze(model, config, phase)
-    trainer = training_model.build(model, augment.build(config.augment, config.seed), following, cut)
+    augmentation = augment.build(config.augment, config.seed) if augmented else []
+    trainer = training_model.build(model, augmentation, following, cut)
     mixers = augment.mixing(config.augment, config.seed)
     if mixers:
         trainer = training_model.mixed(trainer, mixers)

@@ -102,18 +102,10 @@ def by_policy(trainer: keras.Model) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-def has_bfloat16() -> bool:
-    """Whether the device that is used multiplies in bfloat16."""
-    gpus = tf.config.get_visible_devices("GPU")
-    if not gpus:
-        return engine_table.has_bfloat16()
-    return bool(tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0))
-
-
 def _chosen(trainer: keras.Model, feed: Feed, config: RunConfig, steps: int) -> Choice:
     if config.precision == "float32":
         return Choice("float32", "precision is float32")
-    if not has_bfloat16():
+    if not engine_table.lowers():
         return Choice("float32", "this device has no bfloat16")
     return compared(trainer, feed, config.batch_size, steps)
 

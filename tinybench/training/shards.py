@@ -85,6 +85,12 @@ class Shards:
             raise
         self._present[index] = whole
 
+    def clear(self) -> None:
+        """Remove all shards."""
+        for file in self.folder.glob("*.npy"):
+            file.unlink(missing_ok=True)
+        self._present.clear()
+
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
         """Copies of rows, in the order that is asked for; their shards must be there."""
         found = np.empty((len(rows), *self.shape), self.dtype)

@@ -20,14 +20,16 @@ import numpy as np
 from rich import filesize
 
 from tinybench.config import PhaseConfig, RunConfig
+from tinybench.data import augment
 from tinybench.data.dataset import Dataset
-from tinybench.errors import FeatureError
+from tinybench.errors import FeatureError, TrainingError
 from tinybench.training import banks, engine_table, engines, features, feed, phases
 from tinybench.training.banks import Banks
 from tinybench.training.cut import Cut
 from tinybench.training.engines import Engine
 
 _SAMPLE = 64
+_LARGE = 10**9  # bytes whose checksums take a while
 _DECISION = "feed.json"
 
 
@@ -57,10 +59,11 @@ class Decision:
         layer: Where the frozen part ends.
         engine: What runs the frozen part; empty when nothing had to run.
         computing: The precision it computes in.
+        augmented: Images are augmented anew every epoch.
         dtype: NumPy type that features are kept in.
         bytes: Of kept features.
         images: That this run computed.
-        seconds: That computing them took.
+        seconds: That computing them took, in the process that finished it.
         trials: How the engines fared, where they were tried.
     """
 
@@ -69,6 +72,7 @@ class Decision:
     layer: str = ""
     engine: str = ""
     computing: str = "float32"
+    augmented: bool = False
     dtype: str = "float16"
     bytes: int = 0
     images: int = 0
@@ -78,13 +82,19 @@ class Decision:
     @property
     def words(self) -> str:
         """For people, as the end of a sentence that begins with a phase."""
+        looks = "augmented anew every epoch" if self.augmented else "as they are"
         if self.mode == "live":
-            return f"trained on pixels: {self.reason}"
+            return f"trained on pixels, {looks}: {self.reason}"
         if self.mode == "engine":
-            return f"ran its frozen part, up to {self.layer}, in {self.engine} every epoch: {self.reason}"
-        kept = f"trained on kept features at {self.layer}, {filesize.decimal(self.bytes)}"
-        by = f", {self.images:,} computed by {self.engine} in {self.computing} in {self.seconds:.0f} s"
-        return kept + (by if self.images else ", all of them there before")
+            return (
+                f"ran its frozen part, to {self.layer}, in {self.engine} every epoch, on images {looks}: {self.reason}"
+            )
+        kept = (
+            f"trained on kept features at {self.layer} ({filesize.decimal(self.bytes)}, {self.engine} {self.computing})"
+        )
+        return kept + (
+            f", {self.images:,} of them computed in {self.seconds:.0f} s" if self.images else ", all there before"
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,8 @@ class _Arrangement:
     def supply(self, earlier: Decision | None) -> Supply:
         """As it was decided earlier, else the best there is: kept features, a fast engine, pixels."""
         if self._cut is None or (earlier and earlier.mode == "live"):
-            return self._live(earlier.reason if earlier else "nothing is frozen below the first layer that is trained")
+            reason = "nothing is frozen below the first layer that is trained"
+            return self._live(earlier.reason, augmented=earlier.augmented) if earlier else self._live(reason)
         if earlier:
             return self._again(self._cut, earlier)
         reason = against_bank(self.config, self.phase)
@@ -165,27 +176,33 @@ class _Arrangement:
     def _cut(self) -> Cut | None:
         return phases.divide(self.model, self.config, self.phase)
 
-    def _live(self, reason: str) -> Supply:
-        self.watcher.features_planned(f"{self.phase} trains on pixels: {reason}.")
-        return Supply(feed.Pixels(self.dataset, self.config.seed), None, Decision("live", reason))
+    def _live(self, reason: str, *, augmented: bool = True) -> Supply:
+        decision = Decision("live", reason, augmented=augmented and augment.changes(self.config.augment))
+        self.watcher.features_planned(f"{self.phase}: {decision.words}.")
+        return Supply(feed.Pixels(self.dataset, self.config.seed), None, decision)
+
+    @property
+    def _augmented(self) -> bool:
+        """Whether images are augmented where features cannot be kept: as if they were, views or not."""
+        settings: PhaseConfig = getattr(self.config, self.phase)
+        return settings.views != 0 and augment.changes(self.config.augment)
 
     def _unbanked(self, cut: Cut, reason: str) -> Supply:
         """Features made as they are needed where an engine is faster than Keras, else pixels."""
         if reason.startswith("augment."):  # what is mixed are pixels, in the training graph
             return self._live(reason)
         settings: PhaseConfig = getattr(self.config, self.phase)
-        choice = self._choice(cut, settings.epochs * (len(self.dataset.train) + len(self.dataset.validation)))
+        images = len(self.dataset.train) + len(self.dataset.validation)
+        choice = self._choice(cut, settings.epochs * images, self.config.precision)
         if choice.engine.name == "keras":
-            return self._live(reason)
-        decision = Decision("engine", reason, cut.layer, choice.engine.name, choice.engine.precision)
+            return self._live(reason, augmented=self._augmented)
+        decision = Decision("engine", reason, cut.layer, choice.engine.name, choice.engine.precision, self._augmented)
         decision.trials = choice.as_json()
         return self._streamed(cut, decision, choice.engine)
 
     def _streamed(self, cut: Cut, decision: Decision, engine: Engine) -> Supply:
-        self.watcher.features_planned(
-            f"{self.phase} runs its frozen part (to {cut.layer}) in {decision.engine} every epoch: {decision.reason}."
-        )
-        return Supply(feed.Extracted(self.dataset, self.config, engine), cut, decision)
+        self.watcher.features_planned(f"{self.phase}: {decision.words}.")
+        return Supply(feed.Extracted(self.dataset, self.config, engine, augmented=decision.augmented), cut, decision)
 
     def _again(self, cut: Cut, earlier: Decision) -> Supply:
         """As it was decided; what has gone from the bank since is computed in the same engine."""
@@ -193,9 +210,11 @@ class _Arrangement:
             return self._streamed(cut, earlier, engine_table.make(cut.extractor, earlier.engine, earlier.computing))
         kept = self._banks(cut, earlier.computing, earlier.dtype)
         kept.hold(self.leases)
-        if kept.missing:
-            engine = engine_table.make(cut.extractor, earlier.engine, earlier.computing)
-            self._fill(kept, engine, earlier, speed=0)
+        try:
+            if kept.missing:
+                self._fill(kept, engine_table.make(cut.extractor, earlier.engine, earlier.computing), earlier, speed=0)
+        except OSError as error:  # pixels instead would be another training
+            raise TrainingError(f"{_unwritable(error).capitalize()}. Make room, then resume the run.") from error
         return self._ready(cut, kept, earlier)
 
     def _banked(self, cut: Cut) -> Supply:
@@ -211,9 +230,15 @@ class _Arrangement:
         known = {dtype: [self._banks(cut, computing, dtype) for computing in precisions] for dtype in dtypes}
         for kept in itertools.chain(*known.values()):
             kept.hold(self.leases)
+            if kept.on_disk > _LARGE:
+                self.watcher.features_planned(f"Checking {filesize.decimal(kept.on_disk)} of kept features.")
             if not kept.missing:
-                self.watcher.features_planned(f"{self.phase}: {kept.words} are kept already.")
-                return self._ready(cut, kept, Decision("bank", layer=cut.layer))
+                decision = Decision("bank", layer=cut.layer, engine=kept.made_by)
+                made_by = f"{decision.engine} {kept.computing}"
+                self.watcher.features_planned(
+                    f"{self.phase}: {kept.words} are kept already, by {made_by}.{self._unused()}"
+                )
+                return self._ready(cut, kept, decision)
         try:
             return self._filled(cut, known[dtypes[0]])
         except OverflowError as error:
@@ -224,14 +249,19 @@ class _Arrangement:
             return self._filled(cut, known["float32"])
 
     def _filled(self, cut: Cut, known: list[Banks]) -> Supply:
-        """The banks in the precision of the fastest engine, filled."""
+        """The banks in the precision of the fastest engine, filled; those that were begun are gone on with."""
+        known = [each for each in known if each.computing == "float32" or engine_table.lowers()]
         for each in known:
             each.hold(self.leases)
-        started = min(known, key=lambda each: each.missing)
-        started.make_room()
-        choice = self._choice(cut, started.missing)
+        begun = min(known, key=lambda each: each.missing)
+        begun.make_room()
+        decision = Decision("bank", layer=cut.layer)
+        if begun.on_disk and begun.computing != "float32":
+            self._fill(begun, engine_table.make(cut.extractor, begun.made_by, begun.computing), decision)
+            return self._ready(cut, begun, decision)
+        choice = self._choice(cut, begun.missing, "float32" if begun.on_disk else self.config.precision)
+        decision.trials = choice.as_json()
         kept = next(each for each in known if each.computing == choice.engine.precision)
-        decision = Decision("bank", layer=cut.layer, trials=choice.as_json())
         self._fill(kept, choice.engine, decision, choice.taken.images_per_second)
         return self._ready(cut, kept, decision)
 
@@ -239,11 +269,11 @@ class _Arrangement:
         decision.computing, decision.dtype, decision.bytes = kept.computing, kept.dtype, kept.bytes
         return Supply(kept.feed(), cut, decision)
 
-    def _fill(self, kept: Banks, engine: Engine, decision: Decision, speed: float) -> None:
+    def _fill(self, kept: Banks, engine: Engine, decision: Decision, speed: float = 0.0) -> None:
         missing = kept.missing
         pace = f", about {_duration(missing / speed)} ({speed:,.0f} images/s)" if speed else ""
         self.watcher.features_planned(
-            f"{self.phase}: computing {kept.words} in {engine.name} {engine.precision}{pace}."
+            f"{self.phase}: computing {kept.words} in {engine.name} {engine.precision}{pace}.{self._unused()}"
         )
         self.watcher.features_begin(missing)
 
@@ -252,14 +282,15 @@ class _Arrangement:
             self.watcher.features_step(images)
 
         try:
-            decision.seconds += kept.fill(engine, step, self._wait)
-        except OSError:
-            self.leases.close()
-            kept.discard()  # it is what filled the disk, and checkpoints want a place
-            raise
+            decision.seconds += kept.fill(engine, engine.name, step, self._wait)
         finally:
             self.watcher.features_end()
         decision.engine = engine.name
+
+    def _unused(self) -> str:
+        """Said where the configuration augments and the features do not."""
+        plain = augment.changes(self.config.augment) and not banks.views(self.config, self.phase)
+        return f" They are not augmented: {self.phase}.views is 0." if plain else ""
 
     def _wait(self) -> None:
         self.watcher.features_planned("Another process is computing these features: waiting for it.")
@@ -280,13 +311,14 @@ class _Arrangement:
         assert self._cut is not None
         return features.of_extractor(self._cut.extractor)
 
-    def _choice(self, cut: Cut, work: int) -> engines.Choice:
+    def _choice(self, cut: Cut, work: int, precision: str) -> engines.Choice:
         trainer = phases.prepare(self.model, self.config, self.phase, cut)[1] if self.trained else None
         head = None if trainer is None else lambda values: np.asarray(trainer(values, training=False))
-        sample = self.dataset.train.images(slice(_SAMPLE)).astype(np.float32)
-        return engines.choose(
-            cut.extractor, sample, work, engine=self.config.engine, precision=self.config.precision, head=head
-        )
+        # Drawn, since many sources are sorted by class
+        count = len(self.dataset.train)
+        drawn = np.random.default_rng(0).choice(count, min(_SAMPLE, count), replace=False)
+        sample = self.dataset.train.images(drawn).astype(np.float32)
+        return engines.choose(cut.extractor, sample, work, engine=self.config.engine, precision=precision, head=head)
 
 
 def _unwritable(error: OSError) -> str:
