@@ -179,7 +179,7 @@ def test_features_on_the_device_and_on_disk_are_the_same(
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("room", "kept"), [(26 * 6 + 20 * 6, True), (26 * 6 + 20 * 6 - 1, False)])
+@pytest.mark.parametrize(("room", "kept"), [(2 * (26 * 6 + 20 * 6), True), (2 * (26 * 6 + 20 * 6) - 1, False)])
 def test_features_are_put_on_the_device_where_there_is_room(room: int, kept: bool) -> None:
     given = banked(images(), views=1, room=room)
     table, _, rows = given.training(0).take(3, 5)

@@ -11,7 +11,8 @@ def config() -> RunConfig:
 
     Source: a published comparison of VGG16, ResNet50 and EfficientNetB0 on an A100.
     Command: mlflow run . -P model=resnet50 (or vgg16, efficientnetb0).
-    Time: hours on a GPU, days on a CPU; --dry-run estimates it on your machine.
+    Time: --dry-run estimates it on your machine. Features of the frozen part are kept, so the source's
+    augmentation is used only with transfer.views and finetune.views (live does what the source does).
     Expect: test accuracy .575 / .697 / .584 after transfer and .635 / .755 / .628 after fine-tuning.
 
     Left open by the source and chosen here: the size of the zoom and the translation (10 %), which layers
