@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 _SETTLED = (
     *("recipe", "model", "weights", "phases", "image_size", "seed", "monitor"),
     *("data.validation", "data.test", "data.per_class", "backbone.", "head."),
-    *("augment.", "transfer.", "finetune.", "checkpoint."),
+    *("augment.", "transfer.", "finetune.", "checkpoint.", "engine", "precision", "cache."),
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tinybench.config import TrackConfig
 from tinybench.errors import ConfigError, TrackingError
@@ -249,3 +250,16 @@ def test_a_tag_that_the_store_refuses_leaves_no_run_behind(tracker):
     experiment = tracker.client.get_experiment_by_name("refused")
     runs = tracker.client.search_runs([experiment.experiment_id]) if experiment else []
     assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def test_two_runs_that_say_the_kind_in_one_moment_are_both_opened(tracker, monkeypatch):
+    other = Tracker(tracker.config)
+    alone = other.client.set_experiment_tag
+
+    def after_the_first(experiment: str, key: str, value: str) -> None:
+        tracker.parent("first")
+        alone(experiment, key, value)
+        raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: experiment_tags.key")
+
+    monkeypatch.setattr(other.client, "set_experiment_tag", after_the_first)
+    assert other.parent("second").id

@@ -93,6 +93,7 @@ def test_every_engine_gives_the_features_of_keras(name: str, precision: str, mod
 @pytest.mark.parametrize("name", ["tensorflow", "xla"])
 def test_engines_of_a_gpu_give_the_features_of_keras_on_a_processor_too(name: str, monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (9, 0)})
     known = engine_table.candidates(extractor("smallcnn"), "auto", "auto")
     assert [each[:2] for each in known] == [("xla", "bfloat16"), ("tensorflow", "bfloat16"), ("xla", "float32")]
     engine = next(make for each, precision, make in known if (each, precision) == (name, "bfloat16"))()
@@ -437,6 +438,7 @@ def test_bfloat16_is_tried_where_the_processor_has_it_and_it_is_allowed(here: bo
 
 def test_float32_leaves_bfloat16_of_a_gpu_out(monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (9, 0)})
     known = engine_table.candidates(extractor("smallcnn"), "auto", "float32")
     assert [each[:2] for each in known] == [("xla", "float32")]
 
@@ -497,6 +499,7 @@ def test_absence_says_why(monkeypatch) -> None:
     monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
     assert engine_table.absence("tensorflow", "auto") == "this processor has no bfloat16"
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (9, 0)})
     assert engine_table.absence("openvino", "auto") == "it runs on processors"
     assert engine_table.absence("tensorflow", "float32") == "it computes in bfloat16, and precision is float32"
 

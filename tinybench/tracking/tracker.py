@@ -182,8 +182,13 @@ class Tracker:
 
     def _say_its_kind(self, experiment_id: str) -> None:
         """Let the UI show training runs first; without a kind it takes an experiment for one of prompts."""
-        if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
+        if _KIND_TAG in self.client.get_experiment(experiment_id).tags:
+            return
+        try:
             self.client.set_experiment_tag(experiment_id, _KIND_TAG, "custom_model_development")
+        except MlflowException:  # on SQL, MLflow fails where another run sets it in the same moment
+            if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
+                raise
 
     @contextmanager
     def _reaching(self, trouble: str) -> Iterator[None]:
