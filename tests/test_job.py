@@ -243,7 +243,7 @@ def _wait_for_epoch(store: str, process: subprocess.Popen[str], epoch: int = 3) 
 
 
 @pytest.mark.parametrize(
-    ("transfer", "finetune", "killed_after"), [(30, 2, 3), (2, 12, 4)], ids=["in transfer", "in finetune"]
+    ("transfer", "finetune", "killed_after"), [(150, 2, 3), (2, 12, 4)], ids=["in transfer", "in finetune"]
 )
 def test_a_killed_run_resumes_to_the_same_weights(
     tmp_path: Path, transfer: int, finetune: int, killed_after: int
@@ -275,7 +275,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
 )
 def test_a_signal_leaves_killed(tmp_path: Path, sent: signal.Signals, code: int, reason: str) -> None:
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    process = _start(tmp_path, store, **_LONG | {"transfer.epochs": 30})
+    process = _start(tmp_path, store, **_LONG | {"transfer.epochs": 5000})
     run_id = _wait_for_epoch(store, process)
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
