@@ -51,7 +51,7 @@ def _trained(model: keras.Model, config: RunConfig, phase: str, dataset: Dataset
         with supply.arranged(
             model, config, phase, dataset, store.folder, trained=phase == "finetune", watcher=Console()
         ) as given:
-            model, trainer = phases.prepare(model, config, phase, given.cut)
+            model, trainer = phases.prepare(model, config, phase, given.cut, augmented=given.decision.augmented)
             loop.fit(
                 trainer,
                 given.feed,

@@ -7,7 +7,7 @@ import pytest
 from tinybench import config, models
 from tinybench.efficiency import cost
 from tinybench.training import phases
-from tinybench.training.supply import Decision
+from tinybench.training.decision import Decision
 
 BACKBONE, FEATURES = 65_568, 64
 HEAD = (FEATURES + 1) * 64 + (64 + 1) * 10

@@ -16,6 +16,7 @@ from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
 from tinybench.training import banks, device, loop, phases, shards, supply
 from tinybench.training.checkpoint import Store
+from tinybench.training.decision import Decision
 from tinybench.training.progress import Progress
 
 
@@ -52,7 +53,7 @@ def settings(**overrides) -> config.RunConfig:
 
 def train(
     folder: Path, dataset: Dataset, chosen: config.RunConfig, phase: str = "transfer", heard: Heard | None = None
-) -> tuple[keras.Model, Progress, supply.Decision]:
+) -> tuple[keras.Model, Progress, Decision]:
     """A phase as a job runs it."""
     device.repeatable(chosen.seed, True)
     store = Store(folder)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 if TYPE_CHECKING:
-    from tinybench.training.supply import Decision
+    from tinybench.training.decision import Decision
 
 
 def parameters(model: keras.Model, trainer: keras.Model) -> dict[str, float]:

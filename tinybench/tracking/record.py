@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tinybench.data.dataset import Dataset
     from tinybench.training.checkpoint import Store
+    from tinybench.training.decision import Decision
     from tinybench.training.precision import Choice
-    from tinybench.training.supply import Decision
 
 _CONFIG = "config.json"
 _DATA = "data.json"

@@ -7,13 +7,12 @@ with the same.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -26,11 +25,11 @@ from tinybench.errors import FeatureError, TrainingError
 from tinybench.training import banks, engine_table, engines, features, feed, phases
 from tinybench.training.banks import Banks
 from tinybench.training.cut import Cut
+from tinybench.training.decision import Decision
 from tinybench.training.engines import Engine
 
 _SAMPLE = 64
 _LARGE = 10**9  # bytes whose checksums take a while
-_DECISION = "feed.json"
 
 
 class Watcher(Protocol):
@@ -47,54 +46,6 @@ class Watcher(Protocol):
 
     def features_end(self) -> None:
         """Take the bar away."""
-
-
-@dataclass
-class Decision:
-    """How a phase is fed: what a resume needs to go on in the same way.
-
-    Attributes:
-        mode: `bank`, `engine` (features made as they are needed) or `live` (pixels, all in Keras).
-        reason: Why it is not `bank`.
-        layer: Where the frozen part ends.
-        engine: What runs the frozen part; empty when nothing had to run.
-        computing: The precision it computes in.
-        augmented: Images are augmented anew every epoch.
-        dtype: NumPy type that features are kept in.
-        bytes: Of kept features.
-        images: That this run computed.
-        seconds: That computing them took, in the process that finished it.
-        trials: How the engines fared, where they were tried.
-    """
-
-    mode: str
-    reason: str = ""
-    layer: str = ""
-    engine: str = ""
-    computing: str = "float32"
-    augmented: bool = False
-    dtype: str = "float16"
-    bytes: int = 0
-    images: int = 0
-    seconds: float = 0.0
-    trials: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def words(self) -> str:
-        """For people, as the end of a sentence that begins with a phase."""
-        looks = "augmented anew every epoch" if self.augmented else "as they are"
-        if self.mode == "live":
-            return f"trained on pixels, {looks}: {self.reason}"
-        if self.mode == "engine":
-            return (
-                f"ran its frozen part, to {self.layer}, in {self.engine} every epoch, on images {looks}: {self.reason}"
-            )
-        kept = (
-            f"trained on kept features at {self.layer} ({filesize.decimal(self.bytes)}, {self.engine} {self.computing})"
-        )
-        return kept + (
-            f", {self.images:,} of them computed in {self.seconds:.0f} s" if self.images else ", all there before"
-        )
 
 
 @dataclass(frozen=True)
@@ -141,8 +92,8 @@ def arranged(
         EngineError: the engine that the configuration wants cannot be used.
     """
     with ExitStack() as leases:
-        supply = _Arrangement(model, config, phase, dataset, trained, watcher, leases).supply(_read(folder))
-        _write(folder, supply.decision)
+        supply = _Arrangement(model, config, phase, dataset, trained, watcher, leases).supply(Decision.read(folder))
+        supply.decision.write(folder)
         yield supply
 
 
@@ -256,10 +207,11 @@ class _Arrangement:
         begun = min(known, key=lambda each: each.missing)
         begun.make_room()
         decision = Decision("bank", layer=cut.layer)
-        if begun.on_disk and begun.computing != "float32":
+        goes_on = bool(begun.on_disk) and self.config.engine == "auto"
+        if goes_on and begun.computing != "float32":
             self._fill(begun, engine_table.make(cut.extractor, begun.made_by, begun.computing), decision)
             return self._ready(cut, begun, decision)
-        choice = self._choice(cut, begun.missing, "float32" if begun.on_disk else self.config.precision)
+        choice = self._choice(cut, begun.missing, "float32" if goes_on else self.config.precision)
         decision.trials = choice.as_json()
         kept = next(each for each in known if each.computing == choice.engine.precision)
         self._fill(kept, choice.engine, decision, choice.taken.images_per_second)
@@ -323,20 +275,6 @@ class _Arrangement:
 
 def _unwritable(error: OSError) -> str:
     return f"features cannot be kept ({error.strerror or error})"
-
-
-def _read(folder: Path) -> Decision | None:
-    try:
-        return Decision(**json.loads((folder / _DECISION).read_text("utf-8")))
-    except FileNotFoundError:
-        return None
-
-
-def _write(folder: Path, decision: Decision) -> None:
-    """Published by a rename, as checkpoints are."""
-    part = folder / f"{_DECISION}.part"
-    part.write_text(json.dumps(asdict(decision)), "utf-8")
-    part.replace(folder / _DECISION)
 
 
 def _duration(seconds: float) -> str:
