@@ -224,7 +224,14 @@ def _start(folder: Path, store: str, **settings: object) -> subprocess.Popen[str
     command += [word for key, value in settings.items() for word in (f"--{key}", str(value).lower())]
     root = Path(job.__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root)}
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE, preexec_fn=_interruptible
+    )
+
+
+def _interruptible() -> None:
+    """Shells let what they start in the background ignore Ctrl-C, the suite with it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _wait_for_epoch(store: str, process: subprocess.Popen[str], epoch: int = 3) -> str:

@@ -253,13 +253,30 @@ def test_a_tag_that_the_store_refuses_leaves_no_run_behind(tracker):
 
 
 def test_two_runs_that_say_the_kind_in_one_moment_are_both_opened(tracker, monkeypatch):
-    other = Tracker(tracker.config)
+    other = like(tracker, experiment="fresh")
     alone = other.client.set_experiment_tag
+    calls = []
 
-    def after_the_first(experiment: str, key: str, value: str) -> None:
-        tracker.parent("first")
+    def too_late_once(experiment: str, key: str, value: str) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: experiment_tags.key")
         alone(experiment, key, value)
-        raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: experiment_tags.key")
 
-    monkeypatch.setattr(other.client, "set_experiment_tag", after_the_first)
+    monkeypatch.setattr(other.client, "set_experiment_tag", too_late_once)
     assert other.parent("second").id
+    assert len(calls) == 2
+
+
+def test_another_error_of_the_store_is_not_tried_again(tracker, monkeypatch):
+    calls = []
+
+    def broken(*_: str) -> None:
+        calls.append(1)
+        raise MlflowException("no such table: experiment_tags")
+
+    other = like(tracker, experiment="fresh")
+    monkeypatch.setattr(other.client, "set_experiment_tag", broken)
+    with pytest.raises(TrackingError, match="no such table"):
+        other.parent("run")
+    assert len(calls) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import tenacity
 from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -70,7 +71,7 @@ class Run:
             profile=json.dumps(profile),
         )
         context = [InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(self.id, [DatasetInput(dataset=entity, tags=context)])
+        first_or_second(lambda: self.client.log_inputs(self.id, [DatasetInput(dataset=entity, tags=context)]))
 
     def text(self, text: str, path: str) -> None:
         """Store text as an artifact."""
@@ -118,6 +119,17 @@ class Run:
                 error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(lost)}")
             raise
         self.end("FINISHED")
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_message(match=r"(?is).*(UNIQUE constraint|duplicate key|already exists)"),
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_random(0, 0.2),
+    reraise=True,
+)
+def first_or_second(call: Callable[[], object]) -> None:
+    """Write what another run may write in the same moment: MLflow's SQL stores fail for the second, once."""
+    call()
 
 
 def outcome_of(error: BaseException) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from tinybench.config import TrackConfig
 from tinybench.errors import ConfigError, TrackingError, in_one_line
 from tinybench.redaction import without_secrets
 from tinybench.tracking import provenance
-from tinybench.tracking.run import ERROR_TAG, Run
+from tinybench.tracking.run import ERROR_TAG, Run, first_or_second
 from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 PHASE_TAG = "tinybench.phase"
@@ -177,18 +177,14 @@ class Tracker:
         wanted = self.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
         if not wanted:
             return os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
-        found = self.client.get_experiment_by_name(wanted)
-        return found.experiment_id if found else str(self.client.create_experiment(wanted))
+        first_or_second(lambda: self.client.get_experiment_by_name(wanted) or self.client.create_experiment(wanted))
+        return str(self.client.get_experiment_by_name(wanted).experiment_id)
 
     def _say_its_kind(self, experiment_id: str) -> None:
         """Let the UI show training runs first; without a kind it takes an experiment for one of prompts."""
-        if _KIND_TAG in self.client.get_experiment(experiment_id).tags:
-            return
-        try:
-            self.client.set_experiment_tag(experiment_id, _KIND_TAG, "custom_model_development")
-        except MlflowException:  # on SQL, MLflow fails where another run sets it in the same moment
-            if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
-                raise
+        if _KIND_TAG not in self.client.get_experiment(experiment_id).tags:
+            kind = (experiment_id, _KIND_TAG, "custom_model_development")
+            first_or_second(lambda: self.client.set_experiment_tag(*kind))
 
     @contextmanager
     def _reaching(self, trouble: str) -> Iterator[None]:
