@@ -275,7 +275,7 @@ def test_another_error_of_the_store_is_not_tried_again(tracker, monkeypatch):
         calls.append(1)
         raise MlflowException("no such table: experiment_tags")
 
-    other = like(tracker, experiment="fresh")
+    other = like(tracker, experiment="broken")
     monkeypatch.setattr(other.client, "set_experiment_tag", broken)
     with pytest.raises(TrackingError, match="no such table"):
         other.parent("run")
