@@ -9,19 +9,15 @@ with a 95 % interval (seeds and images resampled).
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.phase import train
 from tinybench import data, models
 from tinybench.config import RunConfig, resolve
-from tinybench.data.dataset import Dataset
-from tinybench.report.console import Console
-from tinybench.training import device, loop, phases, supply
-from tinybench.training.checkpoint import Store
+from tinybench.training import device
 
 _VIEWS = ("live", 0, 1, 2)
 _EPOCHS = 15
@@ -44,35 +40,13 @@ def _config(classes: int, seed: int, phase: str, views: int | str) -> RunConfig:
     )
 
 
-def _trained(model: keras.Model, config: RunConfig, phase: str, dataset: Dataset) -> keras.Model:
-    """A model after a phase as a run would do it."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "phase")
-        with supply.arranged(
-            model, config, phase, dataset, store.folder, trained=phase == "finetune", watcher=Console()
-        ) as given:
-            model, trainer = phases.prepare(model, config, phase, given.cut, augmented=given.decision.augmented)
-            loop.fit(
-                trainer,
-                given.feed,
-                config,
-                phase,
-                store,
-                offset=0,
-                candidate=phase == "finetune",
-                on_epoch=lambda epoch: None,
-                on_step=lambda epoch, step, loss: None,
-            )
-    return model
-
-
 def _right(config: RunConfig, phase: str) -> NDArray[np.bool_]:
     """Which test images a model gets right after the phase."""
     device.repeatable(config.seed, True)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     model = models.build(config, dataset.shape, len(dataset.class_names))
     for each in ("transfer", "finetune") if phase == "finetune" else ("transfer",):
-        model = _trained(model, config, each, dataset)
+        train(model, config, each, dataset)
     predicted = model.predict(dataset.test.images(), batch_size=config.batch_size, verbose=0)
     return predicted.argmax(axis=1) == dataset.test.labels
 

@@ -115,10 +115,9 @@ def _ours_trials(trials: int) -> dict[str, float]:
 
     Their bank holds made features: what filling it takes is counted by `_ours_passes`.
     """
+    from benchmarks import phase
     from tinybench import models
-    from tinybench.report.console import Console
-    from tinybench.training import engines, loop, phases, supply
-    from tinybench.training.checkpoint import Store
+    from tinybench.training import engines
 
     generator = np.random.default_rng(0)
 
@@ -142,23 +141,7 @@ def _ours_trials(trials: int) -> dict[str, float]:
         )
         began = time.perf_counter()
         model = models.build(config, dataset.shape, 200)
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(Path(folder) / "phase")
-            with supply.arranged(
-                model, config, "transfer", dataset, store.folder, trained=False, watcher=Console()
-            ) as given:
-                model, trainer = phases.prepare(model, config, "transfer", given.cut)
-                loop.fit(
-                    trainer,
-                    given.feed,
-                    config,
-                    "transfer",
-                    store,
-                    offset=0,
-                    candidate=False,
-                    on_epoch=lambda epoch: None,
-                    on_step=lambda epoch, step, loss: None,
-                )
+        phase.train(model, config, "transfer", dataset)
         if trial >= 0:  # the first fills the bank
             seconds.append(time.perf_counter() - began)
     return {"trial": float(np.mean(seconds))}
@@ -184,34 +167,15 @@ def _lite0(images: int) -> tuple[Any, Any, Any]:
 
 def _ours_lite0(images: int) -> dict[str, float]:
     """Seconds of a whole transfer phase, from loading the backbone to the best weights, and its accuracy."""
+    from benchmarks import phase
     from tinybench import models
-    from tinybench.report.console import Console
-    from tinybench.training import loop, phases, supply
-    from tinybench.training.checkpoint import Store
 
     config, dataset, _ = _lite0(images)
     began = time.perf_counter()
     model = models.build(config, dataset.shape, 200)
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "phase")
-        with supply.arranged(
-            model, config, "transfer", dataset, store.folder, trained=False, watcher=Console()
-        ) as given:
-            filled = time.perf_counter()
-            model, trainer = phases.prepare(model, config, "transfer", given.cut)
-            progress = loop.fit(
-                trainer,
-                given.feed,
-                config,
-                "transfer",
-                store,
-                offset=0,
-                candidate=False,
-                on_epoch=lambda epoch: None,
-                on_step=lambda epoch, step, loss: None,
-            )
+    progress, fed = phase.train(model, config, "transfer", dataset)
     whole = time.perf_counter() - began
-    return {"whole": whole, "until filled": filled - began, "accuracy": progress.epochs[-1].metrics["val/accuracy"]}
+    return {"whole": whole, "until filled": fed, "accuracy": progress.epochs[-1].metrics["val/accuracy"]}
 
 
 def _plain_lite0(images: int) -> dict[str, float]:

@@ -166,8 +166,8 @@ def fits(model: keras.Model, settings: config.RunConfig, phase: str, tolerance: 
     return cut.layer
 
 
-def trains_alike(model: keras.Model, settings: config.RunConfig, phase: str, steps: int = 3) -> None:
-    """Train with features that were computed once and with pixels, from one start: the same weights come out."""
+def apart(model: keras.Model, settings: config.RunConfig, phase: str, steps: int = 3) -> float:
+    """Train with features that were computed once and with pixels, from one start: how far apart the weights are."""
     start = model.get_weights()
     cut = phases.divide(model, settings, phase)
     assert cut is not None
@@ -178,8 +178,7 @@ def trains_alike(model: keras.Model, settings: config.RunConfig, phase: str, ste
     kept = trained(model, phases.prepare(model, settings, phase, cut)[1], features, steps)
     model.set_weights(start)
     assert max(np.abs(one - two).max() for one, two in zip(live, start, strict=True)) > 1e-4, "nothing was trained"
-    for one, two in zip(live, kept, strict=True):
-        np.testing.assert_allclose(two, one, atol=1e-4)
+    return max(float(np.abs(one - two).max()) for one, two in zip(live, kept, strict=True))
 
 
 def trained(
@@ -294,7 +293,7 @@ def test_a_cut_is_at_one_tensor_alone() -> None:
 
 def test_one_activation_can_follow_every_convolution() -> None:
     model, settings = built(activated, **{"finetune.unfreeze": 1})
-    fits(model, settings, "finetune")
+    assert fits(model, settings, "finetune") == "c2"  # the activation itself is called again above
 
 
 def test_keras_cannot_divide_at_a_layer_that_is_called_again_above_and_that_is_said() -> None:
@@ -309,7 +308,7 @@ def test_a_sequential_backbone_is_trained_with_its_statistics() -> None:
     settings = chosen(model="own.keras", weights="imagenet", **{"finetune.unfreeze": 2, "finetune.batch_norm": "train"})
     model = models.build(settings, (16, 16, 3), 3)
     assert fits(model, settings, "finetune") == "n1"
-    trains_alike(model, settings, "finetune")
+    assert apart(model, settings, "finetune") <= 1e-4
 
 
 def test_a_layer_that_is_shared_by_two_branches_is_trained_with_statistics() -> None:
@@ -344,7 +343,7 @@ def test_statistics_before_an_operation_that_is_no_layer_move() -> None:
 )
 def test_finetuning_on_kept_features_trains_as_on_pixels(shape, unfreeze: int, mode: str) -> None:
     model, settings = built(shape, **{"finetune.unfreeze": unfreeze, "finetune.batch_norm": mode})
-    trains_alike(model, settings, "finetune")
+    assert apart(model, settings, "finetune") <= 1e-4
 
 
 def test_statistics_above_the_cut_move_alike_and_those_below_stay() -> None:
@@ -362,7 +361,7 @@ def test_statistics_above_the_cut_move_alike_and_those_below_stay() -> None:
 @pytest.mark.parametrize(("phase", "unfreeze"), [("transfer", 1), ("finetune", 2), ("finetune", 3)])
 def test_smallcnn_trains_on_kept_features_as_on_pixels(phase: str, unfreeze: int) -> None:
     model, settings = smallcnn(**{"finetune.unfreeze": unfreeze})
-    trains_alike(model, settings, phase, steps=6)
+    assert apart(model, settings, phase, steps=6) <= 1e-4
 
 
 # Random graphs
@@ -519,9 +518,9 @@ def test_a_documented_backbone_is_cut_in_the_head_and_in_a_late_block(name: str)
 
 @pytest.mark.parametrize("name", quick("resnet50"))
 def test_a_documented_backbone_is_finetuned_on_kept_features_as_on_pixels(name: str) -> None:
-    trains_alike(*documented(name), "finetune")
+    assert apart(*documented(name), "finetune") <= 1e-4
 
 
 @pytest.mark.parametrize("name", quick())
 def test_transfer_of_a_documented_backbone_trains_on_kept_features_as_on_pixels(name: str) -> None:
-    trains_alike(*documented(name), "transfer")
+    assert apart(*documented(name), "transfer") <= 1e-4

@@ -550,3 +550,11 @@ def test_the_same_cut_of_another_phase_is_hashed_alike() -> None:
     of_finetune = phases.divide(given_model, chosen(**{"finetune.unfreeze": 1}), "finetune")
     assert of_finetune.layer == of_transfer.layer == "pooling"
     assert features.of_extractor(of_finetune.extractor) == expected
+
+
+def test_who_waited_and_computed_nothing_did_not_make_it() -> None:
+    found = bank()
+    fill(found)
+    storage.describe(found.folder, "halves", found.key, "openvino")
+    assert bank().fill(Extract(), "halves", "keras", unexpected, unexpected) == 0
+    assert storage.made_by(found.folder) == "openvino"

@@ -8,16 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from phase_runs import Training, judged
 
 import tinybench.data
-from tinybench import config, models
+from tinybench import config
 from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
 from tinybench.errors import TrainingError
-from tinybench.training import device, loop, phases
-from tinybench.training.checkpoint import Store
-from tinybench.training.feed import Pixels
-from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
+from tinybench.training import device
+from tinybench.training.progress import EPOCH_METRICS
 
 
 @pytest.fixture
@@ -27,46 +26,6 @@ def digits() -> Dataset:
 
 def settings(**overrides) -> config.RunConfig:
     return config.resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
-
-
-class Training:
-    """One phase as a job would run it; `stop_after` breaks it off as Ctrl-C would."""
-
-    def __init__(self, folder: Path, dataset: Dataset, chosen: config.RunConfig, phase: str, offset: int = 0) -> None:
-        self.store = Store(folder)
-        self.dataset, self.chosen, self.phase, self.offset = dataset, chosen, phase, offset
-        self.epochs: list[Epoch] = []
-        self.steps: list[tuple[int, int, float]] = []
-
-    def run(self, *, stop_after: int | None = None, candidate: bool = False) -> tuple[keras.Model, Progress]:
-        if not self.store.start.exists():
-            self.store.save_start(models.build(self.chosen, self.dataset.shape, len(self.dataset.class_names)))
-        model = keras.saving.load_model(self.store.start, compile=False)
-        model, trainer = phases.prepare(model, self.chosen, self.phase)
-
-        def on_epoch(epoch: Epoch) -> None:
-            self.epochs.append(epoch)
-            if epoch.number == stop_after:
-                raise KeyboardInterrupt
-
-        progress = loop.fit(
-            trainer,
-            Pixels(self.dataset, self.chosen.seed),
-            self.chosen,
-            self.phase,
-            self.store,
-            offset=self.offset,
-            candidate=candidate,
-            on_epoch=on_epoch,
-            on_step=lambda *step: self.steps.append(step),
-        )
-        return model, progress
-
-
-def judged(progress: Progress) -> list[dict[str, float]]:
-    """Every epoch's figures but the times."""
-    timed = ("train/seconds", "train/images_per_second")
-    return [{name: value for name, value in e.metrics.items() if name not in timed} for e in progress.epochs]
 
 
 def test_two_epochs_are_recorded_in_full(tmp_path: Path, digits: Dataset) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from phase_runs import Training, judged
 
 import tinybench.data
 from tinybench import config, models
 from tinybench.config import DataConfig
 from tinybench.data import augment
 from tinybench.data.dataset import Dataset
-from tinybench.training import checkpoint, device, loop, phases
+from tinybench.training import checkpoint, device, phases
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Pixels
 from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
@@ -165,57 +166,22 @@ def test_the_saved_model_holds_no_mixing_layer(tmp_path: Path, digits: Dataset) 
     np.testing.assert_allclose(again(pixels), trainer(pixels, training=False), atol=1e-6)
 
 
-class Training:
-    """A phase as a job would run it; `stop_after` breaks it off as Ctrl-C would."""
-
-    def __init__(self, folder: Path, dataset: Dataset, chosen: config.RunConfig) -> None:
-        self.store, self.dataset, self.chosen = Store(folder), dataset, chosen
-
-    def run(self, *, stop_after: int | None = None) -> tuple[keras.Model, Progress]:
-        if not self.store.start.exists():
-            self.store.save_start(models.build(self.chosen, self.dataset.shape, 10))
-        model = keras.saving.load_model(self.store.start, compile=False)
-        model, trainer = phases.prepare(model, self.chosen, "transfer")
-
-        def on_epoch(epoch: Any) -> None:
-            if epoch.number == stop_after:
-                raise KeyboardInterrupt
-
-        progress = loop.fit(
-            trainer,
-            Pixels(self.dataset, self.chosen.seed),
-            self.chosen,
-            "transfer",
-            self.store,
-            offset=0,
-            candidate=False,
-            on_epoch=on_epoch,
-            on_step=lambda *step: None,
-        )
-        return trainer, progress
-
-
-def judged(progress: Progress) -> list[dict[str, float]]:
-    """Every epoch's figures but the times."""
-    timed = ("train/seconds", "train/images_per_second")
-    return [{name: value for name, value in e.metrics.items() if name not in timed} for e in progress.epochs]
-
-
 def test_mixed_training_broken_off_and_resumed_is_the_same_to_the_bit(tmp_path: Path, digits: Dataset) -> None:
     device.repeatable(0, True)
     chosen = settings(**BOTH)
-    straight = Training(tmp_path / "straight", digits, chosen)
-    trainer, progress = straight.run()
-    broken = Training(tmp_path / "broken", digits, chosen)
+    straight = Training(tmp_path / "straight", digits, chosen, "transfer")
+    _, progress = straight.run()
+    broken = Training(tmp_path / "broken", digits, chosen, "transfer")
     broken.store.start.write_bytes(straight.store.start.read_bytes())
     with pytest.raises(KeyboardInterrupt):
         broken.run(stop_after=1)
-    again, progress_again = Training(tmp_path / "broken", digits, chosen).run()
+    resumed = Training(tmp_path / "broken", digits, chosen, "transfer")
+    _, progress_again = resumed.run()
 
     assert judged(progress_again) == judged(progress)
-    for one, two in zip(again.variables, trainer.variables, strict=True):
+    for one, two in zip(resumed.trainer.variables, straight.trainer.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())
-    states = [variable for variable in trainer.variables if "seed" in variable.path]
+    states = [variable for variable in straight.trainer.variables if "seed" in variable.path]
     assert len(states) >= 3, "of both mixers and of dropout"
 
 

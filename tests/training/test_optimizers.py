@@ -40,11 +40,17 @@ class Descent:
         return [each.numpy().copy() for each in [*self.variables, *self.optimizer.variables]]
 
 
-def same(one: Descent, two: Descent, most: float = 1.0) -> None:
-    """Alike but for rounding, after steps of `most` in all; 1 - .9999 has an error of 3e-4 in float32."""
+def apart(one: Descent, two: Descent, most: float = 1.0) -> float:
+    """How far two states are from each other, as a multiple of what rounding explains after steps of `most` in all.
+
+    1 - .9999 has an error of 3e-4 in float32.
+    """
+    found = 0.0
     for place, (ours, theirs) in enumerate(zip(one.state, two.state, strict=True)):
         moved = place < len(one.variables)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6 if moved else 1e-3, atol=3e-4 * most if moved else 1e-8)
+        bound = (3e-4 * most + 1e-6 * np.abs(theirs)) if moved else (1e-8 + 1e-3 * np.abs(theirs))
+        found = max(found, float((np.abs(np.asarray(ours) - theirs) / bound).max(initial=0)))
+    return found
 
 
 def pair(shapes: list[tuple[int, ...]], **options: Any) -> tuple[Descent, Descent]:
@@ -65,7 +71,7 @@ def test_many_steps_are_those_of_keras(
     ours, theirs = pair(shapes, learning_rate=lr, beta_1=beta_1, beta_2=beta_2)
     ours.step(steps)
     theirs.step(steps)
-    same(ours, theirs, lr * steps)
+    assert apart(ours, theirs, lr * steps) <= 1
     assert int(ours.optimizer.iterations) == steps
 
 
@@ -75,7 +81,7 @@ def test_a_thousand_steps_in_a_graph_are_those_of_keras() -> None:
         apply = tf.function(lambda gradients, descent=descent: descent.optimizer.apply(gradients, descent.variables))
         for _ in range(1000):
             apply(descent.gradients())
-    same(ours, theirs, 0.1)
+    assert apart(ours, theirs, 0.1) <= 1
 
 
 @given(st.lists(st.floats(1e-5, 1), min_size=2, max_size=4))
@@ -86,7 +92,7 @@ def test_learning_rate_may_change_midway(rates: list[float]) -> None:
         for descent in (ours, theirs):
             descent.optimizer.learning_rate = rate
             descent.step(5)
-        same(ours, theirs, 5 * sum(rates))
+        assert apart(ours, theirs, 5 * sum(rates)) <= 1
 
 
 def test_learning_rate_changed_between_calls_of_one_graph_counts() -> None:
@@ -122,7 +128,7 @@ def test_a_checkpoint_of_one_fits_the_other(first: type[Any], second: type[Any])
     straight.generator = np.random.default_rng(5)
     straight.step(7)
     changed.step(7)
-    same(changed, straight)
+    assert apart(changed, straight) <= 1
     assert int(changed.optimizer.iterations) == 14
 
 
@@ -147,4 +153,4 @@ def test_rows_of_an_embedding_train_as_with_keras() -> None:
         for rows in ([0, 3], [3], [1, 4]):
             slices = tf.IndexedSlices(tf.ones((len(rows), 2)), tf.constant(rows), tf.constant([5, 2]))
             descent.optimizer.apply([slices], descent.variables)
-    same(ours, theirs)
+    assert apart(ours, theirs) <= 1

@@ -112,18 +112,21 @@ class Bank:
             guard.acquire()
         try:
             self.folder.mkdir(exist_ok=True)
+            missing = self.shards.missing()
+            if not missing:  # another process has computed it meanwhile
+                return 0.0
             storage.describe(self.folder, about, self.key, engine)
             began = time.perf_counter()
-            self._fill(extract, report)
+            self._compute(missing, extract, report)
             return time.perf_counter() - began
         finally:
             guard.release()
 
-    def _fill(self, extract: Extract, report: Callable[[int], None]) -> None:
+    def _compute(self, missing: list[int], extract: Extract, report: Callable[[int], None]) -> None:
         for part in self.folder.glob("*.part"):  # of a process that was killed
             part.unlink()
         augmenter = Augmenter(self.view.augmentation)
-        for index in self.shards.missing():
+        for index in missing:
             where = self.shards.places(index)
             pixels = self.pool.images.take(self.rows[where], axis=0).astype(np.float32)
             if self.view.number:

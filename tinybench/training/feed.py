@@ -151,11 +151,9 @@ class Banked:
 
         `room` is how many bytes of features may be on the device at once.
         """
-        self._train = dataset.train
         self._seed = seed
         self.count = len(dataset.train)
-        first = np.random.default_rng([seed, _VIEWS]).integers(len(views), size=self.count)
-        self._first_view = first
+        self._first_view = np.random.default_rng([seed, _VIEWS]).integers(len(views), size=self.count)
         self._views = len(views)
         needed = (len(views) * self.count + len(dataset.validation)) * views[0].shards.row_bytes
         table = _Resident if 2 * needed <= room else _Mapped  # a copy is made on the way to the device

@@ -142,6 +142,8 @@ class _Arrangement:
         """Features made as they are needed where an engine is faster than Keras, else pixels."""
         if reason.startswith("augment."):  # what is mixed are pixels, in the training graph
             return self._live(reason)
+        if self.config.engine == "keras":  # nothing to choose from
+            return self._live(reason, augmented=self._augmented)
         settings: PhaseConfig = getattr(self.config, self.phase)
         images = len(self.dataset.train) + len(self.dataset.validation)
         choice = self._choice(cut, settings.epochs * images, self.config.precision)
@@ -195,15 +197,15 @@ class _Arrangement:
         except OverflowError as error:
             self.watcher.features_planned(f"{error}: features are kept in float32.")
             self.leases.close()
-            for kept in known[dtypes[0]]:
+            for kept in known["float16"]:
                 kept.discard()
+            for kept in known["float32"]:
+                kept.hold(self.leases)
             return self._filled(cut, known["float32"])
 
     def _filled(self, cut: Cut, known: list[Banks]) -> Supply:
         """The banks in the precision of the fastest engine, filled; those that were begun are gone on with."""
         known = [each for each in known if each.computing == "float32" or engine_table.lowers()]
-        for each in known:
-            each.hold(self.leases)
         begun = min(known, key=lambda each: each.missing)
         begun.make_room()
         decision = Decision("bank", layer=cut.layer)
@@ -237,7 +239,7 @@ class _Arrangement:
             decision.seconds += kept.fill(engine, engine.name, step, self._wait)
         finally:
             self.watcher.features_end()
-        decision.engine = engine.name
+        decision.engine = kept.made_by  # another process may have been faster
 
     def _unused(self) -> str:
         """Said where the configuration augments and the features do not."""
