@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOISE = (
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+    "I0000 00:00:1795296.88 21422 port.cc:153] oneDNN custom operations are on. You may see slightly different\n"
     "I0000 00:00:1795276346.37   21422 cudart_stub.cc:31] Could not find cuda drivers on your machine.\n"
     "E0000 00:00:1795276357.62   21422 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error\n"
     "2026-01-01 cpu_feature_guard.cc:210] This TensorFlow binary is optimized to use available CPU instructions\n"

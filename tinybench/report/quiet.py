@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
-# TensorFlow's C++ side says these on every machine without a GPU, below sys.stderr and whatever its log level
+# TensorFlow's C++ side says these below sys.stderr, whatever its log level; most of them where there is no GPU
 _NOISE = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog"
+    rb"|.*port\.cc.*oneDNN custom operations are on"
     rb"|.*cudart_stub\.cc.*Could not find cuda drivers"
     rb"|.*cuda_platform\.cc.*failed call to cuInit"
     rb"|.*This TensorFlow binary is optimized to use available CPU"
