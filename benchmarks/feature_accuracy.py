@@ -4,7 +4,7 @@ Wants real photographs and a pretrained backbone in the folder TINYBENCH_DATA. P
 `transfer.views` (or `finetune.views`, after a transfer phase on plain features), and the difference from live training
 with a 95 % interval (seeds and images resampled).
 
-    python -m benchmarks.feature_accuracy [classes] [seeds] [finetune]
+    python -m benchmarks.feature_accuracy [classes] [seeds] [images a class] [finetune]
 """
 
 import os
@@ -24,7 +24,7 @@ _EPOCHS = 15
 _RESAMPLES = 10_000
 
 
-def _config(classes: int, seed: int, phase: str, views: int | str) -> RunConfig:
+def _config(classes: int, images: int, seed: int, phase: str, views: int | str) -> RunConfig:
     root = Path(os.environ["TINYBENCH_DATA"])
     return resolve(
         None,
@@ -32,6 +32,7 @@ def _config(classes: int, seed: int, phase: str, views: int | str) -> RunConfig:
             "model": str(root / "efficientnet_lite0_imagenet_notop.keras"),
             "data.root": str(root),
             "data.classes": classes,
+            "data.per_class": images,
             "seed": seed,
             f"{phase}.views": views,
             "transfer.epochs": _EPOCHS,
@@ -62,12 +63,12 @@ def _interval(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.percentile(means, [2.5, 97.5])
 
 
-def main(classes: int = 100, seeds: int = 3, phase: str = "transfer") -> None:
+def main(classes: int = 100, seeds: int = 3, images: int = 60, phase: str = "transfer") -> None:
     """Train and print."""
     right: dict[int | str, list[NDArray[np.bool_]]] = {views: [] for views in _VIEWS}
     for seed in range(seeds):
         for views in _VIEWS:
-            right[views].append(_right(_config(classes, seed, phase, views), phase))
+            right[views].append(_right(_config(classes, images, seed, phase, views), phase))
             print(f"seed {seed}, views {views}: top-1 {right[views][-1].mean():.4f}", flush=True)
     live = np.array(right["live"], float)
     for views in _VIEWS:
@@ -81,4 +82,4 @@ def main(classes: int = 100, seeds: int = 3, phase: str = "transfer") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]), *sys.argv[3:])
+    main(*map(int, sys.argv[1:4]), *sys.argv[4:])
