@@ -10,7 +10,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tinybench.settings import as_text, boolean, choice, either, integer, number, optional, setting, size, text, words
+from tinybench.settings import (
+    as_text,
+    boolean,
+    choice,
+    either,
+    integer,
+    integers,
+    number,
+    numbers,
+    optional,
+    references,
+    setting,
+    size,
+    text,
+    words,
+)
 
 REFUSED = (ValueError, TypeError, KeyError, OverflowError)
 
@@ -224,3 +239,32 @@ def test_setting_declares_a_field_with_its_kind_and_help():
     (field,) = dataclasses.fields(Section)
     assert Section().size == 3
     assert field.metadata == {"kind": kind, "help": "How large."}
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1))
+def test_integers_come_as_a_list_or_as_text(values):
+    assert integers().parse(values) == integers().parse(",".join(map(str, values))) == tuple(values)
+
+
+@pytest.mark.parametrize("value", ["", "0", "1,,2", "1.5", "a", [], [0], [True], None, 3, {1: 2}])
+def test_integers_refuses(value):
+    with pytest.raises(REFUSED):
+        integers().parse(value)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2))
+def test_numbers_come_as_a_list_or_as_text(values):
+    assert numbers().parse(values) == numbers().parse(",".join(map(repr, values))) == tuple(values)
+
+
+@pytest.mark.parametrize("value", ["1", "", "1,-1", "1,nan", [1], None, 3])
+def test_numbers_refuses(value):
+    with pytest.raises(REFUSED):
+        numbers().parse(value)
+
+
+def test_references_name_a_module_and_what_is_in_it():
+    assert references("x").parse("a.b:C, d:e_1") == ("a.b:C", "d:e_1")
+    for value in ("a", "a:", ":b", "a b:c", "1a:b", "", None):
+        with pytest.raises(REFUSED):
+            references("x").parse(value)

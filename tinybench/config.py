@@ -17,138 +17,32 @@ from typing import Any, cast
 
 from tinybench.errors import ConfigError
 from tinybench.redaction import without_secrets
-from tinybench.settings import (
-    Kind,
-    boolean,
-    choice,
-    either,
-    integer,
-    name,
-    number,
-    optional,
-    pairs,
-    setting,
-    share,
-    size,
-    text,
-    words,
+from tinybench.sections import (
+    AugmentConfig,
+    BackboneConfig,
+    CacheConfig,
+    CheckpointConfig,
+    DataConfig,
+    FinetuneConfig,
+    HeadConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    PhaseConfig,
+    ScratchConfig,
+    TrackConfig,
+    TransferConfig,
 )
+from tinybench.settings import Kind, boolean, choice, integer, references, setting, text, words
 
-PHASES = ("transfer", "finetune")
+PHASES = ("scratch", "transfer", "finetune")
+_ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
 
 # What an MLproject parameter says when the user left it alone: the recipe's value holds.
 UNTOUCHED = ("", "recipe")
 
 # Settings that say where and how a run is carried out, not what it computes.
 _NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "cache.", "checkpoint.", "track.")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images, and how they are split."""
-
-    root: str | None = setting(None, optional(text("a folder")), "Folder that holds the data; downloads go there too.")
-    classes: int | tuple[str, ...] | None = setting(
-        None,
-        optional(either(integer(2), words("class names separated by commas")), "all"),
-        "First n, or names.",
-    )
-    labels: str = setting("fine", choice("fine", "coarse"), "CIFAR-100 only: the 100 classes or the 20 superclasses.")
-    per_class: int | None = setting(None, optional(integer(2), "all"), "Most training images of a class.")
-    test_per_class: int | None = setting(None, optional(integer(1), "all"), "Most test images of a class.")
-    validation: float = setting(0.1, number(0, 0.5, ends="(]"), "Share of the training images held out to select by.")
-    test: float = setting(0.2, number(0, 0.5, ends="(]"), "Share held out for testing where there is no test split.")
-    skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
-
-
-@dataclass(frozen=True)
-class BackboneConfig:
-    """How the backbone's pixels and weights reach it."""
-
-    preprocessing: str = setting(
-        "included",
-        choice("included", "caffe", "tf", "torch"),
-        "For a user's own backbone: what its pixels need (Keras's names); included: the model does it itself.",
-    )
-    mirror: str | None = setting(None, optional(text("an address")), "Address to fetch ImageNet weights from.")
-
-
-@dataclass(frozen=True)
-class HeadConfig:
-    """The classifier on top of the backbone."""
-
-    pooling: str = setting("avg", choice("avg", "max"), "Global pooling of the backbone's features.")
-    dropout: float = setting(0.3, number(0, 1, ends="[)"), "Dropout rate after pooling.")
-    hidden: int | None = setting(256, optional(integer(1)), "Units of the hidden dense layer.")
-    l2: float = setting(1e-4, number(0), "L2 penalty on the hidden layer's kernel.")
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Random changes of the training images, in the training graph only."""
-
-    flip: bool = setting(False, boolean(), "Mirror left and right.")
-    rotation: float = setting(0.0, number(0, 180), "Largest rotation, in degrees.")
-    zoom: float = setting(0.0, number(0, 1, ends="[)"), "Largest zoom, as a share of the side.")
-    translation: float = setting(0.0, number(0, 1, ends="[)"), "Largest shift, as a share of the side.")
-    mixup: float = setting(0.0, number(0), "Mix pairs of images and labels: alpha of the Beta distribution; 0 is off.")
-    cutmix: float = setting(0.0, number(0), "Paste a part of another image, with its share of the label: alpha.")
-
-
-@dataclass(frozen=True)
-class PhaseConfig:
-    """One phase of training."""
-
-    epochs: int = setting(15, integer(1), "Most epochs.")
-    lr: float = setting(1e-4, number(0, ends="(]"), "Adam's learning rate at the start.")
-    patience: int | None = setting(5, optional(integer(1)), "Epochs without progress before stopping early.")
-    plateau_patience: int | None = setting(2, optional(integer(1)), "Epochs without progress before lr is reduced.")
-    plateau_factor: float = setting(0.5, number(0, 1, ends="()"), "What lr is multiplied by on a plateau.")
-    views: int | str = setting(
-        0,
-        either(integer(0, 1000), choice("live")),
-        "Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none.",
-    )
-
-
-@dataclass(frozen=True)
-class FinetuneConfig(PhaseConfig):
-    """The second phase, with a part of the backbone unfrozen."""
-
-    epochs: int = setting(5, integer(1), "Most epochs.")
-    unfreeze: int | float | str = setting(
-        0.2,
-        either(share(), integer(1), name("all, or the name of a layer or block")),
-        "Last n layers, a share of the layers, the name of a block, or all.",
-    )
-    batch_norm: str = setting("inference", choice("inference", "train"), "Mode of unfrozen batch normalization.")
-
-
-@dataclass(frozen=True)
-class CacheConfig:
-    """What is kept to be faster next time."""
-
-    budget: int | None = setting(
-        None, optional(size(), "auto"), "Most bytes of kept features; auto: half of what is free on the disk."
-    )
-
-
-@dataclass(frozen=True)
-class CheckpointConfig:
-    """What is kept while training, so that a run can be resumed."""
-
-    every: int = setting(1, integer(1), "Epochs between two checkpoints.")
-    keep: int = setting(2, integer(1), "How many of the latest checkpoints are kept.")
-
-
-@dataclass(frozen=True)
-class TrackConfig:
-    """Where the run is recorded."""
-
-    uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
-    experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
-    run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
-    tags: tuple[str, ...] = setting((), pairs("name=value pairs separated by commas"), "Tags, as name=value,…")
 
 
 @dataclass(frozen=True)
@@ -163,7 +57,9 @@ class RunConfig:
     model: str = setting("resnet50", text("a model's name or a .keras file"), "Backbone by name, or a .keras file.")
     dataset: str = setting("tiny-imagenet", text("a data set's name"), "Data set by name, or folder:/path.")
     weights: str = setting("imagenet", text("imagenet, none or a file"), "imagenet, none, or a weights file.")
-    phases: tuple[str, ...] = setting(PHASES, words("transfer, finetune or both", PHASES), "Phases to run, in order.")
+    phases: tuple[str, ...] = setting(
+        _ORDERS[0], words("scratch, transfer, finetune, or transfer,finetune", PHASES), "Phases to run, in order."
+    )
     image_size: int = setting(224, integer(8, 1024), "Side in pixels that the backbone sees.")
     batch_size: int = setting(32, integer(1, 65536), "Images in a training step.")
     seed: int = setting(0, integer(0, 2**31 - 1), "Seed of split, order, initial weights, dropout and augmentation.")
@@ -177,12 +73,21 @@ class RunConfig:
     precision: str = setting(
         "auto", choice("auto", "float32"), "auto: bfloat16 where it is faster and agrees, features kept in float16."
     )
+    callbacks: tuple[str, ...] = setting(
+        (),
+        references("import paths such as my_package.my_module:MyCallback, separated by commas"),
+        "Your own Keras callbacks, made without arguments.",
+    )
     deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit.")
     data: DataConfig = field(default_factory=DataConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    transfer: PhaseConfig = field(default_factory=PhaseConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    scratch: ScratchConfig = field(default_factory=ScratchConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -222,8 +127,12 @@ def _walk(section: type[Any], prefix: str = "") -> Iterator[Key]:
 
 KEYS: dict[str, Key] = {key.name: key for key in _walk(RunConfig)}
 
-# Underscores for dots, and the two short names that MLproject declares.
-ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in KEYS} | {"dropout": "head.dropout", "l2": "head.l2"}
+# Underscores for dots, the two short names that MLproject declares, and a word that others use.
+ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in KEYS} | {
+    "dropout": "head.dropout",
+    "l2": "head.l2",
+    "augment.shift": "augment.translation",
+}
 
 
 def spellings(key: str) -> list[str]:
@@ -284,11 +193,30 @@ def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
     # The values of the recipe are checked as well, so that 10 and 10.0 are one value
     for key, value in (config.flat() | _given(overrides)).items():
         config = _set(config, key, check(key, value))
-    if config.phases not in ((PHASES[0],), (PHASES[1],), PHASES):
-        raise ConfigError(
-            f"Invalid value for `phases`: expected transfer before finetune, each at most once, got {config.phases!r}."
-        )
+    _consistent(config)
     return config
+
+
+def _consistent(config: RunConfig) -> None:
+    """Refuse values that are allowed by themselves, but not together."""
+    if config.phases not in _ORDERS:
+        raise ConfigError(
+            "Invalid value for `phases`: expected scratch, transfer, finetune, or transfer before finetune, "
+            f"got {config.phases!r}."
+        )
+    for phase in config.phases:
+        settings: PhaseConfig = getattr(config, phase)
+        key = f"`{phase}.warmup`"
+        if settings.warmup >= settings.epochs:
+            raise ConfigError(
+                f"Invalid value for {key}: expected fewer epochs than `{phase}.epochs` ({settings.epochs}), "
+                f"got {settings.warmup}. Train longer, or warm up for less."
+            )
+        if settings.warmup and settings.schedule != "cosine":
+            raise ConfigError(
+                f"Invalid value for {key}: expected 0 with `{phase}.schedule` {settings.schedule}, got "
+                f"{settings.warmup}. Set the schedule to cosine."
+            )
 
 
 def from_flat(values: Mapping[str, Any]) -> RunConfig:

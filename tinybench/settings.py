@@ -74,6 +74,32 @@ def integer(low: int, high: float = math.inf) -> Kind:
     return Kind(_bounded("a whole number", low, high, "[]"), parse)
 
 
+def integers(low: int = 1) -> Kind:
+    """Whole numbers of at least `low`, as a list or separated by commas."""
+    one = integer(low)
+
+    def parse(value: Any) -> tuple[int, ...]:
+        result = tuple(map(one.parse, value.split(",") if isinstance(value, str) else _items(value)))
+        if not result:
+            raise ValueError(value)
+        return result
+
+    return Kind(f"whole numbers of at least {low} separated by commas", parse)
+
+
+def numbers() -> Kind:
+    """Numbers from 0 up, as a list or separated by commas."""
+    one = number(0)
+
+    def parse(value: Any) -> tuple[float, ...]:
+        result = tuple(map(one.parse, value.split(",") if isinstance(value, str) else _items(value)))
+        if len(result) < 2:
+            raise ValueError(value)
+        return result
+
+    return Kind("at least two numbers from 0 up, separated by commas", parse)
+
+
 def boolean() -> Kind:
     """True or false, in the spellings people use."""
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -142,6 +168,18 @@ def pairs(expected: str) -> Kind:
     return Kind(expected, parse)
 
 
+def references(expected: str) -> Kind:
+    """Places in Python modules, as module:name."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        result: tuple[str, ...] = words(expected).parse(value)
+        if not all(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", reference) for reference in result):
+            raise ValueError(value)
+        return result
+
+    return Kind(expected, parse)
+
+
 def size() -> Kind:
     """Bytes: a whole number, or one with a unit, as in 20GB or 1.5 GiB."""
     units = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -176,6 +214,12 @@ def either(*kinds: Kind) -> Kind:
         raise ValueError(value)
 
     return Kind(" or ".join(kind.expected for kind in kinds), parse)
+
+
+def _items(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(value)
+    return list(value)
 
 
 def _not_bool(value: Any) -> Any:
