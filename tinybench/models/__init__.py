@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
 
     from tinybench.config import RunConfig
@@ -19,6 +21,20 @@ def check(name: str) -> None:
     from tinybench.models import backbones
 
     backbones.check(name)
+
+
+def load(path: Path) -> keras.Model:
+    """A model of ours from a `.keras` file, not compiled.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: it is no model.
+    """
+    import keras
+
+    from tinybench.models import layers  # noqa: F401  registers what Keras does not know
+
+    return keras.saving.load_model(path, compile=False)
 
 
 def build(config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretrained: bool = True) -> keras.Model:
@@ -44,13 +60,13 @@ def build(config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretr
 
     from tinybench.models import backbones, head
 
-    backbone = backbones.build(config, pretrained=pretrained)
+    backbone = backbones.build(config, shape[2], pretrained=pretrained)
     # float32 takes uint8 as well: Keras casts inside the graph, after the copy to the device
     pixels = keras.Input(shape, name="pixels")
     x = pixels
     if shape[:2] != (config.image_size, config.image_size):
         x = keras.layers.Resizing(config.image_size, config.image_size, name="resize")(x)
-    if shape[2] == 1:
+    if shape[2] == 1 and backbone.model.input_shape[-1] != 1:
         x = keras.layers.Concatenate(name="gray_to_rgb")([x, x, x])
     features = backbone.model(backbone.preprocess(x), training=False)
     return keras.Model(pixels, head.attach(features, config.head, classes), name="classifier")

@@ -45,11 +45,12 @@ class Backbone:
     preprocess: Callable[[Any], Any]
 
 
-def build(config: RunConfig, *, pretrained: bool = True) -> Backbone:
+def build(config: RunConfig, channels: int = 3, *, pretrained: bool = True) -> Backbone:
     """The backbone that a configuration names, with its weights.
 
     Args:
-        config: `model`, `weights`, `image_size` and `backbone.*` are read.
+        config: `model`, `weights`, `image_size`, `backbone.*` and `network.*` are read.
+        channels: Of the images: the small networks take them as they are, all others take three.
         pretrained: False builds the architecture alone (for counting) and fetches nothing.
 
     Raises:
@@ -59,10 +60,25 @@ def build(config: RunConfig, *, pretrained: bool = True) -> Backbone:
     check(config.model)
     wanted = config.weights if pretrained else "none"
     if config.model in networks.NETWORKS:
-        return Backbone(networks.build(config.model, config.image_size, wanted), lambda pixels: pixels)
+        network = networks.build(config.model, config.image_size, channels, wanted, config.network)
+        return Backbone(network, lambda pixels: pixels)
+    _without_size(config)
     if _is_path(config.model):
         return _from_file(config, wanted)
     return _from_applications(config, wanted)
+
+
+def _without_size(config: RunConfig) -> None:
+    """Refuse settings of the small networks for any other backbone.
+
+    Raises:
+        ModelError: one is given.
+    """
+    given = [key for key, value in vars(config.network).items() if value is not None]
+    if given:
+        raise ModelError(
+            f"`network.{given[0]}` has no effect on {config.model}: it is for {', '.join(networks.NETWORKS)}."
+        )
 
 
 def check(name: str) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from tinybench.config import HeadConfig
+from tinybench.sections import HeadConfig
+
+_POOLING = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
 
 
 def attach(features: Any, config: HeadConfig, classes: int) -> Any:
-    """Global pooling, dropout, an optional hidden layer, and softmax.
+    """Pooling, dropout, hidden layers, and softmax.
 
     Args:
         features: Symbolic feature map (n, h, w, channels).
@@ -21,11 +23,20 @@ def attach(features: Any, config: HeadConfig, classes: int) -> Any:
     Returns:
         Symbolic probabilities (n, classes), always float32.
     """
-    pooling = layers.GlobalAveragePooling2D if config.pooling == "avg" else layers.GlobalMaxPooling2D
-    x = pooling(name="pooling")(features)
+    x = _POOLING[config.pooling](name="pooling")(features)
+    x = _normalized(x, config, "pooling")
     x = layers.Dropout(config.dropout, name="dropout")(x)
-    if config.hidden:
+    hidden = (config.hidden,) if isinstance(config.hidden, int) else config.hidden or ()
+    for place, units in enumerate(hidden, 1):
+        name = "hidden" if len(hidden) == 1 else f"hidden_{place}"
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None
-        x = layers.Dense(config.hidden, activation="relu", kernel_regularizer=penalty, name="hidden")(x)
+        x = layers.Dense(units, activation="relu", kernel_regularizer=penalty, name=name)(x)
+        x = _normalized(x, config, name)
+        if config.hidden_dropout:
+            x = layers.Dropout(config.hidden_dropout, name=f"{name}_dropout")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     return layers.Softmax(name="probabilities", dtype="float32")(x)
+
+
+def _normalized(x: Any, config: HeadConfig, name: str) -> Any:
+    return layers.BatchNormalization(name=f"{name}_norm")(x) if config.batch_norm else x

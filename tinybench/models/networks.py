@@ -1,44 +1,211 @@
-"""The small networks that need no download."""
+"""The small networks that need no download: what stands below the head of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
 
-from tinybench.errors import WeightsError
+from tinybench.errors import ModelError, WeightsError
 from tinybench.models import weights as weight_files
+from tinybench.models.layers import Convolution, LocalResponseNormalization
+from tinybench.sections import NetworkConfig
 
 
-def _smallcnn(size: int) -> keras.Model:
-    """Two blocks of two 3×3 convolutions, for images of about 8 to 32 pixels; 65,568 parameters.
+@dataclass(frozen=True)
+class Size:
+    """How large a network is; None for what it does not have.
 
-    No batch normalization: a frozen backbone runs in inference mode, where statistics that were never
-    learned would mean nothing.
+    Attributes:
+        filters: Of each stage, from below.
+        blocks: Convolutions, or residual blocks, in a stage.
+        dropout: Rate after each stage.
+        l2: Penalty on the kernels of the convolutions.
     """
-    pixels = keras.Input((size, size, 3), name="pixels")
-    x = layers.Rescaling(1 / 255)(pixels)
-    for filters in (32, 64):
-        for _ in range(2):
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
-        x = layers.MaxPooling2D()(x)
-    return keras.Model(pixels, x, name="backbone")
+
+    filters: tuple[int, ...]
+    blocks: int | None = None
+    dropout: float | None = None
+    l2: float | None = None
 
 
-NETWORKS: dict[str, Callable[[int], keras.Model]] = {"smallcnn": _smallcnn}
+@dataclass(frozen=True)
+class Network:
+    """A small network: a function from symbolic pixels in 0..1 to features, and its size as published."""
+
+    stack: Callable[[Any, Size], Any]
+    size: Size
 
 
-def build(name: str, size: int, weights: str) -> keras.Model:
-    """A small network for square images of `size` pixels and three channels.
+def _plain(x: Any, size: Size) -> Any:
+    """Stages of 3×3 convolutions and a pooling; no batch normalization.
+
+    Frozen, it runs in inference mode, where statistics that were never learned would mean nothing.
+    """
+    for stage, filters in enumerate(size.filters, 1):
+        for block in range(1, (size.blocks or 1) + 1):
+            x = _convolution(x, filters, f"block{stage}_conv{block}")
+        x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    return x
+
+
+def _simple(x: Any, size: Size) -> Any:
+    """Conv-Pool-Conv-Pool, without padding."""
+    for stage, filters in enumerate(size.filters, 1):
+        x = _convolution(x, filters, f"block{stage}_conv", padding="valid")
+        x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    return x
+
+
+def _normalized(x: Any, size: Size) -> Any:
+    """Stages of padded 3×3 convolutions with batch normalization, pooling and dropout."""
+    for stage, filters in enumerate(size.filters, 1):
+        for block in range(1, (size.blocks or 1) + 1):
+            x = _normalized_convolution(x, filters, f"block{stage}_conv{block}", size.l2)
+        x = _pooled(x, size, stage)
+    return x
+
+
+def _vgg(x: Any, size: Size) -> Any:
+    """Stages of a padded and an unpadded 3×3 convolution with batch normalization, pooling and dropout."""
+    for stage, filters in enumerate(size.filters, 1):
+        for block, padding in enumerate(("same", "valid"), 1):
+            x = _normalized_convolution(x, filters, f"block{stage}_conv{block}", size.l2, padding=padding)
+        x = _pooled(x, size, stage)
+    return x
+
+
+def _resnet(x: Any, size: Size) -> Any:
+    """The residual network for CIFAR of He et al., 2015, with 1×1 projections where the size changes."""
+    x = _normalized_convolution(x, size.filters[0], "conv0", size.l2)
+    for stage, filters in enumerate(size.filters, 1):
+        for block in range(1, (size.blocks or 1) + 1):
+            x = _residual(x, filters, f"block{stage}_{block}", size.l2, strides=2 if stage > 1 and block == 1 else 1)
+    return x
+
+
+def _residual(x: Any, filters: int, name: str, l2: float | None, *, strides: int) -> Any:
+    shortcut = x
+    if strides > 1 or x.shape[-1] != filters:
+        shortcut = _convolution(x, filters, f"{name}_projection", l2, kernel=1, strides=strides, activation=None)
+    inner = _normalized_convolution(x, filters, f"{name}_conv1", l2, strides=strides)
+    inner = _normalized_convolution(inner, filters, f"{name}_conv2", l2, activation=None)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([inner, shortcut]))
+
+
+def _alexnet(x: Any, size: Size) -> Any:
+    """AlexNet made small: two stages with local response normalization, further convolutions, one pooling."""
+    for stage, filters in enumerate(size.filters, 1):
+        x = _convolution(x, filters, f"block{stage}_conv")
+        if stage <= 2:
+            x = LocalResponseNormalization(name=f"block{stage}_norm")(x)
+        if stage <= 2 or stage == len(size.filters):
+            x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    return x
+
+
+def _shallow(x: Any, size: Size) -> Any:
+    """Convolutions of low-level Keras, one as published."""
+    for stage, filters in enumerate(size.filters, 1):
+        x = Convolution(filters, name=f"block{stage}_conv")(x)
+    return x
+
+
+def _convolution(
+    x: Any,
+    filters: int,
+    name: str,
+    l2: float | None = None,
+    *,
+    kernel: int = 3,
+    padding: str = "same",
+    strides: int = 1,
+    activation: str | None = "relu",
+) -> Any:
+    return layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding=padding,
+        activation=activation,
+        kernel_initializer="he_normal",
+        kernel_regularizer=_penalty(l2),
+        name=name,
+    )(x)
+
+
+def _normalized_convolution(
+    x: Any,
+    filters: int,
+    name: str,
+    l2: float | None,
+    *,
+    padding: str = "same",
+    strides: int = 1,
+    activation: str | None = "relu",
+) -> Any:
+    """Convolution, batch normalization, activation."""
+    x = _convolution(x, filters, name, l2, padding=padding, strides=strides, activation=None)
+    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
+def _pooled(x: Any, size: Size, stage: int) -> Any:
+    x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    return layers.Dropout(size.dropout, name=f"block{stage}_dropout")(x) if size.dropout else x
+
+
+def _penalty(l2: float | None) -> Any:
+    return keras.regularizers.L2(l2) if l2 else None
+
+
+NETWORKS: dict[str, Network] = {
+    "smallcnn": Network(_plain, Size((32, 64), blocks=2)),
+    "shallow": Network(_shallow, Size((8,))),
+    "simple5": Network(_simple, Size((32, 64))),
+    "vgg10": Network(_vgg, Size((64, 64, 128), dropout=0.2, l2=0.0)),
+    "resnet20": Network(_resnet, Size((16, 32, 64), blocks=3, l2=1e-4)),
+    "alexnet-mini": Network(_alexnet, Size((32, 64, 128, 128, 64))),
+    "cnn3": Network(_normalized, Size((32, 64, 128), blocks=1, dropout=0.25, l2=0.0)),
+    "conv6": Network(_normalized, Size((32, 64, 128), blocks=2, dropout=0.3, l2=0.0)),
+    "deep": Network(_normalized, Size((64, 128, 256, 512), blocks=2, dropout=0.3, l2=5e-4)),
+}
+
+
+def build(name: str, side: int, channels: int, weights: str, config: NetworkConfig) -> keras.Model:
+    """A small network, from pixels (n, side, side, channels) in 0..255 to a feature map.
 
     Raises:
+        ModelError: a size that the network does not have, or images that are too small for it.
         WeightsError: ImageNet weights are asked for, which no small network has.
     """
     if weights == "imagenet":
         raise WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
-    model = NETWORKS[name](size)
+    network = NETWORKS[name]
+    size = _sized(name, network.size, config)
+    pixels = keras.Input((side, side, channels), name="pixels")
+    try:
+        model = keras.Model(pixels, network.stack(layers.Rescaling(1 / 255)(pixels), size), name="backbone")
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{name} cannot be built at image_size={side} with filters {size.filters}: {reason}"
+        ) from error
     if weights != "none":
         weight_files.load(model, Path(weights))
     return model
+
+
+def _sized(name: str, published: Size, config: NetworkConfig) -> Size:
+    """The published size, changed by what is given."""
+    own = vars(published)
+    given = {key: value for key, value in vars(config).items() if value is not None}
+    for key in given:
+        if own[key] is None:
+            takes = ", ".join(f"`network.{each}`" for each, value in own.items() if value is not None)
+            raise ModelError(f"`network.{key}` has no effect on {name}, which takes {takes}: leave it at auto.")
+    return Size(**own | given)

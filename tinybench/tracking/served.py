@@ -26,12 +26,12 @@ class PictureClassifier(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the Keras model and the labels."""
-        import keras
+        from tinybench import models
 
         about = json.loads(Path(context.artifacts["labels"]).read_text())
         self.labels: list[str] = about["labels"]
         self.height, self.width, self.channels = about["shape"]
-        self.model = keras.saving.load_model(context.artifacts["model"], compile=False)
+        self.model = models.load(Path(context.artifacts["model"]))
 
     # MLflow takes annotations for the model's schema; for a DataFrame it leaves that to the signature
     def predict(
