@@ -28,8 +28,8 @@ class Training:
     def run(self, *, stop_after: int | None = None, candidate: bool = False) -> tuple[keras.Model, Progress]:
         if not self.store.start.exists():
             self.store.save_start(models.build(self.chosen, self.dataset.shape, len(self.dataset.class_names)))
-        model = keras.saving.load_model(self.store.start, compile=False)
-        model, self.trainer = phases.prepare(model, self.chosen, self.phase)
+        model = models.load(self.store.start)
+        model, self.trainer = phases.prepare(model, self.chosen, self.phase, train=self.dataset.train)
         progress = loop.fit(
             self.trainer,
             Pixels(self.dataset, self.chosen.seed),

@@ -20,8 +20,8 @@ import tensorflow as tf
 
 import tinybench.data
 from tinybench import config, models
-from tinybench.config import DataConfig
 from tinybench.errors import EngineError
+from tinybench.sections import DataConfig
 from tinybench.training import engine_table, engines, phases
 from tinybench.training.engines import Choice, Trial
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tinybench import config, models, storage
-from tinybench.config import AugmentConfig
 from tinybench.data import digests
 from tinybench.data.dataset import Pool, Split
+from tinybench.sections import AugmentConfig
 from tinybench.training import features, phases
 from tinybench.training.features import Augmenter, Bank, View
 from tinybench.training.shards import Shards
@@ -324,7 +324,7 @@ def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
 FILLERS = r"""
 import os, signal, time
 import numpy as np
-from tinybench.config import AugmentConfig
+from tinybench.sections import AugmentConfig
 from tinybench.data import digests
 from tinybench.data.dataset import Pool
 from tinybench.training.features import Bank, View

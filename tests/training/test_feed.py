@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import tinybench.data
 from tinybench import config, models
-from tinybench.config import AugmentConfig, DataConfig
 from tinybench.data.dataset import Dataset, Pool, Split
+from tinybench.sections import AugmentConfig, DataConfig
 from tinybench.training import batches, feed, phases
 from tinybench.training.banks import Banks
 from tinybench.training.engine_table import Keras

@@ -12,9 +12,9 @@ from phase_runs import Training, judged
 
 import tinybench.data
 from tinybench import config
-from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
 from tinybench.errors import TrainingError
+from tinybench.sections import DataConfig
 from tinybench.training import device
 from tinybench.training.progress import EPOCH_METRICS
 

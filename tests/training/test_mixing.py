@@ -12,9 +12,9 @@ from phase_runs import Training, judged
 
 import tinybench.data
 from tinybench import config, models
-from tinybench.config import DataConfig
 from tinybench.data import augment
 from tinybench.data.dataset import Dataset
+from tinybench.sections import DataConfig
 from tinybench.training import checkpoint, device, phases
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Pixels

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import tinybench.data
 from tinybench import config, models
-from tinybench.config import DataConfig
 from tinybench.data.dataset import Dataset
+from tinybench.sections import DataConfig
 from tinybench.training import checkpoint, device, engine_table, phases, precision
 from tinybench.training.feed import Pixels
 from tinybench.training.precision import Choice, by_policy, compared, computing, settled

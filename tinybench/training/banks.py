@@ -14,6 +14,7 @@ from rich import filesize
 from tinybench import storage
 from tinybench.data import augment
 from tinybench.errors import FeatureError
+from tinybench.sections import TransferConfig
 from tinybench.training import device
 from tinybench.training.features import Bank, View, rows_of
 from tinybench.training.feed import Banked
@@ -146,5 +147,7 @@ class Banks:
 
 def views(config: RunConfig, phase: str) -> int:
     """How many augmented views a phase keeps: none where nothing augments."""
-    wanted = getattr(config, phase).views
-    return int(wanted) if wanted != "live" and augment.changes(config.augment) else 0
+    settings = getattr(config, phase)
+    if not isinstance(settings, TransferConfig) or isinstance(settings.views, str):
+        return 0
+    return settings.views if augment.changes(config.augment) else 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from tinybench.config import PhaseConfig
+from tinybench.errors import ConfigError, in_one_line
+from tinybench.sections import PhaseConfig
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Epoch, Progress
 
@@ -22,7 +26,7 @@ def patience(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]
     figure = monitor.replace("/", "_")
     mode = "max" if monitor == "val/accuracy" else "min"
     chosen: list[keras.callbacks.Callback] = []
-    if phase.plateau_patience:
+    if phase.schedule == "plateau":
         chosen.append(
             keras.callbacks.ReduceLROnPlateau(
                 figure, mode=mode, factor=phase.plateau_factor, patience=phase.plateau_patience
@@ -31,6 +35,31 @@ def patience(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]
     if phase.patience:
         chosen.append(keras.callbacks.EarlyStopping(figure, mode=mode, patience=phase.patience))
     return chosen
+
+
+def own(references: tuple[str, ...]) -> list[keras.callbacks.Callback]:
+    """The user's callbacks, made anew; modules in the folder where the command runs are found as well.
+
+    Raises:
+        ConfigError: there is no such module or class, it cannot be made without arguments, or it is no callback.
+    """
+    return [_made(reference) for reference in references]
+
+
+def _made(reference: str) -> keras.callbacks.Callback:
+    module, _, name = reference.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        made = getattr(importlib.import_module(module), name)()
+    except Exception as error:  # a user's module may raise whatever it likes
+        raise ConfigError(f"Invalid value for `callbacks`: {reference} cannot be had: {in_one_line(error)}") from error
+    if not isinstance(made, keras.callbacks.Callback):
+        raise ConfigError(
+            f"Invalid value for `callbacks`: expected a keras.callbacks.Callback, {reference} is of type "
+            f"{type(made).__name__}."
+        )
+    return made
 
 
 class Keeper(keras.callbacks.Callback):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinybench.errors import EngineError
+from tinybench.training import openvino_graph
 from tinybench.training.engines import Engine, Features, Pixels
 
 Candidate = tuple[str, str, Callable[[], Engine]]
@@ -87,13 +87,13 @@ class OpenVino:
         Raises:
             EngineError: the extra is not installed.
         """
-        openvino = _openvino()
+        openvino = openvino_graph.runtime()
         self.precision = precision
         self._shape = extractor.output_shape[1:]
         core = openvino.Core()
         with tempfile.TemporaryDirectory() as folder:
             # The runtime reads TensorFlow's own format; the converter of the package would send usage data
-            model = core.read_model(_frozen(extractor, self.batch, Path(folder)))
+            model = core.read_model(openvino_graph.frozen(extractor, self.batch, Path(folder)))
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -203,34 +203,6 @@ def has_bfloat16() -> bool:
     except OSError:  # not Linux
         return False
     return " amx_bf16" in flags or " avx512_bf16" in flags
-
-
-def _openvino() -> Any:
-    # Its converter, which we do not need, sends usage data whenever it is imported; openvino goes on without it
-    converter = "openvino.tools.ovc"
-    sys.modules.setdefault(converter, None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError as error:
-        raise EngineError(
-            "Engine openvino is not installed: pip install 'tinybench[openvino]', or set engine to auto."
-        ) from error
-    finally:
-        if sys.modules[converter] is None:
-            del sys.modules[converter]
-    return openvino
-
-
-def _frozen(extractor: keras.Model, batch: int, folder: Path) -> Path:
-    """The model as a frozen TensorFlow graph for batches of one size."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    shape = tf.TensorSpec((batch, *extractor.input_shape[1:]), tf.float32)
-    function = tf.function(lambda pixels: extractor(pixels, training=False)).get_concrete_function(shape)
-    graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
-    path = folder / "model.pb"
-    path.write_bytes(graph.SerializeToString())
-    return path
 
 
 def _keep(request: Any, target: Features) -> None:

@@ -27,8 +27,8 @@ from tinybench.training import checkpoint
 from tinybench.training.shards import Shards
 
 if TYPE_CHECKING:
-    from tinybench.config import AugmentConfig
     from tinybench.data.dataset import Pool, Split
+    from tinybench.sections import AugmentConfig
 
 FORMAT = 1
 

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybench.config import PhaseConfig, RunConfig
+from tinybench.config import RunConfig
 from tinybench.errors import DivergedError
+from tinybench.sections import PhaseConfig
 from tinybench.training import callbacks, checkpoint
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Feed
@@ -38,7 +39,7 @@ def fit(
         trainer: The compiled model of `phases.prepare`.
         feed: Training and validation images in the form that the trainer takes; the test split is not touched.
         config: The run's configuration.
-        phase: `transfer` or `finetune`.
+        phase: `scratch`, `transfer` or `finetune`.
         store: Where the checkpoints are.
         offset: Epochs that earlier phases ran.
         candidate: The start weights may be the best.
@@ -61,7 +62,7 @@ def fit(
         store.save_best(trainer, offset)
     if not progress.stopped:
         settings: PhaseConfig = getattr(config, phase)
-        siblings = callbacks.patience(settings, config.monitor)
+        siblings = [*callbacks.patience(settings, config.monitor), *callbacks.own(config.callbacks)]
         keeper = callbacks.Keeper(
             store,
             progress,

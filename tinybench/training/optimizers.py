@@ -1,11 +1,24 @@
-"""Adam in one pass over the weights."""
+"""The optimizers; Adam in one pass over the weights."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
+
+from tinybench.sections import OptimizerConfig
+
+Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+
+
+def build(config: OptimizerConfig, rate: Rate) -> keras.optimizers.Optimizer:
+    """The optimizer that a configuration names, with a learning rate or a schedule of it."""
+    if config.name == "sgd":
+        return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.nesterov)
+    if config.name == "adamw":
+        return AdamW(rate, weight_decay=config.weight_decay)
+    return Adam(rate)
 
 
 class Adam(keras.optimizers.Adam):
@@ -35,6 +48,14 @@ class Adam(keras.optimizers.Adam):
             epsilon=epsilon,
             grad=tf.convert_to_tensor(gradient),
         )
+
+
+class AdamW(Adam):
+    """Keras's AdamW: the same step, after weights have decayed."""
+
+    def __init__(self, learning_rate: Rate, weight_decay: float) -> None:
+        """Args: as for Keras's AdamW."""
+        super().__init__(learning_rate, weight_decay=weight_decay, name="adamw")
 
 
 def _resource(variable: Any) -> Any:

@@ -6,29 +6,41 @@ import math
 import re
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
-from tinybench.config import FinetuneConfig, PhaseConfig, RunConfig
+from tinybench.config import RunConfig
 from tinybench.data import augment
+from tinybench.data.dataset import Split
 from tinybench.errors import ConfigError
-from tinybench.training import optimizers
+from tinybench.sections import FinetuneConfig, LossConfig, PhaseConfig, ScratchConfig
+from tinybench.training import optimizers, schedules
 from tinybench.training import trainer as training_model
 from tinybench.training.cut import Cut, find
 
 
 def prepare(
-    model: keras.Model, config: RunConfig, phase: str, cut: Cut | None = None, *, augmented: bool = True
+    model: keras.Model,
+    config: RunConfig,
+    phase: str,
+    cut: Cut | None = None,
+    *,
+    augmented: bool = True,
+    train: Split | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Freeze and unfreeze for a phase, and compile the model that is trained.
 
     Args:
         model: The whole model, raw pixels to probabilities.
         config: The run's configuration.
-        phase: `transfer` or `finetune`.
+        phase: `scratch`, `transfer` or `finetune`.
         cut: Where the features that it is trained on are taken (see `divide`); None to train on pixels.
         augmented: Pixels are augmented in the training graph, where the configuration says how.
+        train: The training images, which schedules count and balanced class weights depend on; without them an
+            epoch is one step, and classes weigh the same.
 
     Returns:
-        The given model, and the one around it that is trained, compiled with a fresh Adam.
+        The given model, and the one around it that is trained, compiled with a fresh optimizer.
 
     Raises:
         ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
@@ -37,10 +49,34 @@ def prepare(
     augmentation = augment.build(config.augment, config.seed) if augmented else []
     trainer = training_model.build(model, augmentation, following, cut)
     mixers = augment.mixing(config.augment, config.seed)
-    if mixers:
-        trainer = training_model.mixed(trainer, mixers)
-    settings: PhaseConfig = getattr(config, phase)
-    return model, _compiled(trainer, settings.lr, model.output_shape[-1], one_hot=bool(mixers))
+    one_hot = bool(mixers or config.loss.smoothing) or config.loss.labels == "one-hot"
+    classes = model.output_shape[-1]
+    weights = class_weights(config.loss, classes, train)
+    trainer = training_model.stepping(trainer, config.model, mixers, one_hot=one_hot, class_weights=weights)
+    rate = schedules.rate(getattr(config, phase), math.ceil(len(train or [0]) / config.batch_size))
+    return model, _compiled(trainer, optimizers.build(config.optimizer, rate), config.loss, classes, one_hot=one_hot)
+
+
+def class_weights(config: LossConfig, classes: int, train: Split | None) -> NDArray[np.float32] | None:
+    """The weight of each class in the training loss; None where they weigh the same.
+
+    Raises:
+        ConfigError: numbers are given, and not one for each class.
+    """
+    if config.class_weights is None:
+        return None
+    if isinstance(config.class_weights, tuple):
+        if len(config.class_weights) != classes:
+            raise ConfigError(
+                f"Invalid value for `loss.class_weights`: expected {classes} numbers, one a class, "
+                f"got {len(config.class_weights)}. Or use balanced."
+            )
+        return np.asarray(config.class_weights, np.float32)
+    if train is None:
+        return np.ones(classes, np.float32)
+    from sklearn.utils.class_weight import compute_class_weight
+
+    return np.asarray(compute_class_weight("balanced", classes=np.arange(classes), y=train.labels), np.float32)
 
 
 def divide(model: keras.Model, config: RunConfig, phase: str) -> Cut | None:
@@ -56,6 +92,11 @@ def freeze(model: keras.Model, config: RunConfig, phase: str) -> list[str]:
     """
     settings: PhaseConfig = getattr(config, phase)
     backbone = model.get_layer("backbone")
+    if isinstance(settings, ScratchConfig):
+        backbone.trainable = True
+        for layer in backbone.layers:
+            layer.trainable = True
+        return [layer.name for layer in backbone.layers]
     trained = first_trained(backbone, settings.unfreeze) if isinstance(settings, FinetuneConfig) else []
     backbone.trainable = True  # or the layers' own flags would not count
     for layer in backbone.layers:
@@ -64,11 +105,12 @@ def freeze(model: keras.Model, config: RunConfig, phase: str) -> list[str]:
 
 
 def check(model: keras.Model, config: RunConfig) -> None:
-    """Refuse, before any training, a part of the backbone that is not there.
+    """Refuse, before any training, what does not fit the model.
 
     Raises:
-        ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
+        ConfigError: `finetune.unfreeze` names more layers than there are, or no layer; class weights for other classes.
     """
+    class_weights(config.loss, model.output_shape[-1], None)
     if "finetune" in config.phases:
         first_trained(model.get_layer("backbone"), config.finetune.unfreeze)
 
@@ -107,13 +149,16 @@ def _start_of(block: str, names: list[str]) -> int:
     )
 
 
-def _compiled(trainer: keras.Model, lr: float, classes: int, *, one_hot: bool) -> keras.Model:
-    # Labels stay integers unless they are mixed: the same loss, without the (n, classes) array
+def _compiled(
+    trainer: keras.Model, optimizer: keras.optimizers.Optimizer, config: LossConfig, classes: int, *, one_hot: bool
+) -> keras.Model:
+    # Labels stay integers unless they must not: the same loss, without the (n, classes) array
     sparse = "" if one_hot else "Sparse"
     metrics = keras.metrics
+    smoothing = {"label_smoothing": config.smoothing} if config.smoothing else {}
     trainer.compile(
-        optimizer=optimizers.Adam(lr),
-        loss=getattr(keras.losses, f"{sparse}CategoricalCrossentropy")(),
+        optimizer=optimizer,
+        loss=getattr(keras.losses, f"{sparse}CategoricalCrossentropy")(**smoothing),
         metrics=[
             getattr(metrics, f"{sparse}CategoricalAccuracy")(name="accuracy"),
             getattr(metrics, f"{sparse}TopKCategoricalAccuracy")(min(5, classes), name="top5"),

@@ -18,7 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinybench.config import PhaseConfig, RunConfig
+from tinybench.config import RunConfig
+from tinybench.data import augment
+from tinybench.sections import PhaseConfig
 from tinybench.training import engine_table
 from tinybench.training.feed import Feed
 from tinybench.training.steps import Images, Steps, count
@@ -61,7 +63,7 @@ def settled(trainer: keras.Model, feed: Feed, config: RunConfig, phase: str, fol
         trainer: The compiled model; it is left as it was.
         feed: What it is trained on.
         config: The run's configuration.
-        phase: `transfer` or `finetune`.
+        phase: `scratch`, `transfer` or `finetune`.
         folder: Where the phase's checkpoints are.
     """
     file = folder / _CHOICE
@@ -90,8 +92,11 @@ def computing(trainer: keras.Model, precision: str) -> Iterator[None]:
 
 @contextmanager
 def by_policy(trainer: keras.Model) -> Iterator[None]:
-    """Keras's mixed precision for the layers of a model, but for those that were declared float32."""
-    layers = [layer for layer in trainer._flatten_layers() if layer.name not in _FLOAT32]
+    """Keras's mixed precision for the layers of a model, but for those that were declared float32.
+
+    What draws at random stays as it is too, so that it draws the same in both precisions.
+    """
+    layers = [layer for layer in trainer._flatten_layers() if not (layer.name in _FLOAT32 or _draws(layer))]
     before = [layer.dtype_policy for layer in layers]
     for layer in layers:
         layer.dtype_policy = "mixed_bfloat16"
@@ -100,6 +105,10 @@ def by_policy(trainer: keras.Model) -> Iterator[None]:
     finally:
         for layer, policy in zip(layers, before, strict=True):
             layer.dtype_policy = policy
+
+
+def _draws(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.Dropout) or layer.name.startswith(augment.PREFIX)
 
 
 def _chosen(trainer: keras.Model, feed: Feed, config: RunConfig, steps: int) -> Choice:

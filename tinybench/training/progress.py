@@ -52,6 +52,12 @@ class Progress:
         """Time spent training, without pauses for validation and logging."""
         return sum(epoch.metrics["train/seconds"] for epoch in self.epochs)
 
+    @property
+    def gap(self) -> dict[str, float]:
+        """How much better training is than validation in the best epoch; nothing where that is of an earlier phase."""
+        best = [epoch.metrics for epoch in self.epochs if epoch.number == self.best_epoch]
+        return {"best/overfitting_gap": best[0]["train/accuracy"] - best[0]["val/accuracy"]} if best else {}
+
     def to_json(self) -> str:
         """The progress as JSON text."""
         return json.dumps(asdict(self))

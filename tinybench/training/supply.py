@@ -18,10 +18,11 @@ import keras
 import numpy as np
 from rich import filesize
 
-from tinybench.config import PhaseConfig, RunConfig
+from tinybench.config import RunConfig
 from tinybench.data import augment
 from tinybench.data.dataset import Dataset
 from tinybench.errors import FeatureError, TrainingError
+from tinybench.sections import PhaseConfig, TransferConfig
 from tinybench.training import banks, engine_table, engines, features, feed, phases
 from tinybench.training.banks import Banks
 from tinybench.training.cut import Cut
@@ -62,8 +63,8 @@ def against_bank(config: RunConfig, phase: str) -> str:
     mixing = [name for name in ("mixup", "cutmix") if getattr(config.augment, name)]
     if mixing:
         return f"augment.{mixing[0]} mixes the images of a batch"
-    settings: PhaseConfig = getattr(config, phase)
-    return f"{phase}.views is live" if settings.views == "live" else ""
+    settings = getattr(config, phase)
+    return f"{phase}.views is live" if isinstance(settings, TransferConfig) and settings.views == "live" else ""
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def arranged(
     Args:
         model: The whole model with the weights that the phase starts from.
         config: The run's configuration.
-        phase: `transfer` or `finetune`.
+        phase: `scratch`, `transfer` or `finetune`.
         dataset: The images.
         folder: Where the phase's checkpoints are, and the decision of a phase that is resumed.
         trained: The head has been trained, so that engines can be judged by its labels.
@@ -110,7 +111,9 @@ class _Arrangement:
     def supply(self, earlier: Decision | None) -> Supply:
         """As it was decided earlier, else the best there is: kept features, a fast engine, pixels."""
         if self._cut is None or (earlier and earlier.mode == "live"):
-            reason = "nothing is frozen below the first layer that is trained"
+            reason = "everything is trained"
+            if self.phase != "scratch":
+                reason = "nothing is frozen below the first layer that is trained"
             return self._live(earlier.reason, augmented=earlier.augmented) if earlier else self._live(reason)
         if earlier:
             return self._again(self._cut, earlier)
@@ -135,7 +138,7 @@ class _Arrangement:
     @property
     def _augmented(self) -> bool:
         """Whether images are augmented where features cannot be kept: as if they were, views or not."""
-        settings: PhaseConfig = getattr(self.config, self.phase)
+        settings: TransferConfig = getattr(self.config, self.phase)
         return settings.views != 0 and augment.changes(self.config.augment)
 
     def _unbanked(self, cut: Cut, reason: str) -> Supply:

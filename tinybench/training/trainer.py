@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
 
 from tinybench.errors import ConfigError
 from tinybench.models import parts
@@ -32,34 +36,81 @@ class Inference(keras.layers.Layer):
         return self.model.compute_output_spec(features, training=False)
 
 
-class Mixing(keras.Model):
-    """A model trained on mixed images and labels; `mixers` mix them, before all other changes."""
+class Trainer(keras.Model):
+    """A model trained on batches that are first put into the form that its loss takes."""
 
-    mixers: list[keras.layers.Layer]
+    mixers: list[keras.layers.Layer]  # of images and labels, before all other changes
+    one_hot: bool
+    class_weights: NDArray[np.float32] | None
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Keras's, on a mixed batch."""
-        pixels, labels = data
-        batch = {"images": pixels, "labels": self._one_hot(labels)}
-        for mixer in self.mixers:
-            batch = mixer(batch, training=True)
-        figures: dict[str, Any] = super().train_step((batch["images"], batch["labels"]))
+        """Keras's, on a batch as the loss takes it."""
+        figures: dict[str, Any] = super().train_step(self.batch(data))
         return figures
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Keras's, on labels of the same form."""
-        pixels, labels = data
-        figures: dict[str, Any] = super().test_step((pixels, self._one_hot(labels)))
+        """Keras's, on labels of the same form; neither mixed nor weighted."""
+        pixels, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        figures: dict[str, Any] = super().test_step((pixels, self._encoded(labels)))
         return figures
 
-    def _one_hot(self, labels: Any) -> Any:
-        return keras.ops.one_hot(labels, self.output_shape[-1])
+    def batch(self, data: Any) -> tuple[Any, ...]:
+        """Images and labels, mixed where that is asked for, with weights where classes have them."""
+        pixels, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        labels = self._encoded(labels)
+        if self.mixers:
+            mixed = {"images": pixels, "labels": labels}
+            for mixer in self.mixers:
+                mixed = mixer(mixed, training=True)
+            pixels, labels = mixed["images"], mixed["labels"]
+        if self.class_weights is None:
+            return pixels, labels
+        weights = ops.convert_to_tensor(self.class_weights)
+        return pixels, labels, ops.matmul(labels, weights) if self.one_hot else ops.take(weights, labels)
+
+    def _encoded(self, labels: Any) -> Any:
+        return ops.one_hot(labels, self.output_shape[-1]) if self.one_hot else labels
 
 
-def mixed(trainer: keras.Model, mixers: list[keras.layers.Layer]) -> keras.Model:
-    """The same model, trained on mixed batches."""
-    found = Mixing(trainer.input, trainer.output, name="trainer")
+class LowLevel(Trainer):
+    """A training step written out, with no more of Keras than gradients and an optimizer need."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step down the gradient of the mean loss."""
+        pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(self.batch(data))
+        with tf.GradientTape() as tape:
+            predicted = self(pixels, training=True)
+            loss = self.compute_loss(y=labels, y_pred=predicted, sample_weight=weights)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=ops.shape(labels)[0])
+            else:
+                metric.update_state(labels, predicted)
+        figures: dict[str, Any] = self.get_metrics_result()
+        return figures
+
+
+# Networks whose source writes its own step
+_OWN_STEP = {"shallow": LowLevel}
+
+
+def stepping(
+    trainer: keras.Model,
+    network: str,
+    mixers: list[keras.layers.Layer],
+    *,
+    one_hot: bool,
+    class_weights: NDArray[np.float32] | None,
+) -> keras.Model:
+    """The same model with the training step that its configuration asks for; Keras's own where it asks for none."""
+    if not (network in _OWN_STEP or one_hot or class_weights is not None):
+        return trainer
+    found = _OWN_STEP.get(network, Trainer)(trainer.input, trainer.output, name="trainer")
     found.mixers = mixers  # Keras tracks them, so that a checkpoint holds the states of their generators
+    found.one_hot = one_hot
+    found.class_weights = class_weights
     return found
 
 

@@ -16,13 +16,13 @@ _DONE = "done"
 
 
 def folder(run_id: str) -> Path:
-    """Where a run's checkpoints are, one folder a phase."""
+    """Where a run's checkpoints are, one folder a phase; those of a fold lie in a folder of its own."""
     return paths.state() / "runs" / run_id
 
 
 def resumable(run_id: str) -> bool:
     """Whether a phase has begun whose work would be lost."""
-    return any(place for mark in ("start.keras", _DONE) for place in folder(run_id).glob(f"*/{mark}"))
+    return any(place for mark in ("start.keras", _DONE) for place in folder(run_id).rglob(mark))
 
 
 def clear(phase: Path) -> None:
