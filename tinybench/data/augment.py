@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
-    from tinybench.config import AugmentConfig
+    from tinybench.sections import AugmentConfig
+
+PREFIX = "augment_"  # of the layers' names
 
 
 def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
-    """The Keras layers that change training images, in the order flip, rotation, zoom, translation.
+    """The Keras layers that change training images, in the order of their settings.
 
     They work on pixels in 0..255 at native size, before the model's resize, and do nothing outside
-    training. Places that a change uncovers are filled by reflection.
+    training. Places that a turn, zoom or shift uncovers are filled by reflection, those around a crop are black.
 
     Args:
         config: Which changes, and how large; those of size zero give no layer.
@@ -24,14 +26,23 @@ def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
     """
     from keras import layers
 
+    from tinybench.data.augment_layers import Cutout, PaddedCrop
+
     shift = config.translation
-    wanted: list[tuple[float, Callable[..., keras.layers.Layer]]] = [
-        (config.flip, partial(layers.RandomFlip, "horizontal")),
-        (config.rotation, partial(layers.RandomRotation, config.rotation / 360)),
-        (config.zoom, partial(layers.RandomZoom, config.zoom)),
-        (shift, partial(layers.RandomTranslation, shift, shift)),
+    wanted: dict[str, Callable[..., keras.layers.Layer]] = {
+        "flip": partial(layers.RandomFlip, "horizontal"),
+        "rotation": partial(layers.RandomRotation, config.rotation / 360),
+        "zoom": partial(layers.RandomZoom, config.zoom),
+        "translation": partial(layers.RandomTranslation, shift, shift),
+        "contrast": partial(layers.RandomContrast, config.contrast, value_range=(0, 255)),
+        "crop": partial(PaddedCrop, config.crop),
+        "cutout": partial(Cutout, config.cutout),
+    }
+    return [
+        make(seed=seed + place, name=f"{PREFIX}{name}")
+        for place, (name, make) in enumerate(wanted.items())
+        if getattr(config, name)
     ]
-    return [make(seed=seed + place) for place, (size, make) in enumerate(wanted) if size]
 
 
 def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
@@ -52,4 +63,4 @@ def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
 
 def changes(config: AugmentConfig) -> bool:
     """Whether anything changes training images one by one."""
-    return bool(config.flip or config.rotation or config.zoom or config.translation)
+    return any(value for name, value in vars(config).items() if name not in ("mixup", "cutmix"))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tinybench.figures.words import plain
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -31,7 +33,7 @@ def curves(epochs: Sequence[Epoch], title: str, *, switch: int | None = None, be
         best: The epoch whose weights were kept, marked on the validation curves.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         _panel(axes, epochs, name, label)
         if switch is not None:

@@ -1,0 +1,70 @@
+"""Images side by side and classes counted: what is drawn is what was given."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from tinybench.figures import classes, samples
+
+
+def shown(figure) -> list[list[np.ndarray | None]]:
+    images = [[*axes.get_images()] for axes in figure.axes]
+    return [found[0].get_array().data if found else None for found in images]
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def test_rows_of_unequal_length_keep_their_images_in_order():
+    rows = [pixels(3, 8, 8, 3), pixels(1, 8, 8, 3) + 1]
+    found = shown(samples.grid(rows, ["cat", "a very long name of a class indeed"]))
+    for image, expected in zip(found[:3], rows[0], strict=True):
+        np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(found[3], rows[1][0])
+    assert found[4:] == [None, None]
+
+
+def test_gray_images_are_shown_in_their_own_range():
+    figure = samples.grid([np.full((1, 4, 4, 1), 100, np.uint8)], ["seven"])
+    (image,) = figure.axes[0].get_images()
+    assert image.get_clim() == (0, 255)
+    assert image.get_array().shape == (4, 4)
+
+
+def test_names_are_written_and_cut_where_they_are_too_long():
+    figure = samples.grid([pixels(1, 4, 4, 3)] * 2, ["cat", "a very long name of a class indeed"])
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert words == ["cat", "a very long name of a…"]
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "a$b$c", "$", r"\$x$", "{}^_%", "<b>&amp;"])
+def test_names_of_strangers_are_drawn_as_they_are(name: str):
+    counts = {"train": np.array([1, 2])}
+    for figure in (samples.grid([pixels(1, 4, 4, 3)], [name]), classes.distribution(counts, [name, "dog"])):
+        figure.savefig(io.BytesIO())
+
+
+def test_the_first_of_augmented_images_is_said_to_be_as_it_is():
+    figure = samples.augmented(pixels(2, 4, 8, 8, 3), ["cat", "dog"])
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["as it is", "augmented", "augmented", "augmented"]
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_every_class_is_counted_in_every_split(count: int):
+    counts = {name: np.arange(count) + place for place, name in enumerate(("train", "validation", "test"))}
+    names = [f"class {place}" for place in range(count)]
+    figure = classes.distribution(counts, names)
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{name}: {values.sum():,}" for name, values in counts.items()
+    ]
+    if count == 3:
+        assert [bar.get_width() for bar in figure.axes[1].patches] == [1, 2, 3]
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+    rows = [*csv.DictReader(io.StringIO(classes.table(counts, names)))]
+    assert len(rows) == count
+    assert rows[2] == {"class": "class 2", "train": "2", "validation": "3", "test": "4"}

@@ -1,0 +1,65 @@
+"""Which pictures a run gets: of its data always, of augmentation where a phase augments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stores import fresh
+
+from tinybench import data, pictures
+from tinybench.config import resolve
+from tinybench.sections import TrackConfig
+from tinybench.tracking.run import Run
+from tinybench.tracking.tracker import Tracker
+
+
+@pytest.fixture
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Tracker(TrackConfig(uri=fresh(tmp_path_factory))).parent("x")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    return data.load("digits", resolve("quickstart", {"data.per_class": 12}).data, 0, image_size=16)
+
+
+def figures(run: Run) -> set[str]:
+    return {Path(item.path).name for item in run.client.list_artifacts(run.id, "figures")}
+
+
+def arrays(run: Run, name: str) -> dict[str, Any]:
+    with np.load(run.client.download_artifacts(run.id, f"figures/{name}.npz")) as stored:
+        return dict(stored)
+
+
+def test_data_are_shown_with_the_arrays_beside_them(run: Run, digits: Any) -> None:
+    pictures.of_data(run, digits)
+    assert figures(run) == {"class_distribution.png", "class_distribution.csv", "samples.png", "samples.npz"}
+    kept = arrays(run, "samples")
+    assert kept["images"].shape == (80, 8, 8, 1)
+    np.testing.assert_array_equal(kept["labels"], np.repeat(np.arange(10), 8))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "phase", "augmented", "there"),
+    [
+        ({}, "scratch", True, True),
+        ({}, "transfer", False, False),
+        ({"transfer.views": 2}, "transfer", False, True),
+        ({"augment.rotation": 0, "augment.translation": 0, "augment.cutmix": 1}, "scratch", False, True),
+    ],
+)
+def test_augmentation_is_shown_where_it_is_used(
+    run: Run, digits: Any, chosen: dict[str, Any], phase: str, augmented: bool, there: bool
+) -> None:
+    config = resolve("quickstart", chosen)
+    pictures.of_augmentation(run, config, phase, digits, augmented=augmented)
+    assert figures(run) == ({"augmented.png", "augmented.npz"} if there else set())
+    if there:
+        seen = arrays(run, "augmented")["images"]
+        assert seen.shape == (6, 8, 8, 8, 1)
+        changed = np.abs(seen[:, 1:].astype(int) - seen[:, :1]).max(axis=(2, 3, 4)) > 0
+        assert changed.mean() > 0.5, "the first of each is as it is, the others are changed"

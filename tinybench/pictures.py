@@ -1,0 +1,68 @@
+"""Which pictures go with a run: of its data, and of what a network sees of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench.data import augment
+from tinybench.figures import classes, samples
+from tinybench.training import banks
+
+if TYPE_CHECKING:
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset, Split
+    from tinybench.tracking.run import Run
+
+_CLASSES, _OF_A_CLASS = 20, 8
+_IMAGES, _TIMES = 6, 7
+
+
+def of_data(run: Run, dataset: Dataset) -> None:
+    """How many images of each class there are in each split, and some of them."""
+    counts = {
+        name: np.bincount(split.labels, minlength=len(dataset.class_names)) for name, split in dataset.splits.items()
+    }
+    run.figure(classes.distribution(counts, dataset.class_names), "figures/class_distribution.png")
+    run.text(classes.table(counts, dataset.class_names), "figures/class_distribution.csv")
+    shown = min(_CLASSES, len(dataset.class_names))
+    chosen = [np.flatnonzero(dataset.train.labels == label)[:_OF_A_CLASS] for label in range(shown)]
+    rows = [dataset.train.images(places) for places in chosen]
+    run.figure(samples.grid(rows, dataset.class_names[:shown]), "figures/samples.png")
+    run.arrays(
+        "figures/samples.npz",
+        images=np.concatenate(rows),
+        labels=np.concatenate([dataset.train.labels[places] for places in chosen]),
+    )
+
+
+def of_augmentation(run: Run, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
+    """Training images as they are, and as the network sees them, where a phase changes them."""
+    changed = augmented or banks.views(config, phase) > 0 or bool(augment.mixing(config.augment, 0))
+    if not changed:
+        return
+    places = np.random.default_rng(config.seed).choice(
+        len(dataset.train), min(_IMAGES, len(dataset.train)), replace=False
+    )
+    seen = _seen(config, dataset.train, places)
+    names = [dataset.class_names[label] for label in dataset.train.labels[places]]
+    run.figure(samples.augmented(seen, names), "figures/augmented.png")
+    run.arrays("figures/augmented.npz", images=seen, labels=dataset.train.labels[places])
+
+
+def _seen(config: RunConfig, train: Split, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Each image as it is and then changed anew some times, (images, 1 + times, height, width, channels)."""
+    pixels = train.images(places).astype(np.float32)
+    mixers, layers = augment.mixing(config.augment, config.seed), augment.build(config.augment, config.seed)
+    seen: list[Any] = [pixels]
+    for _ in range(_TIMES):
+        batch = {"images": pixels, "labels": np.eye(len(places), dtype=np.float32)}
+        for mixer in mixers:
+            batch = mixer(batch, training=True)
+        values = batch["images"]
+        for layer in layers:
+            values = layer(values, training=True)
+        seen.append(np.asarray(values))
+    return np.stack(seen, axis=1).clip(0, 255).astype(np.uint8)
