@@ -125,13 +125,16 @@ def test_the_parent_says_where_it_comes_from(store: str, done: tinybench.Result)
     assert run.inputs.dataset_inputs[0].dataset.name == "digits"
 
 
-def test_curves_lie_beside_their_data(store: str, done: tinybench.Result) -> None:
+def test_every_picture_lies_beside_its_data(store: str, done: tinybench.Result) -> None:
     client = MlflowClient(store)
-    for run_id in (done.run_id, done.phases["transfer"].run_id):
-        assert {item.path for item in client.list_artifacts(run_id, "figures")} == {
-            "figures/curves.png",
-            "figures/curves.csv",
-        }
+    of_whole = {"curves": ".csv", "class_distribution": ".csv", "samples": ".npz"}
+    of_phase = {"curves": ".csv"}
+    of_augmented = of_phase | {"augmented": ".npz"}  # the second phase freezes nothing, and augments
+    wanted = {done.run_id: of_whole, done.phases["transfer"].run_id: of_phase}
+    wanted[done.phases["finetune"].run_id] = of_augmented
+    for run_id, pictures in wanted.items():
+        found = {Path(item.path).name for item in client.list_artifacts(run_id, "figures")}
+        assert found == {name + end for name, data in pictures.items() for end in (".png", data)}
 
 
 def test_the_logged_model_takes_pictures_and_arrays(done: tinybench.Result) -> None:

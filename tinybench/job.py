@@ -2,7 +2,8 @@
 
 A parent run holds the whole; each phase is a child run. A phase trains from the best weights of the one
 before, puts its own best weights back, is scored once on the test images and logs what a person needs to
-judge it. At the end the model goes in once, with the parent.
+judge it. At the end the model goes in once, with the parent. With folds, each fold is such a parent of
+phases in its turn, and `folds` puts them together.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from tinybench import data, models
+from tinybench import data, folds, models, pictures
 from tinybench.efficiency import cost
 from tinybench.errors import TrackingError
 from tinybench.evaluation.score import score
@@ -24,10 +26,10 @@ from tinybench.redaction import without_secrets
 from tinybench.report import describe
 from tinybench.report.console import Console
 from tinybench.results import PhaseResult, Result
+from tinybench.tracking import event_files, record
 from tinybench.tracking import models as tracked_models
-from tinybench.tracking import record
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
-from tinybench.training import device, loop, phases, precision, supply, workplace
+from tinybench.training import callbacks, device, loop, phases, precision, supply, workplace
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
@@ -42,15 +44,28 @@ _SUMMED = {_SECONDS, "efficiency/features_seconds"}  # over the phases, in the p
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What every step of a run needs."""
+class Job:
+    """What every step of a run needs.
+
+    Attributes:
+        config: What to do.
+        tracker: The store.
+        parent: The run that holds the phases: the whole one, or that of a fold.
+        console: Where progress is shown.
+        dataset: The images; of a fold, split as the fold has it.
+        folder: Where the phases keep their checkpoints.
+        resumed: There may be phases that are finished.
+        scored: The phases are scored on the test images; those of folds are not.
+    """
 
     config: RunConfig
     tracker: Tracker
     parent: Run
     console: Console
     dataset: Dataset
+    folder: Path
     resumed: bool
+    scored: bool = True
 
 
 def run(config: RunConfig, *, start_from: str | None = None, console: Console | None = None) -> Result:
@@ -65,7 +80,10 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
         TinybenchError: what the user can mend; the run is then FAILED, with the reason in a tag.
     """
     models.check(config.model)
-    data.card(config.dataset)  # both names, before a run is opened for nothing
+    callbacks.own(config.callbacks)
+    if config.track.tensorboard:
+        event_files.check()
+    data.card(config.dataset)  # all names, before a run is opened for nothing
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
     way_back = partial(_way_back, parent, config.track.uri)
@@ -101,22 +119,31 @@ def _carry_out(
     config: RunConfig, tracker: Tracker, parent: Run, console: Console, start_from: str | None, *, resumed: bool
 ) -> Result:
     used = device.use(config.device)
-    device.repeatable(config.seed, config.deterministic)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     record.about_data(parent, dataset)
+    pictures.of_data(parent, dataset)
     parent.tags({"device": used})
     console.run_begins(config, dataset, used, tracker.link(parent))
-    job = _Job(config, tracker, parent, console, dataset, resumed)
-
-    done: dict[str, PhaseResult] = {}
-    model = None
-    for phase in config.phases:
-        start = partial(_first_model, job, start_from) if model is None else partial(_same, model)
-        model, done[phase] = _phase(job, phase, start, done, trained=bool(done) or start_from is not None)
+    job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed)
+    if config.data.folds:
+        return folds.cross_validate(job, config.data.folds, _phases)
+    model, done = _phases(job, start_from)
     return _conclude(job, model, done)
 
 
-def _first_model(job: _Job, start_from: str | None) -> keras.Model:
+def _phases(job: Job, start_from: str | None = None) -> tuple[keras.Model, dict[str, PhaseResult]]:
+    """The phases in order, each from the best weights of the one before, and their joined curves."""
+    device.repeatable(job.config.seed, job.config.deterministic)
+    done: dict[str, PhaseResult] = {}
+    model = None
+    for phase in job.config.phases:
+        start = partial(_first_model, job, start_from) if model is None else partial(_same, model)
+        model, done[phase] = _phase(job, phase, start, done, trained=bool(done) or start_from is not None)
+    _join_curves(job, done)
+    return model, done
+
+
+def _first_model(job: Job, start_from: str | None) -> keras.Model:
     """A fresh model, or the best weights of an earlier run."""
     if start_from is not None:
         return record.best_model(job.tracker, start_from, job.dataset)
@@ -131,7 +158,7 @@ def _same(model: keras.Model) -> keras.Model:
 
 
 def _phase(
-    job: _Job, phase: str, start: Callable[[], keras.Model], done: dict[str, PhaseResult], *, trained: bool
+    job: Job, phase: str, start: Callable[[], keras.Model], done: dict[str, PhaseResult], *, trained: bool
 ) -> tuple[keras.Model, PhaseResult]:
     """Train one phase in a child run and log what it found; a finished one is only read back."""
     earlier = job.tracker.phase_run(job.parent.id, phase) if job.resumed else None
@@ -139,7 +166,7 @@ def _phase(
         return record.finished_phase(job.tracker, earlier)
     title = describe.name(job.config, phase)
     child = job.tracker.open(earlier) if earlier else job.tracker.child(job.parent, phase, title)
-    store = Store(workplace.folder(job.parent.id) / phase, job.config.checkpoint.keep)
+    store = Store(job.folder / phase, job.config.checkpoint.keep)
     before = max((result.last_epoch for result in done.values()), default=0)
     with child.open():
         model = _start_weights(store, start, earlier is not None)
@@ -147,9 +174,17 @@ def _phase(
         with supply.arranged(
             model, job.config, phase, job.dataset, store.folder, trained=trained, watcher=job.console
         ) as given:
-            model, trainer = phases.prepare(model, job.config, phase, given.cut, augmented=given.decision.augmented)
+            model, trainer = phases.prepare(
+                model,
+                job.config,
+                phase,
+                given.cut,
+                augmented=given.decision.augmented,
+                train=job.dataset.train,
+            )
             computed = precision.settled(trainer, given.feed, job.config, phase, store.folder)
             record.fed(child, given.decision, computed)
+            pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
             with precision.computing(trainer, computed.precision):
                 progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
         found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress)
@@ -162,7 +197,7 @@ def _phase(
 def _start_weights(store: Store, start: Callable[[], keras.Model], resumed: bool) -> keras.Model:
     """The model as the phase began: made once, then read back by every resume."""
     if store.start.exists():
-        return keras.saving.load_model(store.start, compile=False)
+        return models.load(store.start)
     if resumed and store.checkpoints():
         raise TrackingError(f"The checkpoints in {store.folder} are incomplete: start a new run.")
     model = start()
@@ -171,7 +206,7 @@ def _start_weights(store: Store, start: Callable[[], keras.Model], resumed: bool
 
 
 def _train(
-    job: _Job, phase: str, trainer: keras.Model, feed: Feed, store: Store, child: Run, before: int, *, trained: bool
+    job: Job, phase: str, trainer: keras.Model, feed: Feed, store: Store, child: Run, before: int, *, trained: bool
 ) -> Progress:
     def on_epoch(epoch: Epoch) -> None:
         for run in (child, job.parent):  # the parent's summary is what the run list shows
@@ -192,15 +227,18 @@ def _train(
     )
 
 
-def _scores(job: _Job, model: keras.Model, progress: Progress) -> dict[str, float]:
+def _scores(job: Job, model: keras.Model, progress: Progress) -> dict[str, float]:
     """The final figures: the best weights scored once on the test images, and what they were chosen by."""
-    found = {f"test/{name}": value for name, value in score(model, job.dataset.test, job.config.batch_size).items()}
+    found = {}
+    if job.scored:
+        figures = score(model, job.dataset.test, job.config.batch_size)
+        found = {f"test/{name}": value for name, value in figures.items()}
     found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
-    return found | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
+    return found | progress.gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
 
 
 def _report(
-    job: _Job,
+    job: Job,
     phase: str,
     progress: Progress,
     fed: str,
@@ -220,19 +258,26 @@ def _report(
     child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")
     child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, fed, found)})
+    if job.config.track.tensorboard:
+        event_files.write(child)
     job.console.phase_ends(phase, found)
 
 
-def _conclude(job: _Job, model: keras.Model, done: dict[str, PhaseResult]) -> Result:
-    """The parent's summary, its joined curves and, once, the model."""
-    last = [*done.values()][-1]
-    epochs = job.tracker.epochs(job.parent.id)
+def _join_curves(job: Job, done: dict[str, PhaseResult]) -> None:
+    """The curves of all phases in the run that holds them."""
+    epochs, last = job.tracker.epochs(job.parent.id), [*done.values()][-1]
     switch = done["transfer"].last_epoch if len(done) > 1 else None
     figure = curves.curves(epochs, describe.name(job.config), switch=switch, best=last.best_epoch)
     job.parent.figure(figure, "figures/curves.png")
     job.parent.text(curves.table(epochs), "figures/curves.csv")
+    if job.config.track.tensorboard:
+        event_files.write(job.parent)
+
+
+def _conclude(job: Job, model: keras.Model, done: dict[str, PhaseResult]) -> Result:
+    """The parent's summary and, once, the model."""
     job.parent.tags({"mlflow.note.content": describe.run(job.config, job.dataset, done)})
-    model_uri = tracked_models.log_once(job.parent, model, job.dataset, last.last_epoch)
+    model_uri = tracked_models.log_once(job.parent, model, job.dataset, [*done.values()][-1].last_epoch)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, done)
     job.console.run_ends(result)
     return result

@@ -24,6 +24,21 @@ class PhaseResult:
 
 
 @dataclass(frozen=True)
+class FoldResult:
+    """What a fold left.
+
+    Attributes:
+        number: From 1.
+        run_id: Its MLflow run.
+        metrics: Figures on the images that it held out, such as `out_of_fold/accuracy`.
+    """
+
+    number: int
+    run_id: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run left.
 
@@ -33,6 +48,8 @@ class Result:
         link: The run's page; where the store is no server, as `mlflow ui` on this machine would show it.
         model_uri: The logged model, for `mlflow.pyfunc.load_model`.
         phases: What each phase left, in order.
+        folds: What each fold left, in order, where the run has folds instead.
+        summary: The figures over all folds.
     """
 
     run_id: str
@@ -40,11 +57,13 @@ class Result:
     link: str
     model_uri: str
     phases: dict[str, PhaseResult] = field(default_factory=dict)
+    folds: tuple[FoldResult, ...] = ()
+    summary: dict[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures after the last phase."""
-        return [*self.phases.values()][-1].metrics
+        """The figures after the last phase, or over all folds."""
+        return self.summary or [*self.phases.values()][-1].metrics
 
     def load_model(self) -> Any:
         """The logged model as an MLflow pyfunc: pictures in, labels out."""

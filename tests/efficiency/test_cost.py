@@ -9,7 +9,7 @@ from tinybench.efficiency import cost
 from tinybench.training import phases
 from tinybench.training.decision import Decision
 
-BACKBONE, FEATURES = 65_568, 64
+BACKBONE, FEATURES = 64_992, 64
 HEAD = (FEATURES + 1) * 64 + (64 + 1) * 10
 
 

@@ -11,7 +11,7 @@ from tinybench.efficiency import estimate
 from tinybench.efficiency.estimate import Estimate
 from tinybench.errors import DataError, ModelError
 
-HEAD, WHOLE = 4_810, 70_378
+HEAD, WHOLE = 4_810, 69_802
 
 
 def plan(**settings) -> Estimate:
@@ -70,6 +70,13 @@ def test_features_are_computed_once_an_image_and_view(monkeypatch):
     above = 10 * (162 * 0.5 + 143 / 8 * 0.25)
     assert transfer.seconds == pytest.approx(looks / 8 * 2 + above + 359 / 8 * 2.25)
     assert transfer.features == looks * 64 * 2
+
+
+def test_folds_hold_out_their_own_share_and_are_all_counted(monkeypatch):
+    monkeypatch.setattr(estimate, "_time_steps", lambda *_: (0.5, 0.25))
+    found = plan(phases="scratch", **{"data.folds": 4, "scratch.epochs": 3})
+    assert found.images == (1_078, 360, 359)
+    assert found.phases["scratch"].seconds == pytest.approx(4 * (3 * (135 * 0.5 + 360 / 8 * 0.25) + 359 / 8 * 0.25))
 
 
 def test_features_over_the_budget_are_not_planned():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tinybench.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tinybench.config import DataConfig
+    from tinybench.sections import DataConfig
 
 Rows = NDArray[np.int64]
 
@@ -122,6 +123,40 @@ def stratified(
         held.append(np.random.default_rng([seed, label]).permutation(members)[:count])
     held_out = np.sort(np.concatenate(held))
     return np.setdiff1d(rows, held_out), held_out
+
+
+def fold(dataset: Dataset, number: int, count: int, seed: int) -> Dataset:
+    """One fold of stratified cross-validation: its part of the training images is held out for validation.
+
+    All of the training images take part, those that were held out as well; official validation images do not.
+
+    Args:
+        dataset: As a run without folds has it; its test images stay as they are.
+        number: Which fold, from 0.
+        count: How many folds there are.
+        seed: Decides which image is in which fold.
+
+    Raises:
+        DataError: a class has fewer training images than there are folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    parts = [dataset.train]
+    if dataset.validation.pool is dataset.train.pool:
+        parts.append(dataset.validation)
+    rows, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "labels"))
+    order = np.argsort(rows)
+    rows, labels = rows[order], labels[order]
+    fewest = np.bincount(labels).argmin()
+    if np.count_nonzero(labels == fewest) < count:
+        raise DataError(
+            f"Class {dataset.class_names[fewest]!r} has {np.count_nonzero(labels == fewest)} training images: too few "
+            f"for {count} folds. Set `data.folds` lower, or leave the class out with `data.classes`."
+        )
+    folds = StratifiedKFold(count, shuffle=True, random_state=seed).split(rows, labels)
+    parts = [Split(dataset.train.pool, rows[places], labels[places]) for places in [*folds][number]]
+    given = replace(dataset, train=parts[0], validation=parts[1])
+    return replace(given, split_hash=split_hash(given.splits), duplicates=duplicates(given.splits))
 
 
 def split_hash(splits: Mapping[str, Split]) -> str:

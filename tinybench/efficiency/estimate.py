@@ -33,7 +33,7 @@ class PhaseEstimate:
         epochs: At most so many.
         steps: Training steps an epoch.
         trainable: Parameters that are trained.
-        seconds: At most so long: computing features, training, validation and the test images.
+        seconds: At most so long, over all folds: computing features, training, validation and the test images.
         features: Bytes of features that are kept; 0 where it trains on pixels.
     """
 
@@ -112,6 +112,7 @@ def _phase(
     once = 0.0 if cut is None else _time_forward(cut.extractor, config, shape)
     seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
     seconds += (looks * once + images[2] * (once + forward)) / config.batch_size
+    seconds *= config.data.folds or 1
     trainable = int(cost.parameters(model, trainer)["efficiency/parameters_trainable"])
     return PhaseEstimate(epochs, steps, trainable, seconds, kept)
 
@@ -121,6 +122,8 @@ def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, in
         dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size, download=False)
     except AbsentError:
         return _official(config, data.card(config.dataset))
+    if config.data.folds:
+        dataset = splits.fold(dataset, 0, config.data.folds, config.seed)
     return (
         (len(dataset.train), len(dataset.validation), len(dataset.test)),
         len(dataset.class_names),
@@ -138,7 +141,7 @@ def _official(config: RunConfig, card: Card) -> tuple[tuple[int, int, int], int,
     classes = wanted if isinstance(wanted, int) else len(wanted) if wanted else card.classes
     train = min(card.train // card.classes, config.data.per_class or card.train) * classes
     test = min(card.test // card.classes, config.data.test_per_class or card.test) * classes
-    validation = round(train * config.data.validation)
+    validation = round(train * (1 / config.data.folds if config.data.folds else config.data.validation))
     return (train - validation, validation, test), classes, card.shape, False
 
 

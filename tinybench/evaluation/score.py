@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tinybench.data.dataset import Split
 from tinybench.evaluation import metrics
@@ -16,6 +17,11 @@ def score(model: keras.Model, split: Split, batch_size: int) -> dict[str, float]
     `loss` is Keras's: the log loss and the penalties on weights, so that it can be compared with the
     curves of training.
     """
-    probabilities = np.asarray(model.predict(Batches(split, batch_size), verbose=0))
+    probabilities = predict(model, split, batch_size)
     found = metrics.scores(split.labels, probabilities)
     return {"loss": found["log_loss"] + float(sum(float(penalty) for penalty in model.losses)), **found}
+
+
+def predict(model: keras.Model, split: Split, batch_size: int) -> NDArray[np.float32]:
+    """Probabilities (n, classes) of a split's images, in its order."""
+    return np.asarray(model.predict(Batches(split, batch_size), verbose=0))

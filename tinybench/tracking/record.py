@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tinybench import models
 from tinybench.config import PHASES, RunConfig, canonical, from_flat, replace
 from tinybench.data import digests
 from tinybench.errors import ConfigError, DataError, TrackingError
@@ -157,10 +158,16 @@ def check_fit(model: keras.Model, known: tuple[str, ...], dataset: Dataset) -> N
 
 def checkpoints(child: Run, model: keras.Model, store: Store) -> None:
     """The best model and the latest checkpoints, as artifacts."""
-    best = store.folder / _BEST
-    model.save(best)
-    for file in (best, *store.checkpoints()):
+    best(child, model, store.folder)
+    for file in store.checkpoints():
         child.artifact(file, _CHECKPOINTS)
+
+
+def best(run: Run, model: keras.Model, folder: Path) -> None:
+    """The best model as an artifact, written in a folder first."""
+    file = folder / _BEST
+    model.save(file)
+    run.artifact(file, _CHECKPOINTS)
 
 
 def finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, PhaseResult]:
@@ -172,13 +179,14 @@ def finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, Pha
 
 
 def best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Model:
-    """The best weights of a run: of the phase that is named, else of the transfer phase.
+    """The best weights of a run: of the phase that is named, else of the one that can be fine-tuned.
 
     Raises:
         DataError: the data have another shape or other classes than the model.
         TrackingError: the run holds no best weights.
     """
-    model = _load(tracker, tracker.phase_run(run_id, "transfer") or tracker.get(run_id))
+    first = tracker.phase_run(run_id, "transfer") or tracker.phase_run(run_id, "scratch")
+    model = _load(tracker, first or tracker.get(run_id))
     check_fit(model, class_names(tracker, tracker.top(run_id)), dataset)
     return model
 
@@ -204,4 +212,4 @@ def _load(tracker: Tracker, found: MlflowRun) -> keras.Model:
             raise TrackingError(
                 f"Run {found.info.run_id} holds no best weights: give a run whose transfer phase is finished."
             ) from error
-        return keras.saving.load_model(file, compile=False)
+        return models.load(file)

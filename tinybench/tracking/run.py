@@ -9,11 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tenacity
 from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from numpy.typing import NDArray
 
 from tinybench.errors import in_one_line
 from tinybench.redaction import without_secrets
@@ -82,6 +84,13 @@ class Run:
         with TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             figure.savefig(file, dpi=120)
+            self.artifact(file, str(Path(path).parent))
+
+    def arrays(self, path: str, **arrays: NDArray[Any]) -> None:
+        """Store arrays as one compressed `.npz` artifact."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            np.savez_compressed(file, allow_pickle=False, **arrays)
             self.artifact(file, str(Path(path).parent))
 
     def artifact(self, file: Path, folder: str) -> None:

@@ -16,14 +16,15 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from sqlalchemy.exc import SQLAlchemyError
 
-from tinybench.config import TrackConfig
 from tinybench.errors import ConfigError, TrackingError, in_one_line
 from tinybench.redaction import without_secrets
+from tinybench.sections import TrackConfig
 from tinybench.tracking import provenance
 from tinybench.tracking.run import ERROR_TAG, Run, first_or_second
 from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 PHASE_TAG = "tinybench.phase"
+FOLD_TAG = "tinybench.fold"
 SOURCE_TAG = "tinybench.source_run"
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _SECONDS_TO_ANSWER = 15
@@ -79,8 +80,15 @@ class Tracker:
 
     def child(self, parent: Run, phase: str, name: str) -> Run:
         """A new child run for a phase."""
+        return self._child(parent, {PHASE_TAG: phase}, name)
+
+    def fold(self, parent: Run, number: int, name: str) -> Run:
+        """A new child run for a fold."""
+        return self._child(parent, {FOLD_TAG: str(number)}, name)
+
+    def _child(self, parent: Run, own: dict[str, str], name: str) -> Run:
         experiment = self.client.get_run(parent.id).info.experiment_id
-        tags = {_PARENT_TAG: parent.id, PHASE_TAG: phase} | provenance.source() | provenance.tags() | self._own_tags()
+        tags = own | {_PARENT_TAG: parent.id} | provenance.source() | provenance.tags() | self._own_tags()
         return Run(self.client, self.client.create_run(experiment, tags=tags, run_name=name).info.run_id)
 
     def open(self, found: MlflowRun) -> Run:
@@ -105,15 +113,24 @@ class Tracker:
             ) from error
 
     def top(self, run_id: str) -> MlflowRun:
-        """The parent of a child run, or the run itself when it is no child of ours."""
+        """The run that a phase or a fold belongs to, or the run itself when it is no child of ours."""
         run = self.get(run_id)
-        return self.get(run.data.tags[_PARENT_TAG]) if PHASE_TAG in run.data.tags else run
+        while run.data.tags.keys() & {PHASE_TAG, FOLD_TAG}:
+            run = self.get(run.data.tags[_PARENT_TAG])
+        return run
 
     def phase_run(self, parent_id: str, phase: str) -> MlflowRun | None:
         """The child run of a phase, if there is one."""
+        return self._find(parent_id, PHASE_TAG, phase)
+
+    def fold_run(self, parent_id: str, number: int) -> MlflowRun | None:
+        """The child run of a fold, if there is one."""
+        return self._find(parent_id, FOLD_TAG, str(number))
+
+    def _find(self, parent_id: str, tag: str, value: str) -> MlflowRun | None:
         found = self.client.search_runs(
             [self.get(parent_id).info.experiment_id],
-            f"tags.`{_PARENT_TAG}` = '{parent_id}' and tags.`{PHASE_TAG}` = '{phase}'",
+            f"tags.`{_PARENT_TAG}` = '{parent_id}' and tags.`{tag}` = '{value}'",
             max_results=1,
         )
         return found[0] if found else None

@@ -1,0 +1,150 @@
+"""Stratified cross-validation: a run a fold, then the test images, once, by all folds together.
+
+Each fold trains on the other folds' images and is judged on its own, which also choose its best epoch; so the
+mean over folds flatters a little. The official test images are touched once, when all folds are done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench.data import splits
+from tinybench.errors import TrackingError
+from tinybench.evaluation import metrics
+from tinybench.evaluation.score import predict
+from tinybench.report import describe
+from tinybench.results import FoldResult, PhaseResult, Result
+from tinybench.tracking import models as tracked_models
+from tinybench.tracking import record
+
+if TYPE_CHECKING:
+    from tinybench.job import Job
+
+_HELD_OUT = "predictions/out_of_fold.npz"
+_TEST = "predictions/test.npz"
+
+Train = Callable[["Job"], tuple[keras.Model, dict[str, PhaseResult]]]
+
+
+def cross_validate(job: Job, count: int, train: Train) -> Result:
+    """Train every fold that is not finished, then score them together.
+
+    Args:
+        job: The whole run.
+        count: How many folds.
+        train: Trains the phases of a job and gives the model.
+
+    Raises:
+        DataError: a class has fewer training images than there are folds.
+    """
+    done = tuple(_fold(job, number, count, train) for number in range(1, count + 1))
+    members = [record.final_model(job.tracker, each.run_id) for each in done]
+    model = ensemble(members, job.dataset.shape)
+    found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members)
+    now = time.time_ns() // 1_000_000
+    job.parent.metrics(found, count, now)
+    job.parent.tags({"mlflow.note.content": describe.folds(job.config, job.dataset, done, found)})
+    with TemporaryDirectory() as folder:
+        record.best(job.parent, model, Path(folder))
+    model_uri = tracked_models.log_once(job.parent, model, job.dataset, count)
+    result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, folds=done, summary=found)
+    job.console.folds_end(result)
+    return result
+
+
+def ensemble(members: list[keras.Model], shape: tuple[int, int, int]) -> keras.Model:
+    """One model whose probabilities are the mean of its members'."""
+    pixels = keras.Input(shape, name="pixels")
+    for number, member in enumerate(members, 1):
+        member.name = f"fold_{number}"
+    mean = keras.layers.Average(name="probabilities", dtype="float32")([member(pixels) for member in members])
+    return keras.Model(pixels, mean, name="classifier")
+
+
+def _fold(job: Job, number: int, count: int, train: Train) -> FoldResult:
+    """Train one fold in a child run; a finished one is only read back."""
+    earlier = job.tracker.fold_run(job.parent.id, number) if job.resumed else None
+    if earlier is not None and earlier.info.status == "FINISHED":
+        kept = {name: value for name, value in earlier.data.metrics.items() if name.startswith("out_of_fold/")}
+        return FoldResult(number, earlier.info.run_id, kept)
+    dataset = splits.fold(job.dataset, number - 1, count, job.config.seed)
+    title = f"fold {number}: {describe.name(job.config)}"
+    run = job.tracker.open(earlier) if earlier else job.tracker.fold(job.parent, number, title)
+    job.console.fold_begins(number, count)
+    with run.open():
+        record.begin_phase(run, job.config, dataset)
+        inner = replace(job, parent=run, dataset=dataset, folder=job.folder / f"fold{number}", scored=False)
+        model, phases = train(inner)
+        probabilities = predict(model, dataset.validation, job.config.batch_size)
+        run.arrays(
+            _HELD_OUT,
+            rows=dataset.validation.rows,
+            labels=dataset.validation.labels,
+            probabilities=probabilities.astype(np.float16),
+        )
+        found = _prefixed("out_of_fold/", metrics.scores(dataset.validation.labels, probabilities))
+        now = time.time_ns() // 1_000_000
+        run.metrics(found, [*phases.values()][-1].last_epoch, now)
+        job.parent.metrics(_prefixed("fold/", _unprefixed(found)), number, now)
+    return FoldResult(number, run.id, found)
+
+
+def _over_folds(done: tuple[FoldResult, ...]) -> dict[str, float]:
+    """Mean and standard deviation over the folds of each figure that all of them have."""
+    return _spread("folds/", [_unprefixed(each.metrics) for each in done])
+
+
+def _held_out_together(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
+    """The figures of all training images, each predicted by the fold that did not see it; the predictions are kept."""
+    parts = [_predictions(job, each.run_id) for each in done]
+    rows, labels, probabilities = (np.concatenate([part[name] for part in parts]) for name in parts[0])
+    order = np.argsort(rows)
+    job.parent.arrays(_HELD_OUT, rows=rows[order], labels=labels[order], probabilities=probabilities[order])
+    return _prefixed("out_of_fold/", metrics.scores(labels, probabilities.astype(np.float32)))
+
+
+def _on_test(job: Job, members: list[keras.Model]) -> dict[str, float]:
+    """The test images by the ensemble, and by each fold on its own as mean and standard deviation."""
+    test = job.dataset.test
+    each = np.stack([predict(member, test, job.config.batch_size) for member in members])
+    together = each.mean(axis=0)
+    job.parent.arrays(
+        _TEST, rows=test.rows, labels=test.labels, probabilities=together.astype(np.float16),
+        of_folds=each.astype(np.float16),
+    )  # fmt: skip
+    alone = _spread("folds/test_", [metrics.scores(test.labels, probabilities) for probabilities in each])
+    return _prefixed("test/", metrics.scores(test.labels, together)) | alone
+
+
+def _predictions(job: Job, run_id: str) -> dict[str, NDArray[Any]]:
+    with TemporaryDirectory() as folder:
+        try:
+            file = job.tracker.download(job.tracker.get(run_id), _HELD_OUT, Path(folder))
+        except OSError as error:
+            raise TrackingError(f"Run {run_id} has lost its {_HELD_OUT}: start a new run.") from error
+        with np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in ("rows", "labels", "probabilities")}
+
+
+def _spread(prefix: str, found: list[dict[str, float]]) -> dict[str, float]:
+    shared = [name for name in found[0] if all(name in each for each in found)]
+    values = {name: np.array([each[name] for each in found]) for name in shared}
+    means = {f"{prefix}{name}_mean": float(each.mean()) for name, each in values.items()}
+    return means | {f"{prefix}{name}_sd": float(each.std(ddof=1)) for name, each in values.items()}
+
+
+def _prefixed(prefix: str, found: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in found.items()}
+
+
+def _unprefixed(found: dict[str, float]) -> dict[str, float]:
+    return {name.partition("/")[2]: value for name, value in found.items()}
