@@ -41,6 +41,10 @@ class ModelError(TinybenchError):
     resumable = False
 
 
+class ExportError(TinybenchError):
+    """A model that cannot be had in another format."""
+
+
 class TrainingError(TinybenchError):
     """Training that cannot go on, such as a loss that is not a number."""
 
