@@ -9,87 +9,21 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from tinybench.config import KEYS, UNTOUCHED, Key, canonical, resolve, spellings
+from tinybench.config import UNTOUCHED, resolve
 from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
+from tinybench.options import SettingsCommand
 from tinybench.report import quiet
 from tinybench.settings import size
 
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.report.console import Console
-
-_DESTINATION = "setting_"
-
-
-class Setting(click.Option):
-    """A setting of a run as an option: help shows its dotted key, and its other spellings are taken too."""
-
-    def __init__(self, key: Key) -> None:
-        """Args: the setting."""
-        self.key = key
-        # The destination is what no other option of a command can be called
-        super().__init__([_DESTINATION + key.name.replace(".", "_"), *spellings(key.name)], multiple=True)
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """The dotted key, what it means and what it takes."""
-        return f"--{self.key.name}", f"{self.key.help} [{self.key.kind.expected}]"
-
-
-class SettingsCommand(click.Command):
-    """A command that takes every setting of a run as an option."""
-
-    def __init__(self, name: str | None, **kwargs: Any) -> None:
-        """Args: as for a click command."""
-        super().__init__(name, **kwargs | {"options_metavar": "[OPTIONS] [--KEY VALUE]..."})
-        self.params += [Setting(key) for key in KEYS.values()]
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; what it suggests for a misspelt setting is the dotted key alone."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            near = sorted({f"--{_dotted(name.lstrip('-'))}" for name in error.possibilities or ()})
-            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Hand the settings that were given over as one dictionary."""
-        values = {
-            param.key.name: ctx.params.pop(str(param.name)) for param in self.params if isinstance(param, Setting)
-        }
-        ctx.params["settings"] = {key: _one(key, given) for key, given in values.items() if given}
-        return super().invoke(ctx)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The command's own options, then the settings."""
-        own = [
-            record for p in self.get_params(ctx) if not isinstance(p, Setting) and (record := p.get_help_record(ctx))
-        ]
-        with formatter.section("Options"):
-            formatter.write_dl(own)
-        origin = "earlier run" if any(param.name == "run_id" for param in self.params) else "recipe"
-        with formatter.section(f"Settings (--KEY VALUE; the {origin}'s value holds unless given)"):
-            formatter.write_dl([p.get_help_record(ctx) for p in self.params if isinstance(p, Setting)])
-
-
-def _dotted(option: str) -> str:
-    """The dotted key where an option is one, else the option."""
-    try:
-        return canonical(option)
-    except ConfigError:
-        return option
-
-
-def _one(key: str, given: tuple[str, ...]) -> str:
-    """The one value of a setting; one that leaves it alone, as MLproject's parameters do, does not count."""
-    values = list(dict.fromkeys(value for value in given if value not in UNTOUCHED)) or [UNTOUCHED[0]]
-    if len(values) > 1:
-        raise ConfigError(f"`{key}` is given twice, as {values[0]!r} and as {values[1]!r}: give it once.")
-    return values[0]
 
 
 @click.group()
@@ -102,7 +36,7 @@ def cli(debug: bool) -> None:
 @cli.command(cls=SettingsCommand)
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimates, and train nothing.")
 def train(settings: dict[str, str], dry_run: bool) -> None:
-    """Train a model in both phases of a recipe.
+    """Train a model in the phases of a recipe.
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
     """
@@ -122,7 +56,7 @@ def transfer(settings: dict[str, str], dry_run: bool) -> None:
 @click.argument("run_id")
 @click.option("--uri", help="Tracking store that holds the run.")
 def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
-    """Fine-tune from the best transfer weights of run RUN_ID, as a new run."""
+    """Fine-tune from the best weights of run RUN_ID, as a new run."""
     api = _start()
 
     api.finetune(run_id, uri=uri, console=_console(), **settings)
@@ -151,6 +85,46 @@ def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str])
 
 
 @cli.command()
+@click.argument("run_id")
+@click.option(
+    "--format",
+    type=click.Choice(["keras", "h5", "savedmodel", "onnx", "openvino"]),
+    default="keras",
+    show_default=True,
+    help="onnx and openvino are extras.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="File or folder to write.  [default: model.…]")
+@click.option("--uri", help="Tracking store that holds the run.")
+def export(run_id: str, format: str, output: Path | None, uri: str | None) -> None:
+    """Export the model of finished run RUN_ID; it is loaded again and compared on real images."""
+    _start()
+
+    from tinybench import export
+
+    done = export.export(run_id, format, output, uri)
+    click.echo(
+        f"{done.path}: {done.images} test images answered alike "
+        f"(probabilities differ by at most {done.difference:.2g}, same class for {done.agreement:.0%})"
+    )
+
+
+@cli.command()
+@click.option("--recipes", required=True, help="Recipes, separated by commas, in the order of the progression.")
+@click.option("--uri", help="Tracking store that holds the runs.")
+def compare(recipes: str, uri: str | None) -> None:
+    """Compare finished runs of recipes: what each step gained."""
+    from rich.console import Console as Terminal
+
+    from tinybench.report import impact
+    from tinybench.tracking import queries
+    from tinybench.tracking.tracker import Tracker
+
+    names = [name.strip() for name in recipes.split(",")]
+    identities = {name: resolve(name).identity() for name in names}
+    impact.show(queries.progression(Tracker.at(uri), identities), Terminal())
+
+
+@cli.command()
 def models() -> None:
     """List the backbones; a path to a .keras file is one as well."""
     from tinybench.models import backbones
@@ -165,6 +139,32 @@ def datasets() -> None:
 
     for name in data.names():
         click.echo(f"{name:16} {data.card(name).summary}")
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the recipes: reference systems with their published figures."""
+    if context.invoked_subcommand is None:
+        from rich.console import Console as Terminal
+
+        from tinybench import recipes
+        from tinybench.report import recipe
+
+        recipe.table(recipes.all_recipes().values(), Terminal())
+
+
+@recipes.command("show")
+@click.argument("name")
+def recipes_show(name: str) -> None:
+    """Show recipe NAME: what it is, its published figures and every setting."""
+    from rich.console import Console as Terminal
+
+    from tinybench import recipes
+    from tinybench.report import recipe
+
+    config = resolve(name)
+    recipe.show(recipes.all_recipes()[name], config, Terminal())
 
 
 @cli.group()

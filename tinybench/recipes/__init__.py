@@ -32,11 +32,23 @@ class Expected:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named configuration with what to expect of it."""
+    """A named configuration with what to expect of it.
+
+    Attributes:
+        name: What it is run by.
+        build: The configuration; its docstring gives source, command, time and expected result.
+        expected: Published figures.
+        system: The reference system that it reproduces.
+        architecture: In a few words.
+        cost: Roughly how long it takes.
+    """
 
     name: str
     build: Callable[[], RunConfig]
     expected: tuple[Expected, ...] = ()
+    system: str = ""
+    architecture: str = ""
+    cost: str = ""
 
     @property
     def doc(self) -> str:
@@ -45,10 +57,11 @@ class Recipe:
 
 
 def all_recipes() -> dict[str, Recipe]:
-    """Every recipe by name."""
-    from tinybench.recipes import quickstart, tiny_imagenet_tlft
+    """Every recipe by name, system by system."""
+    from tinybench.recipes import alexnet_mini, cifar10, cifar100, folds, quickstart, tiny_imagenet_tlft
 
-    return {recipe.name: recipe for recipe in (tiny_imagenet_tlft.RECIPE, quickstart.RECIPE)}
+    systems = (tiny_imagenet_tlft, alexnet_mini, cifar100, folds, cifar10, quickstart)
+    return {recipe.name: recipe for system in systems for recipe in system.RECIPES}
 
 
 def build(name: str) -> RunConfig:

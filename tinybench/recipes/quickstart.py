@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tinybench.config import AugmentConfig, FinetuneConfig, HeadConfig, PhaseConfig, RunConfig
+from tinybench.config import RunConfig
 from tinybench.recipes import Expected, Recipe
+from tinybench.sections import AugmentConfig, FinetuneConfig, HeadConfig, TransferConfig
 
 
 def config() -> RunConfig:
@@ -23,9 +24,18 @@ def config() -> RunConfig:
         batch_size=32,
         head=HeadConfig(dropout=0.1, hidden=64),
         augment=AugmentConfig(rotation=10, translation=0.1),
-        transfer=PhaseConfig(epochs=10, lr=3e-3),
+        transfer=TransferConfig(epochs=10, lr=3e-3),
         finetune=FinetuneConfig(epochs=15, lr=1e-3, unfreeze="all"),
     )
 
 
-RECIPE = Recipe("quickstart", config, (Expected("test/accuracy", 0.9, "test", "tinybench", "smallcnn", "finetune"),))
+RECIPES = (
+    Recipe(
+        "quickstart",
+        config,
+        (Expected("test/accuracy", 0.9, "test", "tinybench", "smallcnn", "finetune"),),
+        system="-",
+        architecture="four convolutions, both phases",
+        cost="1 min on 2 CPU cores",
+    ),
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tinybench.config import AugmentConfig, DataConfig, FinetuneConfig, HeadConfig, PhaseConfig, RunConfig
+from tinybench.config import RunConfig
 from tinybench.recipes import Expected, Recipe
+from tinybench.sections import AugmentConfig, DataConfig, FinetuneConfig, HeadConfig, TransferConfig
 
 
 def config() -> RunConfig:
@@ -28,7 +29,7 @@ def config() -> RunConfig:
         data=DataConfig(validation=0.1),
         head=HeadConfig(pooling="avg", dropout=0.3, hidden=256, l2=1e-4),
         augment=AugmentConfig(flip=True, rotation=10, zoom=0.1, translation=0.1),
-        transfer=PhaseConfig(epochs=15, lr=1e-4),
+        transfer=TransferConfig(epochs=15, lr=1e-4),
         finetune=FinetuneConfig(epochs=5, lr=1e-4, unfreeze=0.2),
     )
 
@@ -44,12 +45,17 @@ _PUBLISHED = {
     ("efficientnetb0", "finetune"): (1.03, 0.75, 0.91, 0.628, 0.633, 0.988),
 }
 
-RECIPE = Recipe(
-    "tiny-imagenet-tlft",
-    config,
-    tuple(
-        Expected(metric, value, _SPLITS.get(metric, "test"), "system A", model, phase)
-        for (model, phase), values in _PUBLISHED.items()
-        for metric, value in zip(_METRICS, values, strict=True)
+RECIPES = (
+    Recipe(
+        "tiny-imagenet-tlft",
+        config,
+        tuple(
+            Expected(metric, value, _SPLITS.get(metric, "test"), "system A", model, phase)
+            for (model, phase), values in _PUBLISHED.items()
+            for metric, value in zip(_METRICS, values, strict=True)
+        ),
+        system="A",
+        architecture="resnet50, vgg16 or efficientnetb0; 15 + 5 epochs",
+        cost="hours on a CPU: --dry-run",
     ),
 )

@@ -14,9 +14,10 @@ from tinybench.redaction import without_secrets
 from tinybench.report import describe
 
 if TYPE_CHECKING:
-    from tinybench.config import PhaseConfig, RunConfig
+    from tinybench.config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.results import Result
+    from tinybench.sections import PhaseConfig
     from tinybench.training.progress import Epoch
 
 
@@ -96,8 +97,30 @@ class Console:
     def phase_ends(self, phase: str, found: dict[str, float]) -> None:
         """Take the bar away and say how the phase ended."""
         self.close()
-        figures = [f"{label} {found[key]:.4g}" for key, label in describe.COLUMNS.items() if key in found]
-        self._line(f"{phase} done, on the test images: {', '.join(figures)}")
+        scored = [f"{label} {found[key]:.4g}" for key, label in describe.COLUMNS.items() if key in found]
+        if any(name.startswith("test/") for name in found):
+            self._line(f"{phase} done, on the test images: {', '.join(scored)}")
+        else:  # of a fold
+            self._line(f"{phase} done, on the images held out: top-1 {found['best/val_accuracy']:.4g}")
+
+    def fold_begins(self, number: int, count: int) -> None:
+        """Say which fold comes."""
+        self._line(f"Fold {number} of {count}")
+
+    def folds_end(self, result: Result) -> None:
+        """The closing table of a run with folds."""
+        names = [name for name in describe.HELD_OUT if name in result.folds[0].metrics and "auc" not in name]
+        table = Table(box=None, title="Images held out")
+        for head in ("fold", *(describe.HELD_OUT[name] for name in names)):
+            table.add_column(head, no_wrap=True)
+        for fold in result.folds:
+            table.add_row(str(fold.number), *(f"{fold.metrics[name]:.4f}" for name in names))
+        spread = [describe.spread_of(result.summary, f"folds/{name.partition('/')[2]}") for name in names]
+        table.add_row("mean ± sd", *spread)
+        self.terminal.print(table)
+        test = describe.spread_of(result.summary, "folds/test_accuracy")
+        self._line(f"Test images: top-1 {result.summary['test/accuracy']:.4f} by all folds together, {test} by one")
+        self._ways(result)
 
     def run_ends(self, result: Result) -> None:
         """The closing table, with the way to the run."""
@@ -106,6 +129,10 @@ class Console:
             figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in describe.COLUMNS]
             table.add_row(phase, str(left.best_epoch), *figures)
         self.terminal.print(table)
+        self._ways(result)
+
+    def _ways(self, result: Result) -> None:
+        """Where to find what the run left."""
         self._line(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}")
         self._line(f"Model {result.model_uri}")
         store = without_secrets(result.tracking_uri)

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinybench.config import RunConfig
     from tinybench.data.dataset import Dataset
-    from tinybench.results import PhaseResult
+    from tinybench.results import FoldResult, PhaseResult
     from tinybench.training.progress import Progress
 
 COLUMNS = {"test/accuracy": "top-1", "test/top5": "top-5", "test/f1_macro": "F1", "test/auc_ovr_macro": "AUC"}
 COLUMNS |= {"test/loss": "loss", "efficiency/training_seconds": "trained s"}
+HELD_OUT = {key.replace("test/", "out_of_fold/"): label for key, label in COLUMNS.items() if key.startswith("test/")}
+HELD_OUT |= {"out_of_fold/log_loss": "log loss"}
 
 _FLATTERED = (
     "Tiny ImageNet's classes are ImageNet classes: weights from ImageNet have seen their like, so these scores are "
@@ -48,13 +52,40 @@ def run(config: RunConfig, dataset: Dataset, done: dict[str, PhaseResult]) -> st
     return "\n".join(lines)
 
 
+def folds(config: RunConfig, dataset: Dataset, done: Sequence[FoldResult], found: dict[str, float]) -> str:
+    """A run with folds as Markdown."""
+    names = [name for name in HELD_OUT if name in done[0].metrics]
+    rows = [f"| {each.number} | {' | '.join(f'{each.metrics[name]:.4f}' for name in names)} |" for each in done]
+    spread = [spread_of(found, f"folds/{name.partition('/')[2]}") for name in names]
+    test = ", ".join(f"{label} {found[key]:.4f}" for key, label in COLUMNS.items() if key in found)
+    lines = [
+        f"**{name(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(done)} stratified folds.",
+        "",
+        f"| fold | {' | '.join(HELD_OUT[each] for each in names)} |",
+        "|---" * (len(names) + 1) + "|",
+        *rows,
+        f"| mean ± sd | {' | '.join(spread)} |",
+        "",
+        "Each fold is judged by the images that it held out, which also chose its epoch.",
+        f"Test images, once, by the mean of all folds: {test}; "
+        f"top-1 of a single fold {spread_of(found, 'folds/test_accuracy')}.",
+        *(f"Note: {line}" for line in warnings(config, dataset)),
+    ]
+    return "\n".join(lines)
+
+
+def spread_of(found: dict[str, float], figure: str) -> str:
+    """Mean and standard deviation of a figure over folds."""
+    return f"{found[f'{figure}_mean']:.4f} ± {found[f'{figure}_sd']:.4f}"
+
+
 def phase(title: str, config: RunConfig, progress: Progress, fed: str, found: dict[str, float]) -> str:
     """A phase as Markdown; `fed` says what it was trained on."""
     settings = getattr(config, title)
-    unfrozen = f", unfreezing {settings.unfreeze}" if title == "finetune" else ", backbone frozen"
+    part = {"scratch": "all of it", "transfer": "backbone frozen"}.get(title) or f"unfreezing {settings.unfreeze}"
     return "\n".join(
         [
-            f"Phase **{title}** of {name(config)}{unfrozen}.",
+            f"Phase **{title}** of {name(config)}, {part}.",
             f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
             f"It {fed}.",
             "",

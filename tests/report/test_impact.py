@@ -1,0 +1,50 @@
+"""The table of a progression: what each step gained, and what is not known."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from tinybench import recipes
+from tinybench.report import impact
+from tinybench.report.impact import Step
+
+KNOWN = recipes.all_recipes()
+
+
+def shown(*steps: Step) -> list[str]:
+    text = io.StringIO()
+    impact.show(steps, Console(file=text, width=100))
+    return [" ".join(line.split()) for line in text.getvalue().splitlines()]
+
+
+def figures(accuracy: float, **others: float) -> dict[str, float]:
+    return {"test/accuracy": accuracy, "efficiency/parameters": 315_722.0} | others
+
+
+def test_each_line_says_what_it_gained_over_the_one_before():
+    lines = shown(
+        Step(KNOWN["cifar10-simple5"], figures(0.65, **{"test/loss": 1.1, "best/overfitting_gap": 0.178})),
+        Step(KNOWN["cifar10-vgg10"], figures(0.8)),
+        Step(KNOWN["cifar10-efficientnetv2-96"], figures(0.79) | {"efficiency/parameters": 6_255_962.0}),
+    )
+    assert lines[1] == "cifar10-simple5 316K 65.00 1.100 +17.8 67.47"
+    assert lines[2] == "cifar10-vgg10 316K 80.00 +15.00 82.08"
+    assert lines[3] == "cifar10-efficientnetv2-96 6.26M 79.00 -1.00 90.42"
+
+
+def test_a_recipe_without_a_run_is_said_and_does_not_count_as_a_step():
+    lines = shown(
+        Step(KNOWN["cifar10-simple5"], figures(0.65)),
+        Step(KNOWN["cifar10-vgg10"]),
+        Step(KNOWN["cifar10-resnet20"], figures(0.85)),
+    )
+    assert lines[2] == "cifar10-vgg10 no run 82.08"
+    assert "+20.00" in lines[3]
+
+
+def test_a_run_with_other_settings_is_marked():
+    lines = shown(Step(KNOWN["cifar10-simple5"], figures(0.65), own=False))
+    assert lines[1].startswith("cifar10-simple5 * 316K")
+    assert "*: not with the recipe's own settings" in lines[2]

@@ -1,0 +1,70 @@
+"""The newest finished run of a recipe, the one with its own settings before all others."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinybench import recipes
+from tinybench.tracking import queries
+from tinybench.tracking.tracker import Tracker
+
+NAME = "cifar10-simple5"
+
+
+def finished(tracker: Tracker, hash: str, accuracy: float, status: str = "FINISHED") -> str:
+    run = tracker.parent("x")
+    run.params({"recipe": NAME})
+    run.tags({"tinybench.config_hash": hash})
+    run.metrics({"test/accuracy": accuracy}, 1, 1)
+    run.end(status)
+    return run.id
+
+
+def test_there_is_none_before_one_is_finished(tracker: Tracker) -> None:
+    finished(tracker, "own", 0.5, status="FAILED")
+    assert queries.of_recipe(tracker, NAME, "own") is None
+
+
+def test_the_newest_with_the_recipe_s_own_settings_is_taken(tracker: Tracker) -> None:
+    finished(tracker, "own", 0.5)
+    newest = finished(tracker, "own", 0.6)
+    finished(tracker, "other", 0.7)
+    found, own = queries.of_recipe(tracker, NAME, "own")
+    assert (found.info.run_id, own) == (newest, True)
+
+
+def test_else_the_newest_with_others(tracker: Tracker) -> None:
+    finished(tracker, "one", 0.5)
+    newest = finished(tracker, "two", 0.6)
+    found, own = queries.of_recipe(tracker, NAME, "own")
+    assert (found.info.run_id, own) == (newest, False)
+
+
+def test_phases_and_folds_are_no_runs_of_their_own(tracker: Tracker) -> None:
+    whole = tracker.parent("x")
+    for child in (tracker.child(whole, "scratch", "x"), tracker.fold(whole, 1, "x")):
+        child.params({"recipe": NAME})
+        child.end("FINISHED")
+    assert queries.of_recipe(tracker, NAME, "own") is None
+
+
+def test_a_progression_keeps_the_order_and_says_what_is_missing(tracker: Tracker) -> None:
+    finished(tracker, "own", 0.5)
+    steps = queries.progression(tracker, {"cifar10-vgg10": "a", NAME: "own"})
+    assert [step.recipe for step in steps] == [recipes.all_recipes()[name] for name in ("cifar10-vgg10", NAME)]
+    assert steps[0].metrics == {}
+    assert (steps[1].metrics["test/accuracy"], steps[1].own) == (0.5, True)
+
+
+@pytest.mark.parametrize("kind", ["phase", "fold", "phase of a fold"])
+def test_the_top_of_a_child_is_the_whole_run(tracker: Tracker, kind: str) -> None:
+    whole = tracker.parent("x")
+    fold = tracker.fold(whole, 2, "fold 2")
+    child = {
+        "phase": lambda: tracker.child(whole, "scratch", "x"),
+        "fold": lambda: fold,
+        "phase of a fold": lambda: tracker.child(fold, "scratch", "x"),
+    }[kind]()
+    assert tracker.top(child.id).info.run_id == whole.id
+    assert tracker.fold_run(whole.id, 2).info.run_id == fold.id
+    assert tracker.fold_run(whole.id, 1) is None
