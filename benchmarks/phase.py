@@ -21,7 +21,9 @@ def train(model: Any, config: RunConfig, phase: str, dataset: Dataset) -> tuple[
         store = Store(Path(folder) / "phase")
         with supply.arranged(model, config, phase, dataset, store.folder, trained=trained, watcher=Console()) as given:
             fed = time.perf_counter() - began
-            _, trainer = phases.prepare(model, config, phase, given.cut, augmented=given.decision.augmented)
+            _, trainer = phases.prepare(
+                model, config, phase, given.cut, augmented=given.decision.augmented, train=dataset.train
+            )
             computed = precision.settled(trainer, given.feed, config, phase, store.folder)
             with precision.computing(trainer, computed.precision):
                 progress = loop.fit(

@@ -8,10 +8,11 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
-from tinybench import cli, config, data, recipes
+from tinybench import cli, config, data, options, recipes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,9 +30,12 @@ def lines(start: str) -> list[str]:
 @pytest.mark.parametrize("line", lines("tinybench "))
 def test_commands_are_taken(line):
     _, name, *words = shlex.split(line)
-    context = cli.cli.commands[name].make_context(name, words)
+    command = cli.cli.commands[name]
+    while isinstance(command, click.Group):
+        command, *words = command.commands[words[0]], *words[1:]
+    context = command.make_context(name, words)
     given = {parameter.key.name: context.params[parameter.name] for parameter in context.command.params
-             if isinstance(parameter, cli.Setting) and context.params[parameter.name]}  # fmt: skip
+             if isinstance(parameter, options.Setting) and context.params[parameter.name]}  # fmt: skip
     assert config.resolve(None, {key: values[-1] for key, values in given.items()}).recipe
 
 
@@ -62,11 +66,15 @@ def test_python_uses_what_there_is(block):
 
 
 def test_the_table_of_recipes_is_complete():
-    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (\d+) \+ (\d+) \|$", README, re.MULTILINE)
-    built = {name: recipe.build() for name, recipe in recipes.all_recipes().items()}
-    assert {(name, int(a), int(b)) for name, a, b in rows} == {
-        (name, made.transfer.epochs, made.finetune.epochs) for name, made in built.items()
-    }
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \| ([\d +]+) \| (.*) \|$", README, re.MULTILINE)
+    assert [row[0] for row in rows] == [*recipes.all_recipes()]
+    for name, about, model, epochs, published in rows:
+        built = recipes.build(name)
+        assert epochs == " + ".join(str(getattr(built, phase).epochs) for phase in built.phases)
+        assert f"`{built.model}`" in model
+        assert (f", {built.data.folds} folds" in about) == bool(built.data.folds)
+        known = {f"{each.value:.4g}" for each in recipes.all_recipes()[name].expected}
+        assert set(re.findall(r"[\d.]+", published)) <= known
 
 
 def test_every_data_set_is_named():

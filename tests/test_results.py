@@ -9,8 +9,8 @@ import pytest
 import stores
 
 from tinybench import config, data, models
-from tinybench.config import TrackConfig
 from tinybench.results import PhaseResult, Result
+from tinybench.sections import TrackConfig
 from tinybench.tracking import models as tracked
 from tinybench.tracking.tracker import Tracker
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinybench.data
-from tinybench.config import DataConfig
+from tinybench.sections import DataConfig
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinybench.config import resolve
+from tinybench.errors import ConfigError
 from tinybench.report.console import Console
 from tinybench.results import Result
 
@@ -31,7 +32,7 @@ def train(recipe: str | None = None, *, console: Console | None = None, **settin
 
 
 def finetune(run_id: str, *, uri: str | None = None, console: Console | None = None, **settings: Any) -> Result:
-    """Fine-tune from the best transfer weights of an earlier run, as a new run linked to it.
+    """Fine-tune from the best weights of an earlier run, as a new run linked to it.
 
     Args:
         run_id: The earlier run, or its transfer phase.
@@ -44,7 +45,11 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(uri)
-    settled = ("recipe", "model", "weights", "image_size", "phases", "backbone.", "head.")
+    if record.config_of(tracker, tracker.top(run_id)).data.folds:
+        raise ConfigError(
+            f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
+        )
+    settled = ("recipe", "model", "weights", "image_size", "phases", "backbone.", "network.", "head.")
     config = record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",))
     return job.run(config, start_from=run_id, console=console)
 

@@ -19,8 +19,9 @@ SPLITS = ("train", "validation", "test")
 # The model is as it is; and a split that is drawn anew would hold images that it was trained on
 _SETTLED = (
     *("recipe", "model", "weights", "phases", "image_size", "seed", "monitor"),
-    *("data.validation", "data.test", "data.per_class", "backbone.", "head."),
-    *("augment.", "transfer.", "finetune.", "checkpoint.", "engine", "precision", "cache."),
+    *("data.validation", "data.test", "data.per_class", "data.folds", "backbone.", "network.", "head."),
+    *("augment.", "optimizer.", "loss.", "scratch.", "transfer.", "finetune.", "callbacks"),
+    *("checkpoint.", "engine", "precision", "cache."),
 )
 
 
@@ -38,6 +39,8 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
     tracker = Tracker.at(uri)
     source = tracker.top(run_id)
     config = record.following(tracker, source, settings, _SETTLED)
+    if config.data.folds and split != "test":
+        raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     evaluation = Tracker(config.track).parent(f"evaluate {describe.name(config)}")
     with evaluation.open():
         evaluation.params({"run_id": run_id, "split": split} | config.shown())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import tinybench.data
-from tinybench.config import DataConfig
 from tinybench.data import registry
 from tinybench.data.dataset import Card
 from tinybench.errors import DataError
+from tinybench.sections import DataConfig
 
 SOURCES = ["tiny-imagenet", "cifar10", "cifar100", "mnist", "digits"]
 ARCHIVES = {

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench.config import DataConfig
 from tinybench.data import digests, splits
 from tinybench.data.dataset import Pool, Source
 from tinybench.errors import DataError
+from tinybench.sections import DataConfig
 
 
 def pool(labels, seed=0):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tinybench.data.dataset import Card, Dataset, Pool, Split
 
 if TYPE_CHECKING:
-    from tinybench.config import DataConfig
     from tinybench.data.progress import Progress
+    from tinybench.sections import DataConfig
 
 __all__ = ["Card", "Dataset", "Pool", "Split", "card", "load", "names"]
 

@@ -14,8 +14,8 @@ from tinybench.errors import AbsentError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybench.config import DataConfig
     from tinybench.data.registry import Request
+    from tinybench.sections import DataConfig
 
 
 @dataclass(frozen=True)

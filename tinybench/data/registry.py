@@ -13,8 +13,8 @@ from tinybench.data.dataset import Card, Source
 from tinybench.errors import DataError
 
 if TYPE_CHECKING:
-    from tinybench.config import DataConfig
     from tinybench.data.progress import Progress
+    from tinybench.sections import DataConfig
 
 FOLDER_PREFIX = "folder:"
 
