@@ -108,6 +108,16 @@ def test_phases_run_in_order():
     assert resolve(None, {"phases": "transfer, finetune"}).phases == ("transfer", "finetune")
 
 
+def test_nothing_from_scratch_begins_with_imagenet():
+    with pytest.raises(ConfigError, match=r"`weights`: a phase from scratch begins without imagenet\. Set it to none"):
+        resolve(None, {"phases": "scratch"})
+
+
+def test_a_run_of_before_there_were_schedules_is_read():
+    old = resolve("quickstart").flat() | {"transfer.plateau_patience": None}
+    assert from_flat(old).transfer.schedule == "constant"
+
+
 def test_a_phase_comes_once():
     with pytest.raises(ConfigError, match="or transfer before finetune, got"):
         resolve(None, {"phases": "transfer,transfer"})

@@ -59,6 +59,15 @@ def test_a_file_that_is_there_is_not_written_over(run: tuple[str, str], tmp_path
     assert path.read_text() == "mine"
 
 
+def test_weights_beside_another_model_are_not_touched(run: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_text("mine")
+    with pytest.raises(ExportError, match=r"model\.bin is there already"):
+        export.export(run[0], "openvino", tmp_path / "model.xml", run[1])
+    export.export(run[0], "keras", tmp_path / "model.keras", run[1])
+    export._remove(tmp_path / "model.keras")
+    assert (tmp_path / "model.bin").read_text() == "mine"
+
+
 def test_a_name_of_another_format_is_refused(run: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"`--output`: expected a name that ends in \.h5, got .*model\.keras"):
         export.export(run[0], "h5", tmp_path / "model.keras", run[1])

@@ -16,7 +16,7 @@ from tinybench.errors import TinybenchError
 
 if TYPE_CHECKING:
     from tinybench.api import evaluate, finetune, resume, train
-    from tinybench.results import PhaseResult, Result
+    from tinybench.results import FoldResult, PhaseResult, Result
 
 # TensorFlow reads it when it is loaded: on processors without AVX-512 it leaves out these kernels, which are the faster
 # ones there too (`python -m benchmarks.kernels`). Set for every way in, so that a resumed run goes on to the bit.
@@ -25,6 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 __version__ = "0.1.0"
 
 __all__ = [
+    "FoldResult",
     "PhaseResult",
     "Result",
     "RunConfig",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(("evaluate", "finetune", "resume", "train"), "tinybench.api")
-_HOMES |= dict.fromkeys(("PhaseResult", "Result"), "tinybench.results")
+_HOMES |= dict.fromkeys(("FoldResult", "PhaseResult", "Result"), "tinybench.results")
 
 
 def __dir__() -> list[str]:

@@ -49,8 +49,8 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
         raise ConfigError(
             f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
         )
-    settled = ("recipe", "model", "weights", "image_size", "phases", "backbone.", "network.", "head.")
-    config = record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",))
+    settled = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "backbone.", "network.", "head.")
+    config = record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",), callbacks=())
     return job.run(config, start_from=run_id, console=console)
 
 

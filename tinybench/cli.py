@@ -115,12 +115,13 @@ def compare(recipes: str, uri: str | None) -> None:
     """Compare finished runs of recipes: what each step gained."""
     from rich.console import Console as Terminal
 
+    from tinybench.config import replace
+    from tinybench.recipes import build
     from tinybench.report import impact
     from tinybench.tracking import queries
     from tinybench.tracking.tracker import Tracker
 
-    names = [name.strip() for name in recipes.split(",")]
-    identities = {name: resolve(name).identity() for name in names}
+    identities = {name: replace(build(name), {}).identity() for name in map(str.strip, recipes.split(","))}
     impact.show(queries.progression(Tracker.at(uri), identities), Terminal())
 
 
@@ -163,8 +164,7 @@ def recipes_show(name: str) -> None:
     from tinybench import recipes
     from tinybench.report import recipe
 
-    config = resolve(name)
-    recipe.show(recipes.all_recipes()[name], config, Terminal())
+    recipe.show(recipes.find(name), recipes.build(name), Terminal())
 
 
 @cli.group()

@@ -204,6 +204,8 @@ def _consistent(config: RunConfig) -> None:
             "Invalid value for `phases`: expected scratch, transfer, finetune, or transfer before finetune, "
             f"got {config.phases!r}."
         )
+    if "scratch" in config.phases and config.weights == "imagenet":
+        raise ConfigError("Invalid value for `weights`: a phase from scratch begins without imagenet. Set it to none.")
     for phase in config.phases:
         settings: PhaseConfig = getattr(config, phase)
         key = f"`{phase}.warmup`"
@@ -221,7 +223,11 @@ def _consistent(config: RunConfig) -> None:
 
 def from_flat(values: Mapping[str, Any]) -> RunConfig:
     """The configuration that `RunConfig.flat` described, such as one read back from a run."""
-    return replace(RunConfig(), values)
+    now = dict(values)
+    for phase in PHASES:  # runs of before there were schedules
+        if f"{phase}.plateau_patience" in now and now[f"{phase}.plateau_patience"] is None:
+            now |= {f"{phase}.plateau_patience": 2, f"{phase}.schedule": "constant"}
+    return replace(RunConfig(), now)
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:

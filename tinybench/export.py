@@ -74,15 +74,18 @@ def export(run_id: str, format: str, output: Path | None = None, uri: str | None
     if missing:
         raise ExportError(f"Exporting to {format} needs the extra {kind.extra}: pip install 'tinybench[{kind.extra}]'.")
     path = output or Path(f"model{kind.suffix}")
-    if path.exists():
-        raise ExportError(f"{path} is there already: give another --output, or remove it.")
+    for taken in filter(Path.exists, _files(path)):
+        raise ExportError(f"{taken} is there already: give another --output, or remove it.")
     if kind.suffix and path.suffix != kind.suffix:
         raise ExportError(f"Invalid value for `--output`: expected a name that ends in {kind.suffix}, got {path}.")
     tracker = Tracker.at(uri)
     config = record.config_of(tracker, tracker.top(run_id))
     model = record.final_model(tracker, run_id)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    pixels = dataset.test.images(slice(_IMAGES))
+    count = len(dataset.test)
+    # Drawn, since many sources are sorted by class
+    drawn = np.sort(np.random.default_rng(0).choice(count, min(_IMAGES, count), replace=False))
+    pixels = dataset.test.images(drawn)
     expected = model.predict(pixels, verbose=0)  # first: some exporters want a model that was called
     try:
         kind.write(model, path)
@@ -109,11 +112,16 @@ def _compared(path: Path, answer: Answer, pixels: Pixels, expected: NDArray[np.f
     return Exported(path, len(pixels), difference, agreement)
 
 
+def _files(path: Path) -> list[Path]:
+    """What an export writes; OpenVINO puts the weights beside the graph."""
+    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-    path.with_suffix(".bin").unlink(missing_ok=True)
+    for file in _files(path):
+        if file.is_dir():
+            shutil.rmtree(file)
+        file.unlink(missing_ok=True)
 
 
 def _save(model: keras.Model, path: Path) -> None:

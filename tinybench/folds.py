@@ -6,7 +6,6 @@ mean over folds flatters a little. The official test images are touched once, wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,12 +48,13 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     done = tuple(_fold(job, number, count, train) for number in range(1, count + 1))
     members = [record.final_model(job.tracker, each.run_id) for each in done]
     model = ensemble(members, job.dataset.shape)
-    found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members)
-    now = time.time_ns() // 1_000_000
-    job.parent.metrics(found, count, now)
+    found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
+    moment = max(job.tracker.epochs(each.run_id)[-1].timestamp for each in done)
+    job.parent.metrics(found, count, moment)
     job.parent.tags({"mlflow.note.content": describe.folds(job.config, job.dataset, done, found)})
     with TemporaryDirectory() as folder:
         record.best(job.parent, model, Path(folder))
+    job.write_events(job.parent)
     model_uri = tracked_models.log_once(job.parent, model, job.dataset, count)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, folds=done, summary=found)
     job.console.folds_end(result)
@@ -83,18 +83,20 @@ def _fold(job: Job, number: int, count: int, train: Train) -> FoldResult:
     with run.open():
         record.begin_phase(run, job.config, dataset)
         inner = replace(job, parent=run, dataset=dataset, folder=job.folder / f"fold{number}", scored=False)
-        model, phases = train(inner)
+        model, _ = train(inner)
         probabilities = predict(model, dataset.validation, job.config.batch_size)
         run.arrays(
             _HELD_OUT,
             rows=dataset.validation.rows,
             labels=dataset.validation.labels,
-            probabilities=probabilities.astype(np.float16),
+            probabilities=probabilities,
         )
         found = _prefixed("out_of_fold/", metrics.scores(dataset.validation.labels, probabilities))
-        now = time.time_ns() // 1_000_000
-        run.metrics(found, [*phases.values()][-1].last_epoch, now)
-        job.parent.metrics(_prefixed("fold/", _unprefixed(found)), number, now)
+        # The moment is that of the last epoch: if this is sent again after a crash, they are the same points
+        last = job.tracker.epochs(run.id)[-1]
+        run.metrics(found, last.number, last.timestamp)
+        job.parent.metrics(_prefixed("fold/", _unprefixed(found)), number, last.timestamp)
+        job.write_events(run)
     return FoldResult(number, run.id, found)
 
 
@@ -103,13 +105,24 @@ def _over_folds(done: tuple[FoldResult, ...]) -> dict[str, float]:
     return _spread("folds/", [_unprefixed(each.metrics) for each in done])
 
 
+def _carried(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
+    """What the folds cost, and by how much they are better on what they have seen."""
+    each = [job.tracker.get(fold.run_id).data.metrics for fold in done]
+    found = {
+        "efficiency/parameters": each[0]["efficiency/parameters"],
+        "efficiency/training_seconds": sum(figures["efficiency/training_seconds"] for figures in each),
+    }
+    gaps = [figures["best/overfitting_gap"] for figures in each if "best/overfitting_gap" in figures]
+    return found | ({"best/overfitting_gap": float(np.mean(gaps))} if gaps else {})
+
+
 def _held_out_together(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
     """The figures of all training images, each predicted by the fold that did not see it; the predictions are kept."""
     parts = [_predictions(job, each.run_id) for each in done]
     rows, labels, probabilities = (np.concatenate([part[name] for part in parts]) for name in parts[0])
     order = np.argsort(rows)
     job.parent.arrays(_HELD_OUT, rows=rows[order], labels=labels[order], probabilities=probabilities[order])
-    return _prefixed("out_of_fold/", metrics.scores(labels, probabilities.astype(np.float32)))
+    return _prefixed("out_of_fold/", metrics.scores(labels, probabilities))
 
 
 def _on_test(job: Job, members: list[keras.Model]) -> dict[str, float]:
@@ -118,8 +131,8 @@ def _on_test(job: Job, members: list[keras.Model]) -> dict[str, float]:
     each = np.stack([predict(member, test, job.config.batch_size) for member in members])
     together = each.mean(axis=0)
     job.parent.arrays(
-        _TEST, rows=test.rows, labels=test.labels, probabilities=together.astype(np.float16),
-        of_folds=each.astype(np.float16),
+        _TEST, rows=test.rows, labels=test.labels, probabilities=together,
+        of_folds=each,
     )  # fmt: skip
     alone = _spread("folds/test_", [metrics.scores(test.labels, probabilities) for probabilities in each])
     return _prefixed("test/", metrics.scores(test.labels, together)) | alone

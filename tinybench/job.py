@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from tinybench import data, folds, models, pictures
+from tinybench.data import splits
 from tinybench.efficiency import cost
 from tinybench.errors import TrackingError
 from tinybench.evaluation.score import score
@@ -67,6 +68,11 @@ class Job:
     resumed: bool
     scored: bool = True
 
+    def write_events(self, run: Run) -> None:
+        """TensorBoard's files of a run that is as good as done, where they are asked for."""
+        if self.config.track.tensorboard:
+            event_files.write(run)
+
 
 def run(config: RunConfig, *, start_from: str | None = None, console: Console | None = None) -> Result:
     """Carry out a run.
@@ -80,10 +86,8 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
         TinybenchError: what the user can mend; the run is then FAILED, with the reason in a tag.
     """
     models.check(config.model)
-    callbacks.own(config.callbacks)
-    if config.track.tensorboard:
-        event_files.check()
-    data.card(config.dataset)  # all names, before a run is opened for nothing
+    data.card(config.dataset)
+    _check_extras(config)  # all of it before a run is opened for nothing
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
     way_back = partial(_way_back, parent, config.track.uri)
@@ -108,11 +112,23 @@ def resume(run_id: str, uri: str | None = None, console: Console | None = None) 
     if found.info.status == "FINISHED":
         raise TrackingError(f"Run {found.info.run_id} is finished: there is nothing to resume.")
     config = record.config_of(tracker, found)
+    _check_extras(config)
     with workplace.held(found.info.run_id):
         parent = tracker.open(found)
         with parent.open(partial(_way_back, parent, uri)), closing(console or Console()) as shown:
             start_from = found.data.tags.get(SOURCE_TAG)
             return _carry_out(config, tracker, parent, shown, start_from, resumed=True)
+
+
+def _check_extras(config: RunConfig) -> None:
+    """What the user brings, and what must be installed.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    callbacks.own(config.callbacks)
+    if config.track.tensorboard:
+        event_files.check()
 
 
 def _carry_out(
@@ -121,7 +137,7 @@ def _carry_out(
     used = device.use(config.device)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     record.about_data(parent, dataset)
-    pictures.of_data(parent, dataset)
+    pictures.of_data(parent, splits.fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset)
     parent.tags({"device": used})
     console.run_begins(config, dataset, used, tracker.link(parent))
     job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed)
@@ -258,8 +274,7 @@ def _report(
     child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")
     child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, fed, found)})
-    if job.config.track.tensorboard:
-        event_files.write(child)
+    job.write_events(child)
     job.console.phase_ends(phase, found)
 
 
@@ -270,13 +285,12 @@ def _join_curves(job: Job, done: dict[str, PhaseResult]) -> None:
     figure = curves.curves(epochs, describe.name(job.config), switch=switch, best=last.best_epoch)
     job.parent.figure(figure, "figures/curves.png")
     job.parent.text(curves.table(epochs), "figures/curves.csv")
-    if job.config.track.tensorboard:
-        event_files.write(job.parent)
 
 
 def _conclude(job: Job, model: keras.Model, done: dict[str, PhaseResult]) -> Result:
     """The parent's summary and, once, the model."""
     job.parent.tags({"mlflow.note.content": describe.run(job.config, job.dataset, done)})
+    job.write_events(job.parent)
     model_uri = tracked_models.log_once(job.parent, model, job.dataset, [*done.values()][-1].last_epoch)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, done)
     job.console.run_ends(result)

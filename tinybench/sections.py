@@ -41,7 +41,7 @@ class DataConfig:
     test_per_class: int | None = setting(None, optional(integer(1), "all"), "Most test images of a class.")
     validation: float = setting(0.1, number(0, 0.5, ends="(]"), "Share of the training images held out to select by.")
     folds: int | None = setting(
-        None, optional(integer(2)), "Folds of stratified cross-validation over the training images, a run each."
+        None, optional(integer(2)), "Folds of stratified cross-validation, a run each, in place of data.validation."
     )
     test: float = setting(0.2, number(0, 0.5, ends="(]"), "Share held out for testing where there is no test split.")
     skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")

@@ -13,8 +13,10 @@ from PIL import Image
 from stores import fresh
 
 import tinybench
-from tinybench import models, recipes
+from tinybench import data, models, recipes
+from tinybench.errors import AbsentError
 from tinybench.recipes import Recipe
+from tinybench.sections import DataConfig
 
 # Two steps of training images, and few to judge by; large backbones see small pictures
 _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")
@@ -43,19 +45,26 @@ def shortened(recipe: Recipe, root: Path) -> dict[str, Any]:
 
 
 def needs_data(recipe: Recipe, root: Path) -> None:
-    name = recipe.build().dataset
-    if name != "digits" and not any(root.glob(f"*{name.split('-')[0].rstrip('0123456789')}*")):
-        pytest.skip(f"no {name} in TINYBENCH_DATA")
+    config = recipe.build()
+    try:
+        data.load(config.dataset, DataConfig(root=str(root)), 0, image_size=config.image_size, download=False)
+    except AbsentError:
+        pytest.skip(f"no {config.dataset} in TINYBENCH_DATA")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _HEAVY)) for name in recipes.all_recipes()]
-)
-def test_a_recipe_runs(name: str, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+_CASES = [
+    pytest.param(name, None, marks=[pytest.mark.slow] * (name in _HEAVY), id=name) for name in recipes.all_recipes()
+]
+_CASES += [pytest.param("tiny-imagenet-tlft", other, marks=pytest.mark.slow) for other in ("vgg16", "efficientnetb0")]
+
+
+@pytest.mark.parametrize(("name", "model"), _CASES)
+def test_a_recipe_runs(name: str, model: str | None, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     recipe = recipes.all_recipes()[name]
     needs_data(recipe, real_data)
     store = fresh(tmp_path_factory)
-    done = tinybench.train(name, **shortened(recipe, real_data) | {"track.uri": store})
+    chosen = shortened(recipe, real_data) | {"track.uri": store} | ({"model": model} if model else {})
+    done = tinybench.train(name, **chosen)
     client = MlflowClient(store)
     whole = client.get_run(done.run_id)
     assert whole.info.status == "FINISHED"

@@ -41,6 +41,14 @@ def test_every_point_and_picture_is_there(run, tmp_path: Path) -> None:
     assert picture.encoded_image_string.startswith(b"\x89PNG")
 
 
+def test_what_is_written_again_takes_the_place_of_what_was(run, tmp_path: Path) -> None:
+    run.metrics({"val/loss": 0.5}, 1, 1_700_000_000_000)
+    event_files.write(run)
+    run.metrics({"val/loss": 0.4}, 2, 1_700_000_001_000)
+    event_files.write(run)
+    assert [point.step for point in read(run, tmp_path).Scalars("val/loss")] == [1, 2]
+
+
 def test_a_run_without_pictures_has_its_metrics(run, tmp_path: Path) -> None:
     run.metrics({"test/accuracy": 0.5}, 4, 1_700_000_000_000)
     event_files.write(run)

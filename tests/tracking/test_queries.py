@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from stores import fresh
 
 from tinybench import recipes
+from tinybench.sections import TrackConfig
 from tinybench.tracking import queries
 from tinybench.tracking.tracker import Tracker
 
 NAME = "cifar10-simple5"
+
+
+@pytest.fixture
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
+    """A store that no other test has written to."""
+    return Tracker(TrackConfig(uri=fresh(tmp_path_factory)))
 
 
 def finished(tracker: Tracker, hash: str, accuracy: float, status: str = "FINISHED") -> str:
@@ -46,6 +54,16 @@ def test_phases_and_folds_are_no_runs_of_their_own(tracker: Tracker) -> None:
         child.params({"recipe": NAME})
         child.end("FINISHED")
     assert queries.of_recipe(tracker, NAME, "own") is None
+
+
+def test_an_evaluation_of_a_run_is_not_the_run(tracker: Tracker) -> None:
+    trained = finished(tracker, "own", 0.5)
+    again = tracker.parent("evaluate x")
+    again.params({"recipe": NAME, "split": "test"})
+    again.tags({"tinybench.config_hash": "own", "tinybench.source_run": trained})
+    again.end("FINISHED")
+    found, own = queries.of_recipe(tracker, NAME, "own")
+    assert (found.info.run_id, own) == (trained, True)
 
 
 def test_a_progression_keeps_the_order_and_says_what_is_missing(tracker: Tracker) -> None:

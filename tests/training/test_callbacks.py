@@ -28,6 +28,17 @@ class Stopping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = epoch == 1
 
+class Counting(keras.callbacks.EarlyStopping):
+    def __init__(self):
+        super().__init__("val_loss", patience=99)
+        self.best = [1, 2]  # no number
+
+    def on_train_begin(self, logs=None):
+        pass
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.wait += 1
+
 class Needy(keras.callbacks.Callback):
     def __init__(self, what):
         super().__init__()
@@ -62,13 +73,20 @@ def test_it_can_stop_training(mine: str, tmp_path: Path) -> None:
     assert len(trained(tmp_path, callbacks=f"{mine}:Watching,{mine}:Stopping").epochs) == 2
 
 
+def test_its_counters_are_kept_apart_from_those_of_others_of_its_kind(mine: str, tmp_path: Path) -> None:
+    progress = trained(tmp_path, callbacks=f"{mine}:Counting,{mine}:Counting")
+    own = {name: kept for name, kept in progress.counters.items() if name.startswith("Counting")}
+    assert len(own) == 2
+    assert all(kept["wait"] == 4 and "best" not in kept for kept in own.values())
+
+
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
         ("no_such_module:Watching", "cannot be had: .*No module named"),
         ("{mine}:Absent", "cannot be had: .*Absent"),
         ("{mine}:Needy", "cannot be had: .*what"),
-        ("{mine}:number", "expected a keras.callbacks.Callback, .* is of type int"),
+        ("{mine}:number", "expected a class of keras.callbacks.Callback, got "),
     ],
 )
 def test_what_is_no_callback_is_refused_in_one_line(mine: str, reference: str, words: str) -> None:

@@ -111,8 +111,8 @@ def _phase(
     train, forward = _time_steps(trainer, config, trainer.input_shape[1:], classes)
     once = 0.0 if cut is None else _time_forward(cut.extractor, config, shape)
     seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
-    seconds += (looks * once + images[2] * (once + forward)) / config.batch_size
-    seconds *= config.data.folds or 1
+    seconds += images[2] * (once + forward) / config.batch_size
+    seconds = (config.data.folds or 1) * seconds + looks * once / config.batch_size  # folds share plain features
     trainable = int(cost.parameters(model, trainer)["efficiency/parameters_trainable"])
     return PhaseEstimate(epochs, steps, trainable, seconds, kept)
 
@@ -176,6 +176,7 @@ def _seconds(step: Callable[[], object]) -> float:
 
 def _bytes_of_artifacts(config: RunConfig, parameters: int, found: dict[str, PhaseEstimate]) -> int:
     """Start, best and logged models at 4 bytes a parameter; checkpoints with Adam's two moments."""
-    models_kept = (2 * len(found) + 1) * 4 * parameters
+    folds = config.data.folds or 1
+    models_kept = folds * (2 * len(found) + 1) * 4 * parameters
     largest = max(estimated.trainable for estimated in found.values())
     return models_kept + (config.checkpoint.keep * 3 * (1 + len(found)) + 1) * 4 * largest

@@ -64,13 +64,22 @@ def all_recipes() -> dict[str, Recipe]:
     return {recipe.name: recipe for system in systems for recipe in system.RECIPES}
 
 
+def find(name: str) -> Recipe:
+    """A recipe by name.
+
+    Raises:
+        ConfigError: there is none; the message lists them.
+    """
+    known = all_recipes()
+    if name not in known:
+        raise ConfigError(f"Invalid value for `recipe`: expected one of {', '.join(known)}, got {name!r}.")
+    return known[name]
+
+
 def build(name: str) -> RunConfig:
     """The configuration of a recipe.
 
     Raises:
         ConfigError: there is no recipe of that name; the message lists them.
     """
-    known = all_recipes()
-    if name not in known:
-        raise ConfigError(f"Invalid value for `recipe`: expected one of {', '.join(known)}, got {name!r}.")
-    return replace(known[name].build(), recipe=name)
+    return replace(find(name).build(), recipe=name)

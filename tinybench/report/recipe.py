@@ -15,7 +15,7 @@ from tinybench.report import plan
 _ROW = "{:28}{:8}{:15}{}"
 
 # What a list has room for, the figure of most weight first
-_HEADLINES = ("test/accuracy", "folds/accuracy_mean")
+_HEADLINES = ("folds/accuracy_mean", "test/accuracy")
 
 
 def table(recipes: Iterable[Recipe], terminal: Terminal) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tinybench.tracking.run import Run
 
 _FOLDER = "tensorboard"
+_NAME = "events.out.tfevents.0.tinybench"  # the same when it is written again
 _PICTURES = "figures"
 
 
@@ -47,8 +48,8 @@ def write(run: Run) -> None:
             file = Path(run.client.download_artifacts(run.id, path, folder))
             writer.add_event(_picture(Path(path).stem, file, last))
         writer.close()
-        for file in Path(folder).glob("events.*"):
-            run.artifact(file, _FOLDER)
+        (written,) = Path(folder).glob("events.*")
+        run.artifact(written.rename(written.with_name(_NAME)), _FOLDER)
 
 
 def _pictures(run: Run) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinybench import recipes
 from tinybench.report.impact import Step
-from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, Tracker
+from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,11 @@ def progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
     known, steps = recipes.all_recipes(), []
     for name, identity in identities.items():
         found = of_recipe(tracker, name, identity)
-        steps.append(Step(known[name]) if found is None else Step(known[name], found[0].data.metrics, found[1]))
+        if found is None:
+            steps.append(Step(known[name]))
+        else:
+            run, own = found
+            steps.append(Step(known[name], run.data.metrics, own, _model_of(run)))
     return steps
 
 
@@ -36,11 +40,30 @@ def of_recipe(tracker: Tracker, recipe: str, identity: str) -> tuple[MlflowRun, 
     Returns:
         The run, and whether its settings are the recipe's own; None where there is none.
     """
+    finished = f"params.recipe = '{recipe}' and attributes.status = 'FINISHED'"
+    for wanted, own in ((f"{finished} and tags.`{_HASH_TAG}` = '{identity}'", True), (finished, False)):
+        found = _trained(tracker, wanted)
+        if found is not None:
+            return found, own
+    return None
+
+
+def _trained(tracker: Tracker, wanted: str) -> MlflowRun | None:
+    """The newest run that was trained as a whole: no phase, no fold, no later evaluation."""
     experiments = [each.experiment_id for each in tracker.client.search_experiments()]
-    wanted = f"params.recipe = '{recipe}' and attributes.status = 'FINISHED'"
-    found = tracker.client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
-    whole = [run for run in found if not run.data.tags.keys() & {PHASE_TAG, FOLD_TAG}]
-    own = [run for run in whole if run.data.tags.get(_HASH_TAG) == identity]
-    if own:
-        return own[0], True
-    return (whole[0], False) if whole else None
+    newest = ["attributes.start_time DESC"]
+    page = tracker.client.search_runs(experiments, wanted, order_by=newest)
+    while page:
+        for run in page:
+            if not (run.data.tags.keys() & {PHASE_TAG, FOLD_TAG} or SOURCE_TAG in run.data.tags):
+                return run
+        if not page.token:
+            return None
+        page = tracker.client.search_runs(experiments, wanted, order_by=newest, page_token=page.token)
+    return None
+
+
+def _model_of(run: MlflowRun) -> str:
+    """Under `mlflow run`, what was left alone is under `recipe.model`."""
+    params: dict[str, str] = run.data.params
+    return params.get("recipe.model") or params.get("model", "")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tinybench.errors import ConfigError, in_one_line
 from tinybench.sections import PhaseConfig
@@ -51,15 +52,12 @@ def _made(reference: str) -> keras.callbacks.Callback:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        made = getattr(importlib.import_module(module), name)()
+        kind = getattr(importlib.import_module(module), name)
+        if isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback):
+            return kind()
     except Exception as error:  # a user's module may raise whatever it likes
         raise ConfigError(f"Invalid value for `callbacks`: {reference} cannot be had: {in_one_line(error)}") from error
-    if not isinstance(made, keras.callbacks.Callback):
-        raise ConfigError(
-            f"Invalid value for `callbacks`: expected a keras.callbacks.Callback, {reference} is of type "
-            f"{type(made).__name__}."
-        )
-    return made
+    raise ConfigError(f"Invalid value for `callbacks`: expected a class of keras.callbacks.Callback, got {reference}.")
 
 
 class Keeper(keras.callbacks.Callback):
@@ -96,8 +94,12 @@ class Keeper(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Give Keras's callbacks the counters that they had."""
-        for sibling in self.siblings:
-            vars(sibling).update(self.progress.counters.get(type(sibling).__name__, {}))
+        for name, sibling in self._named().items():
+            vars(sibling).update(self.progress.counters.get(name, {}))
+
+    def _named(self) -> dict[str, keras.callbacks.Callback]:
+        """The callbacks by class and, since there may be several of one, place."""
+        return {f"{type(sibling).__name__} {place}": sibling for place, sibling in enumerate(self.siblings)}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the epoch's clock."""
@@ -116,7 +118,7 @@ class Keeper(keras.callbacks.Callback):
         self._keep_best(done)
         last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         self.progress.stopped = last
-        self.progress.counters = {type(sibling).__name__: _counters(sibling) for sibling in self.siblings}
+        self.progress.counters = {name: _counters(sibling) for name, sibling in self._named().items()}
         if last or (epoch + 1) % self.every == 0:
             self.store.save(self.model, self.progress)
             for finished in self._unreported:
@@ -144,5 +146,7 @@ class Keeper(keras.callbacks.Callback):
 
 
 def _counters(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """Those of its counters that are numbers; a user's own callback may call anything else the same."""
     known = {name: vars(callback)[name] for name in _COUNTERS if name in vars(callback)}
-    return {name: float(value) if isinstance(value, float) else value for name, value in known.items()}
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in known.items()}
+    return {name: value for name, value in plain.items() if value is None or isinstance(value, (int, float))}

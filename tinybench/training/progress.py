@@ -38,7 +38,7 @@ class Progress:
             started after, while the weights it started from are still better.
         best: That epoch's figures on the validation images; empty before there are any.
         stopped: Training has ended, by early stopping or by the last epoch.
-        counters: State of the callbacks, by class name.
+        counters: State of the callbacks, by class and place.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
