@@ -178,15 +178,6 @@ def _ours_lite0(images: int) -> dict[str, float]:
     return {"whole": whole, "until filled": fed, "accuracy": progress.epochs[-1].metrics["val/accuracy"]}
 
 
-def _usual_kernels() -> None:
-    """Leave the choice of kernels to TensorFlow, or to the user's environment, as without tinybench."""
-    given = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
-    import tinybench  # noqa: F401
-
-    if given is None:
-        del os.environ["TF_ENABLE_ONEDNN_OPTS"]
-
-
 def _plain_lite0(images: int) -> dict[str, float]:
     from benchmarks import plain_keras
 
@@ -298,8 +289,6 @@ if __name__ == "__main__":
             from tinybench.training import allocator
 
             allocator.keep_freed_memory()  # as the command line does
-        else:
-            _usual_kernels()
         with _own_cache():
             print(json.dumps(globals()[sys.argv[1]](*map(int, sys.argv[2:]))))
     else:

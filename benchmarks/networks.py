@@ -57,9 +57,6 @@ def _ours(recipe: str) -> dict[str, float]:
 
 
 def _plain(recipe: str) -> dict[str, float]:
-    from benchmarks.features import _usual_kernels
-
-    _usual_kernels()
     import keras
 
     from tinybench import models

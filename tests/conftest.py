@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import tinybench  # noqa: F401  before TensorFlow: it chooses the kernels
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the suite are those of the processor
 

@@ -51,7 +51,7 @@ def test_one_run_of_mlflow_s_is_the_parent(tmp_path: Path) -> None:
         ("dropout=abc", "Invalid value for `head.dropout`: expected a number in [0, 1), got 'abc'."),
         ("droput=0.1", "No such option '--droput'. Did you mean '--head.dropout'?"),
         ("track.uri=sqlite:///other.db", "Invalid value for `track.uri`: mlflow run has chosen sqlite:///"),
-        ("model=resnet51", "Unknown model 'resnet51': expected one of smallcnn, vgg16"),
+        ("model=resnet51", "Unknown model 'resnet51': expected one of smallcnn, shallow"),
     ],
 )
 def test_a_mistake_leaves_one_failed_run_with_the_reason(tmp_path: Path, parameter: str, reason: str) -> None:

@@ -8,7 +8,6 @@ print(result.metrics["test/accuracy"])
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from tinybench.config import RunConfig, resolve
@@ -17,10 +16,6 @@ from tinybench.errors import TinybenchError
 if TYPE_CHECKING:
     from tinybench.api import evaluate, finetune, resume, train
     from tinybench.results import FoldResult, PhaseResult, Result
-
-# TensorFlow reads it when it is loaded: on processors without AVX-512 it leaves out these kernels, which are the faster
-# ones there too (`python -m benchmarks.kernels`). Set for every way in, so that a resumed run goes on to the bit.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 
