@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from stores import fresh
+from stores import elsewhere, fresh
 
 import tinybench
 from tinybench import cli, data, export
@@ -22,11 +22,8 @@ SMALL |= {"model": "alexnet-mini", "network.filters": "4,6,8", "head.batch_norm"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    store, folder = fresh(tmp_path_factory), tmp_path_factory.mktemp("export")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TINYBENCH_CACHE", str(folder / "cache"))
-        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
+    store = fresh(tmp_path_factory)
+    with elsewhere(tmp_path_factory):
         return tinybench.train(**SMALL, **{"track.uri": store}).run_id, store
 
 

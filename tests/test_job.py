@@ -15,6 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
+from stores import elsewhere
 
 import tinybench
 from tinybench import job
@@ -38,11 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Result:
     """One finished run that the tests below look at."""
-    folder = tmp_path_factory.mktemp("job")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TINYBENCH_CACHE", str(folder / "cache"))
-        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
+    with elsewhere(tmp_path_factory) as folder:
         track = {"track.uri": store, "track.experiment": "digits", "track.tags": "team=red"}
         result = tinybench.train(**SMALL, **track)
         assert not [*(folder / "state" / "runs").glob("*/*")], "checkpoints of a finished run are removed"

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from stores import elsewhere
 
 import tinybench.data
 from tinybench.sections import DataConfig
@@ -27,11 +28,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
 
 @pytest.fixture(scope="module")
 def done(real_data: Path, backbone: Path, tracker: Tracker, tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("transfer")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TINYBENCH_CACHE", str(folder / "cache"))
-        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
+    with elsewhere(tmp_path_factory):
         return tinybench.train(
             model=str(backbone),
             dataset="tiny-imagenet",

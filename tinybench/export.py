@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench import data
+from tinybench import data, models
 from tinybench.errors import ExportError, in_one_line
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
@@ -135,7 +135,7 @@ def _save(model: keras.Model, path: Path) -> None:
 
 
 def _load(path: Path) -> Answer:
-    model = keras.saving.load_model(path, compile=False)
+    model = models.load(path)
     return lambda pixels: np.asarray(model.predict(pixels, verbose=0))
 
 

@@ -137,9 +137,10 @@ def _carry_out(
     used = device.use(config.device)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     record.about_data(parent, dataset)
-    pictures.of_data(parent, splits.fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset)
     parent.tags({"device": used})
-    console.run_begins(config, dataset, used, tracker.link(parent))
+    shown = splits.fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
+    pictures.of_data(parent, shown)
+    console.run_begins(config, shown, used, tracker.link(parent))
     job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed)
     if config.data.folds:
         return folds.cross_validate(job, config.data.folds, _phases)

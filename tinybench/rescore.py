@@ -51,6 +51,8 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
         model = record.final_model(tracker, run_id)
         record.check_fit(model, record.class_names(tracker, source), dataset)
         found = score(model, dataset.splits[split], config.batch_size)
+        if config.data.folds:
+            found.pop("loss")  # Keras would add up the penalties of all members: log_loss is what compares
         title = "val" if split == "validation" else split  # as in every run
         figures = {f"{title}/{name}": value for name, value in found.items()}
         evaluation.metrics(figures, 0, time.time_ns() // 1_000_000)

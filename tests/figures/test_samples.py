@@ -7,8 +7,10 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 
-from tinybench.figures import classes, samples
+from tinybench.figures import classes, curves, samples
+from tinybench.training.progress import EPOCH_METRICS, Epoch
 
 
 def shown(figure) -> list[list[np.ndarray | None]]:
@@ -45,8 +47,15 @@ def test_names_are_written_and_cut_where_they_are_too_long():
 @pytest.mark.parametrize("name", [r"$\frac{$", "a$b$c", "$", r"\$x$", "{}^_%", "<b>&amp;"])
 def test_names_of_strangers_are_drawn_as_they_are(name: str):
     counts = {"train": np.array([1, 2])}
-    for figure in (samples.grid([pixels(1, 4, 4, 3)], [name]), classes.distribution(counts, [name, "dog"])):
-        figure.savefig(io.BytesIO())
+    grid = samples.grid([pixels(1, 4, 4, 3)], [name])
+    bars = classes.distribution(counts, [name, "dog"])
+    words = [grid.axes[0].texts[0].get_text(), bars.axes[0].get_yticklabels()[0].get_text()]
+    curve = curves.curves([Epoch(1, dict.fromkeys(EPOCH_METRICS, 0.5), 0)], name)
+    words.append(curve.get_suptitle())
+    for figure, text in zip((grid, bars, curve), words, strict=True):
+        assert not cbook.is_math_text(text)
+        assert text.replace(r"\$", "$") == name
+        figure.savefig(io.BytesIO())  # mathematics that cannot be read would raise here
 
 
 def test_the_first_of_augmented_images_is_said_to_be_as_it_is():

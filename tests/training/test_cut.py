@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from cut_parts import LABELS, apart, chosen, features_of, fits, numbers, pixels
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from tinybench import config, models
 from tinybench.errors import ConfigError
-from tinybench.models import backbones, parts
-from tinybench.training import cut as cutting
 from tinybench.training import phases
-from tinybench.training.cut import Cut
 
-PLAIN = {"augment.rotation": 0, "augment.translation": 0, "head.dropout": 0, "precision": "float32"}
 Own = tuple[dict[int, str | None], keras.Model, config.RunConfig]
-LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
-
-
-def chosen(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", PLAIN | overrides)
-
-
-def pixels(size: int = 16, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).integers(0, 256, (len(LABELS), size, size, 3)).astype(np.float32)
-
-
-def numbers(tensor) -> NDArray[np.float32]:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 # Backbones of a user, all on 16 x 16 pixels
@@ -137,57 +117,6 @@ def smallcnn(**overrides) -> tuple[keras.Model, config.RunConfig]:
     keras.utils.set_random_seed(0)
     settings = chosen(**{"head.hidden": 8} | overrides)
     return models.build(settings, (8, 8, 3), 3), settings
-
-
-def features_of(cut: Cut, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    return numbers(cut.extractor(images, training=False))
-
-
-def same_variables(one: keras.Model, two: keras.Model) -> bool:
-    return [id(each) for each in one.trainable_variables] == [id(each) for each in two.trainable_variables]
-
-
-def fits(model: keras.Model, settings: config.RunConfig, phase: str, tolerance: float = 1e-6) -> str:
-    """Compare the whole with its two parts, and what each trains; returns the layer of the cut."""
-    cut = phases.divide(model, settings, phase)
-    assert cut is not None
-    images = pixels(model.input_shape[1])
-    live = phases.prepare(model, settings, phase)[1]
-    trainer = phases.prepare(model, settings, phase, cut)[1]
-    features = features_of(cut, images)
-    assert features.shape[1:] == cut.shape == trainer.input_shape[1:]
-    expected = numbers(model(images, training=False))
-    assert np.ptp(expected, axis=0).max() > 100 * tolerance, "all images look alike to this model"
-    np.testing.assert_allclose(numbers(trainer(features, training=False)), expected, atol=tolerance)
-    assert same_variables(trainer, live)
-    assert trainer.trainable_variables
-    frozen = {id(weight) for weight in cut.extractor.weights}
-    assert not frozen & {id(weight) for weight in trainer.trainable_variables}
-    return cut.layer
-
-
-def apart(model: keras.Model, settings: config.RunConfig, phase: str, steps: int = 3) -> float:
-    """Train with features that were computed once and with pixels, from one start: how far apart the weights are."""
-    start = model.get_weights()
-    cut = phases.divide(model, settings, phase)
-    assert cut is not None
-    images = pixels(model.input_shape[1])
-    features = features_of(cut, images)
-    live = trained(model, phases.prepare(model, settings, phase)[1], images, steps)
-    model.set_weights(start)
-    kept = trained(model, phases.prepare(model, settings, phase, cut)[1], features, steps)
-    model.set_weights(start)
-    assert max(np.abs(one - two).max() for one, two in zip(live, start, strict=True)) > 1e-4, "nothing was trained"
-    return max(float(np.abs(one - two).max()) for one, two in zip(live, kept, strict=True))
-
-
-def trained(
-    model: keras.Model, trainer: keras.Model, given_input: NDArray[np.float32], steps: int
-) -> list[NDArray[np.float32]]:
-    trainer.run_eagerly = True  # a few steps are done before they would be compiled
-    for _ in range(steps):
-        trainer.train_on_batch(given_input, LABELS)
-    return model.get_weights()
 
 
 # The layer of the cut for each number of layers that are trained
@@ -362,165 +291,3 @@ def test_statistics_above_the_cut_move_alike_and_those_below_stay() -> None:
 def test_smallcnn_trains_on_kept_features_as_on_pixels(phase: str, unfreeze: int) -> None:
     model, settings = smallcnn(**{"finetune.unfreeze": unfreeze})
     assert apart(model, settings, phase, steps=6) <= 1e-4
-
-
-# Random graphs
-
-
-class Scale(layers.Layer):
-    """Multiplies by a weight."""
-
-    def build(self, input_shape):
-        self.factor = self.add_weight(initializer="ones", name="factor")
-
-    def call(self, x):
-        return x * self.factor
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-CALLS = st.lists(
-    st.tuples(st.sampled_from(["any", "last", "again", "two"]), st.integers(0, 9), st.integers(0, 9)),
-    min_size=1,
-    max_size=9,
-)
-
-
-def graph_of(calls: list[tuple[str, int, int]]) -> keras.Model:
-    """A graph of layers on one number, all of them frozen, of which one may be called again and again."""
-    tensors, again = [keras.Input((1,))], Scale(trainable=False)
-    for kind, *numbered in calls:
-        one, two = (tensors[number % len(tensors)] for number in numbered)
-        if kind == "two":
-            tensors.append(layers.Add()([one, two]))
-        else:
-            layer = again if kind == "again" else Scale(trainable=False)
-            tensors.append(layer(tensors[-1] if kind == "last" else one))
-    return keras.Model(tensors[0], tensors[-1])
-
-
-def makers(graph: keras.Model) -> dict:
-    """The call that each tensor comes from."""
-    return {id(tensor): call for calls in graph._nodes_by_depth.values() for call in calls for tensor in call.outputs}
-
-
-def below(tensor, made_by: dict, without: int = 0) -> set[int]:
-    """What a tensor is computed from, itself included, by no way through the one that is left out."""
-    if id(tensor) == without:
-        return set()
-    inputs = made_by[id(tensor)].input_tensors
-    return {id(tensor)}.union(*(below(each, made_by, without) for each in inputs))
-
-
-def articulations(graph: keras.Model) -> set[int]:
-    """The tensors without which the output would not hang on the input, found by trying each."""
-    made_by, entry = makers(graph), id(graph.inputs[0])
-    return {each for each in made_by if each != entry and entry not in below(graph.outputs[0], made_by, each)}
-
-
-def called_once_above(graph: keras.Model) -> set[int]:
-    """The articulations at which Keras can begin a model: no layer is called below and above."""
-    made_by = makers(graph)
-    found = articulations(graph)
-    for tensor in [*found]:
-        lower = {id(made_by[each].operation) for each in below(made_by[tensor].outputs[0], made_by)}
-        upper = made_by.keys() - below(made_by[tensor].outputs[0], made_by)
-        if lower & {id(made_by[each].operation) for each in upper}:
-            found.remove(tensor)
-    return found
-
-
-def places(graph: keras.Model) -> list[int]:
-    return [id(tensor) for _, tensor in cutting._places(graph, set())]
-
-
-@settings(max_examples=50, deadline=None)
-@given(CALLS)
-def test_the_places_for_a_cut_are_the_articulations_of_the_graph(calls: list) -> None:
-    graph = graph_of(calls)
-    found, made_by = places(graph), makers(graph)
-    assert len({*found}) == len(found)
-    assert called_once_above(graph) <= {*found} <= articulations(graph)
-    assert found[-1] == id(graph.outputs[0])
-    assert all(one in below(made_by[two].outputs[0], made_by) for one, two in pairwise(found)), "from below upwards"
-    names = [made_by[tensor].operation.name for tensor in found]
-    assert [name for name, _ in cutting._places(graph, set())] == names
-
-
-@settings(max_examples=30, deadline=None)
-@given(CALLS, st.integers(0, 9))
-def test_no_place_lies_above_a_layer_that_changes(calls: list, number: int) -> None:
-    graph = graph_of(calls)
-    before, made_by = places(graph), makers(graph)
-    changing = graph.layers[1 + number % (len(graph.layers) - 1)]
-    changing.trainable = True
-    changed = {tensor for tensor, call in made_by.items() if call.operation is changing and changing.weights}
-    assert places(graph) == [each for each in before if not changed & below(made_by[each].outputs[0], made_by)]
-
-
-@settings(max_examples=15, deadline=None)
-@given(CALLS)
-def test_the_parts_below_and_above_a_place_are_the_whole(calls: list) -> None:
-    graph = graph_of([("any" if kind == "again" else kind, *numbered) for kind, *numbered in calls])
-    for number, layer in enumerate(each for each in graph.layers if each.weights):
-        layer.factor.assign(1 + number / 10)
-    values = np.ones((1, 1), np.float32)
-    for _, tensor in [*cutting._places(graph, set())][:-1]:
-        features = keras.Model(graph.input, tensor)(values)
-        np.testing.assert_allclose(keras.Model(tensor, graph.output)(features), graph(values), rtol=1e-5)
-
-
-# The backbones that are documented
-
-
-def documented(name: str) -> tuple[keras.Model, config.RunConfig]:
-    """A backbone with random weights, and the statistics of some images, without which they would all look alike."""
-    keras.utils.set_random_seed(0)
-    settings = chosen(model=name, weights="none", image_size=32, **{"head.hidden": 8, "finetune.unfreeze": 0.2})
-    model = models.build(settings, (32, 32, 3), 3)
-    backbone = model.get_layer("backbone")
-    normal = [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
-    momentum = [layer.momentum for layer in normal]
-    if normal:
-        for layer in normal:
-            layer.momentum = 0.0
-        backbone(parts.entrance(model)(pixels(32)), training=True)
-        for layer, value in zip(normal, momentum, strict=True):
-            layer.momentum = value
-    return model, settings
-
-
-LAYERS = {
-    "vgg16": "block4_pool",
-    "resnet50": "conv4_block5_out",
-    "efficientnetb0": "block6b_add",
-    "convnextbase": "add",
-    "efficientnetv2b0": "block6d_add",
-}
-
-
-def test_every_documented_backbone_is_here() -> None:
-    assert [*LAYERS] == [*backbones.APPLICATIONS]
-
-
-def quick(*names: str) -> list:
-    """All documented backbones, of which only some are for every day."""
-    return [pytest.param(name, marks=[] if name in names else pytest.mark.slow) for name in LAYERS]
-
-
-@pytest.mark.parametrize("name", quick("vgg16", "resnet50"))
-def test_a_documented_backbone_is_cut_in_the_head_and_in_a_late_block(name: str) -> None:
-    model, settings = documented(name)
-    assert fits(model, settings, "transfer", 1e-5) == "dropout"
-    assert re.sub(r"^add_\d+$", "add", fits(model, settings, "finetune", 1e-5)) == LAYERS[name]
-
-
-@pytest.mark.parametrize("name", quick("resnet50"))
-def test_a_documented_backbone_is_finetuned_on_kept_features_as_on_pixels(name: str) -> None:
-    assert apart(*documented(name), "finetune") <= 1e-4
-
-
-@pytest.mark.parametrize("name", quick())
-def test_transfer_of_a_documented_backbone_trains_on_kept_features_as_on_pixels(name: str) -> None:
-    assert apart(*documented(name), "transfer") <= 1e-4

@@ -24,7 +24,7 @@ def check(name: str) -> None:
 
 
 def load(path: Path) -> keras.Model:
-    """A model of ours from a `.keras` file, not compiled.
+    """A model of ours from a `.keras` or `.h5` file, not compiled.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
