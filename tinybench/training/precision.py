@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import tensorflow as tf
 from tinybench.config import RunConfig
 from tinybench.data import augment
 from tinybench.sections import PhaseConfig
-from tinybench.training import engine_table
+from tinybench.training import engine_table, kernels
 from tinybench.training.feed import Feed
 from tinybench.training.steps import Images, Steps, count
 
@@ -81,13 +81,13 @@ def settled(trainer: keras.Model, feed: Feed, config: RunConfig, phase: str, fol
 def computing(trainer: keras.Model, precision: str) -> Iterator[None]:
     """Let a model compute in a precision meanwhile; what it computes with must be traced inside."""
     if precision == "float32":
-        yield
+        lowered: AbstractContextManager[None] = nullcontext()
     elif tf.config.get_visible_devices("GPU"):
-        with by_policy(trainer):
-            yield
+        lowered = by_policy(trainer)
     else:
-        with engine_table.rewriting():
-            yield
+        lowered = engine_table.rewriting()
+    with lowered, kernels.quick(trainer):
+        yield
 
 
 @contextmanager
