@@ -1,4 +1,4 @@
-"""Adam in one operation is Keras's Adam."""
+"""Optimizers in one operation are Keras's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinybench import config, models
 from tinybench.training import phases
-from tinybench.training.optimizers import Adam
+from tinybench.training.optimizers import SGD, Adam
 
 SHAPES = st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=3)
 
@@ -154,3 +154,34 @@ def test_rows_of_an_embedding_train_as_with_keras() -> None:
             slices = tf.IndexedSlices(tf.ones((len(rows), 2)), tf.constant(rows), tf.constant([5, 2]))
             descent.optimizer.apply([slices], descent.variables)
     assert apart(ours, theirs) <= 1
+
+
+@given(
+    shapes=SHAPES,
+    lr=st.floats(1e-6, 1),
+    momentum=st.one_of(st.just(0.0), st.floats(0.01, 0.99)),
+    nesterov=st.booleans(),
+    steps=st.integers(1, 20),
+)
+@settings(deadline=None, max_examples=30)
+def test_many_steps_of_sgd_are_those_of_keras(
+    shapes: list[tuple[int, ...]], lr: float, momentum: float, nesterov: bool, steps: int
+) -> None:
+    options = {"learning_rate": lr, "momentum": momentum, "nesterov": nesterov}
+    ours, theirs = (Descent(kind, shapes, **options) for kind in (SGD, keras.optimizers.SGD))
+    ours.step(steps)
+    theirs.step(steps)
+    for one, other in zip(ours.state, theirs.state, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(other).max(initial=0))))
+    assert int(ours.optimizer.iterations) == steps
+
+
+def test_sgd_follows_a_schedule_in_a_graph() -> None:
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 10, warmup_target=0.5, warmup_steps=3)
+    both = [Descent(kind, [(3, 2)], learning_rate=schedule, momentum=0.9) for kind in (SGD, keras.optimizers.SGD)]
+    for descent in both:
+        step = tf.function(lambda gradients, at=descent: at.optimizer.apply(gradients, at.variables))
+        for _ in range(10):
+            step(descent.gradients())
+    for one, other in zip(*(descent.state for descent in both), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -40,7 +40,9 @@ class LocalResponseNormalization(keras.layers.Layer):
         places = np.arange(inputs.shape[-1])
         near = np.abs(places[:, None] - places) <= self.depth_radius  # a product with it sums over neighbours
         squares = ops.matmul(ops.square(inputs), ops.cast(near, inputs.dtype))
-        return inputs * ops.power(self.bias + self.alpha * squares, -self.beta)
+        strength = self.bias + self.alpha * squares
+        # The gradient of a general power takes several times as long
+        return inputs * (ops.rsqrt(strength) if self.beta == 0.5 else ops.power(strength, -self.beta))
 
     def get_config(self) -> dict[str, Any]:
         """What the layer was made with."""

@@ -1,4 +1,4 @@
-"""The optimizers; Adam in one pass over the weights."""
+"""The optimizers, each in one pass over the weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 def build(config: OptimizerConfig, rate: Rate) -> keras.optimizers.Optimizer:
     """The optimizer that a configuration names, with a learning rate or a schedule of it."""
     if config.name == "sgd":
-        return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.nesterov)
+        return SGD(rate, momentum=config.momentum, nesterov=config.nesterov)
     if config.name == "adamw":
         return AdamW(rate, weight_decay=config.weight_decay)
     return Adam(rate)
@@ -56,6 +56,25 @@ class AdamW(Adam):
     def __init__(self, learning_rate: Rate, weight_decay: float) -> None:
         """Args: as for Keras's AdamW."""
         super().__init__(learning_rate, weight_decay=weight_decay, name="adamw")
+
+
+class SGD(keras.optimizers.SGD):
+    """Keras's SGD with momentum, its update done by TensorFlow's one operation: the same formula on the same state."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable and its momentum."""
+        if not self.momentum:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        rate, momentum = (tf.cast(value, variable.dtype) for value in (learning_rate, self.momentum))
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=_resource(variable).handle,
+            accum=_resource(self.momentums[self._get_variable_index(variable)]).handle,
+            lr=rate,
+            grad=tf.convert_to_tensor(gradient),
+            momentum=momentum,
+            use_nesterov=self.nesterov,
+        )
 
 
 def _resource(variable: Any) -> Any:
