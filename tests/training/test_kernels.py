@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -12,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tinybench.training import kernels
+from tinybench import models
+from tinybench.config import resolve
+from tinybench.training import kernels, phases
+from tinybench.training.steps import Steps, Table
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +151,28 @@ def test_layers_are_given_back_when_training_breaks_off() -> None:
     with pytest.raises(KeyboardInterrupt), kernels.quick(_model(layer, (8, 8, 3))):
         raise KeyboardInterrupt
     assert not _is_changed(layer)
+
+
+@pytest.mark.parametrize("name", ["vgg10", "resnet20"])
+def test_a_network_learns_as_with_keras_s_kernels(name: str) -> None:
+    expected = _losses(name, lambda trainer: nullcontext())
+    found = _losses(name, kernels.quick)
+    assert len(found) == 12
+    assert found[-1] < found[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def _losses(name: str, computing: Callable[[keras.Model], AbstractContextManager[None]]) -> list[float]:
+    """The mean losses of two epochs of six steps."""
+    chosen = {"model": name, "scratch.lr": 1e-3, "optimizer.name": "sgd", "network.filters": "8,8,16", "batch_size": 8}
+    generator = np.random.default_rng(0)
+    table = Table(generator.integers(0, 256, (48, 32, 32, 3), np.uint8), generator.integers(0, 10, 48, np.int32))
+    keras.utils.set_random_seed(0)
+    config = resolve("cifar10-simple5", chosen)
+    _, trainer = phases.prepare(models.build(config, (32, 32, 3), 10), config, "scratch")
+    losses: list[float] = []
+    with computing(trainer):
+        steps = Steps(trainer, 8)
+        for _ in range(2):
+            steps.train(table, lambda step, means: losses.extend(means.tolist()))
+    return losses

@@ -18,7 +18,7 @@ from tinybench.data import splits
 from tinybench.data.dataset import Card
 from tinybench.efficiency import cost
 from tinybench.errors import AbsentError
-from tinybench.training import banks, device, engine_table, phases, supply
+from tinybench.training import banks, device, engine_table, phases, precision, supply
 from tinybench.training.steps import Steps, Table
 
 _TIMED_STEPS = 3
@@ -151,8 +151,9 @@ def _time_steps(trainer: keras.Model, config: RunConfig, shape: tuple[int, ...],
     labels = np.random.default_rng(0).integers(0, classes, config.batch_size)
     steps = Steps(trainer, config.batch_size)
     batch = Table(inputs, labels)
-    train = _seconds(lambda: steps.train(batch, lambda step, losses: None))
-    return train, _seconds(lambda: steps.evaluate(batch))
+    with precision.computing(trainer, "float32"):
+        train = _seconds(lambda: steps.train(batch, lambda step, losses: None))
+        return train, _seconds(lambda: steps.evaluate(batch))
 
 
 def _time_forward(extractor: keras.Model, config: RunConfig, shape: tuple[int, ...]) -> float:
