@@ -44,7 +44,7 @@ def cifar10_conv6() -> RunConfig:
 
     Source: the same study, 5 stratified folds.
     Command: mlflow run . -P recipe=cifar10-conv6
-    Time: hours on two CPU cores; --dry-run estimates it.
+    Time: about five hours on two CPU cores for all folds; --dry-run estimates it.
     Expect: mean accuracy over the folds .8649.
 
     Left open by the source and chosen here: pairs of 32, 64 and 128 filters, dropout .3 after each pair, flips and
@@ -157,7 +157,7 @@ RECIPES = (
         (Expected("folds/accuracy_mean", 0.8649, "validation", "system D", phase="scratch"),),
         system="D",
         architecture="6 convolutions, batch norm, dropout; 5 folds",
-        cost="hours on 2 CPU cores",
+        cost="5 h on 2 CPU cores",
     ),
     Recipe(
         "cifar100-deep",
