@@ -23,6 +23,8 @@ _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")
 _SMALL = {"batch_size": 4, "weights": "none", "data.test_per_class": 2, "engine": "keras"}
 _HEAVY = ("tiny-imagenet-tlft", "tiny-imagenet-convnext", "cifar100-convnext")
 _HEAVY += ("cifar10-efficientnetv2-96", "cifar10-efficientnetv2-224")
+# Another recipe runs the same network, or one of its kind
+_HEAVY += ("cifar10-vgg10-baseline", "cifar10-vgg10-callbacks", "cifar100-deep", "cifar100-vgg16-finetune")
 
 
 def shortened(recipe: Recipe, root: Path) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 from PIL import Image
 
@@ -149,6 +154,23 @@ def test_the_first_error_is_told_when_the_store_refuses_the_end(run):
     with pytest.raises(DataError, match="No pictures") as caught:
         fail_in_a_deleted_run(run)
     assert f"Run {run.id} could not be marked FAILED" in caught.value.__notes__[0]
+
+
+def test_ctrl_c_in_the_midst_of_a_write_ends_the_run(tracker):
+    generator = random.Random(0)
+    values = [Metric(f"metric{number}", 1.0, 0, 0) for number in range(12)]
+    for _ in range(12):
+        run = Run(tracker.client, tracker.client.create_run("0").info.run_id)
+        threading.Timer(generator.uniform(0.01, 0.2), os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt) as caught, run.open():
+            _write_for_ever(run, values)
+        assert not getattr(caught.value, "__notes__", [])
+        assert read(run).info.status == "KILLED"
+
+
+def _write_for_ever(run, values):
+    while True:
+        run.client.log_batch(run.id, values)
 
 
 def test_a_restarted_run_forgets_why_it_ended(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,9 @@ class Run:
             way_back = hint(error)
             if way_back:
                 error.add_note(way_back)
+            if isinstance(error, KeyboardInterrupt):
+                # In the midst of a write its cursor lives on in the traceback, and locks the database for the end
+                traceback.clear_frames(error.__traceback__)
             try:
                 self.end(status, reason)
             except MlflowException as lost:  # the store is down or full as well: the first error is what matters
