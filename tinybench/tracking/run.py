@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -124,14 +125,22 @@ class Run:
             if way_back:
                 error.add_note(way_back)
             if isinstance(error, KeyboardInterrupt):
-                # In the midst of a write its cursor lives on in the traceback, and locks the database for the end
-                traceback.clear_frames(error.__traceback__)
+                _let_go(error)
             try:
                 self.end(status, reason)
             except MlflowException as lost:  # the store is down or full as well: the first error is what matters
                 error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(lost)}")
             raise
         self.end("FINISHED")
+
+
+def _let_go(error: BaseException) -> None:
+    """Drop what an interruption keeps alive: the cursor of a write, in a traceback, keeps the database locked."""
+    found: BaseException | None = error
+    while found is not None:
+        traceback.clear_frames(found.__traceback__)
+        found = found.__context__
+    gc.collect()  # what is left of it holds itself in circles
 
 
 @tenacity.retry(
