@@ -50,7 +50,8 @@ def _judged(model: keras.Model, images: Any, above: Any) -> list[Any]:
     return [np.asarray(each) for each in (found, *gradients, *after)]
 
 
-def _agree(layer: keras.layers.Layer, shape: tuple[int, ...], count: int) -> None:
+def _distance(layer: keras.layers.Layer, shape: tuple[int, ...], count: int) -> float:
+    """How far the quick results are from Keras's, as a share of the largest of each."""
     generator = np.random.default_rng(0)
     model = _model(layer, shape)
     images = generator.normal(size=(count, *shape)).astype(np.float32)
@@ -61,8 +62,8 @@ def _agree(layer: keras.layers.Layer, shape: tuple[int, ...], count: int) -> Non
         assert _is_changed(layer)
         found = _judged(model, images, above)
     assert not _is_changed(layer)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4 * max(1, np.abs(other).max()))
+    pairs = zip(found, expected, strict=True)
+    return max(float(np.abs(one - other).max() / max(1, np.abs(other).max())) for one, other in pairs)
 
 
 def _is_changed(layer: keras.layers.Layer) -> bool:
@@ -84,19 +85,19 @@ def test_a_convolution_has_keras_s_gradients(
     height: int, width: int, rows: int, columns: int, channels: int, filters: int, padding: str, bias: bool
 ) -> None:
     layer = layers.Conv2D(filters, (height, width), padding=padding, use_bias=bias, activation="relu")
-    _agree(layer, (rows, columns, channels), 3)
+    assert _distance(layer, (rows, columns, channels), 3) < 2e-4
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("stride", "side"), [(2, 7), (2, 8), (3, 7), (3, 9)])
 def test_a_strided_1x1_convolution_has_keras_s_gradients(stride: int, side: int, padding: str) -> None:
-    _agree(layers.Conv2D(5, 1, strides=stride, padding=padding), (side, side, 3), 4)
+    assert _distance(layers.Conv2D(5, 1, strides=stride, padding=padding), (side, side, 3), 4) < 2e-4
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"epsilon": 1.001e-5, "momentum": 0.9}])
 @pytest.mark.parametrize("count", [1, 8])
 def test_batch_normalization_has_keras_s_gradients_and_statistics(options: dict[str, Any], count: int) -> None:
-    _agree(layers.BatchNormalization(**options), (4, 5, 3), count)
+    assert _distance(layers.BatchNormalization(**options), (4, 5, 3), count) < 2e-4
 
 
 @pytest.mark.parametrize(
