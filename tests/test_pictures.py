@@ -63,3 +63,25 @@ def test_augmentation_is_shown_where_it_is_used(
         assert seen.shape == (6, 8, 8, 8, 1)
         changed = np.abs(seen[:, 1:].astype(int) - seen[:, :1]).max(axis=(2, 3, 4)) > 0
         assert changed.mean() > 0.5, "the first of each is as it is, the others are changed"
+
+
+def test_mixed_images_are_shown_with_the_share_of_each_class(run: Run, digits: Any) -> None:
+    chosen = {"augment.rotation": 0, "augment.translation": 0, "augment.mixup": 1}
+    pictures.of_augmentation(run, resolve("quickstart", chosen), "scratch", digits, augmented=False)
+    kept = arrays(run, "augmented")
+    images, shares = kept["images"].astype(float), kept["labels"]
+    assert shares.shape == (6, 8, 10)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, atol=1e-6)
+    assert set(np.unique(shares[:, 0])) == {0, 1}, "the first of each is as it is"
+    assert len(set(shares[:, 0].argmax(axis=-1))) == 6, "as many classes as there is room for"
+    assert ((shares[:, 1:] > 0).sum(axis=-1) == 2).any(), "some are mixed"
+    whole = {int(share.argmax()): image for share, image in zip(shares[:, 0], images[:, 0], strict=True)}
+    for image, share in zip(images[:, 1:].reshape(-1, *images.shape[2:]), shares[:, 1:].reshape(-1, 10), strict=True):
+        expected = sum(share[label] * whole[label] for label in np.flatnonzero(share))
+        np.testing.assert_allclose(image, expected, atol=1.5)  # of 255, as whole numbers
+
+
+def test_images_that_are_not_mixed_have_one_class(run: Run, digits: Any) -> None:
+    pictures.of_augmentation(run, resolve("quickstart", {}), "scratch", digits, augmented=True)
+    shares = arrays(run, "augmented")["labels"]
+    np.testing.assert_array_equal(shares, np.repeat(shares[:, :1], 8, axis=1))

@@ -43,26 +43,37 @@ def of_augmentation(run: Run, config: RunConfig, phase: str, dataset: Dataset, *
     changed = augmented or banks.views(config, phase) > 0 or bool(augment.mixing(config.augment, 0))
     if not changed:
         return
-    places = np.random.default_rng(config.seed).choice(
-        len(dataset.train), min(_IMAGES, len(dataset.train)), replace=False
-    )
-    seen = _seen(config, dataset.train, places)
-    names = [dataset.class_names[label] for label in dataset.train.labels[places]]
-    run.figure(samples.augmented(seen, names), "figures/augmented.png")
-    run.arrays("figures/augmented.npz", images=seen, labels=dataset.train.labels[places])
+    seen, shares = _seen(config, dataset.train, _spread(dataset.train.labels, config.seed), len(dataset.class_names))
+    run.figure(samples.augmented(seen, shares, dataset.class_names), "figures/augmented.png")
+    run.arrays("figures/augmented.npz", images=seen, labels=shares)
 
 
-def _seen(config: RunConfig, train: Split, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Each image as it is and then changed anew some times, (images, 1 + times, height, width, channels)."""
-    pixels = train.images(places).astype(np.float32)
+def _spread(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
+    """Places of some images by chance, of as many classes as there is room for."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    first = np.sort(np.unique(labels[order], return_index=True)[1])
+    return np.concatenate([order[first], np.delete(order, first)])[:_IMAGES]
+
+
+def _seen(
+    config: RunConfig, train: Split, places: NDArray[np.int64], classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Each image as it is and then changed anew some times, with the shares of the classes in its label.
+
+    Returns:
+        Images (images, 1 + times, height, width, channels), and shares (images, 1 + times, classes).
+    """
     mixers, layers = augment.mixing(config.augment, config.seed), augment.build(config.augment, config.seed)
-    seen: list[Any] = [pixels]
+    labels = np.eye(classes, dtype=np.float32)[train.labels[places]]
+    plain = {"images": train.images(places).astype(np.float32), "labels": labels}
+    seen, shares = [plain["images"]], [plain["labels"]]
     for _ in range(_TIMES):
-        batch = {"images": pixels, "labels": np.eye(len(places), dtype=np.float32)}
+        batch: dict[str, Any] = plain
         for mixer in mixers:
             batch = mixer(batch, training=True)
         values = batch["images"]
         for layer in layers:
             values = layer(values, training=True)
         seen.append(np.asarray(values))
-    return np.stack(seen, axis=1).clip(0, 255).astype(np.uint8)
+        shares.append(np.asarray(batch["labels"]))
+    return np.stack(seen, axis=1).clip(0, 255).astype(np.uint8), np.stack(shares, axis=1)

@@ -59,8 +59,22 @@ def test_names_of_strangers_are_drawn_as_they_are(name: str):
 
 
 def test_the_first_of_augmented_images_is_said_to_be_as_it_is():
-    figure = samples.augmented(pixels(2, 4, 8, 8, 3), ["cat", "dog"])
+    shares = np.repeat(np.eye(2)[:, None], 4, axis=1)
+    figure = samples.augmented(pixels(2, 4, 8, 8, 3), shares, ["cat", "dog"])
     assert [axes.get_title() for axes in figure.axes[:4]] == ["as it is", "augmented", "augmented", "augmented"]
+    words = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert words == [["cat"], [], [], [], ["dog"], [], [], []]
+
+
+def test_a_mixed_image_says_what_it_is_mixed_of():
+    shares = np.array([[[1, 0, 0], [0.7, 0, 0.3], [1, 0, 0], [0, 1, 0]]])
+    figure = samples.augmented(pixels(1, 4, 8, 8, 3), shares, ["cat", "dog", "a very long $name$ indeed"])
+    assert [axes.texts[-1].get_text() if axes.texts else "" for axes in figure.axes] == [
+        "cat",
+        "70 % cat\n30 % a very lon…",
+        "",
+        "100 % dog",
+    ]
 
 
 @pytest.mark.parametrize("count", [3, 200])
