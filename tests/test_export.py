@@ -27,7 +27,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         return tinybench.train(**SMALL, **{"track.uri": store}).run_id, store
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of Keras's ONNX exporter, about NumPy
 @pytest.mark.parametrize("format", export.FORMATS)
 def test_every_format_answers_as_the_original(run: tuple[str, str], tmp_path: Path, format: str) -> None:
     kind = export.FORMATS[format]
@@ -35,6 +34,7 @@ def test_every_format_answers_as_the_original(run: tuple[str, str], tmp_path: Pa
     done = export.export(run[0], format, path, run[1])
     assert (done.path, done.images, done.agreement) == (path, 64, 1)
     assert done.difference < 1e-4
+    assert bool(done.own_layers) == (format in ("keras", "h5"))
     pixels = data.load("digits", resolve(None, SMALL).data, 0, image_size=16).test.images(slice(5))
     found = kind.read(path)(pixels)
     assert found.shape == (5, 10)
@@ -45,6 +45,7 @@ def test_the_command_says_what_it_wrote_and_how_near_it_is(run: tuple[str, str],
     path = tmp_path / "model.keras"
     done = CliRunner().invoke(cli.cli, ["export", run[0], "--uri", run[1], "--output", str(path)])
     assert done.stdout.startswith(f"{path}: 64 test images answered alike (probabilities differ by at most 0")
+    assert "import tinybench.models.layers first: it has LocalResponseNormalization." in done.stdout
     assert path.is_file()
 
 

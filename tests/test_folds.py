@@ -133,6 +133,13 @@ def test_the_note_says_mean_and_deviation(store: str, done: tinybench.Result) ->
     assert f"{mean:.4f} ± {deviation:.4f}" in note
 
 
+def test_the_curves_of_all_folds_are_in_one_picture(store: str, done: tinybench.Result) -> None:
+    client = MlflowClient(store)
+    assert client.download_artifacts(done.run_id, "figures/curves.png")
+    rows = Path(client.download_artifacts(done.run_id, "figures/curves.csv")).read_text().splitlines()
+    assert len(rows) == 1 + FOLDS * SMALL["scratch.epochs"]
+
+
 def test_a_broken_run_goes_on_with_the_fold_that_was_broken(
     store: str, done: tinybench.Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:

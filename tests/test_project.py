@@ -18,8 +18,8 @@ PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
 POINTS = PROJECT["entry_points"]
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
 MAIN = (
-    "recipe model dataset data_root weights image_size batch_size transfer_epochs transfer_lr "
-    "finetune_epochs finetune_lr finetune_unfreeze dropout l2 seed"
+    "recipe model dataset data_root weights image_size batch_size scratch_epochs scratch_lr transfer_epochs "
+    "transfer_lr finetune_epochs finetune_lr finetune_unfreeze dropout l2 seed"
 )
 
 

@@ -106,6 +106,8 @@ def export(run_id: str, format: str, output: Path | None, uri: str | None) -> No
         f"{done.path}: {done.images} test images answered alike "
         f"(probabilities differ by at most {done.difference:.2g}, same class for {done.agreement:.0%})"
     )
+    if done.own_layers:
+        click.echo(f"To load it in Keras, import tinybench.models.layers first: it has {', '.join(done.own_layers)}.")
 
 
 @cli.command()
@@ -290,11 +292,9 @@ def _start() -> ModuleType:
 
 
 def _console() -> Console:
-    from rich.console import Console as Terminal
+    from tinybench.report.console import Console, Unbroken
 
-    from tinybench.report.console import Console
-
-    return Console(Terminal())
+    return Console(Unbroken())
 
 
 def _train(settings: dict[str, str], dry_run: bool) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tinybench.errors import ConfigError
+from tinybench.models import sizes
 from tinybench.redaction import without_secrets
 from tinybench.sections import (
     AugmentConfig,
@@ -33,7 +34,7 @@ from tinybench.sections import (
     TrackConfig,
     TransferConfig,
 )
-from tinybench.settings import Kind, boolean, choice, integer, references, setting, text, words
+from tinybench.settings import Kind, as_text, boolean, choice, integer, references, setting, text, words
 
 PHASES = ("scratch", "transfer", "finetune")
 _ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
@@ -100,6 +101,16 @@ class RunConfig:
     def shown(self) -> dict[str, Any]:
         """Every setting as it may be shown and stored: without passwords."""
         return {key: _without_secrets(value) for key, value in self.flat().items()}
+
+    def words(self) -> dict[str, str]:
+        """Every setting as a person reads it; sizes that are left to a small network are those that it has.
+
+        Raises:
+            ModelError: a size that the model does not have.
+        """
+        size = sizes.used(self.model, self.network)
+        own = {f"network.{key}": value for key, value in vars(size).items() if value is not None} if size else {}
+        return {key: as_text(value, KEYS[key].kind.absent) for key, value in (self.shown() | own).items()}
 
     def identity(self) -> str:
         """Hash (64 hex digits) of the settings that decide what the run computes."""
@@ -206,6 +217,12 @@ def _consistent(config: RunConfig) -> None:
         )
     if "scratch" in config.phases and config.weights == "imagenet":
         raise ConfigError("Invalid value for `weights`: a phase from scratch begins without imagenet. Set it to none.")
+    folds, images = config.data.folds, config.data.per_class
+    if folds and images and folds > images:
+        raise ConfigError(
+            f"Invalid value for `data.folds`: expected no more than the {images} images a class of `data.per_class`, "
+            f"got {folds}."
+        )
     for phase in config.phases:
         settings: PhaseConfig = getattr(config, phase)
         key = f"`{phase}.warmup`"

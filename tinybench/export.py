@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,12 +38,14 @@ class Exported:
         images: On how many images it was compared.
         difference: Largest difference of a probability.
         agreement: Share of images with the same most probable class.
+        own_layers: Layers of tinybench that Keras must know to load it.
     """
 
     path: Path
     images: int
     difference: float
     agreement: float
+    own_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,13 @@ def export(run_id: str, format: str, output: Path | None = None, uri: str | None
             if isinstance(error, ExportError)
             else ExportError(f"The model cannot be exported to {format}: {in_one_line(error)}")
         ) from error
-    return found
+    return replace(found, own_layers=_own_layers(model)) if format in ("keras", "h5") else found
+
+
+def _own_layers(model: keras.Model) -> tuple[str, ...]:
+    """Names of the classes of layers that are registered by tinybench."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return tuple(sorted(kind.__name__ for kind in kinds if kind.__module__.startswith("tinybench.")))
 
 
 def _compared(path: Path, answer: Answer, pixels: Pixels, expected: NDArray[np.float32]) -> Exported:
@@ -151,7 +160,9 @@ def _load_graph(path: Path) -> Answer:
 
 
 def _save_onnx(model: keras.Model, path: Path) -> None:
-    model.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name of long ago
+        model.export(path, format="onnx", verbose=False)
 
 
 def _load_onnx(path: Path) -> Answer:

@@ -20,6 +20,7 @@ from tinybench.data import splits
 from tinybench.errors import TrackingError
 from tinybench.evaluation import metrics
 from tinybench.evaluation.score import predict
+from tinybench.figures import curves
 from tinybench.report import describe
 from tinybench.results import FoldResult, PhaseResult, Result
 from tinybench.tracking import models as tracked_models
@@ -49,8 +50,10 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     members = [record.final_model(job.tracker, each.run_id) for each in done]
     model = ensemble(members, job.dataset.shape)
     found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
-    moment = max(job.tracker.epochs(each.run_id)[-1].timestamp for each in done)
-    job.parent.metrics(found, count, moment)
+    epochs = [job.tracker.epochs(each.run_id) for each in done]
+    job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))
+    job.parent.figure(curves.of_folds(epochs, describe.name(job.config)), "figures/curves.png")
+    job.parent.text(curves.table_of_folds(epochs), "figures/curves.csv")
     job.parent.tags({"mlflow.note.content": describe.folds(job.config, job.dataset, done, found)})
     with TemporaryDirectory() as folder:
         record.best(job.parent, model, Path(folder))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from tinybench import data, folds, models, pictures
+from tinybench import checks, data, folds, models, pictures
 from tinybench.data import splits
 from tinybench.efficiency import cost
 from tinybench.errors import TrackingError
@@ -30,7 +30,7 @@ from tinybench.results import PhaseResult, Result
 from tinybench.tracking import event_files, record
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
-from tinybench.training import callbacks, device, loop, phases, precision, supply, workplace
+from tinybench.training import device, loop, phases, precision, supply, workplace
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
@@ -85,9 +85,7 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     Raises:
         TinybenchError: what the user can mend; the run is then FAILED, with the reason in a tag.
     """
-    models.check(config.model)
-    data.card(config.dataset)
-    _check_extras(config)  # all of it before a run is opened for nothing
+    checks.before_a_run(config)
     tracker = Tracker(config.track)
     parent = tracker.parent(describe.name(config))
     way_back = partial(_way_back, parent, config.track.uri)
@@ -112,23 +110,12 @@ def resume(run_id: str, uri: str | None = None, console: Console | None = None) 
     if found.info.status == "FINISHED":
         raise TrackingError(f"Run {found.info.run_id} is finished: there is nothing to resume.")
     config = record.config_of(tracker, found)
-    _check_extras(config)
+    checks.extras(config)
     with workplace.held(found.info.run_id):
         parent = tracker.open(found)
         with parent.open(partial(_way_back, parent, uri)), closing(console or Console()) as shown:
             start_from = found.data.tags.get(SOURCE_TAG)
             return _carry_out(config, tracker, parent, shown, start_from, resumed=True)
-
-
-def _check_extras(config: RunConfig) -> None:
-    """What the user brings, and what must be installed.
-
-    Raises:
-        ConfigError: it is not there.
-    """
-    callbacks.own(config.callbacks)
-    if config.track.tensorboard:
-        event_files.check()
 
 
 def _carry_out(

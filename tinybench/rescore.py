@@ -43,7 +43,7 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     evaluation = Tracker(config.track).parent(f"evaluate {describe.name(config)}")
     with evaluation.open():
-        evaluation.params({"run_id": run_id, "split": split} | config.shown())
+        evaluation.params({"run_id": run_id, "split": split} | config.words())
         evaluation.tags({SOURCE_TAG: run_id, "tinybench.config_hash": config.identity()})
         device.use(config.device)
         dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)

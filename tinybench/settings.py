@@ -19,10 +19,12 @@ class Kind:
     Attributes:
         expected: How the kind is named in an error, as in "expected a number in [0, 1)".
         parse: Turns text or a Python value into the value; raises ValueError when it cannot.
+        absent: The word for no value, where there may be none.
     """
 
     expected: str
     parse: Callable[[Any], Any]
+    absent: str = "none"
 
 
 def setting(default: Any, kind: Kind, help: str) -> Any:
@@ -30,11 +32,11 @@ def setting(default: Any, kind: Kind, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": kind, "help": help})
 
 
-def as_text(value: Any) -> str:
-    """A value as a person would write it."""
+def as_text(value: Any, absent: str = "none") -> str:
+    """A value as a person would write it; `absent` where there is none."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "none" if value is None else str(value)
+        return ",".join(map(str, value)) or absent
+    return absent if value is None else str(value)
 
 
 def number(low: float = -math.inf, high: float = math.inf, *, ends: str = "[]") -> Kind:
@@ -199,7 +201,7 @@ def optional(kind: Kind, absent: str = "none") -> Kind:
     def parse(value: Any) -> Any:
         return None if value is None or value in ("", absent) else kind.parse(value)
 
-    return Kind(f"{kind.expected}, or {absent}", parse)
+    return Kind(f"{kind.expected}, or {absent}", parse, absent)
 
 
 def either(*kinds: Kind) -> Kind:

@@ -48,8 +48,24 @@ def test_a_best_epoch_that_is_not_shown_is_not_marked(epochs: list[Epoch]) -> No
 
 def test_a_single_epoch_can_be_drawn(epochs: list[Epoch]) -> None:
     picture = io.BytesIO()
-    curves.curves(epochs[:1], "title", best=1).savefig(picture, format="png")
+    figure = curves.curves(epochs[1:2], "title", best=2)
+    figure.savefig(picture, format="png")
     assert picture.getvalue().startswith(b"\x89PNG")
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [2]
+
+
+def test_folds_are_drawn_with_their_mean_over_the_epochs_that_all_have(epochs: list[Epoch]) -> None:
+    folds = [epochs, epochs[:2]]
+    figure = curves.of_folds(folds, "title")
+    for axes, name in zip(figure.axes, ("loss", "accuracy", "top5"), strict=True):
+        means = {line.get_label(): line for line in axes.lines if "mean of 2 folds" in line.get_label()}
+        assert [*means] == ["training, mean of 2 folds", "validation, mean of 2 folds"]
+        expected = [epoch.metrics[f"val/{name}"] for epoch in epochs[:2]]
+        assert list(means["validation, mean of 2 folds"].get_ydata()) == pytest.approx(expected)
+        assert len(axes.lines) == 6
+    rows = [*csv.DictReader(io.StringIO(curves.table_of_folds(folds)))]
+    assert [(row["fold"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
 
 
 def test_the_table_has_a_row_an_epoch(epochs: list[Epoch]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +17,7 @@ from rich.console import Console as Terminal
 from tinybench import config, data
 from tinybench.data.dataset import Dataset
 from tinybench.report.console import Console
-from tinybench.results import PhaseResult, Result
+from tinybench.results import FoldResult, PhaseResult, Result
 from tinybench.training.progress import Epoch
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
@@ -178,3 +180,37 @@ def test_nowhere_is_silent(capsys, digits):
     shown.phase_ends("transfer", {"test/loss": 0.25})
     shown.run_ends(result())
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_run_goes_on_when_its_reader_leaves():
+    code = """
+import sys, time
+from tinybench.report.console import Console, Unbroken
+console = Console(Unbroken())
+for number in range(1, 4):
+    console.fold_begins(number, 3)
+    sys.stderr.write(f"{number} ")
+    sys.stderr.flush()
+    sys.stdin.readline()  # go on when told to
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout.readline() == "Fold 1 of 3\n"
+        writer.stdout.close()
+        _, said = writer.communicate("\n\n\n")
+    assert (writer.returncode, said.split()) == (0, ["1", "2", "3"])
+
+
+def test_folds_end_with_every_figure_of_the_test_images():
+    names = ("accuracy", "top5", "f1_macro", "log_loss")
+    folds = tuple(FoldResult(number, "r", {f"out_of_fold/{name}": 0.5 for name in names}) for number in (1, 2))
+    summary = {f"test/{name}": 0.25 for name in names}
+    for name in names:
+        summary |= {f"folds/{part}{name}_{end}": 0.125 for part in ("", "test_") for end in ("mean", "sd")}
+    shown, written = console(width=80)
+    shown.folds_end(Result("abc", "sqlite:///mlflow.db", "http://page", "models:/m-1", folds=folds, summary=summary))
+    lines = [" ".join(line.split()) for line in written().splitlines()]
+    assert "together 0.2500 0.2500 0.2500 0.2500" in lines
+    assert lines.count("mean ± sd" + 4 * " 0.1250 ± 0.1250") == 2
+    assert "…" not in written()

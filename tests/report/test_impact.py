@@ -48,6 +48,19 @@ def test_a_run_with_other_settings_is_marked():
     lines = shown(Step(KNOWN["cifar10-simple5"], figures(0.65), own=False))
     assert lines[1].startswith("cifar10-simple5 * 316K")
     assert "*: not with the recipe's own settings" in " ".join(lines[2:4])
+    assert "cifar10-simple5 * test/accuracy 0.6747 0.65 test" in lines
+
+
+def test_a_run_is_named_with_its_folds_and_what_is_to_be_known_of_its_data():
+    steps = [
+        Step(KNOWN["cifar10-conv6"], {"test/log_loss": 0.456}, run_id="a1", folds=5, warning="half of the data"),
+        Step(KNOWN["cifar10-simple5"], figures(0.65), own=False, run_id="b2", warning="half of the data"),
+    ]
+    lines = shown(*steps)
+    assert lines[1] == "cifar10-conv6 † 0.456"
+    assert "cifar10-conv6 †: run a1, 5 folds" in lines
+    assert "cifar10-simple5 *†: run b2" in lines
+    assert [line for line in lines if "half of" in line] == ["†: half of the data"]
 
 
 def test_every_published_figure_stands_beside_ours():

@@ -74,6 +74,15 @@ def test_a_progression_keeps_the_order_and_says_what_is_missing(tracker: Tracker
     assert (steps[1].metrics["test/accuracy"], steps[1].own) == (0.5, True)
 
 
+def test_a_step_knows_its_run_its_folds_and_its_data(tracker: Tracker) -> None:
+    run = tracker.parent("x")
+    run.params({"recipe": NAME, "model": "recipe", "recipe.model": "simple5", "data.folds": "3"})
+    run.tags({"data.warnings": "half of it"})
+    run.end("FINISHED")
+    (step,) = queries.progression(tracker, {NAME: "own"})
+    assert (step.run_id, step.folds, step.warning, step.model) == (run.id, 3, "half of it", "simple5")
+
+
 @pytest.mark.parametrize("kind", ["phase", "fold", "phase of a fold"])
 def test_the_top_of_a_child_is_the_whole_run(tracker: Tracker, kind: str) -> None:
     whole = tracker.parent("x")

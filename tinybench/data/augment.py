@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tinybench.errors import ConfigError
+
 if TYPE_CHECKING:
     import keras
 
@@ -43,6 +45,19 @@ def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
         for place, (name, make) in enumerate(wanted.items())
         if getattr(config, name)
     ]
+
+
+def check(config: AugmentConfig, shape: tuple[int, int, int]) -> None:
+    """Refuse a change that would leave nothing of an image (height, width, channels).
+
+    Raises:
+        ConfigError: the padding is as wide as the image.
+    """
+    side = min(shape[:2])
+    if config.crop >= side:
+        raise ConfigError(
+            f"Invalid value for `augment.crop`: expected fewer than the {side} pixels of an image, got {config.crop}."
+        )
 
 
 def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:

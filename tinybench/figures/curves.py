@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -44,18 +45,55 @@ def curves(epochs: Sequence[Epoch], title: str, *, switch: int | None = None, be
                 best, at_best[0].metrics[f"val/{name}"], "o", markersize=9,
                 markerfacecolor="none", markeredgecolor="black", label="weights kept",
             )  # fmt: skip
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return figure
+    return _with_legend(figure)
+
+
+def of_folds(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
+    """The same of every fold as thin lines, and their mean over the epochs that all of them have."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    figure.suptitle(plain(title))
+    shared = min(map(len, folds))
+    for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        for split, colour in _COLOURS.items():
+            key = f"{split}/{name}"
+            for epochs in folds:
+                values = [epoch.metrics[key] for epoch in epochs]
+                axes.plot([epoch.number for epoch in epochs], values, color=colour, alpha=0.4, linewidth=0.8)
+            mean = np.mean([[epoch.metrics[key] for epoch in epochs[:shared]] for epochs in folds], axis=0)
+            numbers = [epoch.number for epoch in folds[0][:shared]]
+            axes.plot(numbers, mean, color=colour, marker=".", label=f"{_NAMES[split]}, mean of {len(folds)} folds")
+        _dress(axes, label, max(map(len, folds)))
+    return _with_legend(figure)
 
 
 def table(epochs: Sequence[Epoch]) -> str:
     """The same data as CSV, one row an epoch."""
+    return _csv([{"epoch": epoch.number, **epoch.metrics} for epoch in epochs])
+
+
+def table_of_folds(folds: Sequence[Sequence[Epoch]]) -> str:
+    """The data of all folds as CSV, one row a fold and epoch."""
+    return _csv(
+        [
+            {"fold": fold, "epoch": epoch.number, **epoch.metrics}
+            for fold, epochs in enumerate(folds, 1)
+            for epoch in epochs
+        ]
+    )
+
+
+def _csv(rows: Sequence[dict[str, float]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *epochs[0].metrics])
+    writer = csv.DictWriter(text, [*rows[0]])
     writer.writeheader()
-    writer.writerows({"epoch": epoch.number, **epoch.metrics} for epoch in epochs)
+    writer.writerows(rows)
     return text.getvalue()
+
+
+def _with_legend(figure: Figure) -> Figure:
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
 
 
 def _panel(axes: Axes, epochs: Sequence[Epoch], name: str, label: str) -> None:
@@ -63,7 +101,13 @@ def _panel(axes: Axes, epochs: Sequence[Epoch], name: str, label: str) -> None:
     for split, colour in _COLOURS.items():
         values = [epoch.metrics[f"{split}/{name}"] for epoch in epochs]
         axes.plot(numbers, values, color=colour, marker=".", label=_NAMES[split])
+    _dress(axes, label, len(numbers))
+
+
+def _dress(axes: Axes, label: str, epochs: int) -> None:
     axes.set(xlabel="Epoch", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if epochs == 1:  # or the one epoch would stand among fractions
+        axes.set_xlim(axes.dataLim.x0 - 0.5, axes.dataLim.x0 + 0.5)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

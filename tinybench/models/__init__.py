@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
 
 
-def check(name: str) -> None:
-    """Refuse a model's name or path that cannot be had.
+def check(config: RunConfig) -> None:
+    """Refuse a model that cannot be had, or not in the size that is asked for.
 
     Raises:
-        ModelError: there is no such model; the message lists the names.
+        ModelError: the message says what there is.
     """
     from tinybench.models import backbones
 
-    backbones.check(name)
+    backbones.check(config)
 
 
 def load(path: Path) -> keras.Model:

@@ -20,7 +20,8 @@ from keras.src.models.functional import Functional
 
 from tinybench.config import RunConfig
 from tinybench.errors import ModelError
-from tinybench.models import networks, weights
+from tinybench.models import networks, sizes, weights
+from tinybench.models.sizes import Size
 
 # The ones that are tested and documented; any other Keras Applications name is looked up in Keras itself.
 APPLICATIONS = {
@@ -57,49 +58,38 @@ def build(config: RunConfig, channels: int = 3, *, pretrained: bool = True) -> B
         ModelError: an unknown name, or an input size that the architecture refuses.
         WeightsError: weights that cannot be had or do not fit.
     """
-    check(config.model)
+    size = check(config)
     wanted = config.weights if pretrained else "none"
-    if config.model in networks.NETWORKS:
-        network = networks.build(config.model, config.image_size, channels, wanted, config.network)
-        return Backbone(network, lambda pixels: pixels)
-    _without_size(config)
+    if size is not None:
+        return Backbone(networks.build(config.model, size, config.image_size, channels, wanted), lambda pixels: pixels)
     if _is_path(config.model):
         return _from_file(config, wanted)
     return _from_applications(config, wanted)
 
 
-def _without_size(config: RunConfig) -> None:
-    """Refuse settings of the small networks for any other backbone.
+def check(config: RunConfig) -> Size | None:
+    """Refuse a name or a path that no model has, or a size that it does not have, before anything is loaded.
+
+    Returns:
+        The size of a small network; None for any other model.
 
     Raises:
-        ModelError: one is given.
+        ModelError: it says what there is.
     """
-    given = [key for key, value in vars(config.network).items() if value is not None]
-    if given:
+    if _is_path(config.model):
+        weights.found(Path(config.model))
+    elif config.model not in sizes.PUBLISHED and config.model not in _constructors():
+        known = ", ".join([*sizes.PUBLISHED, *APPLICATIONS])
         raise ModelError(
-            f"`network.{given[0]}` has no effect on {config.model}: it is for {', '.join(networks.NETWORKS)}."
-        )
-
-
-def check(name: str) -> None:
-    """Refuse a name or a path that no model has, before anything is loaded.
-
-    Raises:
-        ModelError: it lists the documented names.
-    """
-    if _is_path(name):
-        weights.found(Path(name))
-    elif name not in networks.NETWORKS and name not in _constructors():
-        known = ", ".join([*networks.NETWORKS, *APPLICATIONS])
-        raise ModelError(
-            f"Unknown model {name!r}: expected one of {known}, another Keras Applications name in lower "
+            f"Unknown model {config.model!r}: expected one of {known}, another Keras Applications name in lower "
             "case (tinybench models lists them), or the path of a .keras file."
         )
+    return sizes.used(config.model, config.network)
 
 
 def names() -> list[str]:
     """Every name that `build` takes, the documented ones first."""
-    return [*networks.NETWORKS, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
+    return [*sizes.PUBLISHED, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
 
 
 def _is_path(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,7 @@ from keras import layers
 from tinybench.errors import ModelError, WeightsError
 from tinybench.models import weights as weight_files
 from tinybench.models.layers import Convolution, LocalResponseNormalization
-from tinybench.sections import NetworkConfig
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a network is; None for what it does not have.
-
-    Attributes:
-        filters: Of each stage, from below.
-        blocks: Convolutions, or residual blocks, in a stage.
-        dropout: Rate after each stage.
-        l2: Penalty on the kernels of the convolutions.
-    """
-
-    filters: tuple[int, ...]
-    blocks: int | None = None
-    dropout: float | None = None
-    l2: float | None = None
-
-
-@dataclass(frozen=True)
-class Network:
-    """A small network: a function from symbolic pixels in 0..1 to features, and its size as published."""
-
-    stack: Callable[[Any, Size], Any]
-    size: Size
+from tinybench.models.sizes import Size
 
 
 def _plain(x: Any, size: Size) -> Any:
@@ -163,49 +137,37 @@ def _penalty(l2: float | None) -> Any:
     return keras.regularizers.L2(l2) if l2 else None
 
 
-NETWORKS: dict[str, Network] = {
-    "smallcnn": Network(_plain, Size((32, 64), blocks=2)),
-    "shallow": Network(_shallow, Size((8,))),
-    "simple5": Network(_simple, Size((32, 64))),
-    "vgg10": Network(_vgg, Size((64, 64, 128), dropout=0.2, l2=0.0)),
-    "resnet20": Network(_resnet, Size((16, 32, 64), blocks=3, l2=1e-4)),
-    "alexnet-mini": Network(_alexnet, Size((32, 64, 128, 128, 64))),
-    "cnn3": Network(_normalized, Size((32, 64, 128), blocks=1, dropout=0.25, l2=0.0)),
-    "conv6": Network(_normalized, Size((32, 64, 128), blocks=2, dropout=0.3, l2=0.0)),
-    "deep": Network(_normalized, Size((64, 128, 256, 512), blocks=2, dropout=0.3, l2=5e-4)),
+# What turns symbolic pixels in 0..1 into features
+_STACKS: dict[str, Callable[[Any, Size], Any]] = {
+    "smallcnn": _plain,
+    "shallow": _shallow,
+    "simple5": _simple,
+    "vgg10": _vgg,
+    "resnet20": _resnet,
+    "alexnet-mini": _alexnet,
+    "cnn3": _normalized,
+    "conv6": _normalized,
+    "deep": _normalized,
 }
 
 
-def build(name: str, side: int, channels: int, weights: str, config: NetworkConfig) -> keras.Model:
+def build(name: str, size: Size, side: int, channels: int, weights: str) -> keras.Model:
     """A small network, from pixels (n, side, side, channels) in 0..255 to a feature map.
 
     Raises:
-        ModelError: a size that the network does not have, or images that are too small for it.
+        ModelError: images that are too small for it.
         WeightsError: ImageNet weights are asked for, which no small network has.
     """
     if weights == "imagenet":
         raise WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
-    network = NETWORKS[name]
-    size = _sized(name, network.size, config)
     pixels = keras.Input((side, side, channels), name="pixels")
     try:
-        model = keras.Model(pixels, network.stack(layers.Rescaling(1 / 255)(pixels), size), name="backbone")
+        model = keras.Model(pixels, _STACKS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")
     except ValueError as error:
-        reason = str(error).splitlines()[0]
         raise ModelError(
-            f"{name} cannot be built at image_size={side} with filters {size.filters}: {reason}"
+            f"{name} cannot be built at image_size={side}: its {len(size.filters)} stages leave no pixel. "
+            "Give fewer `network.filters`, or a larger `image_size`."
         ) from error
     if weights != "none":
         weight_files.load(model, Path(weights))
     return model
-
-
-def _sized(name: str, published: Size, config: NetworkConfig) -> Size:
-    """The published size, changed by what is given."""
-    own = vars(published)
-    given = {key: value for key, value in vars(config).items() if value is not None}
-    for key in given:
-        if own[key] is None:
-            takes = ", ".join(f"`network.{each}`" for each, value in own.items() if value is not None)
-            raise ModelError(f"`network.{key}` has no effect on {name}, which takes {takes}: leave it at auto.")
-    return Size(**own | given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console as Terminal
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from tinybench.results import Result
     from tinybench.sections import PhaseConfig
     from tinybench.training.progress import Epoch
+
+
+class Unbroken(Terminal):
+    """A terminal whose reader may leave, as `head` does: the run goes on without being seen."""
+
+    def on_broken_pipe(self) -> None:
+        """As rich does, without the end of the program."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
 
 
 class Console:
@@ -118,8 +128,13 @@ class Console:
         spread = [describe.spread_of(result.summary, f"folds/{name.partition('/')[2]}") for name in names]
         table.add_row("mean ± sd", *spread)
         self.terminal.print(table)
-        test = describe.spread_of(result.summary, "folds/test_accuracy")
-        self._line(f"Test images: top-1 {result.summary['test/accuracy']:.4f} by all folds together, {test} by one")
+        test = Table(box=None, title="Test images: all folds together, and each alone")
+        for head in ("", *(describe.HELD_OUT[name] for name in names)):
+            test.add_column(head, no_wrap=True)
+        keys = [name.partition("/")[2] for name in names]
+        test.add_row("together", *(f"{result.summary[f'test/{key}']:.4f}" for key in keys))
+        test.add_row("mean ± sd", *(describe.spread_of(result.summary, f"folds/test_{key}") for key in keys))
+        self.terminal.print(test)
         self._ways(result)
 
     def run_ends(self, result: Result) -> None:

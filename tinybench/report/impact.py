@@ -12,9 +12,11 @@ from tinybench.recipes import Expected, Recipe
 
 _LEGEND = (
     "Test images; gained: points over the line before; train - val: accuracy of training less that of validation in "
-    "the best epoch. *: not with the recipe's own settings; no run: none that finished."
+    "the best epoch. Runs with folds: all folds together, and their log loss. *: not with the recipe's own settings; "
+    "†: see what is said of its data; no run: none that finished."
 )
 _ACCURACY = "test/accuracy"
+_LOSSES = ("test/loss", "test/log_loss")  # an ensemble of folds has no penalty, and so no loss of its own
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,24 @@ class Step:
         metrics: Of the run; empty where there is none.
         own: The run has the recipe's own settings.
         model: That the run trained.
+        run_id: The run; empty where there is none.
+        folds: How many it has; 0 where it has none.
+        warning: What is to be known of its data.
     """
 
     recipe: Recipe
     metrics: dict[str, float] = field(default_factory=dict)
     own: bool = True
     model: str = ""
+    run_id: str = ""
+    folds: int = 0
+    warning: str = ""
+
+    @property
+    def title(self) -> str:
+        """The recipe's name with the marks of what cannot be compared."""
+        marks = ("" if self.own else "*") + ("†" if self.warning else "")
+        return f"{self.recipe.name} {marks}".rstrip()
 
     @property
     def published(self) -> list[Expected]:
@@ -51,8 +65,18 @@ def show(steps: Sequence[Step], terminal: Terminal) -> None:
         table.add_row(*_cells(step, before))
         before = before if accuracy is None else accuracy
     terminal.print(table)
-    terminal.print(_LEGEND, highlight=False, soft_wrap=True)
+    _line(_LEGEND, terminal)
     _beside(steps, terminal)
+    _runs(steps, terminal)
+
+
+def _runs(steps: Sequence[Step], terminal: Terminal) -> None:
+    """Which runs these are, and what is to be known of each."""
+    for step in filter(lambda step: step.run_id, steps):
+        folds = f", {step.folds} folds" if step.folds else ""
+        _line(f"{step.title}: run {step.run_id}{folds}", terminal)
+    for warning in dict.fromkeys(step.warning for step in steps if step.warning):
+        _line(f"†: {warning}", terminal)
 
 
 def _beside(steps: Sequence[Step], terminal: Terminal) -> None:
@@ -64,7 +88,7 @@ def _beside(steps: Sequence[Step], terminal: Terminal) -> None:
         for each in step.published:
             ours = step.metrics.get(each.metric)
             table.add_row(
-                step.recipe.name, each.metric, f"{each.value:.4g}", "" if ours is None else f"{ours:.4g}", each.split
+                step.title, each.metric, f"{each.value:.4g}", "" if ours is None else f"{ours:.4g}", each.split
             )
     if table.row_count:
         terminal.print(table)
@@ -73,11 +97,11 @@ def _beside(steps: Sequence[Step], terminal: Terminal) -> None:
 def _cells(step: Step, before: float | None) -> tuple[str, ...]:
     found, accuracy = step.metrics, step.metrics.get(_ACCURACY)
     return (
-        step.recipe.name + ("" if step.own else " *"),
+        step.title,
         _count(found.get("efficiency/parameters")),
         _percent(accuracy) if found else "no run",
         "" if accuracy is None or before is None else f"{100 * (accuracy - before):+.2f}",
-        "" if "test/loss" not in found else f"{found['test/loss']:.3f}",
+        next((f"{found[name]:.3f}" for name in _LOSSES if name in found), ""),
         _points(found.get("best/overfitting_gap")),
     )
 
@@ -94,3 +118,7 @@ def _percent(value: float | None) -> str:
 
 def _points(value: float | None) -> str:
     return "" if value is None else f"{100 * value:+.1f}"
+
+
+def _line(text: str, terminal: Terminal) -> None:
+    terminal.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tinybench.settings import as_text
-
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.efficiency.estimate import Estimate
@@ -18,9 +16,11 @@ if TYPE_CHECKING:
 
 def configuration(config: RunConfig, terminal: Console) -> None:
     """Print every setting of the run."""
-    settings = Table("setting", "value", title="Configuration")
-    for key, value in config.shown().items():
-        settings.add_row(key, escape(as_text(value) or "none"))
+    settings = Table(title="Configuration")
+    for head in ("setting", "value"):
+        settings.add_column(head, overflow="fold")
+    for key, value in config.words().items():
+        settings.add_row(key, escape(value))
     terminal.print(settings)
 
 

@@ -32,6 +32,8 @@ def libraries() -> None:
         os.environ.setdefault(name, value)
     # It prints the traceback of what it then raises
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # A graph for each fold's model is meant
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 @contextmanager

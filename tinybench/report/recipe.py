@@ -31,7 +31,9 @@ def show(recipe: Recipe, config: RunConfig, terminal: Terminal) -> None:
     """What a recipe is, what was published, and every setting."""
     _line(f"{recipe.name}: {cleandoc(recipe.doc)}\n", terminal)
     if recipe.expected:
-        figures = Table("published figure", "value", "taken on", "model", "phase", "source")
+        figures = Table()
+        for head in ("published figure", "value", "taken on", "model", "phase", "source"):
+            figures.add_column(head, overflow="fold")  # to be read whole, however narrow
         for each in recipe.expected:
             figures.add_row(each.metric, f"{each.value:g}", each.split, each.model, each.phase, each.source)
         terminal.print(figures)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinybench import recipes
 from tinybench.report.impact import Step
-from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, Tracker
+from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, WARNING_TAG, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,17 @@ def progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
             steps.append(Step(known[name]))
         else:
             run, own = found
-            steps.append(Step(known[name], run.data.metrics, own, _model_of(run)))
+            steps.append(
+                Step(
+                    known[name],
+                    run.data.metrics,
+                    own,
+                    _param(run, "model"),
+                    run.info.run_id,
+                    int(folds) if (folds := _param(run, "data.folds")).isdigit() else 0,
+                    run.data.tags.get(WARNING_TAG, ""),
+                )
+            )
     return steps
 
 
@@ -63,7 +73,7 @@ def _trained(tracker: Tracker, wanted: str) -> MlflowRun | None:
     return None
 
 
-def _model_of(run: MlflowRun) -> str:
-    """Under `mlflow run`, what was left alone is under `recipe.model`."""
+def _param(run: MlflowRun, key: str) -> str:
+    """Under `mlflow run`, what was left alone is under `recipe.<key>`."""
     params: dict[str, str] = run.data.params
-    return params.get("recipe.model") or params.get("model", "")
+    return params.get(f"recipe.{key}") or params.get(key, "")

@@ -20,7 +20,7 @@ from tinybench.report import describe
 from tinybench.results import PhaseResult
 from tinybench.tracking import provenance
 from tinybench.tracking.run import Run
-from tinybench.tracking.tracker import SOURCE_TAG, Tracker
+from tinybench.tracking.tracker import SOURCE_TAG, WARNING_TAG, Tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -40,7 +40,7 @@ _SPLIT_TAG = "data.split_hash"
 
 def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
     """The configuration, where it starts from, and code that was not committed."""
-    parent.params(config.shown())
+    parent.params(config.words())
     parent.text(json.dumps(config.shown(), indent=1), _CONFIG)
     parent.tags({"tinybench.config_hash": config.identity()} | ({SOURCE_TAG: start_from} if start_from else {}))
     parent.tags(_files(config))
@@ -57,7 +57,7 @@ def _files(config: RunConfig) -> dict[str, str]:
 
 def begin_phase(child: Run, config: RunConfig, dataset: Dataset) -> None:
     """The same configuration and data, so that phases of different runs can be compared."""
-    child.params(config.shown())
+    child.params(config.words())
     child.dataset(dataset)
     child.tags({"tinybench.config_hash": config.identity()})
 
@@ -83,6 +83,8 @@ def about_data(run: Run, dataset: Dataset) -> None:
         raise DataError("The data are not those that the run began with: restore them, or start a new run.")
     run.dataset(dataset)
     run.text(json.dumps(describe.data(dataset), indent=1), _DATA)
+    if dataset.warnings:
+        run.tags({WARNING_TAG: " ".join(dataset.warnings)})
     # Last: it says that all is there
     run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
 

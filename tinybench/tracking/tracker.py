@@ -26,6 +26,7 @@ from tinybench.training.progress import EPOCH_METRICS, Epoch
 PHASE_TAG = "tinybench.phase"
 FOLD_TAG = "tinybench.fold"
 SOURCE_TAG = "tinybench.source_run"
+WARNING_TAG = "data.warnings"
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _SECONDS_TO_ANSWER = 15
 _KIND_TAG = "mlflow.experimentKind"

@@ -108,8 +108,10 @@ def check(model: keras.Model, config: RunConfig) -> None:
     """Refuse, before any training, what does not fit the model.
 
     Raises:
-        ConfigError: `finetune.unfreeze` names more layers than there are, or no layer; class weights for other classes.
+        ConfigError: `finetune.unfreeze` names more layers than there are, or no layer; class weights for other
+            classes; a crop that leaves nothing.
     """
+    augment.check(config.augment, model.input_shape[1:])
     class_weights(config.loss, model.output_shape[-1], None)
     if "finetune" in config.phases:
         first_trained(model.get_layer("backbone"), config.finetune.unfreeze)
