@@ -21,7 +21,7 @@ run: .venv/ready ## Train the embedded job, both phases, on digits
 	@echo "Open the UI with: make ui   (then http://127.0.0.1:5000)"
 
 test: .venv/ready ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check .
