@@ -25,7 +25,10 @@ def train(recipe: str | None = None, *, console: Console | None = None, **settin
     Raises:
         TinybenchError: what the user can mend, in one line.
     """
+    from tinybench.training import onednn
+
     config = resolve(recipe, settings)
+    onednn.allow(config.deterministic)
     from tinybench import job
 
     return job.run(config, console=console)

@@ -298,7 +298,10 @@ def _console() -> Console:
 
 
 def _train(settings: dict[str, str], dry_run: bool) -> None:
+    from tinybench.training import onednn
+
     config = resolve(None, settings)  # first: a mistake is told at once
+    onednn.allow(config.deterministic)
     api = _start()
     if dry_run:
         _plan(config)

@@ -79,7 +79,7 @@ class RunConfig:
         references("import paths such as my_package.my_module:MyCallback, separated by commas"),
         "Your own Keras callbacks, made without arguments.",
     )
-    deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit.")
+    deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit; false: faster ones too.")
     data: DataConfig = field(default_factory=DataConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

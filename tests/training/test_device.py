@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -109,3 +112,19 @@ def test_only_operations_that_repeat_when_asked(monkeypatch):
     assert asked == []
     device.repeatable(0, True)
     assert asked == [True]
+
+
+@pytest.mark.parametrize(("settings", "expected"), [([], "none"), (["--deterministic", "false"], "1")])
+def test_faster_kernels_are_asked_for_before_tensorflow_loads(settings: list[str], expected: str) -> None:
+    code = """
+import os, sys
+from tinybench import cli
+def stop():
+    print(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "none"), "tensorflow" in sys.modules)
+    sys.exit(0)
+cli._start = stop
+cli.cli(["train", "--recipe", "quickstart", *sys.argv[1:]])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run([sys.executable, "-c", code, *settings], capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == [expected, "False"], done.stderr
