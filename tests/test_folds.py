@@ -28,6 +28,7 @@ SMALL = {
     "data.per_class": 30,
     "data.test_per_class": 10,
     "track.tensorboard": True,
+    "track.pictures": False,
 }
 
 
@@ -39,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Result:
     with elsewhere(tmp_path_factory) as folder:
-        result = tinybench.train(**SMALL, **{"track.uri": store})
+        result = tinybench.train(**SMALL | {"track.pictures": True, "track.uri": store})
         assert not [*(folder / "state" / "runs").rglob("*.npz")], "checkpoints of a finished run are removed"
     return result
 

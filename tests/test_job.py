@@ -28,6 +28,7 @@ SMALL = {
     "finetune.epochs": 2,
     "data.per_class": 20,
     "data.test_per_class": 10,
+    "track.pictures": False,
 }
 
 
@@ -41,7 +42,7 @@ def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Resu
     """One finished run that the tests below look at."""
     with elsewhere(tmp_path_factory) as folder:
         track = {"track.uri": store, "track.experiment": "digits", "track.tags": "team=red"}
-        result = tinybench.train(**SMALL, **track)
+        result = tinybench.train(**SMALL | track | {"track.pictures": True, "explain.images": 2})
         assert not [*(folder / "state" / "runs").glob("*/*")], "checkpoints of a finished run are removed"
     return result
 
@@ -215,7 +216,7 @@ def test_an_empty_folder_is_an_error(store: str, tmp_path: Path) -> None:
         tinybench.train(**SMALL, dataset=f"folder:{tmp_path}", **{"track.uri": store, "track.experiment": "failing"})
 
 
-_LONG = {"data.per_class": 20, "transfer.patience": None, "finetune.patience": None}
+_LONG = {"data.per_class": 20, "transfer.patience": None, "finetune.patience": None, "track.pictures": False}
 
 
 def _start(folder: Path, store: str, **settings: object) -> subprocess.Popen[str]:

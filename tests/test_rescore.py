@@ -15,7 +15,7 @@ import tinybench
 from tinybench import rescore
 from tinybench.errors import ConfigError, DataError, TrackingError
 
-SMALL = {"recipe": "quickstart", "phases": "transfer", "transfer.epochs": 1, "data.per_class": 6}
+SMALL = {"recipe": "quickstart", "phases": "transfer", "transfer.epochs": 1, "data.per_class": 6, "track.pictures": False}
 
 
 @pytest.fixture(scope="module")

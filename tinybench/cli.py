@@ -80,8 +80,10 @@ def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str])
     """Score the model of finished run RUN_ID again, as a run linked to it."""
     api = _start()
 
-    for name, value in api.evaluate(run_id, split="test" if split in UNTOUCHED else split, uri=uri, **settings).items():
-        click.echo(f"{name:24} {value:.4f}")
+    from tinybench.report import figures
+
+    found = api.evaluate(run_id, split="test" if split in UNTOUCHED else split, uri=uri, **settings)
+    click.echo(figures.lines(found))
 
 
 @cli.command()
@@ -111,10 +113,88 @@ def export(run_id: str, format: str, output: Path | None, uri: str | None) -> No
 
 
 @cli.command()
-@click.option("--recipes", required=True, help="Recipes, separated by commas, in the order of the progression.")
+@click.argument("source", metavar="RUN_OR_MODEL")
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes a picture.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--maps", type=click.Path(path_type=Path, file_okay=False), help="Folder to draw maps of the reasons in.")
+@click.option("--uri", help="Tracking store that holds the run.")
+def predict(
+    source: str, pictures: tuple[Path, ...], top: int, as_json: bool, maps: Path | None, uri: str | None
+) -> None:
+    """Say what PICTURES, files or folders of them, are taken for by a run's model, or by models:/NAME@ALIAS."""
+    _start()
+
+    from tinybench import classifier, explaining
+    from tinybench.report import predictions
+
+    model = classifier.load(source, uri)
+    for found in classifier.predict(model, classifier.found(pictures), top):
+        click.echo(predictions.as_json(found) if as_json else predictions.lines(found))
+    if maps is not None:
+        for file in explaining.explain(source, pictures, maps, uri=uri).files:
+            click.echo(f"wrote {file}", err=as_json)
+
+
+@cli.command()
+@click.argument("run_id", metavar="RUN_OR_MODEL")
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Picture or folder; again for more.  [default: test images]",
+)
+@click.option("--layer", help="Layer of the backbone for Grad-CAM.  [default: the last one with a map]")
+@click.option("--label", help="Class to explain.  [default: what each picture is taken for]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="explanations",
+    show_default=True,
+    help="Folder.",
+)
+@click.option("--uri", help="Tracking store that holds the run.")
+def explain(
+    run_id: str, images: tuple[Path, ...], layer: str | None, label: str | None, output: Path, uri: str | None
+) -> None:
+    """Draw why a run's model takes pictures for what it does, and judge the maps."""
+    _start()
+
+    from rich.console import Console as Terminal
+
+    from tinybench import explaining
+    from tinybench.report import predictions
+
+    done = explaining.explain(run_id, images, output, layer=layer, label=label, uri=uri)
+    predictions.faithfulness(done, Terminal())
+
+
+@cli.command()
+@click.argument("run_ids", metavar="[RUN_ID]...", nargs=-1)
+@click.option("--metric", default="accuracy", show_default=True, help="Figure on the test images to compare runs by.")
+@click.option("--recipes", help="Recipes, separated by commas, in the order of the progression.")
 @click.option("--uri", help="Tracking store that holds the runs.")
-def compare(recipes: str, uri: str | None) -> None:
-    """Compare finished runs of recipes: what each step gained."""
+def compare(run_ids: tuple[str, ...], metric: str, recipes: str | None, uri: str | None) -> None:
+    """Compare finished runs by their test images, or with --recipes what each step of a progression gained.
+
+    Runs that differ in the seed alone count as runs of one model.
+    """
+    from rich.console import Console as Terminal
+
+    if bool(recipes) == bool(run_ids):
+        raise ConfigError("Give runs to compare, or --recipes: tinybench compare RUN_ID RUN_ID.")
+    if recipes:
+        _compare_recipes(recipes, uri)
+        return
+    _start()
+
+    from tinybench import versus
+    from tinybench.report import comparison
+
+    comparison.show(versus.runs(run_ids, metric, uri), Terminal())
+
+
+def _compare_recipes(recipes: str, uri: str | None) -> None:
     from rich.console import Console as Terminal
 
     from tinybench.config import replace

@@ -24,6 +24,7 @@ from tinybench.sections import (
     CacheConfig,
     CheckpointConfig,
     DataConfig,
+    ExplainConfig,
     FinetuneConfig,
     HeadConfig,
     LossConfig,
@@ -43,7 +44,7 @@ _ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
 UNTOUCHED = ("", "recipe")
 
 # Settings that say where and how a run is carried out, not what it computes.
-_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "cache.", "checkpoint.", "track.")
+_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "explain.", "cache.", "checkpoint.", "track.")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class RunConfig:
     scratch: ScratchConfig = field(default_factory=ScratchConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     track: TrackConfig = field(default_factory=TrackConfig)

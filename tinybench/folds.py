@@ -10,27 +10,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from tinybench import verdict
 from tinybench.data import splits
 from tinybench.errors import TrackingError
 from tinybench.evaluation import metrics
-from tinybench.evaluation.score import predict
+from tinybench.evaluation.answers import Answers
+from tinybench.evaluation.score import Answerer
 from tinybench.figures import curves
 from tinybench.report import describe
 from tinybench.results import FoldResult, PhaseResult, Result
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking import record
+from tinybench.tracking.album import Album
 
 if TYPE_CHECKING:
     from tinybench.job import Job
 
-_HELD_OUT = "predictions/out_of_fold.npz"
-_TEST = "predictions/test.npz"
+_HELD_OUT = "out_of_fold"
 
 Train = Callable[["Job"], tuple[keras.Model, dict[str, PhaseResult]]]
 
@@ -52,7 +53,8 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
     epochs = [job.tracker.epochs(each.run_id) for each in done]
     job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))
-    job.parent.figure(curves.of_folds(epochs, describe.name(job.config)), "figures/curves.png")
+    if job.config.track.pictures:
+        job.parent.figure(curves.of_folds(epochs, describe.name(job.config)), "figures/curves.png")
     job.parent.text(curves.table_of_folds(epochs), "figures/curves.csv")
     job.parent.tags({"mlflow.note.content": describe.folds(job.config, job.dataset, done, found)})
     with TemporaryDirectory() as folder:
@@ -87,14 +89,9 @@ def _fold(job: Job, number: int, count: int, train: Train) -> FoldResult:
         record.begin_phase(run, job.config, dataset)
         inner = replace(job, parent=run, dataset=dataset, folder=job.folder / f"fold{number}", scored=False)
         model, _ = train(inner)
-        probabilities = predict(model, dataset.validation, job.config.batch_size)
-        run.arrays(
-            _HELD_OUT,
-            rows=dataset.validation.rows,
-            labels=dataset.validation.labels,
-            probabilities=probabilities,
-        )
-        found = _prefixed("out_of_fold/", metrics.scores(dataset.validation.labels, probabilities))
+        answers = Answerer(model)(dataset.validation, job.config.batch_size)
+        record.answers(run, _HELD_OUT, answers)
+        found = _prefixed("out_of_fold/", metrics.scores(answers.labels, answers.probabilities()))
         # The moment is that of the last epoch: if this is sent again after a crash, they are the same points
         last = job.tracker.epochs(run.id)[-1]
         run.metrics(found, last.number, last.timestamp)
@@ -121,34 +118,32 @@ def _carried(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
 
 def _held_out_together(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
     """The figures of all training images, each predicted by the fold that did not see it; the predictions are kept."""
-    parts = [_predictions(job, each.run_id) for each in done]
-    rows, labels, probabilities = (np.concatenate([part[name] for part in parts]) for name in parts[0])
-    order = np.argsort(rows)
-    job.parent.arrays(_HELD_OUT, rows=rows[order], labels=labels[order], probabilities=probabilities[order])
-    return _prefixed("out_of_fold/", metrics.scores(labels, probabilities))
+    parts = [_predictions(job, each.run_id).arrays() for each in done]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(joined["rows"])
+    answers = Answers(**{name: values[order] for name, values in joined.items()})
+    record.answers(job.parent, _HELD_OUT, answers)
+    return _prefixed("out_of_fold/", metrics.scores(answers.labels, answers.probabilities()))
 
 
 def _on_test(job: Job, members: list[keras.Model]) -> dict[str, float]:
     """The test images by the ensemble, and by each fold on its own as mean and standard deviation."""
     test = job.dataset.test
-    each = np.stack([predict(member, test, job.config.batch_size) for member in members])
-    together = each.mean(axis=0)
-    job.parent.arrays(
-        _TEST, rows=test.rows, labels=test.labels, probabilities=together,
-        of_folds=each,
-    )  # fmt: skip
-    alone = _spread("folds/test_", [metrics.scores(test.labels, probabilities) for probabilities in each])
-    return _prefixed("test/", metrics.scores(test.labels, together)) | alone
+    each = [Answerer(member)(test, job.config.batch_size) for member in members]
+    for number, answers in enumerate(each, 1):
+        record.answers(job.parent, f"test_of_fold_{number}", answers)
+    mean = np.mean([answers.probabilities() for answers in each], axis=0)
+    together = Answers.of_probabilities(test.rows, test.labels, mean)
+    judged = verdict.of_answers(Album(job.parent, job.config.track.pictures), "test", together, job.dataset)
+    alone = _spread("folds/test_", [metrics.scores(test.labels, answers.probabilities()) for answers in each])
+    return verdict.named("test", judged) | alone
 
 
-def _predictions(job: Job, run_id: str) -> dict[str, NDArray[Any]]:
-    with TemporaryDirectory() as folder:
-        try:
-            file = job.tracker.download(job.tracker.get(run_id), _HELD_OUT, Path(folder))
-        except OSError as error:
-            raise TrackingError(f"Run {run_id} has lost its {_HELD_OUT}: start a new run.") from error
-        with np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in ("rows", "labels", "probabilities")}
+def _predictions(job: Job, run_id: str) -> Answers:
+    found = record.answered(job.tracker, job.tracker.get(run_id), _HELD_OUT)
+    if found is None:
+        raise TrackingError(f"Run {run_id} has lost the predictions of its fold: start a new run.")
+    return found
 
 
 def _spread(prefix: str, found: list[dict[str, float]]) -> dict[str, float]:

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from tinybench import checks, data, folds, models, pictures
+from tinybench import checks, data, folds, models, pictures, verdict
 from tinybench.data import splits
 from tinybench.efficiency import cost
 from tinybench.errors import TrackingError
-from tinybench.evaluation.score import score
 from tinybench.figures import curves
 from tinybench.redaction import without_secrets
 from tinybench.report import describe
@@ -29,6 +28,7 @@ from tinybench.report.console import Console
 from tinybench.results import PhaseResult, Result
 from tinybench.tracking import event_files, record
 from tinybench.tracking import models as tracked_models
+from tinybench.tracking.album import Album
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
 from tinybench.training import device, loop, phases, precision, supply, workplace
 from tinybench.training.checkpoint import Store
@@ -126,7 +126,8 @@ def _carry_out(
     record.about_data(parent, dataset)
     parent.tags({"device": used})
     shown = splits.fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
-    pictures.of_data(parent, shown)
+    if config.track.pictures:
+        pictures.of_data(parent, shown)
     console.run_begins(config, shown, used, tracker.link(parent))
     job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed)
     if config.data.folds:
@@ -188,10 +189,11 @@ def _phase(
             )
             computed = precision.settled(trainer, given.feed, job.config, phase, store.folder)
             record.fed(child, given.decision, computed)
-            pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
+            if job.config.track.pictures:
+                pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
             with precision.computing(trainer, computed.precision):
                 progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
-        found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress)
+        found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress, child)
         _report(job, phase, progress, given.decision.words, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
@@ -231,12 +233,12 @@ def _train(
     )
 
 
-def _scores(job: Job, model: keras.Model, progress: Progress) -> dict[str, float]:
-    """The final figures: the best weights scored once on the test images, and what they were chosen by."""
+def _scores(job: Job, model: keras.Model, progress: Progress, child: Run) -> dict[str, float]:
+    """The final figures: the best weights judged once by the test images, and what they were chosen by."""
     found = {}
     if job.scored:
-        figures = score(model, job.dataset.test, job.config.batch_size)
-        found = {f"test/{name}": value for name, value in figures.items()}
+        album = Album(child, job.config.track.pictures, job.parent, progress.epochs[-1].number)
+        found = verdict.of_phase(album, model, job.dataset, job.config)
     found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
     return found | progress.gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
 
@@ -259,7 +261,8 @@ def _report(
     }
     job.parent.metrics(found | whole, last.number, last.timestamp)
     title = describe.name(job.config, phase)
-    child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
+    if job.config.track.pictures:
+        child.figure(curves.curves(progress.epochs, title, best=progress.best_epoch), "figures/curves.png")
     child.text(curves.table(progress.epochs), "figures/curves.csv")
     child.tags({"mlflow.note.content": describe.phase(phase, job.config, progress, fed, found)})
     job.write_events(child)
@@ -270,8 +273,9 @@ def _join_curves(job: Job, done: dict[str, PhaseResult]) -> None:
     """The curves of all phases in the run that holds them."""
     epochs, last = job.tracker.epochs(job.parent.id), [*done.values()][-1]
     switch = done["transfer"].last_epoch if len(done) > 1 else None
-    figure = curves.curves(epochs, describe.name(job.config), switch=switch, best=last.best_epoch)
-    job.parent.figure(figure, "figures/curves.png")
+    if job.config.track.pictures:
+        figure = curves.curves(epochs, describe.name(job.config), switch=switch, best=last.best_epoch)
+        job.parent.figure(figure, "figures/curves.png")
     job.parent.text(curves.table(epochs), "figures/curves.csv")
 
 

@@ -1,18 +1,31 @@
-"""Scoring a finished run's model again, as a run linked to its source."""
+"""Judging a finished run's model again, as a run linked to its source: by kept answers where there are any.
+
+Another data set, or a folder of pictures, is told by the names of its classes, and fit to the model's size.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinybench import data
+from tinybench import data, verdict
+from tinybench.data import foreign
 from tinybench.errors import ConfigError
-from tinybench.evaluation.score import score
+from tinybench.evaluation import metrics
+from tinybench.evaluation.score import Answerer, penalty
 from tinybench.report import describe
 from tinybench.tracking import record
+from tinybench.tracking.album import Album
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
 from tinybench.training import device
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset
+    from tinybench.evaluation.answers import Answers
 
 SPLITS = ("train", "validation", "test")
 
@@ -21,12 +34,12 @@ _SETTLED = (
     *("recipe", "model", "weights", "phases", "image_size", "seed", "monitor"),
     *("data.validation", "data.test", "data.per_class", "data.folds", "backbone.", "network.", "head."),
     *("augment.", "optimizer.", "loss.", "scratch.", "transfer.", "finetune.", "callbacks"),
-    *("checkpoint.", "engine", "precision", "cache."),
+    *("explain.", "checkpoint.", "engine", "precision", "cache."),
 )
 
 
 def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -> dict[str, float]:
-    """Score the model of a run on one of its splits.
+    """Judge the model of a run by one of its splits, or by another data set that has some of its classes.
 
     Raises:
         ConfigError: there is no such split, or a setting is not allowed or would have no effect.
@@ -46,14 +59,41 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
         evaluation.params({"run_id": run_id, "split": split} | config.words())
         evaluation.tags({SOURCE_TAG: run_id, "tinybench.config_hash": config.identity()})
         device.use(config.device)
-        dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+        dataset = _data(config, tracker, source, run_id)
         record.about_data(evaluation, dataset)
-        model = record.final_model(tracker, run_id)
-        record.check_fit(model, record.class_names(tracker, source), dataset)
-        found = score(model, dataset.splits[split], config.batch_size)
-        if config.data.folds:
-            found.pop("loss")  # Keras would add up the penalties of all members: log_loss is what compares
-        title = "val" if split == "validation" else split  # as in every run
-        figures = {f"{title}/{name}": value for name, value in found.items()}
+        final = record.final_run(tracker, run_id)
+        answers, loss = _answers(config, tracker, source, final, dataset, split)
+        validation = record.answered(tracker, final, "validation") if split != "validation" else None
+        judged = verdict.of_answers(Album(evaluation, config.track.pictures), split, answers, dataset, validation)
+        figures = loss | verdict.named(split, judged)
         evaluation.metrics(figures, 0, time.time_ns() // 1_000_000)
     return figures
+
+
+def _data(config: RunConfig, tracker: Tracker, source: MlflowRun, run_id: str) -> Dataset:
+    """The run's own data, or others told by the names of the model's classes."""
+    earlier = record.config_of(tracker, source)
+    if config.dataset == earlier.dataset:
+        return data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    known, shape = record.class_names(tracker, source), record.shape(tracker, source)
+    given = data.load(config.dataset, config.data, config.seed, image_size=shape[0])
+    return foreign.fitted(given, known, shape)
+
+
+def _answers(
+    config: RunConfig, tracker: Tracker, source: MlflowRun, final: MlflowRun, dataset: Dataset, split: str
+) -> tuple[Answers, dict[str, float]]:
+    """Those that the run kept, if they are of these very images; else the model is asked. With Keras's loss."""
+    title = "val" if split == "validation" else split
+    if record.same_data(source, dataset):
+        kept = record.answered(tracker, final, split)
+        if kept is not None:
+            known = final.data.metrics
+            return kept, {f"{title}/loss": known["test/loss"]} if split == "test" and "test/loss" in known else {}
+    model = record.final_model(tracker, final.info.run_id)
+    record.check_fit(model, record.class_names(tracker, source), dataset)
+    answers = Answerer(model)(dataset.splits[split], config.batch_size)
+    if config.data.folds:  # Keras would add up the penalties of all members: log_loss is what compares
+        return answers, {}
+    log_loss = float(metrics.log_losses(answers.labels, answers.probabilities()).mean())
+    return answers, {f"{title}/loss": log_loss + penalty(model)}

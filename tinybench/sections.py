@@ -173,6 +173,13 @@ class FinetuneConfig(TransferConfig):
 
 
 @dataclass(frozen=True)
+class ExplainConfig:
+    """Pictures that say why a model decided so."""
+
+    images: int = setting(6, integer(0, 100), "Test images whose maps are drawn after each phase; 0 draws none.")
+
+
+@dataclass(frozen=True)
 class CacheConfig:
     """What is kept to be faster next time."""
 
@@ -196,5 +203,6 @@ class TrackConfig:
     uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
     experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
     run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
+    pictures: bool = setting(True, boolean(), "Draw pictures of data, curves, answers and reasons; tables are kept.")
     tensorboard: bool = setting(False, boolean(), "Write TensorBoard event files too (extra: tensorboard).")
     tags: tuple[str, ...] = setting((), pairs("name=value pairs separated by commas"), "Tags, as name=value,…")

@@ -22,16 +22,25 @@ def test_figures_are_those_of_scikit_learn(classes: int) -> None:
     labels, probabilities = answers(100, classes, classes)
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
-    every = np.arange(classes)
+    every, predicted = np.arange(classes), exact.argmax(axis=1)
     expected = {
         "log_loss": reference.log_loss(labels, exact),
-        "accuracy": reference.accuracy_score(labels, exact.argmax(axis=1)),
+        "accuracy": reference.accuracy_score(labels, predicted),
         "top5": reference.top_k_accuracy_score(labels, exact, k=5, labels=every) if classes > 5 else 1.0,
-        "f1_macro": reference.f1_score(labels, exact.argmax(axis=1), average="macro"),
+        "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
+        "cohen_kappa": reference.cohen_kappa_score(labels, predicted),
+        "mcc": reference.matthews_corrcoef(labels, predicted),
         "auc_ovr_macro": reference.roc_auc_score(labels, exact, multi_class="ovr", average="macro"),
     }
+    for average in ("macro", "weighted"):
+        expected |= {
+            f"precision_{average}": reference.precision_score(labels, predicted, average=average, zero_division=0),
+            f"recall_{average}": reference.recall_score(labels, predicted, average=average),
+            f"f1_{average}": reference.f1_score(labels, predicted, average=average),
+        }
     found = metrics.scores(labels, probabilities)
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+    assert set(found) - set(expected) == {"ece", "mce", "brier"}
     assert all(type(value) is float for value in found.values())
 
 
@@ -42,13 +51,14 @@ def test_by_hand() -> None:
     assert found["accuracy"] == 0.5
     assert found["log_loss"] == pytest.approx((2 * np.log(2) + 2 * np.log(4)) / 4)
     assert found["f1_macro"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert found["balanced_accuracy"] == pytest.approx((1 + 1 / 2 + 0) / 3)
 
 
 def test_perfect_answers() -> None:
     found = metrics.scores(np.arange(6), np.eye(6))
-    assert found == pytest.approx(
-        {"log_loss": 0, "accuracy": 1, "top5": 1, "f1_macro": 1, "auc_ovr_macro": 1}, abs=1e-12
-    )
+    worst = {name for name, value in found.items() if value == pytest.approx(0, abs=1e-12)}
+    assert worst == {"log_loss", "ece", "mce", "brier"}
+    assert {value for name, value in found.items() if name not in worst} == {1.0}
 
 
 def test_a_class_without_images_is_left_out_of_auc() -> None:
@@ -59,42 +69,77 @@ def test_a_class_without_images_is_left_out_of_auc() -> None:
     assert found["auc_ovr_macro"] == pytest.approx(np.mean(areas))
     predicted = probabilities.argmax(axis=1)
     per_class = reference.f1_score(labels, predicted, labels=range(4), average=None, zero_division=0)
-    assert per_class[3] == 0
     assert found["f1_macro"] == pytest.approx(per_class.mean())
+    of_present = reference.recall_score(labels, predicted, labels=range(3), average="macro")
+    assert found["balanced_accuracy"] == pytest.approx(of_present)
 
 
-def test_one_class_alone_has_no_auc() -> None:
-    probabilities = answers(5, 3)[1]
-    found = metrics.scores(np.ones(5, np.int32), probabilities)
-    assert set(found) == {"log_loss", "accuracy", "top5", "f1_macro"}
-    assert found["log_loss"] == pytest.approx(-np.log(probabilities[:, 1].astype(float)).mean(), rel=1e-5)
-    assert metrics.auc_ovr_macro(np.ones(5, np.int32), probabilities) is None
+def test_images_of_one_class_have_no_auc_and_no_agreement_beyond_chance() -> None:
+    found = metrics.scores(np.zeros(4, int), np.tile([0.9, 0.1], (4, 1)))
+    assert "auc_ovr_macro" not in found
+    assert (found["accuracy"], found["cohen_kappa"], found["mcc"]) == (1, 0, 0)
+    assert found["ece"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_a_number_is_refused(bad: float) -> None:
-    labels, probabilities = answers(5, 3)
-    probabilities[2, 1] = bad
-    with pytest.raises(ValueError, match="Expected probabilities that are numbers, got NaN or infinity"):
-        metrics.scores(labels, probabilities)
+def test_constant_answers_are_worth_chance() -> None:
+    labels = np.repeat([0, 1, 2, 3], 5)
+    found = metrics.scores(labels, np.full((20, 4), 0.25))
+    assert found["auc_ovr_macro"] == 0.5
+    assert found["accuracy"] == 0.25
+    assert found["log_loss"] == pytest.approx(np.log(4))
+    assert found["ece"] == pytest.approx(0)
 
 
-@pytest.mark.parametrize(("labels", "rows"), [(0, 0), (3, 2), (2, 3), (0, 2)])
-def test_one_row_a_label(labels: int, rows: int) -> None:
-    with pytest.raises(ValueError, match=rf"Expected one row a label, got {labels} labels and \({rows}, 3\)"):
-        metrics.scores(np.zeros(labels, np.int32), np.full((rows, 3), 1 / 3))
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        ([], np.zeros((0, 3)), "Expected one row a label"),
+        ([0, 1], np.eye(3), "Expected one row a label"),
+        ([0], [[np.nan, 1]], "got NaN or infinity"),
+        ([0], [[np.inf, 0]], "got NaN or infinity"),
+        ([2], [[0.5, 0.5]], "Expected labels from 0 to 1"),
+        ([-1], [[0.5, 0.5]], "Expected labels from 0 to 1"),
+        ([0], [[3.0, 4.0]], "sum to one"),
+        ([0], [[1.5, -0.5]], "sum to one"),
+    ],
+)
+def test_what_is_no_answer_is_refused(labels: list[int], probabilities: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metrics.scores(np.array(labels, int), np.asarray(probabilities))
 
 
-@given(st.integers(1, 8), st.integers(2, 10), st.integers(0, 2**31))
-def test_top_k_grows_with_k_up_to_one(images: int, classes: int, seed: int) -> None:
+@given(st.integers(2, 30), st.integers(2, 9), st.integers(0, 99))
+def test_ties_and_areas_agree_with_scikit_learn(images: int, classes: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, images)
-    probabilities = generator.integers(0, 4, (images, classes)) / 4  # with ties
-    shares = [metrics.top_k(labels, probabilities, k) for k in range(classes + 2)]
-    assert shares == sorted(shares)
-    assert shares[0] == 0
-    assert shares[classes] == shares[classes + 1] == 1
+    scores = generator.integers(0, 4, (images, classes)).astype(float)  # many ties
+    found = metrics.auc_by_class(labels, scores)
+    for label in range(classes):
+        if 0 < np.count_nonzero(labels == label) < images:
+            assert found[label] == pytest.approx(reference.roc_auc_score(labels == label, scores[:, label]))
+        else:
+            assert np.isnan(found[label])
 
 
-def test_ties_count_for_the_image() -> None:
-    assert metrics.top_k(np.array([1]), np.array([[0.5, 0.5, 0.0]]), 1) == 1
+@given(st.integers(2, 40), st.integers(2, 6), st.integers(0, 99))
+def test_confusion_counts_every_image_once(images: int, classes: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels, predicted = generator.integers(0, classes, (2, images))
+    counts = metrics.confusion(labels, predicted, classes)
+    if len({*labels, *predicted}) > 1:
+        np.testing.assert_array_equal(counts, reference.confusion_matrix(labels, predicted, labels=range(classes)))
+    pairs = metrics.most_confused(counts, 100)
+    assert sum(count for *_, count in pairs) == np.count_nonzero(labels != predicted)
+    assert [count for *_, count in pairs] == sorted((count for *_, count in pairs), reverse=True)
+    assert all(true != taken and count == counts[true, taken] for true, taken, count in pairs)
+
+
+def test_a_superclass_is_right_where_the_sum_of_its_classes_is_the_largest() -> None:
+    probabilities = np.array([[0.3, 0.3, 0.4], [0.1, 0.2, 0.7], [0.0, 0.9, 0.1]])
+    found = metrics.of_superclasses(np.array([0, 0, 2]), probabilities, ("pet", "pet", "car"))
+    assert found == {"car": 0.0, "pet": 0.5}
+
+
+def test_the_top_counts_ties_for_the_image() -> None:
+    probabilities = np.full((1, 6), 1 / 6)
+    assert metrics.in_top(np.array([5]), probabilities, 1).all()

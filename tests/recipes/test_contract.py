@@ -21,6 +21,7 @@ from tinybench.sections import DataConfig
 # Two steps of training images, and few to judge by; large backbones see small pictures
 _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")
 _SMALL = {"batch_size": 4, "weights": "none", "data.test_per_class": 2, "engine": "keras"}
+_DRAWN = ("quickstart", "alexnet-mini", "mnist-shallow", "cifar100-vgg16-features")  # pictures take seconds
 _HEAVY = ("tiny-imagenet-tlft", "tiny-imagenet-convnext", "cifar100-convnext")
 _HEAVY += ("cifar10-efficientnetv2-96", "cifar10-efficientnetv2-224")
 # Another recipe runs the same network, or one of its kind
@@ -66,7 +67,8 @@ def test_a_recipe_runs(name: str, model: str | None, real_data: Path, tmp_path_f
     needs_data(recipe, real_data)
     store = fresh(tmp_path_factory)
     chosen = shortened(recipe, real_data) | {"track.uri": store} | ({"model": model} if model else {})
-    done = tinybench.train(name, **chosen)
+    drawn = name in _DRAWN
+    done = tinybench.train(name, **chosen, **{"track.pictures": drawn, "explain.images": 2})
     client = MlflowClient(store)
     whole = client.get_run(done.run_id)
     assert whole.info.status == "FINISHED"
@@ -77,22 +79,27 @@ def test_a_recipe_runs(name: str, model: str | None, real_data: Path, tmp_path_f
         runs = {run.data.tags["tinybench.phase"]: run for run in found if "tinybench.phase" in run.data.tags}
         assert tuple(sorted(runs)) == tuple(sorted(recipe.build().phases))
         for run in runs.values():
-            check_phase(client, run, folds=bool(done.folds))
+            check_phase(client, run, folds=bool(done.folds), drawn=drawn)
     assert np.isfinite(whole.data.metrics["test/accuracy"])
     pictures = {item.path for item in client.list_artifacts(done.run_id, "figures")}
-    assert {"figures/samples.png", "figures/class_distribution.png"} <= pictures
+    assert drawn == ({"figures/samples.png", "figures/class_distribution.png"} <= pictures)
     picture = io.BytesIO()
     Image.new("RGB", (40, 30), "green").save(picture, "PNG")
     assert len(done.load_model().predict({"image": [picture.getvalue()]})["labels"][0]) == 2
 
 
-def check_phase(client: MlflowClient, run: Any, *, folds: bool) -> None:
+def check_phase(client: MlflowClient, run: Any, *, folds: bool, drawn: bool) -> None:
     """A phase has its curves, its figures, its checkpoints, and a best model that can be loaded."""
     metrics, run_id = run.data.metrics, run.info.run_id
     wanted = {"train/loss", "val/loss", "val/accuracy", "train/lr", "best/epoch", "efficiency/parameters"}
     assert wanted <= set(metrics)
     assert np.isfinite([metrics["train/loss"], metrics["val/loss"]]).all()
     assert ("test/accuracy" in metrics) != folds, "the test images are left alone until all folds are done"
-    assert {item.path for item in client.list_artifacts(run_id, "figures")} >= {"figures/curves.png"}
+    figures = {item.path for item in client.list_artifacts(run_id, "figures")}
+    wanted = {"figures/curves.png"} | (set() if folds else {"figures/explanations.png", "figures/confusion_matrix.png"})
+    assert "figures/curves.csv" in figures
+    assert drawn == (wanted <= figures)
+    predictions = {item.path for item in client.list_artifacts(run_id, "predictions")}
+    assert folds or predictions == {"predictions/validation.npz", "predictions/test.npz"}
     best = models.load(Path(client.download_artifacts(run_id, "checkpoints/best.keras")))
     assert best.count_params() == metrics["efficiency/parameters"]

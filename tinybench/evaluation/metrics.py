@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn import metrics
 
+from tinybench.evaluation import calibration
 
-def scores(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> dict[str, float]:
+Labels = NDArray[np.integer[Any]]
+Probabilities = NDArray[np.floating[Any]]
+
+
+def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     """The figures that every phase reports on the test images.
 
     Args:
@@ -15,41 +25,149 @@ def scores(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> 
         probabilities: (n, classes), each row summing to one.
 
     Returns:
-        `log_loss`, `accuracy`, `top5`, `f1_macro` and `auc_ovr_macro`, by scikit-learn's definitions; F1
-        counts a class without images or predictions as 0. AUC is the mean over classes that have both
-        images and counter-examples, and is left out when there is none.
+        By scikit-learn's definitions `log_loss`, `accuracy`, `top5`, `balanced_accuracy`, precision, recall and F1
+        (`_macro`, `_weighted`), `cohen_kappa`, `mcc` (Matthews) and `auc_ovr_macro`; and `ece`, `mce` and `brier`.
+        Macro figures count a class without images or predictions as 0; balanced accuracy and AUC are means over the
+        classes that have images (and, for AUC, counter-examples), and AUC is left out where there is none.
 
     Raises:
-        ValueError: shapes that do not agree, no images, or probabilities that are not numbers.
+        ValueError: shapes that do not agree, no images, labels that no column stands for, or probabilities that are
+            not numbers or do not sum to one.
     """
-    if len(labels) == 0 or probabilities.shape[0] != len(labels):
-        raise ValueError(f"Expected one row a label, got {len(labels)} labels and {probabilities.shape} probabilities.")
-    if not np.isfinite(probabilities).all():
-        raise ValueError("Expected probabilities that are numbers, got NaN or infinity.")
+    labels, probabilities = _checked(labels, probabilities)
     classes = np.arange(probabilities.shape[1])
-    probabilities = probabilities.astype(np.float64)
     predicted = probabilities.argmax(axis=1)
+    table = by_class(labels, predicted, len(classes))
+    bins = calibration.bins(labels, probabilities)
     found = {
-        "log_loss": metrics.log_loss(labels, probabilities / probabilities.sum(axis=1, keepdims=True), labels=classes),
-        "accuracy": metrics.accuracy_score(labels, predicted),
-        "top5": top_k(labels, probabilities, 5),
-        "f1_macro": metrics.f1_score(labels, predicted, labels=classes, average="macro", zero_division=0),
+        "log_loss": log_losses(labels, probabilities).mean(),
+        "accuracy": (predicted == labels).mean(),
+        "top5": in_top(labels, probabilities, 5).mean(),
+        "balanced_accuracy": table.recall[table.support > 0].mean(),
+        **table.averages(),
+        **_beyond_chance(labels, predicted),
+        "ece": bins.ece,
+        "mce": bins.mce,
+        "brier": calibration.brier(labels, probabilities),
     }
-    auc = auc_ovr_macro(labels, probabilities)
-    return {name: float(value) for name, value in found.items()} | ({} if auc is None else {"auc_ovr_macro": auc})
+    areas = auc_by_class(labels, probabilities)
+    if np.isfinite(areas).any():
+        found["auc_ovr_macro"] = np.nanmean(areas)
+    return {name: float(value) for name, value in found.items()}
 
 
-def top_k(labels: NDArray[np.integer], probabilities: NDArray[np.floating], k: int) -> float:
-    """Share of images whose true class is among the k most probable; ties count for the image."""
+@dataclass(frozen=True)
+class ByClass:
+    """Figures of each class, (classes,) each.
+
+    Attributes:
+        precision: Share of the images taken for the class that are of it; 0 where none was.
+        recall: Share of its images that were found, which is the accuracy on them; 0 where it has none.
+        f1: Harmonic mean of both.
+        support: Its images.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: NDArray[np.int64]
+
+    def averages(self) -> dict[str, float]:
+        """Means over classes: each alike (macro), or by its images (weighted)."""
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        macro = {f"{name}_macro": float(values.mean()) for name, values in columns.items()}
+        return macro | {
+            f"{name}_weighted": float(np.average(values, weights=self.support)) for name, values in columns.items()
+        }
+
+
+def by_class(labels: Labels, predicted: Labels, classes: int) -> ByClass:
+    """Precision, recall, F1 and images of each class."""
+    return ByClass(
+        *metrics.precision_recall_fscore_support(labels, predicted, labels=np.arange(classes), zero_division=0)
+    )
+
+
+def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """How many images of each class (rows) were taken for each (columns), (classes, classes)."""
+    counts = np.bincount(np.asarray(labels, np.int64) * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def most_confused(counts: NDArray[np.int64], most: int = 20) -> list[tuple[int, int, int]]:
+    """Pairs of classes that are taken for each other most often, as (true, predicted, images), the worst first."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = (divmod(int(place), len(counts)) for place in order)
+    return [(true, taken, int(wrong[true, taken])) for true, taken in pairs if wrong[true, taken]]
+
+
+def of_superclasses(labels: Labels, probabilities: Probabilities, superclasses: Sequence[str]) -> dict[str, float]:
+    """Share of the images of each superclass for which a class of that superclass is the likeliest.
+
+    Args:
+        labels: (n,) true classes.
+        probabilities: (n, classes); those of a superclass are added up.
+        superclasses: That of each class.
+    """
+    names = sorted(set(superclasses))
+    group = np.array([names.index(name) for name in superclasses])
+    summed = probabilities @ np.eye(len(names))[group]
+    right = summed.argmax(axis=1) == group[labels]
+    return {name: float(right[own].mean()) for place, name in enumerate(names) if (own := group[labels] == place).any()}
+
+
+def log_losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Minus the logarithm of the true class's probability, (n,); at most some 36, as scikit-learn has it."""
+    own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)[:, 0].astype(np.float64)
+    smallest = np.finfo(np.float64).eps
+    return -np.log(np.clip(own, smallest, 1 - smallest))
+
+
+def in_top(labels: Labels, probabilities: Probabilities, k: int) -> NDArray[np.bool_]:
+    """Whether the true class is among the k most probable, (n,); ties count for the image."""
     own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)
-    return float(((probabilities > own).sum(axis=1) < k).mean())
+    within: NDArray[np.bool_] = (probabilities > own).sum(axis=1) < k
+    return within
 
 
-def auc_ovr_macro(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float | None:
-    """Mean one-against-rest area under the ROC curve over the classes for which it is defined."""
-    areas = [
-        metrics.roc_auc_score(labels == label, probabilities[:, label])
-        for label in range(probabilities.shape[1])
-        if 0 < np.count_nonzero(labels == label) < len(labels)
-    ]
-    return float(np.mean(areas)) if areas else None
+def auc_by_class(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Area under the ROC curve of each class against the rest, (classes,); NaN without images or counter-examples."""
+    labels = np.asarray(labels)
+    own = labels[:, None] == np.arange(probabilities.shape[1])
+    positive = own.sum(axis=0)
+    negative = len(labels) - positive
+    above = (rankdata(probabilities, axis=0) * own).sum(axis=0) - positive * (positive + 1) / 2
+    areas = np.full(len(positive), np.nan)
+    np.divide(above, positive * negative, out=areas, where=(positive > 0) & (negative > 0))
+    return areas
+
+
+def _checked(labels: Labels, probabilities: Probabilities) -> tuple[Labels, NDArray[np.float64]]:
+    """Probabilities in float64 that sum to one.
+
+    Raises:
+        ValueError: as `scores`.
+    """
+    labels, found = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if len(labels) == 0 or found.ndim != 2 or len(found) != len(labels):
+        raise ValueError(f"Expected one row a label, got {len(labels)} labels and {found.shape} probabilities.")
+    if not np.isfinite(found).all():
+        raise ValueError("Expected probabilities that are numbers, got NaN or infinity.")
+    if labels.min() < 0 or labels.max() >= found.shape[1]:
+        raise ValueError(f"Expected labels from 0 to {found.shape[1] - 1}, got {labels.min()} to {labels.max()}.")
+    total = found.sum(axis=1, keepdims=True)
+    if (found < 0).any() or not np.allclose(total, 1, atol=1e-3):
+        raise ValueError("Expected probabilities from 0 up that sum to one.")
+    return labels, found / total
+
+
+def _beyond_chance(labels: Labels, predicted: Labels) -> dict[str, float]:
+    """Agreement beyond chance; where all is of one class, and taken for it, chance explains everything: 0."""
+    if len(np.union1d(labels, predicted)) < 2:
+        return {"cohen_kappa": 0.0, "mcc": 0.0}
+    return {
+        "cohen_kappa": float(metrics.cohen_kappa_score(labels, predicted)),
+        "mcc": float(metrics.matthews_corrcoef(labels, predicted)),
+    }

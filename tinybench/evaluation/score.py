@@ -1,27 +1,42 @@
-"""A model's figures on a split: one pass over the images, then NumPy."""
+"""A model's answers on a split: one pass over the images, a batch at a time, then NumPy."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tinybench.data.dataset import Split
-from tinybench.evaluation import metrics
+from tinybench.errors import TrainingError
+from tinybench.evaluation.answers import Answers
 from tinybench.training.batches import Batches
 
 
-def score(model: keras.Model, split: Split, batch_size: int) -> dict[str, float]:
-    """The figures of `metrics.scores`, and `loss`.
+class Answerer:
+    """Asks a model for its logits; its graph is traced once, for all splits."""
 
-    `loss` is Keras's: the log loss and the penalties on weights, so that it can be compared with the
-    curves of training.
-    """
-    probabilities = predict(model, split, batch_size)
-    found = metrics.scores(split.labels, probabilities)
-    return {"loss": found["log_loss"] + float(sum(float(penalty) for penalty in model.losses)), **found}
+    def __init__(self, model: keras.Model) -> None:
+        """Args: pixels to probabilities; its logits are those of the layer of that name, else their logarithms."""
+        names = [layer.name for layer in model.layers]
+        self._gives_logits = "logits" in names
+        self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._gives_logits else model
+
+    def __call__(self, split: Split, batch_size: int) -> Answers:
+        """The answers for a split's images, in its order.
+
+        Raises:
+            TrainingError: the model gives no numbers.
+        """
+        keep: Any = Answers.of_logits if self._gives_logits else Answers.of_probabilities
+        found = np.asarray(self._graph.predict(Batches(split, batch_size), verbose=0))
+        try:
+            answers: Answers = keep(split.rows, split.labels, found)
+        except ValueError as error:
+            raise TrainingError(f"{error} Train with a lower learning rate.") from error
+        return answers
 
 
-def predict(model: keras.Model, split: Split, batch_size: int) -> NDArray[np.float32]:
-    """Probabilities (n, classes) of a split's images, in its order."""
-    return np.asarray(model.predict(Batches(split, batch_size), verbose=0))
+def penalty(model: keras.Model) -> float:
+    """What Keras adds to the log loss: the penalties on weights."""
+    return float(sum(float(each) for each in model.losses))

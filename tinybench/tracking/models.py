@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +16,12 @@ from typing import TYPE_CHECKING
 import mlflow
 import pandas as pd
 from mlflow.entities import LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
+from tinybench.errors import TrackingError
 from tinybench.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -71,6 +75,24 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
         )
     run.tags({MODEL_TAG: logged.model_uri})
     return str(logged.model_uri)
+
+
+@contextmanager
+def files(model_uri: str) -> Iterator[tuple[Path, Path]]:
+    """The `.keras` file and the labels of a logged model, while the block lasts.
+
+    Raises:
+        TrackingError: there is no such model, or it is not one of ours.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            place = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
+        found = [place / "artifacts" / name for name in ("model.keras", "labels.json")]
+        if not all(map(Path.exists, found)):
+            raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
+        yield found[0], found[1]
 
 
 def _logged(run: Run) -> str | None:

@@ -11,11 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from tinybench import models
 from tinybench.config import PHASES, RunConfig, canonical, from_flat, replace
 from tinybench.data import digests
 from tinybench.errors import ConfigError, DataError, TrackingError
+from tinybench.evaluation.answers import Answers
 from tinybench.report import describe
 from tinybench.results import PhaseResult
 from tinybench.tracking import provenance
@@ -34,6 +36,7 @@ _CONFIG = "config.json"
 _DATA = "data.json"
 _FEED = "feed.json"
 _CHECKPOINTS = "checkpoints"
+_PREDICTIONS = "predictions"
 _BEST = "best.keras"
 _SPLIT_TAG = "data.split_hash"
 
@@ -139,6 +142,18 @@ def class_names(tracker: Tracker, found: MlflowRun) -> tuple[str, ...]:
     return tuple(about["images_by_class"]["train"])
 
 
+def shape(tracker: Tracker, found: MlflowRun) -> tuple[int, int, int]:
+    """Height, width and channels of the images that a run's model takes."""
+    with TemporaryDirectory() as folder:
+        height, width, channels = json.loads(tracker.download(found, _DATA, Path(folder)).read_text())["shape"]
+    return height, width, channels
+
+
+def same_data(found: MlflowRun, dataset: Dataset) -> bool:
+    """Whether these are the very images that a run used, split alike."""
+    return bool(found.data.tags.get(_SPLIT_TAG) == dataset.split_hash)
+
+
 def check_fit(model: keras.Model, known: tuple[str, ...], dataset: Dataset) -> None:
     """Refuse data of another shape, or classes that the model does not know or knows in another order.
 
@@ -156,6 +171,22 @@ def check_fit(model: keras.Model, known: tuple[str, ...], dataset: Dataset) -> N
             f"The model knows other classes, or in another order: its class {place} is {known[place]!r}, that of the "
             f"data is {dataset.class_names[place]!r}. Give the data set it was trained for."
         )
+
+
+def answers(run: Run, split: str, given: Answers) -> None:
+    """What a model answered for every image of a split."""
+    run.arrays(f"{_PREDICTIONS}/{split}.npz", **given.arrays())
+
+
+def answered(tracker: Tracker, found: MlflowRun, split: str) -> Answers | None:
+    """What `answers` kept; None where there is none."""
+    with TemporaryDirectory() as folder:
+        try:
+            file = tracker.download(found, f"{_PREDICTIONS}/{split}.npz", Path(folder))
+        except OSError:
+            return None
+        with np.load(file, allow_pickle=False) as stored:
+            return Answers.from_arrays(stored)
 
 
 def checkpoints(child: Run, model: keras.Model, store: Store) -> None:
@@ -193,17 +224,22 @@ def best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Model:
     return model
 
 
+def final_run(tracker: Tracker, run_id: str) -> MlflowRun:
+    """The run that holds the final model and its answers: that of the last finished phase, else the run itself."""
+    for phase in reversed(PHASES):
+        found = tracker.phase_run(run_id, phase)
+        if found is not None and found.info.status == "FINISHED":
+            return found
+    return tracker.get(run_id)
+
+
 def final_model(tracker: Tracker, run_id: str) -> keras.Model:
     """The model of a phase, or that of a run's last phase.
 
     Raises:
         TrackingError: the run holds no weights.
     """
-    for phase in reversed(PHASES):
-        found = tracker.phase_run(run_id, phase)
-        if found is not None and found.info.status == "FINISHED":
-            return _load(tracker, found)
-    return _load(tracker, tracker.get(run_id))
+    return _load(tracker, final_run(tracker, run_id))
 
 
 def _load(tracker: Tracker, found: MlflowRun) -> keras.Model:

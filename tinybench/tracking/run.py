@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import numpy as np
 import tenacity
 from mlflow.entities import Dataset as MlflowDataset
@@ -81,12 +82,15 @@ class Run:
         """Store text as an artifact."""
         self.client.log_text(self.id, text, path)
 
-    def figure(self, figure: Figure, path: str) -> None:
-        """Store a picture as an artifact."""
+    def figure(self, figure: Figure, path: str, also: tuple[Run, int] | None = None) -> None:
+        """Store a picture as an artifact; `also` a run that shows it by step among MLflow's images."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             figure.savefig(file, dpi=120)
             self.artifact(file, str(Path(path).parent))
+            if also is not None:
+                whole, step = also
+                whole.client.log_image(whole.id, mlflow.Image(str(file)), key=file.stem, step=step)
 
     def arrays(self, path: str, **arrays: NDArray[Any]) -> None:
         """Store arrays as one compressed `.npz` artifact."""

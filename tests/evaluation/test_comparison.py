@@ -1,0 +1,115 @@
+"""Which differences are called real: by hand, against other implementations, and by how often chance is believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tinybench.evaluation import comparison
+from tinybench.evaluation.answers import Answers
+from tinybench.evaluation.comparison import Side, compare
+
+
+def run(right: np.ndarray, labels: np.ndarray | None = None) -> Answers:
+    """Answers on two classes, right where asked."""
+    labels = np.zeros(len(right), int) if labels is None else labels
+    taken = np.where(right, labels, 1 - labels)
+    return Answers.of_logits(np.arange(len(right)), labels, 3.0 * np.eye(2)[taken])
+
+
+def chance(images: int, share: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random(images) < share
+
+
+@pytest.mark.parametrize(("alone", "other"), [(0, 0), (1, 0), (6, 0), (9, 3), (20, 4)])
+def test_few_discordant_images_are_tested_exactly(alone: int, other: int) -> None:
+    first, second = np.ones(60, bool), np.ones(60, bool)
+    second[:alone], first[alone : alone + other] = False, False
+    expected = stats.binomtest(alone, alone + other).pvalue if alone + other else 1.0
+    assert comparison.mcnemar(first, second) == pytest.approx(expected)
+
+
+def test_many_discordant_images_are_tested_by_chi_square() -> None:
+    first, second = np.ones(300, bool), np.ones(300, bool)
+    second[:60], first[60:90] = False, False
+    expected = stats.chi2.sf((abs(60 - 30) - 1) ** 2 / 90, 1)
+    assert comparison.mcnemar(first, second) == pytest.approx(expected)
+
+
+def test_holm_by_hand() -> None:
+    assert comparison.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert comparison.holm([]).tolist() == []
+
+
+def test_runs_are_compared_pairwise_the_better_first() -> None:
+    images = 400
+    good, same, poor = (chance(images, share, seed) for share, seed in ((0.9, 0), (0.9, 1), (0.6, 2)))
+    found = compare([Side("poor", (run(poor),)), Side("good", (run(good),)), Side("same", (run(same),))])
+    assert not found.of_models
+    pairs = {(each.first, each.second): each for each in found.differences}
+    ranked = sorted(found.estimates, key=lambda name: -found.estimates[name].value)
+    assert [*pairs] == [(ranked[0], ranked[1]), (ranked[0], "poor"), (ranked[1], "poor")]
+    assert not pairs[ranked[0], ranked[1]].real
+    assert pairs["good", "poor"].real
+    assert pairs["same", "poor"].real
+    each = pairs["good", "poor"]
+    assert each.value == pytest.approx(good.mean() - poor.mean())
+    assert each.low < each.value < each.high
+    assert found.estimates["good"].deviation is None
+
+
+def test_of_a_loss_the_lower_is_the_better() -> None:
+    sides = [Side("poor", (run(chance(200, 0.5, 0)),)), Side("good", (run(chance(200, 0.9, 1)),))]
+    found = compare(sides, "log_loss")
+    assert (found.differences[0].first, found.differences[0].real) == ("good", True)
+    assert found.differences[0].value < 0
+
+
+def test_equal_runs_are_a_tie() -> None:
+    right = chance(100, 0.8, 0)
+    for figure in ("accuracy", "f1_macro", "brier"):
+        (pair,) = compare([Side("a", (run(right),)), Side("b", (run(right),))], figure).differences
+        assert (pair.value, pair.p, pair.real) == (0, 1, False)
+
+
+def test_of_models_seeds_and_images_are_resampled() -> None:
+    seeds = tuple(run(chance(500, share, place)) for place, share in enumerate((0.6, 0.8, 0.7)))
+    alone = compare([Side("a", seeds[:1]), Side("b", seeds[1:2])]).estimates["a"]
+    found = compare([Side("a", seeds), Side("b", seeds)])
+    assert found.of_models
+    together = found.estimates["a"]
+    assert together.value == pytest.approx(np.mean([run.logits.argmax(1) == 0 for run in seeds]))
+    assert together.deviation == pytest.approx(np.std([np.mean(run.logits.argmax(1) == 0) for run in seeds], ddof=1))
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_equal_models_whose_seeds_differ_are_seldom_called_different() -> None:
+    """McNemar's test on single runs would call them different far more often than in one of twenty cases."""
+    images, believed, by_mcnemar = 1000, [], []
+    for trial in range(40):
+        generator = np.random.default_rng(trial)
+        hardness = generator.random(images)  # the same images are hard for all
+        share = generator.normal(0.7, 0.03, 6)
+        runs = [run(hardness + generator.normal(0, 0.1, images) < each) for each in share]
+        (pair,) = compare([Side("a", tuple(runs[:3])), Side("b", tuple(runs[3:]))]).differences
+        (single,) = compare([Side("a", (runs[0],)), Side("b", (runs[3],))]).differences
+        believed.append(pair.real)
+        by_mcnemar.append(single.real)
+    assert np.mean(believed) <= 0.1
+    assert np.mean(by_mcnemar) > 0.3
+
+
+def test_other_images_are_refused() -> None:
+    one = run(chance(10, 0.5, 0))
+    for other in (run(chance(11, 0.5, 0)), run(chance(10, 0.5, 0), np.arange(10) % 2)):
+        with pytest.raises(ValueError, match="not tested on the same images"):
+            compare([Side("a", (one,)), Side("b", (other,))])
+    with pytest.raises(ValueError, match="at least two"):
+        compare([Side("a", (one,))])
+
+
+def test_a_figure_that_cannot_be_had_is_refused() -> None:
+    side = run(chance(10, 0.5, 0))  # all images are of one class
+    with pytest.raises(ValueError, match="auc_ovr_macro cannot be had"):
+        compare([Side("a", (side,)), Side("b", (side,))], "auc_ovr_macro")

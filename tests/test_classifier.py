@@ -1,0 +1,141 @@
+"""A real run's model on pictures of one's own: what it says, what it draws, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from stores import elsewhere, fresh
+
+import tinybench
+from tinybench import classifier, cli, data, explaining
+from tinybench.config import resolve
+from tinybench.errors import ConfigError, DataError, ModelError, TrackingError
+
+SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "track.pictures": False}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fresh(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Result:
+    with elsewhere(tmp_path_factory):
+        return tinybench.train(**SMALL, **{"track.uri": store})
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Some test images as files, in a folder with another inside."""
+    folder = tmp_path / "pictures"
+    (folder / "inside").mkdir(parents=True)
+    (folder / "notes.txt").write_text("no picture")
+    test = data.load("digits", resolve(None, SMALL).data, 0, image_size=16).test
+    for place, image in enumerate(test.images(slice(3))):
+        Image.fromarray(image.squeeze()).save(folder / ("inside" if place == 2 else "") / f"{place}.png")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["run", "model"])
+def test_it_answers_as_the_run_did(store: str, done: tinybench.Result, pictures: Path, kind: str) -> None:
+    model = classifier.load(done.run_id if kind == "run" else done.model_uri, store)
+    paths = classifier.found([pictures])
+    assert [path.name for path in paths] == ["0.png", "1.png", "2.png"]
+    found = [*classifier.predict(model, paths, top=3)]
+    expected = done.load_model().predict({"image": [path.read_bytes() for path in paths]})
+    assert [each.labels for each in found] == [tuple(labels[:3]) for labels in expected["labels"]]
+    np.testing.assert_allclose(
+        [each.probabilities for each in found], [each[:3] for each in expected["probabilities"]], rtol=1e-4
+    )
+
+
+def test_the_command_prints_words_or_json(store: str, done: tinybench.Result, pictures: Path) -> None:
+    words = ["predict", done.run_id, str(pictures), "--top", "2", "--uri", store]
+    lines = CliRunner().invoke(cli.cli, words, catch_exceptions=False).stdout.splitlines()
+    assert lines[0] == str(pictures / "0.png")
+    assert lines[1].strip().split("%")[1].strip() in "0123456789"
+    assert len(lines) == 9
+    lines = CliRunner().invoke(cli.cli, [*words, "--json"], catch_exceptions=False).stdout.splitlines()
+    first = json.loads(lines[0])
+    assert first["path"] == str(pictures / "0.png")
+    assert len(first["labels"]) == len(first["probabilities"]) == 2
+
+
+def test_a_picture_of_one_pixel_is_answered(store: str, done: tinybench.Result, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "one.png")
+    (found,) = classifier.predict(classifier.load(done.run_id, store), [tmp_path / "one.png"], top=10)
+    assert sum(found.probabilities) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.with_name("none.png"), r"There is no .*none\.png"),
+        (lambda path: path.mkdir() or path, "There is no picture in .*: expected .jpg"),
+        (lambda path: path.write_bytes(b"text") and path, "cannot be read: not a JPEG, PNG, BMP or WebP picture"),
+        (
+            lambda path: (
+                Image.new("P", (4, 4)).save(path, "GIF", save_all=True, append_images=[Image.new("P", (4, 4), 1)])
+                or path
+            ),
+            "cannot be read: not a JPEG",
+        ),
+    ],
+    ids=["absent", "an empty folder", "text", "an animated GIF"],
+)
+def test_what_is_no_picture_is_refused(
+    store: str, done: tinybench.Result, tmp_path: Path, make: object, message: str
+) -> None:
+    model = classifier.load(done.run_id, store)
+    with pytest.raises(DataError, match=message):
+        [*classifier.predict(model, classifier.found([make(tmp_path / "it.png")]))]
+
+
+@pytest.mark.parametrize("source", ["abc", "models:/none/1", "models:/m-0123"])
+def test_a_model_that_is_not_there_is_one_line(store: str, source: str) -> None:
+    with pytest.raises(TrackingError, match=r"No (run|model)"):
+        classifier.load(source, store)
+
+
+def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
+    found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", uri=store)
+    assert [file.name for file in found.files] == ["explanations_1.png", "explanations.npz"]
+    methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", explaining.RANDOM}
+    assert set(found.deletion) == set(found.insertion) == methods
+    assert all(0 <= area <= 1 for area in (*found.deletion.values(), *found.insertion.values()))
+    with np.load(found.files[1]) as stored:
+        assert stored["grad_cam"].shape == (3, 8, 8)
+        assert stored["classes"].shape == (3,)
+    with Image.open(found.files[0]) as picture:
+        assert picture.width > 600
+
+
+def test_test_images_are_explained_where_no_picture_is_given(store: str, done: tinybench.Result) -> None:
+    output = CliRunner().invoke(cli.cli, ["explain", done.run_id, "--uri", store], catch_exceptions=False).output
+    assert Path("explanations/explanations_1.png").is_file()
+    assert "random map" in output
+    assert "wrote explanations/explanations.npz" in output
+
+
+def test_another_class_and_another_layer_can_be_asked_for(
+    store: str, done: tinybench.Result, pictures: Path, tmp_path: Path
+) -> None:
+    found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", label="3", layer="block1_conv1", uri=store)
+    with np.load(found.files[1]) as stored:
+        assert stored["classes"].tolist() == [3, 3, 3]
+    with pytest.raises(ModelError, match="block1_conv"):
+        explaining.explain(done.run_id, [pictures], tmp_path / "maps", layer="block1_con", uri=store)
+    with pytest.raises(ConfigError, match="expected one of the model's classes, got 'cat'"):
+        explaining.explain(done.run_id, [pictures], tmp_path / "maps", label="cat", uri=store)
+
+
+def test_predict_draws_maps_too(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
+    words = ["predict", done.run_id, str(pictures / "0.png"), "--maps", str(tmp_path / "maps"), "--uri", store]
+    output = CliRunner().invoke(cli.cli, words, catch_exceptions=False).output
+    assert f"wrote {tmp_path / 'maps' / 'explanations_1.png'}" in output

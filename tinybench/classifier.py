@@ -1,0 +1,134 @@
+"""A trained model on pictures of one's own: what it takes them for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench import models
+from tinybench.data import images
+from tinybench.errors import DataError
+from tinybench.tracking import models as tracked_models
+from tinybench.tracking import record
+from tinybench.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH = 64
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model with what is needed to use it.
+
+    Attributes:
+        model: Pixels to probabilities.
+        names: Of its classes.
+        shape: Height, width and channels of its images.
+    """
+
+    model: keras.Model
+    names: tuple[str, ...]
+    shape: tuple[int, int, int]
+
+    def pixels(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
+        """Pictures as the model takes them, (n, *shape).
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        return np.stack([self._read(path) for path in paths])
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        try:
+            found = images.decode(path.read_bytes(), channels=1 if self.shape[2] == 1 else 3)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise DataError(f"{path} cannot be read: {error}. Convert it, or leave it out.") from error
+        return images.fit(found, self.shape[:2])
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a picture is taken for.
+
+    Attributes:
+        path: The picture.
+        labels: The likeliest classes first.
+        probabilities: Theirs.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {"path": str(self.path), "labels": self.labels, "probabilities": self.probabilities}
+
+
+def load(source: str, uri: str | None = None) -> Classifier:
+    """The classifier of a run or of a logged model.
+
+    Args:
+        source: A run, a phase of one, or a model such as `models:/name@champion`.
+        uri: The store that holds it; MLflow's default when None.
+
+    Raises:
+        TrackingError: there is no such run or model, or it holds no model of ours.
+    """
+    tracker = Tracker.at(uri)
+    if source.startswith(("models:/", "runs:/")):
+        with tracked_models.files(source) as (file, labels):
+            about = json.loads(labels.read_text())
+            height, width, channels = about["shape"]
+            return Classifier(models.load(file), tuple(about["labels"]), (height, width, channels))
+    top = tracker.top(source)
+    return Classifier(record.final_model(tracker, source), record.class_names(tracker, top), record.shape(tracker, top))
+
+
+def found(places: Sequence[Path]) -> list[Path]:
+    """Pictures by their paths, and those in folders, at any depth, in order.
+
+    Raises:
+        DataError: a path that is not there, or no picture at all.
+    """
+    listed = [path for place in places for path in _within(place)]
+    if not listed:
+        endings = ", ".join(images.SUFFIXES)
+        raise DataError(f"There is no picture in {', '.join(map(str, places[:_NAMED]))}: expected {endings} files.")
+    return listed
+
+
+def predict(classifier: Classifier, paths: Sequence[Path], top: int = 5) -> Iterator[Prediction]:
+    """The likeliest classes of each picture, a batch at a time.
+
+    Raises:
+        DataError: a picture that cannot be read.
+    """
+    for start in range(0, len(paths), _BATCH):
+        batch = paths[start : start + _BATCH]
+        probabilities = np.asarray(classifier.model.predict_on_batch(classifier.pixels(batch)))
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        for path, row, places in zip(batch, probabilities, best, strict=True):
+            yield Prediction(path, tuple(classifier.names[each] for each in places), tuple(map(float, row[places])))
+
+
+def _within(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from sorted(
+            path for path in place.rglob("*") if path.suffix.lower() in images.SUFFIXES and path.is_file()
+        )
+    elif place.exists():
+        yield place
+    else:
+        raise DataError(f"There is no {place}.")

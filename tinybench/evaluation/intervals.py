@@ -1,0 +1,138 @@
+"""How sure a figure is: bootstrap over the test images, all resamples at once.
+
+A resample is how often each image was drawn. Figures that are means over images are then products with that
+matrix; F1 comes from weighted counts; AUC from its first-order expansion (DeLong's structural components), which
+is the AUC of the images plus, for each draw, what the image contributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from tinybench.evaluation import metrics
+
+RESAMPLES = 2_000
+LEVEL = 0.95
+
+_BLOCK = 250  # resamples at once: bounds the memory
+Labels = NDArray[np.integer[Any]]
+Probabilities = NDArray[np.floating[Any]]
+
+
+def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """The 95 % percentile bootstrap interval of each figure that `metrics.scores` has of these images.
+
+    Args:
+        labels: (n,) true classes.
+        probabilities: (n, classes).
+        seed: Decides which images are drawn.
+    """
+    tail = (1 - LEVEL) / 2
+    found = resampled(labels, probabilities, seed)
+    return {name: (float(low), float(high)) for name, (low, high) in _quantiles(found, tail).items()}
+
+
+def resampled(
+    labels: Labels, probabilities: Probabilities, seed: int = 0, count: int = RESAMPLES
+) -> dict[str, NDArray[np.float64]]:
+    """Each figure of each resample, (count,); the same seed draws the same images, so that two models can be paired."""
+    each = contributions(labels, probabilities)
+    columns = np.stack([*each.values()], axis=1).astype(np.float32)
+    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    parts = []
+    for drawn in draws(len(labels), seed, count):
+        means = drawn @ columns / len(labels)
+        found = {name: means[:, place] for place, name in enumerate(each)}
+        found["f1_macro"] = _f1_macro(drawn, np.asarray(labels), predicted, classes)
+        parts.append(found)
+    return {name: np.concatenate([part[name] for part in parts]).astype(np.float64) for name in parts[0]}
+
+
+def of_runs(
+    labels: Labels, runs: Sequence[Probabilities], figure: str, seed: int = 0, count: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """One figure of several runs on the same resamples of the same images, (runs, count).
+
+    Raises:
+        KeyError: the figure cannot be had of these images.
+    """
+    if figure == "f1_macro":
+        predicted, classes = [run.argmax(axis=1) for run in runs], runs[0].shape[1]
+        blocks = [
+            np.stack([_f1_macro(drawn, np.asarray(labels), taken, classes) for taken in predicted])
+            for drawn in draws(len(labels), seed, count)
+        ]
+        return np.concatenate(blocks, axis=1)
+    columns = np.stack([contributions(labels, run)[figure] for run in runs], axis=1).astype(np.float32)
+    means = [(drawn @ columns).T / len(labels) for drawn in draws(len(labels), seed, count)]
+    return np.concatenate(means, axis=1).astype(np.float64)
+
+
+def contributions(labels: Labels, probabilities: Probabilities) -> dict[str, NDArray[np.float64]]:
+    """What each image adds to each figure, (n,): the figure is the mean of them. F1, which is no mean, is left out."""
+    own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)[:, 0].astype(np.float64)
+    found = {
+        "accuracy": (probabilities.argmax(axis=1) == labels).astype(np.float64),
+        "top5": metrics.in_top(labels, probabilities, 5).astype(np.float64),
+        "log_loss": metrics.log_losses(labels, probabilities),
+        "brier": np.square(probabilities.astype(np.float64)).sum(axis=1) - 2 * own + 1,
+    }
+    area = _auc_contributions(np.asarray(labels), probabilities)
+    return found if area is None else found | {"auc_ovr_macro": area}
+
+
+def draws(images: int, seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np.float32]]:
+    """Blocks (resamples, images) of how often each image is drawn, with replacement; float32, for fast products."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        places = generator.integers(0, images, (size, images)) + np.arange(size)[:, None] * images
+        yield np.bincount(places.ravel(), minlength=size * images).reshape(size, images).astype(np.float32)
+
+
+def _f1_macro(drawn: NDArray[np.float32], labels: Labels, predicted: Labels, classes: int) -> NDArray[np.float64]:
+    """F1 of weighted images, averaged over the classes; one that has neither images nor answers counts 0."""
+    right = labels == predicted
+    hits = _summed(drawn[:, right], labels[right], classes)
+    total = _summed(drawn, labels, classes) + _summed(drawn, predicted, classes)
+    of_classes = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
+    averaged: NDArray[np.float64] = of_classes.mean(axis=1)
+    return averaged
+
+
+def _summed(drawn: NDArray[np.float32], classes_of: Labels, classes: int) -> NDArray[np.float64]:
+    """Weights of each resample added up by class, (resamples, classes)."""
+    own = np.eye(classes, dtype=np.float32)[classes_of]
+    return (drawn @ own).astype(np.float64)
+
+
+def _auc_contributions(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64] | None:
+    """What each image adds to the macro AUC. Source: DeLong et al., 1988; Sun and Xu, 2014, for the ranks."""
+    areas = metrics.auc_by_class(labels, probabilities)
+    defined = np.flatnonzero(np.isfinite(areas))
+    if len(defined) == 0:
+        return None
+    count = len(labels)
+    ranks = rankdata(probabilities, axis=0)
+    total = np.zeros(count)
+    for label in defined:
+        own = labels == label
+        positive = np.count_nonzero(own)
+        values = probabilities[:, label]
+        inside = np.empty(count)
+        inside[own], inside[~own] = rankdata(values[own]), rankdata(values[~own])
+        # Ranks among all less those among one's own kind: how many of the other kind lie below
+        below = ranks[:, label] - inside
+        share = np.where(own, below / (count - positive), 1 - below / positive)
+        weight = np.where(own, count / positive, count / (count - positive))
+        total += areas[label] + weight * (share - areas[label])
+    return total / len(defined)
+
+
+def _quantiles(found: dict[str, NDArray[np.float64]], tail: float) -> dict[str, NDArray[np.float64]]:
+    return {name: np.quantile(values, [tail, 1 - tail]) for name, values in found.items()}

@@ -1,0 +1,67 @@
+"""Where a network looks: images and maps in, a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tinybench.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SIDE, _GAP, _NAME = 1.6, 0.06, 1.5  # inches
+_LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_CLIPPED = 99  # percentile: a few pixels would leave the others dark
+_DIMMED, _OPAQUE = 0.7, 0.7  # the image under a map, and a map where it is largest
+
+Maps = NDArray[np.floating[Any]]
+
+
+def panels(
+    images: NDArray[np.uint8],
+    maps: Mapping[str, Maps],
+    captions: Sequence[str],
+    *,
+    overlaid: Collection[str] = ("Grad-CAM",),
+) -> Figure:
+    """A row an image: as it is, then each map, from black (0) to bright (its 99th percentile and above).
+
+    The data are the arguments.
+
+    Args:
+        images: (n, height, width, channels).
+        maps: By the method's name (n, height, width), from 0 up.
+        captions: Before each row; what is too long breaks into lines.
+        overlaid: Methods whose maps are laid over the gray image.
+    """
+    figure = style.figure(_NAME + (_SIDE + _GAP) * (1 + len(maps)), (_SIDE + _GAP) * len(images) + 0.3)
+    drawn = figure.subplots(len(images), 1 + len(maps), squeeze=False)
+    for line, pixels, caption, place in zip(drawn, images, captions, range(len(images)), strict=True):
+        line[0].imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+        line[0].set_ylabel(style.paragraph(caption, _NAME), rotation=0, ha="right", va="center", fontsize=style.SMALL)
+        for axes, (name, values) in zip(line[1:], maps.items(), strict=True):
+            if name in overlaid:
+                axes.imshow(_gray(pixels) * _DIMMED, cmap="gray", vmin=0, vmax=255)
+            _draw(axes, values[place], overlay=name in overlaid)
+    for axes in drawn.flat:
+        style.bare(axes)
+    for axes, name in zip(drawn[0], ("Image", *maps), strict=True):
+        axes.set_title(style.name(name, _SIDE, style.MEDIUM), fontsize=style.MEDIUM)
+    return figure
+
+
+def _draw(axes: Axes, values: Maps, *, overlay: bool) -> None:
+    most = float(np.percentile(values, _CLIPPED)) or float(values.max()) or 1.0
+    if overlay:
+        axes.imshow(values, cmap="inferno", vmin=0, vmax=most, alpha=_OPAQUE * (values / most).clip(0, 1))
+    else:
+        axes.imshow(values, cmap="inferno", vmin=0, vmax=most)
+
+
+def _gray(pixels: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
+    return pixels[..., 0].astype(np.float64) if pixels.shape[-1] == 1 else pixels[..., :3] @ _LUMINANCE

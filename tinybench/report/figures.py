@@ -1,0 +1,15 @@
+"""Figures as lines of text, with their intervals."""
+
+from __future__ import annotations
+
+
+def lines(found: dict[str, float]) -> str:
+    """A figure a line; one with an interval has it behind."""
+    shown = [name for name in found if not name.endswith(("_low", "_high"))]
+    return "\n".join(f"{name:28} {found[name]:.4f}{_interval(found, name)}" for name in shown)
+
+
+def _interval(found: dict[str, float], name: str) -> str:
+    if f"{name}_low" not in found:
+        return ""
+    return f"   [{found[f'{name}_low']:.4f}, {found[f'{name}_high']:.4f}]"
