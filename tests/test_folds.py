@@ -17,6 +17,7 @@ from tinybench import data, models
 from tinybench.config import resolve
 from tinybench.data import splits
 from tinybench.errors import ConfigError, DataError
+from tinybench.evaluation.answers import Answers
 
 FOLDS = 3
 SMALL = {
@@ -53,7 +54,8 @@ def folds_of(store: str, run_id: str) -> dict[str, Run]:
 
 def arrays(store: str, run_id: str, name: str) -> dict[str, Any]:
     with np.load(MlflowClient(store).download_artifacts(run_id, f"predictions/{name}.npz")) as stored:
-        return dict(stored)
+        kept = Answers.from_arrays(stored)
+    return kept.arrays() | {"probabilities": kept.probabilities()}
 
 
 def test_every_fold_is_a_finished_child_run_with_its_phase_below(store: str, done: tinybench.Result) -> None:
@@ -108,13 +110,12 @@ def test_the_whole_run_says_what_its_folds_cost(store: str, done: tinybench.Resu
 
 def test_the_test_images_are_scored_by_the_mean_of_all_folds(store: str, done: tinybench.Result) -> None:
     kept = arrays(store, done.run_id, "test")
-    assert kept["of_folds"].shape == (FOLDS, 100, 10)
-    np.testing.assert_allclose(
-        kept["of_folds"].astype(np.float32).mean(axis=0), kept["probabilities"].astype(np.float32), atol=1e-3
-    )
+    each = [arrays(store, done.run_id, f"test_of_fold_{number}")["probabilities"] for number in range(1, FOLDS + 1)]
+    assert np.shape(each) == (FOLDS, 100, 10)
+    np.testing.assert_allclose(np.mean(each, axis=0), kept["probabilities"], atol=2e-3)
     right = accuracy_score(kept["labels"], kept["probabilities"].argmax(axis=1))
     assert done.metrics["test/accuracy"] == pytest.approx(right, abs=0.01)
-    alone = [accuracy_score(kept["labels"], each.argmax(axis=1)) for each in kept["of_folds"]]
+    alone = [accuracy_score(kept["labels"], found.argmax(axis=1)) for found in each]
     assert done.metrics["folds/test_accuracy_mean"] == pytest.approx(np.mean(alone), abs=0.01)
 
 
@@ -123,7 +124,7 @@ def test_the_model_that_is_kept_is_the_ensemble(store: str, done: tinybench.Resu
     whole = data.load("digits", resolve(None, SMALL).data, 0, image_size=16)
     kept = arrays(store, done.run_id, "test")
     found = models.load(Path(file)).predict(whole.test.images(), verbose=0)
-    np.testing.assert_allclose(found, kept["probabilities"].astype(np.float32), atol=2e-3)
+    np.testing.assert_allclose(found, kept["probabilities"], atol=2e-3)
     again = tinybench.evaluate(done.run_id, uri=store)
     assert again == pytest.approx({name: value for name, value in done.metrics.items() if name.startswith("test/")})
 

@@ -126,7 +126,9 @@ def test_the_parent_says_where_it_comes_from(store: str, done: tinybench.Result)
 def test_every_picture_lies_beside_its_data(store: str, done: tinybench.Result) -> None:
     client = MlflowClient(store)
     of_whole = {"curves": ".csv", "class_distribution": ".csv", "samples": ".npz"}
-    of_phase = {"curves": ".csv"}
+    of_phase = dict.fromkeys(("curves", "confusion_matrix", "per_class_accuracy", "reliability", "roc"), ".csv")
+    of_phase |= dict.fromkeys(("right", "wrong", "worst"), ".csv")
+    of_phase |= dict.fromkeys(("explanations", "feature_maps", "first_filters"), ".npz")
     of_augmented = of_phase | {"augmented": ".npz"}  # the second phase freezes nothing, and augments
     wanted = {done.run_id: of_whole, done.phases["transfer"].run_id: of_phase}
     wanted[done.phases["finetune"].run_id] = of_augmented

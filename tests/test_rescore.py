@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -15,7 +16,8 @@ import tinybench
 from tinybench import rescore
 from tinybench.errors import ConfigError, DataError, TrackingError
 
-SMALL = {"recipe": "quickstart", "phases": "transfer", "transfer.epochs": 1, "data.per_class": 6, "track.pictures": False}
+SMALL = {"recipe": "quickstart", "phases": "transfer", "transfer.epochs": 1, "data.per_class": 6}
+SMALL |= {"track.pictures": False}
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +118,46 @@ def test_data_with_other_classes(store, done):
     assert evaluations(store, done.run_id)[0].info.status == "FAILED"
 
 
-def test_data_of_another_shape(store, done, tmp_path):
-    for label in range(10):
-        (tmp_path / "pictures" / str(label)).mkdir(parents=True)
-        for number in range(3):
-            pixels = np.full((8, 8, 3), 20 * label + number, np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pictures" / str(label) / f"{number}.png")
-    with pytest.raises(DataError, match=r"The model takes \(8, 8, 1\) .*; the data are \(8, 8, 3\) with 10 classes"):
-        rescore.run(done.run_id, "test", store, {"dataset": f"folder:{tmp_path / 'pictures'}"})
+def pictures(folder, names, count=3, side=20):
+    """A folder of noisy pictures, one folder a class."""
+    generator = np.random.default_rng(0)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = generator.integers(0, 256, (side, side, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return f"folder:{folder}"
+
+
+def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
+    """Three of the classes, in another order than the model's, of another size; all of them are tested."""
+    found = rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "own", ("7", "3", "5"))})
+    (run,) = [each for each in evaluations(store, done.run_id) if each.data.params["dataset"].endswith("own")]
+    kept = MlflowClient(store).download_artifacts(run.info.run_id, "predictions/test.npz")
+    with np.load(kept) as stored:
+        assert np.bincount(stored["labels"], minlength=10).tolist() == [0, 0, 0, 3, 0, 3, 0, 3, 0, 0]
+    assert 0 <= found["test/accuracy"] <= 1
+    assert found["test/top5"] >= found["test/accuracy"]
+
+
+def test_pictures_that_the_model_cannot_know(store, done, tmp_path):
+    with pytest.raises(DataError, match="does not know 1 of the classes, such as 'ten'"):
+        rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "a", ("1", "ten"))})
+
+
+def test_kept_answers_are_judged_without_the_model(store, done, monkeypatch):
+    monkeypatch.setattr("tinybench.tracking.record.final_model", None)
+    found = rescore.run(done.run_id, "test", store, {})
+    assert found["test/accuracy"] == done.metrics["test/accuracy"]
+    assert found["test/ece_scaled"] == pytest.approx(done.metrics["test/ece_scaled"])
+    assert found["test/accuracy_low"] <= found["test/accuracy"] <= found["test/accuracy_high"]
+
+
+def test_an_evaluation_has_pictures_where_they_are_wanted(store, done):
+    rescore.run(done.run_id, "val", store, {"track.pictures": True, "track.run_name": "drawn"})
+    (run,) = [each for each in evaluations(store, done.run_id) if each.info.run_name == "drawn"]
+    found = {Path(item.path).name for item in MlflowClient(store).list_artifacts(run.info.run_id, "figures")}
+    assert {"confusion_matrix.png", "confusion_matrix.csv", "reliability.png", "worst.png", "worst.csv"} <= found
 
 
 def test_the_same_classes_in_another_order(store, done):

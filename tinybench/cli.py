@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from tinybench.cli_cache import cache
+from tinybench.cli_recipes import recipes
 from tinybench.config import UNTOUCHED, resolve
 from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
 from tinybench.options import SettingsCommand
 from tinybench.report import quiet
-from tinybench.settings import size
 
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
@@ -224,73 +225,8 @@ def datasets() -> None:
         click.echo(f"{name:16} {data.card(name).summary}")
 
 
-@cli.group(invoke_without_command=True)
-@click.pass_context
-def recipes(context: click.Context) -> None:
-    """List the recipes: reference systems with their published figures."""
-    if context.invoked_subcommand is None:
-        from rich.console import Console as Terminal
-
-        from tinybench import recipes
-        from tinybench.report import recipe
-
-        recipe.table(recipes.all_recipes().values(), Terminal())
-
-
-@recipes.command("show")
-@click.argument("name")
-def recipes_show(name: str) -> None:
-    """Show recipe NAME: what it is, its published figures and every setting."""
-    from rich.console import Console as Terminal
-
-    from tinybench import recipes
-    from tinybench.report import recipe
-
-    recipe.show(recipes.find(name), recipes.build(name), Terminal())
-
-
-@cli.group()
-def cache() -> None:
-    """What is kept to be faster next time: features of frozen backbones, and decoded images."""
-
-
-@cache.command("list")
-def cache_list() -> None:
-    """List what is kept, least recently used first."""
-    from rich.console import Console as Terminal
-
-    from tinybench import storage
-    from tinybench.report import kept
-
-    kept.show(storage.entries(), storage.root(), Terminal())
-
-
-@cache.command("prune")
-@click.option("--to", "most", metavar="SIZE", help="Bytes to keep, as in 5GB.  [default: half of what is free]")
-def cache_prune(most: str | None) -> None:
-    """Remove what was not used for longest, until the rest takes no more than a size. What a run uses stays."""
-    from tinybench import storage
-    from tinybench.report import kept
-
-    click.echo(kept.removed(storage.prune(storage.budget(None, storage.KINDS) if most is None else _size(most))))
-
-
-@cache.command("clear")
-def cache_clear() -> None:
-    """Remove all that no run uses."""
-    from tinybench import storage
-    from tinybench.report import kept
-
-    click.echo(kept.removed(storage.prune(0)))
-
-
-def _size(text: str) -> int:
-    """Bytes of a size as a person writes it."""
-    kind = size()
-    try:
-        return int(kind.parse(text))
-    except ValueError:
-        raise ConfigError(f"Invalid value for `--to`: expected {kind.expected}, got {text!r}.") from None
+cli.add_command(recipes)
+cli.add_command(cache)
 
 
 def main() -> NoReturn:

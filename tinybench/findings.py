@@ -27,16 +27,17 @@ def tables(run: Run, judged: Judgement, names: Sequence[str]) -> None:
     by_class = judged.by_class
     columns = (names, by_class.precision, by_class.recall, by_class.f1, by_class.support)
     run.text(
-        as_csv(["class", "precision", "recall", "f1", "images"], zip(*columns, strict=True)), "tables/per_class.csv"
+        as_csv(["class", "precision", "recall", "f1", "images"], zip(*columns, strict=True)),
+        "figures/per_class_accuracy.csv",
     )
     run.text(_pairs(judged, names), "tables/most_confused.csv")
-    run.text(confusion.table(judged.confusion, names), "tables/confusion_matrix.csv")
+    run.text(confusion.table(judged.confusion, names), "figures/confusion_matrix.csv")
     if judged.by_superclass:
         run.text(as_csv(["superclass", "accuracy"], judged.by_superclass.items()), "tables/superclasses.csv")
 
 
 def pictures(album: Album, judged: Judgement, split: Split, names: Sequence[str]) -> None:
-    """Store every picture of a judgement by the images of a split; tables are the data of the first two."""
+    """Store every picture of a judgement by the images of a split; `tables` stores the data of the first two."""
     by_class = judged.by_class
     album.figure(confusion.matrix(judged.confusion, names), "confusion_matrix")
     album.figure(per_class.bars(by_class.recall, by_class.support, names), "per_class_accuracy")

@@ -89,11 +89,15 @@ def _answers(
         kept = record.answered(tracker, final, split)
         if kept is not None:
             known = final.data.metrics
-            return kept, {f"{title}/loss": known["test/loss"]} if split == "test" and "test/loss" in known else {}
+            return kept, _loss(kept, title, known["test/loss"] - known["test/log_loss"]) if "test/loss" in known else {}
     model = record.final_model(tracker, final.info.run_id)
     record.check_fit(model, record.class_names(tracker, source), dataset)
     answers = Answerer(model)(dataset.splits[split], config.batch_size)
     if config.data.folds:  # Keras would add up the penalties of all members: log_loss is what compares
         return answers, {}
-    log_loss = float(metrics.log_losses(answers.labels, answers.probabilities()).mean())
-    return answers, {f"{title}/loss": log_loss + penalty(model)}
+    return answers, _loss(answers, title, penalty(model))
+
+
+def _loss(answers: Answers, title: str, penalties: float) -> dict[str, float]:
+    """Keras's loss: the log loss and the penalties on weights."""
+    return {f"{title}/loss": float(metrics.log_losses(answers.labels, answers.probabilities()).mean()) + penalties}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinybench.data import digests
 from tinybench.data.dataset import Dataset, Images, Pool, Split
-from tinybench.data.images import fit
+from tinybench.data.images import fit, from_array
 from tinybench.errors import DataError
 
 
@@ -21,7 +22,7 @@ def fitted(dataset: Dataset, known: tuple[str, ...], shape: tuple[int, int, int]
         shape: Height, width and channels of its images.
 
     Raises:
-        DataError: a class that the model does not know, or colours where it takes gray images.
+        DataError: a class that the model does not know.
     """
     unknown = [name for name in dataset.class_names if name not in known]
     if unknown:
@@ -49,7 +50,7 @@ def _all(dataset: Dataset) -> Split:
     return Split(dataset.train.pool, rows[order], labels[order])
 
 
-def _fitted(split: Split, labels: np.ndarray, shape: tuple[int, int, int]) -> Split:
+def _fitted(split: Split, labels: NDArray[np.int32], shape: tuple[int, int, int]) -> Split:
     """The split with other labels, its images of another size where they must be."""
     own = labels[split.labels]
     if split.pool.images.shape[1:] == shape:
@@ -60,9 +61,7 @@ def _fitted(split: Split, labels: np.ndarray, shape: tuple[int, int, int]) -> Sp
 
 def _resized(images: Images, shape: tuple[int, int, int]) -> Images:
     height, width, channels = shape
-    if images.shape[-1] == 3 and channels == 1:
-        raise DataError("The model takes gray images, and these have colours: convert them.")
     found = np.empty((len(images), height, width, channels), np.uint8)
-    for place, image in enumerate(images):  # of one channel, it is repeated
-        found[place] = fit(image, (height, width))
+    for place, image in enumerate(images):
+        found[place] = fit(from_array(image, channels=1 if channels == 1 else 3), (height, width))
     return found

@@ -14,7 +14,7 @@ from tinybench.figures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIDE, _GAP, _NAME = 1.6, 0.06, 1.5  # inches
+_SIDE, _GAP, _NAME = 1.6, 0.1, 1.5  # inches
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _CLIPPED = 99  # percentile: a few pixels would leave the others dark
 _DIMMED, _OPAQUE = 0.7, 0.7  # the image under a map, and a map where it is largest
@@ -39,18 +39,22 @@ def panels(
         captions: Before each row; what is too long breaks into lines.
         overlaid: Methods whose maps are laid over the gray image.
     """
-    figure = style.figure(_NAME + (_SIDE + _GAP) * (1 + len(maps)), (_SIDE + _GAP) * len(images) + 0.3)
-    drawn = figure.subplots(len(images), 1 + len(maps), squeeze=False)
-    for line, pixels, caption, place in zip(drawn, images, captions, range(len(images)), strict=True):
-        line[0].imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
-        line[0].set_ylabel(style.paragraph(caption, _NAME), rotation=0, ha="right", va="center", fontsize=style.SMALL)
-        for axes, (name, values) in zip(line[1:], maps.items(), strict=True):
+    words = [style.paragraph(caption, _NAME) for caption in captions]
+    room = 0.1 + max(style.width_of(line) for caption in words for line in caption.split("\n"))
+    columns, rows = 1 + len(maps), len(images)
+    figure = style.figure(room + (_SIDE + _GAP) * columns, (_SIDE + _GAP) * rows + 0.3)
+    drawn = figure.subplots(rows, 1 + columns, squeeze=False, width_ratios=[room, *[_SIDE] * columns])
+    for place, (first, whole, *line) in enumerate(drawn):
+        first.axis("off")
+        # Its column has its width: a layout that measured it too would move it from one drawing to the next
+        first.text(1, 0.5, words[place], ha="right", va="center", fontsize=style.SMALL, in_layout=False)
+        style.image(whole, images[place])
+        for axes, (name, values) in zip(line, maps.items(), strict=True):
             if name in overlaid:
-                axes.imshow(_gray(pixels) * _DIMMED, cmap="gray", vmin=0, vmax=255)
+                axes.imshow(_gray(images[place]) * _DIMMED, cmap="gray", vmin=0, vmax=255)
             _draw(axes, values[place], overlay=name in overlaid)
-    for axes in drawn.flat:
-        style.bare(axes)
-    for axes, name in zip(drawn[0], ("Image", *maps), strict=True):
+            style.bare(axes)
+    for axes, name in zip(drawn[0, 1:], ("Image", *maps), strict=True):
         axes.set_title(style.name(name, _SIDE, style.MEDIUM), fontsize=style.MEDIUM)
     return figure
 

@@ -36,8 +36,7 @@ def slices(image: NDArray[np.uint8], maps: Values, title: str, most: int = _MOST
     figure = style.figure(_SIDE * (columns + _IMAGE) + 0.3, _SIDE * rows + 0.45, f"{title}, {_part(shown, channels)}")
     grid = figure.add_gridspec(rows, _IMAGE + columns)
     axes = figure.add_subplot(grid[:_IMAGE, :_IMAGE])
-    axes.imshow(image.squeeze(axis=-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
-    style.bare(axes)
+    style.image(axes, image)
     for place in range(shown):
         axes = figure.add_subplot(grid[place // columns, _IMAGE + place % columns])
         axes.imshow(maps[..., place], cmap="viridis")

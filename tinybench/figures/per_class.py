@@ -95,7 +95,7 @@ def _bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]) -> 
 
 
 def _whiskers(axes: Axes, recall: Values, intervals: Values) -> None:
-    sides = np.maximum(np.abs(intervals.T - recall), 0)
+    sides = np.abs(intervals.T - recall)
     axes.errorbar(recall, np.arange(len(recall)), xerr=sides, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
 
 

@@ -14,7 +14,7 @@ from tinybench.figures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 24
+_MOST = 24
 _COLUMNS = 6
 _SIDE, _GAP, _LINE = 1.35, 0.12, 0.14  # inches
 _RIGHT, _WRONG = (style.GREEN, "solid"), (style.VERMILION, "dashed")
@@ -39,7 +39,7 @@ def grid(
         confidence: (n,) probability of the predicted class.
         title: Above all.
     """
-    shown = min(len(images), MOST)
+    shown = min(len(images), _MOST)
     columns = min(max(shown, 3), _COLUMNS)
     rows = max(-(-shown // columns), 1)
     lines = 1 if list(true[:shown]) == list(predicted[:shown]) else 2
@@ -58,8 +58,7 @@ def grid(
 def _draw(axes: Axes, pixels: NDArray[np.uint8], true: str, predicted: str, confidence: float) -> None:
     right = true == predicted
     colour, line = _RIGHT if right else _WRONG
-    axes.imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
-    style.bare(axes)
+    style.image(axes, pixels)
     for spine in axes.spines.values():
         spine.set(color=colour, linestyle=line, linewidth=2.5)
     sign, share = "✓ " if right else "✗ ", f" {confidence:.0%}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tinybench.figures.words import plain
 
@@ -19,7 +21,8 @@ BLUE, SKY, ORANGE, GREEN, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 GRAY = "#999999"
 
 SMALL, MEDIUM, LARGE = 8.0, 10.0, 12.0  # points
-_POINTS_AN_INCH = 72
+_FINE = 720  # dots an inch, to measure words by
+_ROUNDED = 1.05  # at the resolution of screens letters are rounded to whole dots
 
 
 def figure(width: float, height: float, title: str = "") -> Figure:
@@ -42,6 +45,12 @@ def dress(axes: Axes, *, grid: Literal["x", "y", "both"] = "both") -> None:
     axes.grid(axis=grid, alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL)
+
+
+def image(axes: Axes, pixels: NDArray[np.uint8]) -> None:
+    """An image (height, width, 1 or 3 channels) in its own range."""
+    axes.imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+    bare(axes)
 
 
 def bare(axes: Axes) -> None:
@@ -82,11 +91,11 @@ def drawable(text: str) -> str:
 
 
 def width_of(text: str, size: float = SMALL) -> float:
-    """Inches that drawable text takes in one line."""
+    """Inches that drawable text takes in one line, at most."""
     font = _font()
-    font.set_size(size, _POINTS_AN_INCH)
+    font.set_size(size, _FINE)
     font.set_text(text, 0.0)
-    return float(font.get_width_height()[0]) / 64 / _POINTS_AN_INCH  # the font counts in 64ths of a point
+    return float(font.get_width_height()[0]) / 64 / _FINE * _ROUNDED  # the font counts in 64ths of a dot
 
 
 def _broken(text: str, width: float, size: float) -> list[str]:
