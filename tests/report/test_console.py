@@ -214,3 +214,14 @@ def test_folds_end_with_every_figure_of_the_test_images():
     assert "together 0.2500 0.2500 0.2500 0.2500" in lines
     assert lines.count("mean ± sd" + 4 * " 0.1250 ± 0.1250") == 2
     assert "…" not in written()
+
+
+def test_a_run_ends_with_how_sure_it_is():
+    shown, written = console()
+    figures = {"test/accuracy": 0.5, "test/accuracy_low": 0.4, "test/accuracy_high": 0.625}
+    figures |= {"test/ece": 0.1, "test/ece_scaled": 0.025, "best/temperature": 1.5}
+    shown.run_ends(
+        Result("abc", "sqlite:///m.db", "http://page", "models:/m-1", {"scratch": PhaseResult("d", 1, 1, figures)})
+    )
+    assert "Top-1 0.5000, 95 % interval [0.4000, 0.6250]" in written()
+    assert "Calibration error 0.1000; at temperature 1.50, fitted on the validation images, 0.0250" in written()

@@ -135,6 +135,7 @@ class Console:
         test.add_row("together", *(f"{result.summary[f'test/{key}']:.4f}" for key in keys))
         test.add_row("mean ± sd", *(describe.spread_of(result.summary, f"folds/test_{key}") for key in keys))
         self.terminal.print(test)
+        self._certainty(result.summary)
         self._ways(result)
 
     def run_ends(self, result: Result) -> None:
@@ -144,7 +145,19 @@ class Console:
             figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in describe.COLUMNS]
             table.add_row(phase, str(left.best_epoch), *figures)
         self.terminal.print(table)
+        self._certainty(result.metrics)
         self._ways(result)
+
+    def _certainty(self, found: dict[str, float]) -> None:
+        """How sure the last line is, and how sure the model may be."""
+        if "test/accuracy_low" in found:
+            interval = f"[{found['test/accuracy_low']:.4f}, {found['test/accuracy_high']:.4f}]"
+            self._line(f"Top-1 {found['test/accuracy']:.4f}, 95 % interval {interval}")
+        if "test/ece_scaled" in found:
+            self._line(
+                f"Calibration error {found['test/ece']:.4f}; at temperature {found['best/temperature']:.2f}, fitted on "
+                f"the validation images, {found['test/ece_scaled']:.4f}"
+            )
 
     def _ways(self, result: Result) -> None:
         """Where to find what the run left."""
