@@ -73,28 +73,33 @@ def test_a_picture_of_one_pixel_is_answered(store: str, done: tinybench.Result, 
     assert sum(found.probabilities) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: path.with_name("none.png"), r"There is no .*none\.png"),
-        (lambda path: path.mkdir() or path, "There is no picture in .*: expected .jpg"),
-        (lambda path: path.write_bytes(b"text") and path, "cannot be read: not a JPEG, PNG, BMP or WebP picture"),
-        (
-            lambda path: (
-                Image.new("P", (4, 4)).save(path, "GIF", save_all=True, append_images=[Image.new("P", (4, 4), 1)])
-                or path
-            ),
-            "cannot be read: not a JPEG",
-        ),
-    ],
-    ids=["absent", "an empty folder", "text", "an animated GIF"],
-)
-def test_what_is_no_picture_is_refused(
-    store: str, done: tinybench.Result, tmp_path: Path, make: object, message: str
+def test_a_picture_that_cannot_be_read_does_not_end_the_rest(
+    store: str, done: tinybench.Result, pictures: Path
 ) -> None:
-    model = classifier.load(done.run_id, store)
-    with pytest.raises(DataError, match=message):
-        [*classifier.predict(model, classifier.found([make(tmp_path / "it.png")]))]
+    (pictures / "0a.png").write_bytes(b"text")
+    frames = [Image.new("P", (4, 4), place) for place in (0, 1)]
+    frames[0].save(pictures / "0b.png", "GIF", save_all=True, append_images=frames[1:])
+    words = ["predict", done.run_id, str(pictures), "--top", "1", "--uri", store]
+    result = CliRunner().invoke(cli.cli, words)
+    assert result.exit_code == 1
+    assert result.stderr.count("cannot be read: not a JPEG, PNG, BMP or WebP picture") == 2
+    assert [line for line in result.stdout.splitlines() if line.endswith(".png")] == [
+        str(pictures / name) for name in ("0.png", "1.png", "inside/2.png")
+    ]
+    lines = CliRunner().invoke(cli.cli, [*words, "--json"]).stdout.splitlines()
+    assert ["error" in json.loads(line) for line in lines] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["none.png", "empty"])
+def test_where_there_is_no_picture_it_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"There is no .*(none\.png|picture in .*: expected \.jpg)"):
+        classifier.found([tmp_path / name])
+
+
+def test_maps_of_a_model_need_pictures(store: str, done: tinybench.Result, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="A model has no test images: give --images, or a run"):
+        explaining.explain(done.model_uri, [], tmp_path / "maps", uri=store)
 
 
 @pytest.mark.parametrize("source", ["abc", "models:/none/1", "models:/m-0123"])

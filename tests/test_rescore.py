@@ -131,11 +131,12 @@ def pictures(folder, names, count=3, side=20):
 
 def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
     """Three of the classes, in another order than the model's, of another size; all of them are tested."""
-    found = rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "own", ("7", "3", "5"))})
+    found = rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "own", ("7", "3", "5"), count=9)})
+    assert found["test/images"] == 27  # more than data.per_class, which is about training
     (run,) = [each for each in evaluations(store, done.run_id) if each.data.params["dataset"].endswith("own")]
     kept = MlflowClient(store).download_artifacts(run.info.run_id, "predictions/test.npz")
     with np.load(kept) as stored:
-        assert np.bincount(stored["labels"], minlength=10).tolist() == [0, 0, 0, 3, 0, 3, 0, 3, 0, 0]
+        assert np.bincount(stored["labels"], minlength=10).tolist() == [0, 0, 0, 9, 0, 9, 0, 9, 0, 0]
     assert 0 <= found["test/accuracy"] <= 1
     assert found["test/top5"] >= found["test/accuracy"]
 
@@ -143,6 +144,16 @@ def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
 def test_pictures_that_the_model_cannot_know(store, done, tmp_path):
     with pytest.raises(DataError, match="does not know 1 of the classes, such as 'ten'"):
         rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "a", ("1", "ten"))})
+
+
+def test_a_mistake_leaves_no_run(store, done, tmp_path):
+    before = len(evaluations(store, done.run_id))
+    given = {"dataset": pictures(tmp_path / "own", ("1", "2"))}
+    with pytest.raises(ConfigError, match="other data are not split"):
+        rescore.run(done.run_id, "val", store, given)
+    with pytest.raises(DataError):
+        rescore.run(done.run_id, "test", store, {"dataset": f"folder:{tmp_path / 'nothing'}"})
+    assert len(evaluations(store, done.run_id)) == before
 
 
 def test_kept_answers_are_judged_without_the_model(store, done, monkeypatch):

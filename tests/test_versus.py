@@ -38,9 +38,15 @@ def test_single_runs_are_told_apart_by_what_differs(store: str, runs: dict[str, 
     found = versus.runs([runs["first"], runs["other"]], uri=store)
     assert not found.of_models
     assert [*found.estimates] == [
-        f"smallcnn on digits, head.hidden 64 ({runs['first'][:8]})",
-        f"smallcnn on digits, head.hidden 4 ({runs['other'][:8]})",
+        f"smallcnn on digits, head.hidden 64, seed 0 ({runs['first'][:8]})",
+        f"smallcnn on digits, head.hidden 4, seed 0 ({runs['other'][:8]})",
     ]
+
+
+def test_two_seeds_of_one_model_are_compared_as_runs(store: str, runs: dict[str, str]) -> None:
+    found = versus.runs([runs["first"], runs["second"]], uri=store)
+    assert not found.of_models
+    assert [name.split("(")[0] for name in found.estimates] == [f"smallcnn on digits, seed {seed} " for seed in (0, 1)]
 
 
 def test_seeds_of_one_model_are_taken_together(store: str, runs: dict[str, str]) -> None:

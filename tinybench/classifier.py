@@ -65,14 +65,18 @@ class Prediction:
         path: The picture.
         labels: The likeliest classes first.
         probabilities: Theirs.
+        error: Why it has none; empty where it has.
     """
 
     path: Path
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    error: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
+        if self.error:
+            return {"path": str(self.path), "error": self.error}
         return {"path": str(self.path), "labels": self.labels, "probabilities": self.probabilities}
 
 
@@ -110,17 +114,28 @@ def found(places: Sequence[Path]) -> list[Path]:
 
 
 def predict(classifier: Classifier, paths: Sequence[Path], top: int = 5) -> Iterator[Prediction]:
-    """The likeliest classes of each picture, a batch at a time.
-
-    Raises:
-        DataError: a picture that cannot be read.
-    """
+    """The likeliest classes of each picture, a batch at a time; one that cannot be read has an error instead."""
     for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
-        probabilities = np.asarray(classifier.model.predict_on_batch(classifier.pixels(batch)))
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        for path, row, places in zip(batch, probabilities, best, strict=True):
-            yield Prediction(path, tuple(classifier.names[each] for each in places), tuple(map(float, row[places])))
+        read = [_pixels_or_error(classifier, path) for path in paths[start : start + _BATCH]]
+        pixels = [found for found in read if not isinstance(found, str)]
+        rows = iter(np.asarray(classifier.model.predict_on_batch(np.stack(pixels))) if pixels else [])
+        for path, found in zip(paths[start : start + _BATCH], read, strict=True):
+            yield (
+                Prediction(path, error=found) if isinstance(found, str) else _answer(classifier, path, next(rows), top)
+            )
+
+
+def _pixels_or_error(classifier: Classifier, path: Path) -> NDArray[np.uint8] | str:
+    try:
+        pixels: NDArray[np.uint8] = classifier.pixels([path])[0]
+        return pixels
+    except DataError as error:
+        return str(error)
+
+
+def _answer(classifier: Classifier, path: Path, row: NDArray[np.float32], top: int) -> Prediction:
+    places = np.argsort(-row, kind="stable")[:top]
+    return Prediction(path, tuple(classifier.names[each] for each in places), tuple(map(float, row[places])))
 
 
 def _within(place: Path) -> Iterator[Path]:

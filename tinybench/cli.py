@@ -130,11 +130,20 @@ def predict(
     from tinybench.report import predictions
 
     model = classifier.load(source, uri)
+    read: list[Path] = []
+    broken = False
     for found in classifier.predict(model, classifier.found(pictures), top):
-        click.echo(predictions.as_json(found) if as_json else predictions.lines(found))
-    if maps is not None:
-        for file in explaining.explain(source, pictures, maps, uri=uri).files:
+        broken |= bool(found.error)
+        if found.error and not as_json:
+            click.echo(f"Error: {found.error}", err=True)
+        else:
+            read += [] if found.error else [found.path]
+            click.echo(predictions.as_json(found) if as_json else predictions.lines(found))
+    if maps is not None and read:
+        for file in explaining.explain(source, read, maps, uri=uri).files:
             click.echo(f"wrote {file}", err=as_json)
+    if broken:
+        raise click.exceptions.Exit(1)
 
 
 @cli.command()

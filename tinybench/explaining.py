@@ -97,6 +97,8 @@ def _pictures(
 
 
 def _test_images(run_id: str, uri: str | None) -> tuple[list[str], NDArray[np.uint8]]:
+    if ":/" in run_id:
+        raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
     config = record.config_of(tracker, tracker.top(run_id))
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)

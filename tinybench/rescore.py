@@ -54,12 +54,12 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
     config = record.following(tracker, source, settings, _SETTLED)
     if config.data.folds and split != "test":
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
+    device.use(config.device)
+    dataset = _data(config, tracker, source, split)  # first: a mistake leaves no run behind
     evaluation = Tracker(config.track).parent(f"evaluate {describe.name(config)}")
     with evaluation.open():
         evaluation.params({"run_id": run_id, "split": split} | config.words())
         evaluation.tags({SOURCE_TAG: run_id, "tinybench.config_hash": config.identity()})
-        device.use(config.device)
-        dataset = _data(config, tracker, source, run_id)
         record.about_data(evaluation, dataset)
         final = record.final_run(tracker, run_id)
         answers, loss = _answers(config, tracker, source, final, dataset, split)
@@ -70,14 +70,15 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
     return figures
 
 
-def _data(config: RunConfig, tracker: Tracker, source: MlflowRun, run_id: str) -> Dataset:
+def _data(config: RunConfig, tracker: Tracker, source: MlflowRun, split: str) -> Dataset:
     """The run's own data, or others told by the names of the model's classes."""
     earlier = record.config_of(tracker, source)
     if config.dataset == earlier.dataset:
         return data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    if split != "test":
+        raise ConfigError("Invalid value for `split`: other data are not split, and all of them tested. Leave it out.")
     known, shape = record.class_names(tracker, source), record.shape(tracker, source)
-    given = data.load(config.dataset, config.data, config.seed, image_size=shape[0])
-    return foreign.fitted(given, known, shape)
+    return foreign.fitted(config.dataset, data.source(config.dataset, config.data, image_size=shape[0]), known, shape)
 
 
 def _answers(

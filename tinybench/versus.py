@@ -49,6 +49,8 @@ def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = Non
     for run_id, run in found.items():
         alike = replace(configs[run_id], {"seed": 0}).identity()
         groups.setdefault((alike, run.data.tags.get(PHASE_TAG, "")), []).append(run_id)
+    if len(groups) == 1:  # seeds of one model: then of these runs
+        groups = {(run_id, phase): [run_id] for (_, phase), members in groups.items() for run_id in members}
     apart = _differing([configs[members[0]] for members in groups.values()])
     sides = [
         Side(_name(configs[members[0]], phase, members, apart), tuple(_answers(tracker, each) for each in members))
@@ -85,6 +87,8 @@ def _differing(configs: Sequence[RunConfig]) -> list[str]:
 def _name(config: RunConfig, phase: str, members: list[str], apart: list[str]) -> str:
     """What it is, by which settings it differs, and the run; unlike any other in the table."""
     words = config.words()
+    if len(members) == 1:
+        apart = [*apart[: _SETTINGS - 1], "seed"]
     settings = "".join(f", {key} {words[key]}" for key in apart[:_SETTINGS])
     runs = f"{len(members)} seeds, {members[0][:8]} …" if len(members) > 1 else members[0][:8]
     return f"{config.track.run_name or describe.name(config, phase)}{settings} ({runs})"

@@ -66,6 +66,13 @@ def test_of_a_loss_the_lower_is_the_better() -> None:
     assert found.differences[0].value < 0
 
 
+def test_large_differences_stay_real_among_many_pairs() -> None:
+    sides = [Side(str(place), (run(chance(500, 0.3 + 0.06 * place, place)),)) for place in range(11)]
+    found = compare(sides, "brier").differences
+    assert len(found) == 55
+    assert next(each for each in found if (each.first, each.second) == ("10", "0")).real
+
+
 def test_equal_runs_are_a_tie() -> None:
     right = chance(100, 0.8, 0)
     for figure in ("accuracy", "f1_macro", "brier"):

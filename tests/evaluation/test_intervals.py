@@ -99,4 +99,12 @@ def test_draws_are_as_many_as_there_are_images() -> None:
 def test_images_of_one_class_have_all_intervals_but_that_of_the_area() -> None:
     found = intervals.intervals(np.zeros(5, int), np.tile([0.9, 0.1], (5, 1)))
     assert "auc_ovr_macro" not in found
-    assert found["accuracy"] == (1, 1)
+    low, high = found["accuracy"]
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 5)), 1)
+
+
+def test_an_interval_stays_within_what_a_figure_can_be() -> None:
+    labels, shares = answers(30, 2, skill=2.5)
+    for name, (low, high) in intervals.intervals(labels, shares).items():
+        assert 0 <= low <= high
+        assert high <= 1 or name in intervals.LOSSES

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybench.data.dataset import Card, Dataset, Pool, Split
+from tinybench.data.dataset import Card, Dataset, Pool, Source, Split
 
 if TYPE_CHECKING:
     from tinybench.data.progress import Progress
     from tinybench.sections import DataConfig
 
-__all__ = ["Card", "Dataset", "Pool", "Split", "card", "load", "names"]
+__all__ = ["Card", "Dataset", "Pool", "Source", "Split", "card", "load", "names", "source"]
 
 
 def load(
@@ -44,6 +44,19 @@ def load(
     _, loader = registry.find(name)
     source = loader(registry.Request(name, config, image_size, download, progress or bar))
     return splits.split(name, source, config, seed)
+
+
+def source(name: str, config: DataConfig, *, image_size: int) -> Source:
+    """A data set as its files give it, whole and not split.
+
+    Raises:
+        DataError: the data cannot be had, or are damaged.
+    """
+    from tinybench.data import registry
+    from tinybench.data.progress import bar
+
+    _, loader = registry.find(name)
+    return loader(registry.Request(name, config, image_size, True, bar))
 
 
 def card(name: str) -> Card:

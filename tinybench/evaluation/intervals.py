@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.stats import rankdata
 
 from tinybench.evaluation import metrics
 
 RESAMPLES = 2_000
 LEVEL = 0.95
+LOSSES = ("log_loss", "brier")  # the lower the better
 
 _BLOCK = 250  # resamples at once: bounds the memory
 Labels = NDArray[np.integer[Any]]
@@ -33,8 +35,15 @@ def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> di
         seed: Decides which images are drawn.
     """
     tail = (1 - LEVEL) / 2
-    found = resampled(labels, probabilities, seed)
-    return {name: (float(low), float(high)) for name, (low, high) in _quantiles(found, tail).items()}
+    found = {
+        name: (float(low), float(high))
+        for name, (low, high) in _quantiles(resampled(labels, probabilities, seed), tail).items()
+    }
+    right = int(np.count_nonzero(probabilities.argmax(axis=1) == labels))
+    if right in (0, len(labels)):  # no resample differs, but to have seen no mistake is not to make none
+        exact = stats.binomtest(right, len(labels)).proportion_ci(LEVEL, method="exact")
+        found["accuracy"] = float(exact.low), float(exact.high)
+    return found
 
 
 def resampled(
@@ -96,12 +105,12 @@ def draws(images: int, seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np
 
 
 def _f1_macro(drawn: NDArray[np.float32], labels: Labels, predicted: Labels, classes: int) -> NDArray[np.float64]:
-    """F1 of weighted images, averaged over the classes; one that has neither images nor answers counts 0."""
+    """F1 of weighted images, averaged over the classes that have images or answers."""
     right = labels == predicted
     hits = _summed(drawn[:, right], labels[right], classes)
     total = _summed(drawn, labels, classes) + _summed(drawn, predicted, classes)
     of_classes = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
-    averaged: NDArray[np.float64] = of_classes.mean(axis=1)
+    averaged: NDArray[np.float64] = of_classes[:, np.union1d(labels, predicted)].mean(axis=1)
     return averaged
 
 
@@ -135,4 +144,8 @@ def _auc_contributions(labels: Labels, probabilities: Probabilities) -> NDArray[
 
 
 def _quantiles(found: dict[str, NDArray[np.float64]], tail: float) -> dict[str, NDArray[np.float64]]:
-    return {name: np.quantile(values, [tail, 1 - tail]) for name, values in found.items()}
+    """Ends within what a figure can be: the first-order AUC may leave that."""
+    return {
+        name: np.quantile(values, [tail, 1 - tail]).clip(0, None if name in LOSSES else 1)
+        for name, values in found.items()
+    }

@@ -27,8 +27,9 @@ def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     Returns:
         By scikit-learn's definitions `log_loss`, `accuracy`, `top5`, `balanced_accuracy`, precision, recall and F1
         (`_macro`, `_weighted`), `cohen_kappa`, `mcc` (Matthews) and `auc_ovr_macro`; and `ece`, `mce` and `brier`.
-        Macro figures count a class without images or predictions as 0; balanced accuracy and AUC are means over the
-        classes that have images (and, for AUC, counter-examples), and AUC is left out where there is none.
+        Macro figures are means over the classes that have images or answers; balanced accuracy and AUC over those
+        that have images (and, for AUC, counter-examples), and AUC is left out where there is none. `images` is how
+        many there are.
 
     Raises:
         ValueError: shapes that do not agree, no images, labels that no column stands for, or probabilities that are
@@ -40,6 +41,7 @@ def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     table = by_class(labels, predicted, len(classes))
     bins = calibration.bins(labels, probabilities)
     found = {
+        "images": len(labels),
         "log_loss": log_losses(labels, probabilities).mean(),
         "accuracy": (predicted == labels).mean(),
         "top5": in_top(labels, probabilities, 5).mean(),
@@ -65,17 +67,20 @@ class ByClass:
         recall: Share of its images that were found, which is the accuracy on them; 0 where it has none.
         f1: Harmonic mean of both.
         support: Its images.
+        answers: Images taken for it.
     """
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
     support: NDArray[np.int64]
+    answers: NDArray[np.int64]
 
     def averages(self) -> dict[str, float]:
         """Means over classes: each alike (macro), or by its images (weighted)."""
         columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
-        macro = {f"{name}_macro": float(values.mean()) for name, values in columns.items()}
+        known = (self.support > 0) | (self.answers > 0)
+        macro = {f"{name}_macro": float(values[known].mean()) for name, values in columns.items()}
         return macro | {
             f"{name}_weighted": float(np.average(values, weights=self.support)) for name, values in columns.items()
         }
@@ -83,9 +88,11 @@ class ByClass:
 
 def by_class(labels: Labels, predicted: Labels, classes: int) -> ByClass:
     """Precision, recall, F1 and images of each class."""
-    return ByClass(
-        *metrics.precision_recall_fscore_support(labels, predicted, labels=np.arange(classes), zero_division=0)
+    every = np.arange(classes)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0
     )
+    return ByClass(precision, recall, f1, support, np.bincount(predicted, minlength=classes))
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:

@@ -6,7 +6,11 @@ from __future__ import annotations
 def lines(found: dict[str, float]) -> str:
     """A figure a line; one with an interval has it behind."""
     shown = [name for name in found if not name.endswith(("_low", "_high"))]
-    return "\n".join(f"{name:28} {found[name]:.4f}{_interval(found, name)}" for name in shown)
+    return "\n".join(f"{name:28} {_number(name, found[name])}{_interval(found, name)}" for name in shown)
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:,.0f}" if name.endswith("/images") else f"{value:.4f}"
 
 
 def _interval(found: dict[str, float], name: str) -> str:
