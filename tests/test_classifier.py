@@ -110,10 +110,13 @@ def test_a_model_that_is_not_there_is_one_line(store: str, source: str) -> None:
 
 def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
     found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", uri=store)
-    assert [file.name for file in found.files] == ["explanations_1.png", "explanations.npz"]
+    assert [file.name for file in found.files] == ["explanations_1.png", "explanations.npz", "faithfulness.csv"]
     methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", explaining.RANDOM}
     assert set(found.deletion) == set(found.insertion) == methods
     assert all(0 <= area <= 1 for area in (*found.deletion.values(), *found.insertion.values()))
+    rows = found.files[2].read_text().splitlines()
+    assert rows[0] == "method,deletion,insertion"
+    assert {row.split(",")[0] for row in rows[1:]} == methods
     with np.load(found.files[1]) as stored:
         assert stored["grad_cam"].shape == (3, 8, 8)
         assert stored["classes"].shape == (3,)

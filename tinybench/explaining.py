@@ -17,6 +17,7 @@ from tinybench.classifier import Classifier
 from tinybench.errors import ConfigError, ModelError
 from tinybench.explain import faithfulness, gradcam, gradients
 from tinybench.figures import explanations
+from tinybench.figures.tables import as_csv
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
 
@@ -83,7 +84,10 @@ def explain(
     files = _written(output, pixels, maps, captions, own)
     areas = _areas(model, pixels, own, maps)
     deletion, insertion = ({name: float(both[side].mean()) for name, both in areas.items()} for side in (0, 1))
-    return Explained(files, deletion, insertion)
+    table = output / "faithfulness.csv"
+    rows = ((name, deletion[name], insertion[name]) for name in deletion)
+    table.write_text(as_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
+    return Explained([*files, table], deletion, insertion)
 
 
 def _pictures(
