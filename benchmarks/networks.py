@@ -1,12 +1,11 @@
 """Training small networks beside plain Keras: `python -m benchmarks.networks`.
 
 The same network on the same arrays, without augmentation, each side in a process of its own, in turn. Plain Keras is
-`model.fit` on uint8 arrays. Where TensorFlow leaves oneDNN's kernels out, a third side is tinybench with them
-(`TF_ENABLE_ONEDNN_OPTS=1`). Takes ten minutes on two cores.
+`model.fit` on uint8 arrays. A third side is tinybench with `deterministic=false`, which takes oneDNN's kernels where
+TensorFlow leaves them out. Takes ten minutes on two cores.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,8 +15,7 @@ import numpy as np
 
 _NETWORKS = ("cifar10-simple5", "cifar10-vgg10", "cifar10-resnet20")
 _IMAGES, _HELD, _EPOCHS, _TURNS = 3_200, 500, 4, 2
-_SIDES = {"plain Keras": ("_plain", {}), "tinybench": ("_ours", {})}
-_WITH_ONEDNN = {"with oneDNN": ("_ours", {"TF_ENABLE_ONEDNN_OPTS": "1"})}
+_SIDES = {"plain Keras": "_plain", "tinybench": "_ours", "tinybench, deterministic=false": "_ours_at_will"}
 
 
 def _dataset():
@@ -38,26 +36,39 @@ def _dataset():
     return Dataset("made", *splits, tuple(map(str, range(10))), (32, 32, 3), "made", "made", "here")
 
 
-def _config(recipe: str):
+def _config(recipe: str, deterministic: bool = True):
     from tinybench.config import resolve
 
     plain = {"optimizer.name": "adam", "scratch.schedule": "constant", "scratch.warmup": 0, "scratch.patience": None}
     without = {"augment.flip": False, "augment.rotation": 0, "augment.zoom": 0, "augment.translation": 0}
-    return resolve(recipe, plain | without | {"augment.crop": 0, "scratch.lr": 1e-3, "scratch.epochs": _EPOCHS})
+    return resolve(
+        recipe,
+        plain
+        | without
+        | {"augment.crop": 0, "scratch.lr": 1e-3, "scratch.epochs": _EPOCHS, "deterministic": deterministic},
+    )
 
 
-def _ours(recipe: str) -> dict[str, float]:
+def _ours(recipe: str, deterministic: bool = True) -> dict[str, float]:
+    from tinybench.training import onednn
+
+    config = _config(recipe, deterministic)
+    onednn.allow(deterministic)
     from benchmarks import phase
     from tinybench import models
     from tinybench.training import allocator, device
 
     allocator.keep_freed_memory()
-    config, dataset = _config(recipe), _dataset()
+    dataset = _dataset()
     device.repeatable(0, config.deterministic)
     model = models.build(config, dataset.shape, 10)
     progress, _ = phase.train(model, config, "scratch", dataset)
     speeds = [epoch.metrics["train/images_per_second"] for epoch in progress.epochs[1:]]
     return {"speed": statistics.median(speeds), "accuracy": progress.epochs[-1].metrics["val/accuracy"]}
+
+
+def _ours_at_will(recipe: str) -> dict[str, float]:
+    return _ours(recipe, deterministic=False)
 
 
 def _plain(recipe: str) -> dict[str, float]:
@@ -84,27 +95,21 @@ def _plain(recipe: str) -> dict[str, float]:
     return {"speed": len(labels) / statistics.median(seconds[1:]), "accuracy": held[1]}
 
 
-def _child(side: str, recipe: str, environment: dict[str, str]) -> dict[str, float]:
+def _child(side: str, recipe: str) -> dict[str, float]:
     words = [sys.executable, "-m", "benchmarks.networks", side, recipe]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | environment)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _leaves_onednn_out() -> bool:
-    words = "from tinybench.training import kernels; raise SystemExit(kernels.has_onednn())"
-    return not subprocess.run([sys.executable, "-c", words], capture_output=True, check=False).returncode
-
-
 def main() -> None:
     """Print a line a network, and the geometric means of the ratios."""
-    sides = _SIDES | (_WITH_ONEDNN if _leaves_onednn_out() else {})
-    ratios: dict[str, list[float]] = {name: [] for name in sides}
+    ratios: dict[str, list[float]] = {name: [] for name in _SIDES}
     for recipe in _NETWORKS:
-        turns = [{name: _child(side, recipe, given) for name, (side, given) in sides.items()} for _ in range(_TURNS)]
+        turns = [{name: _child(side, recipe) for name, side in _SIDES.items()} for _ in range(_TURNS)]
         words = []
-        for name in sides:
+        for name in _SIDES:
             speed, accuracy = (statistics.median(turn[name][key] for turn in turns) for key in ("speed", "accuracy"))
             plain = statistics.median(turn["plain Keras"]["speed"] for turn in turns)
             ratios[name].append(speed / plain)
@@ -116,6 +121,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps({"_ours": _ours, "_plain": _plain}[sys.argv[1]](sys.argv[2])))
+        print(json.dumps(globals()[sys.argv[1]](sys.argv[2])))
     else:
         main()

@@ -110,7 +110,7 @@ def test_a_model_that_is_not_there_is_one_line(store: str, source: str) -> None:
 
 def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
     found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", uri=store)
-    assert [file.name for file in found.files] == ["explanations_1.png", "explanations.npz", "faithfulness.csv"]
+    assert [file.name for file in found.files] == ["explanations_1.png", "explanations_1.npz", "faithfulness.csv"]
     methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", explaining.RANDOM}
     assert set(found.deletion) == set(found.insertion) == methods
     assert all(0 <= area <= 1 for area in (*found.deletion.values(), *found.insertion.values()))
@@ -124,11 +124,26 @@ def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures:
         assert picture.width > 600
 
 
+def test_pictures_are_taken_some_at_a_time(
+    store: str, done: tinybench.Result, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = explaining.explain(done.run_id, [pictures], tmp_path / "whole", uri=store)
+    monkeypatch.setattr(explaining, "_AT_ONCE", 2)
+    parts = explaining.explain(done.run_id, [pictures], tmp_path / "parts", layer="block1_conv1", uri=store)
+    assert [file.name for file in parts.files if file.name.startswith("explanations")] == [
+        f"explanations_{page}.{kind}" for page in (1, 2) for kind in ("png", "npz")
+    ]
+    assert (tmp_path / "parts" / "feature_maps_3.npz").is_file()
+    for method in ("Gradient", "SmoothGrad", "Integrated gradients"):
+        assert parts.deletion[method] == pytest.approx(whole.deletion[method], abs=1e-4)
+        assert parts.insertion[method] == pytest.approx(whole.insertion[method], abs=1e-4)
+
+
 def test_test_images_are_explained_where_no_picture_is_given(store: str, done: tinybench.Result) -> None:
     output = CliRunner().invoke(cli.cli, ["explain", done.run_id, "--uri", store], catch_exceptions=False).output
     assert Path("explanations/explanations_1.png").is_file()
     assert "random map" in output
-    assert "wrote explanations/explanations.npz" in output
+    assert "wrote explanations/explanations_1.npz" in output
 
 
 def test_another_class_and_another_layer_can_be_asked_for(
@@ -137,6 +152,11 @@ def test_another_class_and_another_layer_can_be_asked_for(
     found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", label="3", layer="block1_conv1", uri=store)
     with np.load(found.files[1]) as stored:
         assert stored["classes"].tolist() == [3, 3, 3]
+    names = [file.name for file in found.files]
+    assert names[2:8] == [f"feature_maps_{place}.{kind}" for place in (1, 2, 3) for kind in ("png", "npz")]
+    with np.load(found.files[3]) as stored:
+        assert stored["maps"].shape[:2] == (16, 16)
+        assert stored["image"].shape == (8, 8, 1)
     with pytest.raises(ModelError, match="block1_conv"):
         explaining.explain(done.run_id, [pictures], tmp_path / "maps", layer="block1_con", uri=store)
     with pytest.raises(ConfigError, match="expected one of the model's classes, got 'cat'"):

@@ -50,7 +50,7 @@ def evaluations(store: str, source: str) -> list[mlflow.entities.Run]:
 
 
 def test_the_test_images_give_the_figures_of_the_run(done, again):
-    judged = {name: value for name, value in done.metrics.items() if name.startswith("test/")}
+    judged = {name: value for name, value in done.metrics.items() if name.startswith(("test/", "best/temperature"))}
     assert again == pytest.approx(judged, rel=1e-4)
 
 
@@ -139,6 +139,15 @@ def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
         assert np.bincount(stored["labels"], minlength=10).tolist() == [0, 0, 0, 9, 0, 9, 0, 9, 0, 0]
     assert 0 <= found["test/accuracy"] <= 1
     assert found["test/top5"] >= found["test/accuracy"]
+    assert found["test/classes"] == 3
+    assert found["best/temperature"] == pytest.approx(done.metrics["best/temperature"])
+
+
+def test_pictures_of_a_single_class_can_be_judged(store, done, tmp_path):
+    found = rescore.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "one", ("4",), count=5)})
+    assert (found["test/images"], found["test/classes"]) == (5, 1)
+    assert "test/auc_ovr_macro" not in found
+    assert found["test/accuracy"] == pytest.approx(found["test/recall_weighted"])
 
 
 def test_pictures_that_the_model_cannot_know(store, done, tmp_path):

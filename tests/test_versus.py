@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from click.testing import CliRunner
 from stores import elsewhere, fresh
@@ -21,9 +23,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def runs(store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Two seeds of one model, one of another, and one that was tested on other images."""
+    """Two seeds of one model, one of them twice, one run of another, and one that was tested on other images."""
     wanted = {
         "first": {},
+        "again": {},
         "second": {"seed": 1},
         "other": {"head.hidden": 4},
         "fewer": {"data.test_per_class": 5},
@@ -76,6 +79,33 @@ def test_the_command_says_what_is_compared(store: str, runs: dict[str, str]) -> 
     assert "paired bootstrap" in output
     assert "This compares these runs" in output
     assert ("real" in output) or ("tie" in output)
+
+
+def test_machines_get_json(store: str, runs: dict[str, str]) -> None:
+    words = ["compare", runs["first"], runs["other"], "--json", "--uri", store]
+    found = json.loads(CliRunner().invoke(cli.cli, words, catch_exceptions=False).stdout)
+    expected = versus.runs([runs["first"], runs["other"]], uri=store)
+    assert (found["figure"], found["of_models"]) == ("accuracy", False)
+    assert {name: each["value"] for name, each in found["estimates"].items()} == {
+        name: each.value for name, each in expected.estimates.items()
+    }
+    (pair,), (difference,) = found["differences"], expected.differences
+    assert (pair["p"], pair["real"]) == (difference.p, difference.real)
+    with pytest.raises(ConfigError, match="--json is for runs"):
+        CliRunner().invoke(cli.cli, ["compare", "--recipes", "quickstart", "--json"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("figure", versus.FIGURES)
+def test_every_figure_can_be_compared(store: str, runs: dict[str, str], figure: str) -> None:
+    found = versus.runs([runs["first"], runs["other"]], figure, uri=store)
+    for each in found.estimates.values():
+        assert each.low <= each.value <= each.high
+
+
+def test_the_same_seed_twice_is_no_second_seed(store: str, runs: dict[str, str]) -> None:
+    words = f"Runs {runs['first']} and {runs['again']} are one model with one seed"
+    with pytest.raises(ConfigError, match=words):
+        versus.runs([runs["first"], runs["again"], runs["other"]], uri=store)
 
 
 def test_other_test_images_are_refused(store: str, runs: dict[str, str]) -> None:

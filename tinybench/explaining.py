@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tinybench import data
 from tinybench.classifier import Classifier
 from tinybench.errors import ConfigError, ModelError
 from tinybench.explain import faithfulness, gradcam, gradients
-from tinybench.figures import explanations
+from tinybench.explain import feature_maps as inside
+from tinybench.figures import explanations, feature_maps
 from tinybench.figures.tables import as_csv
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
@@ -24,9 +26,12 @@ from tinybench.tracking.tracker import Tracker
 RANDOM = "random map"
 
 _PAGE = 8  # pictures on a page
+_AT_ONCE = 8 * _PAGE  # to trace a graph takes longer than to run it
 _TEST_IMAGES = 8
+_DPI = 120
 
 Maps = dict[str, NDArray[np.floating[Any]]]
+Areas = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def explain(
         run_id: A finished run, or a phase of one; or a model such as `models:/name@champion`, with pictures.
         places: Pictures and folders.
         output: Folder to write to.
-        layer: Of the backbone, for Grad-CAM; the last one with a map when None.
+        layer: Of the backbone, for Grad-CAM, its depth slices are drawn too; the last one with a map when None.
         label: The class to explain; the one that each picture is taken for when None.
         uri: The store that holds the run; MLflow's default when None.
 
@@ -73,31 +78,37 @@ def explain(
     if label is not None and label not in model.names:
         raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.")
     output.mkdir(parents=True, exist_ok=True)
-    titles, pixels = _pictures(run_id, places, model, uri)
-    probabilities = np.asarray(model.model.predict(pixels, verbose=0))
-    own = probabilities.argmax(axis=1) if label is None else np.full(len(pixels), model.names.index(label))
-    maps = _maps(model, pixels, own, layer)  # all pictures at once: to trace a graph takes longer than to run it
-    captions = [
-        f"{title}\n{model.names[each]} {row[each]:.0%}"
-        for title, each, row in zip(titles, own, probabilities, strict=True)
-    ]
-    files = _written(output, pixels, maps, captions, own)
-    areas = _areas(model, pixels, own, maps)
-    deletion, insertion = ({name: float(both[side].mean()) for name, both in areas.items()} for side in (0, 1))
+    files: list[Path] = []
+    areas: list[Areas] = []
+    pages = count(1)
+    for titles, pixels in _turns(run_id, places, model, uri):
+        own, captions = _explained(model, titles, pixels, label)
+        maps = _maps(model, pixels, own, layer)
+        files += _written(output, pages, pixels, maps, captions, own)
+        if layer is not None:
+            files += _slices(output, len(areas) * _AT_ONCE, model, pixels, captions, layer)
+        areas.append(_areas(model, pixels, own, maps))
+    deletion, insertion = (
+        {name: float(np.concatenate([each[name][side] for each in areas]).mean()) for name in areas[0]}
+        for side in (0, 1)
+    )
     table = output / "faithfulness.csv"
     rows = ((name, deletion[name], insertion[name]) for name in deletion)
     table.write_text(as_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
     return Explained([*files, table], deletion, insertion)
 
 
-def _pictures(
+def _turns(
     run_id: str, places: Sequence[Path], model: Classifier, uri: str | None
-) -> tuple[list[str], NDArray[np.uint8]]:
-    """Titles and pixels of the given pictures, or of some test images."""
+) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Titles and pixels of the given pictures, or of some test images, as many at a time as memory surely holds."""
     if not places:
-        return _test_images(run_id, uri)
+        yield _test_images(run_id, uri)
+        return
     paths = classifiers.found(places)
-    return [path.name for path in paths], model.pixels(paths)
+    for start in range(0, len(paths), _AT_ONCE):
+        turn = paths[start : start + _AT_ONCE]
+        yield [path.name for path in turn], model.pixels(turn)
 
 
 def _test_images(run_id: str, uri: str | None) -> tuple[list[str], NDArray[np.uint8]]:
@@ -106,9 +117,21 @@ def _test_images(run_id: str, uri: str | None) -> tuple[list[str], NDArray[np.ui
     tracker = Tracker.at(uri)
     config = record.config_of(tracker, tracker.top(run_id))
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    count = len(dataset.test)
-    drawn = np.sort(np.random.default_rng(0).choice(count, min(_TEST_IMAGES, count), replace=False))
+    images = len(dataset.test)
+    drawn = np.sort(np.random.default_rng(0).choice(images, min(_TEST_IMAGES, images), replace=False))
     return [f"is {dataset.class_names[each]}" for each in dataset.test.labels[drawn]], dataset.test.images(drawn)
+
+
+def _explained(
+    model: Classifier, titles: list[str], pixels: NDArray[np.uint8], label: str | None
+) -> tuple[NDArray[np.integer[Any]], list[str]]:
+    """The class of each picture that is explained, and words with its probability."""
+    probabilities = np.asarray(model.model.predict(pixels, verbose=0))
+    own = probabilities.argmax(axis=1) if label is None else np.full(len(pixels), model.names.index(label))
+    sure = probabilities[np.arange(len(own)), own]
+    return own, [
+        f"{title}\n{model.names[each]} {share:.0%}" for title, each, share in zip(titles, own, sure, strict=True)
+    ]
 
 
 def _maps(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], layer: str | None) -> Maps:
@@ -131,9 +154,7 @@ def _maps(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.inte
         return found
 
 
-def _areas(
-    model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], maps: Maps
-) -> dict[str, NDArray[np.float32]]:
+def _areas(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], maps: Maps) -> Areas:
     """Deletion and insertion of every picture (2, n) by method, and by chance."""
     chance = np.random.default_rng(0).random(pixels.shape[:3], np.float32)
     both = [
@@ -143,19 +164,36 @@ def _areas(
 
 
 def _written(
-    output: Path, pixels: NDArray[np.uint8], maps: Maps, captions: list[str], classes: NDArray[np.integer[Any]]
-) -> list[Path]:
-    """Some pictures a page, and the arrays of all."""
-    files = []
-    for number, start in enumerate(range(0, len(pixels), _PAGE), 1):
-        page = slice(start, start + _PAGE)
+    output: Path,
+    pages: Iterator[int],
+    pixels: NDArray[np.uint8],
+    maps: Maps,
+    captions: list[str],
+    classes: NDArray[np.integer[Any]],
+) -> Iterator[Path]:
+    """Some pictures a page, with its arrays beside it."""
+    for start in range(0, len(pixels), _PAGE):
+        page, file = slice(start, start + _PAGE), output / f"explanations_{next(pages)}.png"
         shown = {name: values[page] for name, values in maps.items()}
         figure = explanations.panels(pixels[page], shown, captions[page], overlaid=("Grad-CAM", "Grad-CAM++"))
-        files.append(output / f"explanations_{number}.png")
-        figure.savefig(files[-1], dpi=120)
-    files.append(output / "explanations.npz")
-    np.savez_compressed(files[-1], allow_pickle=False, images=pixels, classes=classes, **_stored(maps))
-    return files
+        figure.savefig(file, dpi=_DPI)
+        arrays = file.with_suffix(".npz")
+        np.savez_compressed(arrays, allow_pickle=False, images=pixels[page], classes=classes[page], **_stored(shown))
+        yield from (file, arrays)
+
+
+def _slices(
+    output: Path, before: int, model: Classifier, pixels: NDArray[np.uint8], captions: list[str], layer: str
+) -> Iterator[Path]:
+    """What the chosen layer makes of each picture, with its arrays beside it."""
+    found = inside.maps(model.model, pixels, layer)
+    for number, (image, slices, caption) in enumerate(zip(pixels, found, captions, strict=True), before + 1):
+        file = output / f"feature_maps_{number}.png"
+        title = f"{' is '.join(caption.splitlines())}: depth slices of {layer}"
+        feature_maps.slices(image, slices, title).savefig(file, dpi=_DPI)
+        arrays = file.with_suffix(".npz")
+        np.savez_compressed(arrays, allow_pickle=False, image=image, maps=slices)
+        yield from (file, arrays)
 
 
 def _stored(maps: Maps) -> dict[str, Any]:

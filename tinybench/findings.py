@@ -25,11 +25,10 @@ _SHOWN = 24  # pictures on a page
 def tables(run: Run, judged: Judgement, names: Sequence[str]) -> None:
     """Store the figures of classes, of pairs of them and of superclasses."""
     by_class = judged.by_class
-    columns = (names, by_class.precision, by_class.recall, by_class.f1, by_class.support)
-    run.text(
-        as_csv(["class", "precision", "recall", "f1", "images"], zip(*columns, strict=True)),
-        "figures/per_class_accuracy.csv",
-    )
+    low, high = by_class.interval().T
+    columns = (names, by_class.precision, by_class.recall, low, high, by_class.f1, by_class.support)
+    header = ["class", "precision", "recall", "recall_low", "recall_high", "f1", "images"]
+    run.text(as_csv(header, zip(*columns, strict=True)), "figures/per_class_accuracy.csv")
     run.text(_pairs(judged, names), "tables/most_confused.csv")
     run.text(confusion.table(judged.confusion, names), "figures/confusion_matrix.csv")
     if judged.by_superclass:
@@ -40,7 +39,8 @@ def pictures(album: Album, judged: Judgement, split: Split, names: Sequence[str]
     """Store every picture of a judgement by the images of a split; `tables` stores the data of the first two."""
     by_class = judged.by_class
     album.figure(confusion.matrix(judged.confusion, names), "confusion_matrix")
-    album.figure(per_class.bars(by_class.recall, by_class.support, names), "per_class_accuracy")
+    bars = per_class.bars(by_class.recall, by_class.support, names, by_class.interval())
+    album.figure(bars, "per_class_accuracy")
     _reliability(album, judged)
     _roc(album, judged)
     _predictions(album, judged, split, names)

@@ -45,7 +45,10 @@ def log(
     except ModelError as error:  # a backbone without maps: the run is none the worse
         album.run.tags({"explain": str(error)})
         return
-    captions = [_caption(names[label], names[taken]) for label, taken in zip(true, predicted, strict=True)]
+    sure = judged.answers.probabilities()[places].max(axis=1)
+    captions = [
+        _caption(names[label], names[taken], each) for label, taken, each in zip(true, predicted, sure, strict=True)
+    ]
     album.figure(explanations.panels(images, maps, captions), "explanations")
     arrays = {name.lower().replace("-", "_"): values for name, values in maps.items()}
     album.run.arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
@@ -64,5 +67,5 @@ def _chosen(judged: Judgement, count: int) -> NDArray[np.int64]:
     return np.concatenate([order[right][: count - len(wrong)], wrong])[:count]
 
 
-def _caption(true: str, predicted: str) -> str:
-    return predicted if true == predicted else f"{predicted}\nis {true}"
+def _caption(true: str, predicted: str, confidence: float) -> str:
+    return f"{predicted} {confidence:.0%}" + ("" if true == predicted else f"\nis {true}")

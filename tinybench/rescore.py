@@ -66,6 +66,8 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
         validation = record.answered(tracker, final, "validation") if split != "validation" else None
         judged = verdict.of_answers(Album(evaluation, config.track.pictures), split, answers, dataset, validation)
         figures = loss | verdict.named(split, judged)
+        if validation is not None:
+            figures |= {"best/temperature": judged.temperature}
         evaluation.metrics(figures, 0, time.time_ns() // 1_000_000)
     return figures
 

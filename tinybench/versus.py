@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tinybench.config import RunConfig, replace
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.evaluation.comparison import Comparison, Side, compare
+from tinybench.evaluation.metrics import OF_COUNTS
 from tinybench.report import describe
 from tinybench.tracking import record
 from tinybench.tracking.tracker import PHASE_TAG, Tracker
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = 4  # named at most
 
-FIGURES = ("accuracy", "top5", "f1_macro", "auc_ovr_macro", "log_loss", "brier")
+FIGURES = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *OF_COUNTS)
 
 
 def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = None) -> Comparison:
@@ -53,7 +54,11 @@ def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = Non
         groups = {(run_id, phase): [run_id] for (_, phase), members in groups.items() for run_id in members}
     apart = _differing([configs[members[0]] for members in groups.values()])
     sides = [
-        Side(_name(configs[members[0]], phase, members, apart), tuple(_answers(tracker, each) for each in members))
+        Side(
+            _name(configs[members[0]], phase, members, apart),
+            tuple(_answers(tracker, each) for each in members),
+            _seeds(members, configs),
+        )
         for (_, phase), members in groups.items()
     ]
     try:
@@ -63,11 +68,22 @@ def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = Non
 
 
 def _check_same_data(tracker: Tracker, found: dict[str, MlflowRun]) -> None:
-    prints = {run_id: tracker.top(run_id).data.tags.get("data.fingerprint", "") for run_id in found}
-    if len(set(prints.values())) > 1:
-        first = next(iter(prints))
-        second = next(run for run, each in prints.items() if each != prints[first])
-        raise TrackingError(f"Runs {first} and {second} used different data: compare runs on the same test images.")
+    """Of the same source, or with the same test images in sources that differ in what was trained on."""
+    tags = {run_id: tracker.top(run_id).data.tags for run_id in found}
+    first = next(iter(tags))
+    for second in tags:
+        if not any(tags[first].get(tag, "") == tags[second].get(tag) for tag in record.SAME_TEST_TAGS):
+            raise TrackingError(f"Runs {first} and {second} used different data: compare runs on the same test images.")
+
+
+def _seeds(members: list[str], configs: dict[str, RunConfig]) -> tuple[int, ...]:
+    seeds = [configs[each].seed for each in members]
+    for place, (member, seed) in enumerate(zip(members, seeds, strict=True)):
+        if seed in seeds[:place]:
+            raise ConfigError(
+                f"Runs {members[seeds.index(seed)]} and {member} are one model with one seed: give one of them."
+            )
+    return tuple(seeds)
 
 
 def _answers(tracker: Tracker, run_id: str) -> Answers:

@@ -146,7 +146,7 @@ def test_imbalance_is_reported(make_folder, load):
     [
         ({}, "There is no folder"),
         ({"cat": 0, "dog": 0}, "No pictures in .* for cat, dog: expected one folder a class"),
-        ({"cat": 5}, r"1 class folder\(s\), at least two"),
+        ({"cat": 5}, "one class, 'cat': at least two"),
         ({"cat": 5, "dog": 0}, "No pictures in .* for dog"),
         ({"cat": 9, "dog": 1}, "'dog' has too few training images"),
         ({"train/cat": 3, "train/dog": 3, "val/cat": 3, "val/cow": 3}, "differ: cow, dog"),
@@ -162,7 +162,7 @@ def test_wrong_folders_get_one_line(make_folder, load, counts, message):
 
 
 def test_empty_folder_and_pictures_without_classes(tmp_path, load, encode):
-    with pytest.raises(DataError, match=r"0 class folder\(s\).*expected one folder a class"):
+    with pytest.raises(DataError, match="no class folder: expected one folder a class"):
         load(f"folder:{tmp_path}")
     (tmp_path / "a.png").write_bytes(encode(np.zeros((4, 4), np.uint8)))
     with pytest.raises(DataError, match="expected one folder a class"):

@@ -107,6 +107,62 @@ def test_equal_models_whose_seeds_differ_are_seldom_called_different() -> None:
     assert np.mean(by_mcnemar) > 0.3
 
 
+def seeded(seeds: range, skills: tuple[float, float], images: int = 1500) -> list[Side]:
+    """Two models trained with the same seeds, which decide more than the models do."""
+    hardness = np.random.default_rng(99).random(images)
+    luck = {seed: np.random.default_rng(seed).normal(0, 0.06) for seed in seeds}
+    own = np.random.default_rng(7)
+    return [
+        Side(
+            str(skill),
+            tuple(run(hardness + own.normal(0, 0.02, images) < skill + luck[seed]) for seed in seeds),
+            tuple(seeds),
+        )
+        for skill in skills
+    ]
+
+
+def test_models_of_the_same_seeds_are_compared_seed_by_seed() -> None:
+    sides = seeded(range(4), (0.7, 0.64))
+    apart = [
+        Side(side.name, side.runs, tuple(seed + 10 * place for seed in side.seeds)) for place, side in enumerate(sides)
+    ]
+    (paired,), (unpaired,) = compare(sides).differences, compare(apart).differences
+    assert paired.value == unpaired.value
+    assert paired.real
+    assert not unpaired.real
+    assert paired.high - paired.low < (unpaired.high - unpaired.low) / 2
+
+
+def test_the_order_in_which_seeds_are_given_does_not_matter() -> None:
+    first, second = seeded(range(3), (0.7, 0.6))
+    turned = Side(second.name, second.runs[::-1], second.seeds[::-1])
+    assert compare([first, second]).differences == compare([first, turned]).differences
+
+
+def test_equal_models_of_the_same_seeds_are_seldom_called_different() -> None:
+    images, believed = 1000, []
+    for trial in range(60):
+        generator = np.random.default_rng(trial)
+        hardness = generator.random(images)
+        sides = [
+            Side(name, tuple(run(hardness < share) for share in generator.normal(0.7, 0.03, 3)), (0, 1, 2))
+            for name in "ab"
+        ]
+        believed.append(compare(sides).differences[0].real)
+    assert np.mean(believed) <= 0.1
+
+
+def test_intervals_of_a_model_hold_the_truth_as_often_as_they_say() -> None:
+    hits = []
+    for trial in range(100):
+        generator = np.random.default_rng(trial)
+        seeds = tuple(run(generator.random(400) < share) for share in generator.normal(0.7, 0.05, 3))
+        found = compare([Side("a", seeds), Side("b", seeds[:1])]).estimates["a"]
+        hits.append(found.low <= 0.7 <= found.high)
+    assert 0.9 <= np.mean(hits) <= 1
+
+
 def test_other_images_are_refused() -> None:
     one = run(chance(10, 0.5, 0))
     for other in (run(chance(11, 0.5, 0)), run(chance(10, 0.5, 0), np.arange(10) % 2)):

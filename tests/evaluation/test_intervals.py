@@ -26,10 +26,31 @@ def test_every_resample_is_judged_as_its_images_would_be() -> None:
     for row, counts in enumerate(drawn):
         chosen = np.repeat(np.arange(300), counts.astype(int))
         expected = metrics.scores(labels[chosen], shares[chosen])
-        for name in ("accuracy", "top5", "log_loss", "brier", "f1_macro"):
+        for name in ("accuracy", "top5", "log_loss", "brier", *metrics.OF_COUNTS):
             assert found[name][row] == pytest.approx(expected[name], rel=1e-5), name
         # The area is its first-order expansion
         assert found["auc_ovr_macro"][row] == pytest.approx(expected["auc_ovr_macro"], abs=4e-3)
+
+
+def test_resamples_without_some_class_are_judged_by_the_others() -> None:
+    """Of few images of a class a resample often has none: then it has no recall, which is not a recall of 0."""
+    labels, shares = answers(12, 6, seed=2)
+    found = intervals.resampled(labels, shares, seed=1, count=40)
+    (drawn,) = intervals.draws(12, 1, 40)
+    for row, counts in enumerate(drawn):
+        chosen = np.repeat(np.arange(12), counts.astype(int))
+        expected = metrics.scores(labels[chosen], shares[chosen])
+        assert {name: found[name][row] for name in metrics.OF_COUNTS} == pytest.approx(
+            {name: expected[name] for name in metrics.OF_COUNTS}, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize(("label", "taken"), [(0, 0), (0, 1)])
+def test_figures_of_counts_of_one_class_are_those_of_the_images(label: int, taken: int) -> None:
+    labels, shares = np.full(7, label), np.tile(np.eye(3)[taken], (7, 1))
+    expected = metrics.scores(labels, shares)
+    for name, values in intervals.resampled(labels, shares, count=3).items():
+        assert values == pytest.approx([expected[name]] * 3), name
 
 
 def test_the_area_varies_as_that_of_the_images_drawn_one_by_one() -> None:
@@ -47,7 +68,7 @@ def test_the_area_varies_as_that_of_the_images_drawn_one_by_one() -> None:
 def test_runs_are_judged_on_the_same_resamples() -> None:
     labels, shares = answers(200, 6)
     _, others = answers(200, 6, seed=5)
-    for figure in ("accuracy", "f1_macro", "auc_ovr_macro"):
+    for figure in ("accuracy", "f1_macro", "cohen_kappa", "auc_ovr_macro"):
         found = intervals.of_runs(labels, [shares, others], figure, seed=4, count=300)
         np.testing.assert_allclose(found[0], intervals.resampled(labels, shares, 4, 300)[figure], rtol=1e-5)
         np.testing.assert_allclose(found[1], intervals.resampled(labels, others, 4, 300)[figure], rtol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as reference
 
 from tinybench.evaluation import metrics
@@ -40,7 +41,7 @@ def test_figures_are_those_of_scikit_learn(classes: int) -> None:
         }
     found = metrics.scores(labels, probabilities)
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
-    assert set(found) - set(expected) == {"ece", "mce", "brier", "images"}
+    assert set(found) - set(expected) == {"ece", "mce", "brier", "images", "classes"}
     assert all(type(value) is float for value in found.values())
 
 
@@ -56,7 +57,7 @@ def test_by_hand() -> None:
 
 def test_perfect_answers() -> None:
     found = metrics.scores(np.arange(6), np.eye(6))
-    assert found.pop("images") == 6
+    assert (found.pop("images"), found.pop("classes")) == (6, 6)
     worst = {name for name, value in found.items() if value == pytest.approx(0, abs=1e-12)}
     assert worst == {"log_loss", "ece", "mce", "brier"}
     assert {value for name, value in found.items() if name not in worst} == {1.0}
@@ -143,3 +144,13 @@ def test_a_superclass_is_right_where_the_sum_of_its_classes_is_the_largest() -> 
 def test_the_top_counts_ties_for_the_image() -> None:
     probabilities = np.full((1, 6), 1 / 6)
     assert metrics.in_top(np.array([5]), probabilities, 1).all()
+
+
+def test_the_interval_of_a_class_is_wilson_s() -> None:
+    labels, predicted = np.repeat([0, 1, 2], [50, 4, 1]), np.repeat([0, 1], [50, 5])
+    predicted[:20] = 1
+    found = metrics.by_class(labels, predicted, 4).interval()
+    for place, (right, count) in enumerate([(30, 50), (4, 4), (0, 1)]):
+        exact = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+        assert found[place].tolist() == pytest.approx([exact.low, exact.high], abs=1e-9)
+    assert np.isnan(found[3]).all()

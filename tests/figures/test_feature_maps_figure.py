@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
 from strangers import NAMES
 
 from tinybench.figures import feature_maps
@@ -38,7 +39,11 @@ def test_fewer_slices_can_be_asked_for() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_constant_slices_of_gray_images_can_be_drawn_whatever_the_layer_is_called(name: str) -> None:
     figure = feature_maps.slices(np.full((5, 5, 1), 7, np.uint8), np.zeros((1, 1, 2)), name)
-    figure.savefig(io.BytesIO())
+    picture = io.BytesIO()
+    figure.savefig(picture)
+    assert Image.open(picture).size[0] > 100
+    _, *slices = drawn(figure)
+    assert [each.item() for each in slices] == [0, 0]
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1, 100])

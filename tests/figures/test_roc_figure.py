@@ -28,7 +28,11 @@ def test_the_mean_lies_in_its_band() -> None:
 
 def test_a_perfect_classifier_can_be_drawn() -> None:
     ones = np.array([0.0, 1, 1])
-    roc.macro(np.array([0.0, 0, 1]), ones, ones, ones, 1).savefig(io.BytesIO())
+    figure = roc.macro(np.array([0.0, 0, 1]), ones, ones, ones, 1)
+    figure.savefig(io.BytesIO())
+    mean = figure.axes[0].lines[0].get_xydata()
+    assert mean.tolist() == [[0, 0], [0, 1], [1, 1]]
+    assert "mean of classes, area 1.000" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def test_the_table_has_a_row_a_point() -> None:

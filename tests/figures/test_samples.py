@@ -38,10 +38,10 @@ def test_gray_images_are_shown_in_their_own_range():
     assert image.get_array().shape == (4, 4)
 
 
-def test_names_are_written_and_cut_where_they_are_too_long():
+def test_names_are_written_and_break_where_they_are_too_long():
     figure = samples.grid([pixels(1, 4, 4, 3)] * 2, ["cat", "a very long name of a class indeed"])
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert words == ["cat", "a very long name of a…"]
+    assert words == ["cat", "a very long name of a\nclass indeed"]
 
 
 @pytest.mark.parametrize("name", [r"$\frac{$", "a$b$c", "$", r"\$x$", "{}^_%", "<b>&amp;"])

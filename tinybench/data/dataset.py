@@ -93,6 +93,10 @@ class Split:
         """Pixels of the chosen positions of this split, (m, height, width, channels) uint8."""
         return self.pool.images.take(self.rows[where], axis=0)
 
+    def part(self, start: int, stop: int) -> Split:
+        """The positions from `start` up to `stop`."""
+        return Split(self.pool, self.rows[start:stop], self.labels[start:stop])
+
 
 @dataclass(frozen=True)
 class Dataset:

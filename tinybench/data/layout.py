@@ -85,8 +85,8 @@ def _classes(root: Path, folders: dict[str, str]) -> tuple[str, ...]:
                 f"The classes in {root / folder} and {root / base} differ: {_some(difference)}. Every split needs "
                 "the same class folders."
             )
-    if len(classes) < 2:
-        raise DataError(f"{root / base} holds {len(classes)} class folder(s), at least two are needed: {_EXPECTED}.")
+    if not classes:
+        raise DataError(f"{root / base} holds no class folder: {_EXPECTED}.")
     return tuple(classes)
 
 
@@ -133,7 +133,8 @@ def _warnings(
 
 
 def _imbalance(classes: tuple[str, ...], labelled: list[tuple[int, str]]) -> Iterator[str]:
-    (largest, most), *_, (smallest, least) = Counter(label for label, _ in labelled).most_common()
+    ranked = Counter(label for label, _ in labelled).most_common()
+    (largest, most), (smallest, least) = ranked[0], ranked[-1]
     if most > IMBALANCE * least:
         yield (
             f"The classes are out of balance: {classes[largest]!r} has {most:,} training images, "

@@ -77,6 +77,8 @@ def choose_classes(names: tuple[str, ...], wanted: int | tuple[str, ...] | None)
         DataError: more classes than there are, an unknown name, a name twice, or fewer than two.
     """
     labels = list(range(len(names)))
+    if len(names) < 2:
+        raise DataError(f"The data have one class, {names[0]!r}: at least two are needed, each in a folder of its own.")
     if wanted is None:
         chosen = labels
     elif isinstance(wanted, int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -57,6 +58,17 @@ class Answers:
             raise ValueError("Expected probabilities from 0 up, got one below.")
         with np.errstate(divide="ignore"):
             return cls.of_logits(rows, labels, np.log(np.asarray(found, np.float64)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Those of several parts of a split, in their order.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not parts:
+            raise ValueError("There are no images.")
+        return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
 
     @property
     def classes(self) -> int:

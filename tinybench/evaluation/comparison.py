@@ -1,7 +1,9 @@
 """Which differences are real: runs on the same test images, and models over several seeds.
 
 Two runs differ by the images alone: McNemar's test for accuracy, a paired bootstrap for the rest. That speaks of
-these runs. Two models differ by their seeds as well: then both are resampled, each model's runs and the images.
+these runs. Two models differ by their seeds as well: then both are resampled, each model's runs and the images; models
+that were trained with the same seeds are compared seed by seed, since what a seed decides (the split, the first
+weights) is shared.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,12 @@ class Side:
     Attributes:
         name: For people.
         runs: Answers on the same test images.
+        seeds: Of each run, in the same order; none where they are not known.
     """
 
     name: str
     runs: tuple[Answers, ...]
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def compare(sides: Sequence[Side], figure: str = "accuracy", seed: int = 0) -> C
 
     Args:
         sides: At least two, their answers on the same images in the same order.
-        figure: One of those of `intervals.contributions`, or `f1_macro`.
+        figure: One of those of `intervals.contributions` or `metrics.OF_COUNTS`.
         seed: Of the resamples.
 
     Raises:
@@ -109,17 +112,13 @@ def compare(sides: Sequence[Side], figure: str = "accuracy", seed: int = 0) -> C
     """
     _check_same(sides)
     of_models = any(len(side.runs) > 1 for side in sides)
-    plain = {side.name: np.array([_figure(run, figure) for run in side.runs]) for side in sides}
-    freedom = sum(len(side.runs) - 1 for side in sides)
-    generator = np.random.default_rng([seed, 1])
-    drawn = _drawn(sides, figure, seed)
-    resampled = {side.name: _resampled(drawn[side.name], plain[side.name], freedom, generator) for side in sides}
-    estimates = {
-        name: Estimate(float(values.mean()), *_interval(_possible(resampled[name], figure)), _deviation(values))
-        for name, values in plain.items()
-    }
+    spreads = {side.name: spread for side, spread in zip(sides, _spreads(sides, figure, seed), strict=True)}
+    estimates = {name: _estimate(spread, figure) for name, spread in spreads.items()}
     ranked = sorted(sides, key=lambda side: -estimates[side.name].value * (-1 if figure in intervals.LOSSES else 1))
-    found = [_difference(a, b, plain, resampled, figure, of_models) for a, b in combinations(ranked, 2)]
+    found = [
+        _difference(a, b, spreads[a.name], spreads[b.name], by_mcnemar=figure == "accuracy" and not of_models)
+        for a, b in combinations(ranked, 2)
+    ]
     return Comparison(figure, of_models, estimates, _adjusted(found))
 
 
@@ -154,6 +153,51 @@ def _check_same(sides: Sequence[Side]) -> None:
             raise ValueError("They were not tested on the same images.")
 
 
+@dataclass(frozen=True)
+class _Spread:
+    """How a side's figure varies.
+
+    Attributes:
+        plain: (runs,) of each run.
+        images: (resamples,) the mean over runs on each resample of the images.
+        seeds: (resamples,) what each resample of the runs adds to it; nothing of a single run.
+        shared: The runs' seeds, in order; None where they are not known.
+    """
+
+    plain: NDArray[np.float64]
+    images: NDArray[np.float64]
+    seeds: NDArray[np.float64]
+    shared: tuple[int, ...] | None
+
+    @property
+    def freedom(self) -> int:
+        return len(self.plain) - 1
+
+    def resampled(self) -> NDArray[np.float64]:
+        return self.images + _student(self.freedom) * self.seeds
+
+
+def _spreads(sides: Sequence[Side], figure: str, seed: int) -> list[_Spread]:
+    """That of each side, all on the same resamples of the images, and the same seeds on the same resamples of them."""
+    runs = [run for side in sides for run in _ordered(side)]
+    plain = np.array([_figure(run, figure) for run in runs])
+    drawn = intervals.of_runs(runs[0].labels, [run.probabilities() for run in runs], figure, seed)
+    ends = np.cumsum([len(side.runs) for side in sides])[:-1]
+    found = []
+    for place, (side, own, each) in enumerate(zip(sides, np.split(plain, ends), np.split(drawn, ends), strict=True)):
+        shared = tuple(sorted(side.seeds)) or None
+        generator = np.random.default_rng([seed, *(shared or (0, place))])
+        found.append(_Spread(own, each.mean(axis=0), _of_seeds(own, each.shape[1], generator), shared))
+    return found
+
+
+def _ordered(side: Side) -> list[Answers]:
+    """The runs by their seeds, so that those of two models lie side by side."""
+    if not side.seeds:
+        return [*side.runs]
+    return [run for _, run in sorted(zip(side.seeds, side.runs, strict=True), key=lambda each: each[0])]
+
+
 def _figure(run: Answers, figure: str) -> float:
     found = metrics.scores(run.labels, run.probabilities())
     if figure not in found:
@@ -161,45 +205,47 @@ def _figure(run: Answers, figure: str) -> float:
     return found[figure]
 
 
-def _drawn(sides: Sequence[Side], figure: str, seed: int) -> dict[str, NDArray[np.float64]]:
-    """The figure of each side's runs (runs, resamples), all on the same resamples of the images."""
-    runs = [run for side in sides for run in side.runs]
-    found = intervals.of_runs(runs[0].labels, [run.probabilities() for run in runs], figure, seed)
-    ends = np.cumsum([len(side.runs) for side in sides])[:-1]
-    return {side.name: part for side, part in zip(sides, np.split(found, ends), strict=True)}
-
-
-def _resampled(
-    each: NDArray[np.float64], plain: NDArray[np.float64], freedom: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    """The mean over runs (runs, resamples) for each resample of the images, and of the runs where there are several."""
-    count = len(each)
-    averaged: NDArray[np.float64] = each.mean(axis=0)
+def _of_seeds(plain: NDArray[np.float64], resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """What the mean of as many runs, drawn with replacement, is above the mean of all."""
+    count = len(plain)
     if count == 1:
-        return averaged
-    # A bootstrap of few runs spreads too little, by (n - 1) / n in variance and for Student's tails
-    student = stats.t.ppf(1 - ALPHA / 2, freedom) / stats.norm.ppf(1 - ALPHA / 2)
-    drawn = generator.multinomial(count, np.full(count, 1 / count), each.shape[1]).T / count
-    apart = np.sqrt(count / (count - 1)) * student * ((drawn - 1 / count) * (plain - plain.mean())[:, None]).sum(axis=0)
-    found: NDArray[np.float64] = averaged + apart
-    return found
+        return np.zeros(resamples)
+    drawn = generator.multinomial(count, np.full(count, 1 / count), resamples) / count
+    above = (drawn - 1 / count) @ (plain - plain.mean())
+    # A bootstrap of few runs spreads too little, by (n - 1) / n in variance
+    return np.asarray(np.sqrt(count / (count - 1)) * above)
 
 
-def _difference(
-    first: Side,
-    second: Side,
-    plain: dict[str, NDArray[np.float64]],
-    resampled: dict[str, NDArray[np.float64]],
-    figure: str,
-    of_models: bool,
-) -> Difference:
-    apart = resampled[first.name] - resampled[second.name]
-    value = float(plain[first.name].mean() - plain[second.name].mean())
-    if figure == "accuracy" and not of_models:
-        p = mcnemar(_right(first.runs[0]), _right(second.runs[0]))
-    else:
-        p = _by_chance(value, apart)
+def _student(freedom: float) -> float:
+    """How much further Student's tails reach than those of the normal distribution: few runs say little of spread."""
+    if freedom < 1:
+        return 1.0
+    return float(stats.t.ppf(1 - ALPHA / 2, freedom) / stats.norm.ppf(1 - ALPHA / 2))
+
+
+def _estimate(spread: _Spread, figure: str) -> Estimate:
+    values = spread.plain
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
+    return Estimate(float(values.mean()), *_interval(_possible(spread.resampled(), figure)), deviation)
+
+
+def _difference(first: Side, second: Side, one: _Spread, other: _Spread, *, by_mcnemar: bool) -> Difference:
+    seeds = _student(_freedom(one, other)) * (one.seeds - other.seeds)
+    apart = one.images - other.images + seeds
+    value = float(one.plain.mean() - other.plain.mean())
+    p = mcnemar(_right(first.runs[0]), _right(second.runs[0])) if by_mcnemar else _by_chance(value, apart)
     return Difference(first.name, second.name, value, *_interval(apart), p)
+
+
+def _freedom(one: _Spread, other: _Spread) -> float:
+    """Of the difference of two means: of pairs where the seeds are the same, else Welch's."""
+    if one.shared is not None and one.shared == other.shared:
+        return one.freedom
+    parts = [(each.plain.var(ddof=1) / len(each.plain), each.freedom) for each in (one, other) if each.freedom]
+    total = sum(variance for variance, _ in parts)
+    if not total:
+        return float(sum(freedom for _, freedom in parts))
+    return float(total**2 / sum(variance**2 / freedom for variance, freedom in parts))
 
 
 def _by_chance(value: float, apart: NDArray[np.float64]) -> float:
@@ -227,10 +273,6 @@ def _possible(values: NDArray[np.float64], figure: str) -> NDArray[np.float64]:
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(values, [ALPHA / 2, 1 - ALPHA / 2])
     return float(low), float(high)
-
-
-def _deviation(values: NDArray[Any]) -> float | None:
-    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def _adjusted(found: list[Difference]) -> list[Difference]:

@@ -1,8 +1,9 @@
 """How sure a figure is: bootstrap over the test images, all resamples at once.
 
 A resample is how often each image was drawn. Figures that are means over images are then products with that
-matrix; F1 comes from weighted counts; AUC from its first-order expansion (DeLong's structural components), which
-is the AUC of the images plus, for each draw, what the image contributes.
+matrix; those of classes (F1, kappa and so on) come from weighted counts; AUC from its first-order expansion (DeLong's
+structural components), which is the AUC of the images plus, for each draw, what the image contributes. ECE and MCE have
+no interval: to draw images anew adds noise to every bin, which can only raise them, so it would lie above the figure.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ def resampled(
     for drawn in draws(len(labels), seed, count):
         means = drawn @ columns / len(labels)
         found = {name: means[:, place] for place, name in enumerate(each)}
-        found["f1_macro"] = _f1_macro(drawn, np.asarray(labels), predicted, classes)
-        parts.append(found)
+        parts.append(found | _of_classes(drawn, np.asarray(labels), predicted, classes))
     return {name: np.concatenate([part[name] for part in parts]).astype(np.float64) for name in parts[0]}
 
 
@@ -70,10 +70,10 @@ def of_runs(
     Raises:
         KeyError: the figure cannot be had of these images.
     """
-    if figure == "f1_macro":
+    if figure in metrics.OF_COUNTS:
         predicted, classes = [run.argmax(axis=1) for run in runs], runs[0].shape[1]
         blocks = [
-            np.stack([_f1_macro(drawn, np.asarray(labels), taken, classes) for taken in predicted])
+            np.stack([_of_classes(drawn, np.asarray(labels), taken, classes)[figure] for taken in predicted])
             for drawn in draws(len(labels), seed, count)
         ]
         return np.concatenate(blocks, axis=1)
@@ -83,7 +83,7 @@ def of_runs(
 
 
 def contributions(labels: Labels, probabilities: Probabilities) -> dict[str, NDArray[np.float64]]:
-    """What each image adds to each figure, (n,): the figure is the mean of them. F1, which is no mean, is left out."""
+    """What each image adds to each figure that is a mean over images, (n,)."""
     own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)[:, 0].astype(np.float64)
     found = {
         "accuracy": (probabilities.argmax(axis=1) == labels).astype(np.float64),
@@ -104,14 +104,13 @@ def draws(images: int, seed: int, count: int = RESAMPLES) -> Iterator[NDArray[np
         yield np.bincount(places.ravel(), minlength=size * images).reshape(size, images).astype(np.float32)
 
 
-def _f1_macro(drawn: NDArray[np.float32], labels: Labels, predicted: Labels, classes: int) -> NDArray[np.float64]:
-    """F1 of weighted images, averaged over the classes that have images or answers."""
+def _of_classes(
+    drawn: NDArray[np.float32], labels: Labels, predicted: Labels, classes: int
+) -> dict[str, NDArray[np.float64]]:
+    """The figures of classes of each resample, (resamples,)."""
     right = labels == predicted
     hits = _summed(drawn[:, right], labels[right], classes)
-    total = _summed(drawn, labels, classes) + _summed(drawn, predicted, classes)
-    of_classes = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
-    averaged: NDArray[np.float64] = of_classes[:, np.union1d(labels, predicted)].mean(axis=1)
-    return averaged
+    return metrics.of_counts(hits, _summed(drawn, labels, classes), _summed(drawn, predicted, classes))
 
 
 def _summed(drawn: NDArray[np.float32], classes_of: Labels, classes: int) -> NDArray[np.float64]:

@@ -16,6 +16,12 @@ from tinybench.evaluation import calibration
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
 
+# What `of_counts` gives
+OF_COUNTS = (
+    *("balanced_accuracy", "precision_macro", "precision_weighted", "recall_macro", "recall_weighted"),
+    *("f1_macro", "f1_weighted", "cohen_kappa", "mcc"),
+)
+
 
 def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     """The figures that every phase reports on the test images.
@@ -29,7 +35,7 @@ def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
         (`_macro`, `_weighted`), `cohen_kappa`, `mcc` (Matthews) and `auc_ovr_macro`; and `ece`, `mce` and `brier`.
         Macro figures are means over the classes that have images or answers; balanced accuracy and AUC over those
         that have images (and, for AUC, counter-examples), and AUC is left out where there is none. `images` is how
-        many there are.
+        many there are, `classes` how many classes have any.
 
     Raises:
         ValueError: shapes that do not agree, no images, labels that no column stands for, or probabilities that are
@@ -42,6 +48,7 @@ def scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     bins = calibration.bins(labels, probabilities)
     found = {
         "images": len(labels),
+        "classes": np.count_nonzero(table.support),
         "log_loss": log_losses(labels, probabilities).mean(),
         "accuracy": (predicted == labels).mean(),
         "top5": in_top(labels, probabilities, 5).mean(),
@@ -85,6 +92,16 @@ class ByClass:
             f"{name}_weighted": float(np.average(values, weights=self.support)) for name, values in columns.items()
         }
 
+    def interval(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Of the recall, (classes, 2): Wilson's, which is right for few images; NaN where there are none."""
+        from statsmodels.stats.proportion import proportion_confint
+
+        found = np.full((len(self.support), 2), np.nan)
+        there = self.support > 0
+        hits = np.rint(self.recall[there] * self.support[there])
+        found[there] = np.column_stack(proportion_confint(hits, self.support[there], 1 - level, method="wilson"))
+        return found
+
 
 def by_class(labels: Labels, predicted: Labels, classes: int) -> ByClass:
     """Precision, recall, F1 and images of each class."""
@@ -93,6 +110,38 @@ def by_class(labels: Labels, predicted: Labels, classes: int) -> ByClass:
         labels, predicted, labels=every, zero_division=0
     )
     return ByClass(precision, recall, f1, support, np.bincount(predicted, minlength=classes))
+
+
+def of_counts(
+    hits: NDArray[np.floating[Any]], support: NDArray[np.floating[Any]], answers: NDArray[np.floating[Any]]
+) -> dict[str, NDArray[np.float64]]:
+    """The figures of classes of many samples at once, (samples,) each, as `scores` has them of one.
+
+    Args:
+        hits: (samples, classes) images of each class that were found.
+        support: Its images.
+        answers: Images taken for it.
+    """
+    there, known, count = support > 0, support + answers > 0, support.sum(axis=1)
+    columns = {
+        "precision": _over(hits, answers),
+        "recall": _over(hits, support),
+        "f1": _over(2 * hits, support + answers),
+    }
+    found = {"balanced_accuracy": columns["recall"].sum(axis=1) / there.sum(axis=1)}
+    for name, values in columns.items():
+        found[f"{name}_macro"] = values.sum(axis=1) / known.sum(axis=1)
+        found[f"{name}_weighted"] = (values * support).sum(axis=1) / count
+    agreed, by_chance = hits.sum(axis=1) / count, (support * answers).sum(axis=1) / count**2
+    found["cohen_kappa"] = _over(agreed - by_chance, 1 - by_chance)
+    apart = (1 - np.square(support).sum(axis=1) / count**2) * (1 - np.square(answers).sum(axis=1) / count**2)
+    found["mcc"] = _over(agreed - by_chance, np.sqrt(apart))
+    return found
+
+
+def _over(part: NDArray[np.floating[Any]], whole: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """A share, 0 of nothing."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0))
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:

@@ -12,6 +12,8 @@ from tinybench.errors import TrainingError
 from tinybench.evaluation.answers import Answers
 from tinybench.training.batches import Batches
 
+_BATCHES = 64  # asked for at once: only what is kept of them, half as wide, grows with the data set
+
 
 class Answerer:
     """Asks a model for its logits; its graph is traced once, for all splits."""
@@ -28,13 +30,19 @@ class Answerer:
         Raises:
             TrainingError: the model gives no numbers.
         """
-        keep: Any = Answers.of_logits if self._gives_logits else Answers.of_probabilities
-        found = np.asarray(self._graph.predict(Batches(split, batch_size), verbose=0))
+        step = batch_size * _BATCHES
+        parts = (split.part(start, start + step) for start in range(0, len(split), step))
         try:
-            answers: Answers = keep(split.rows, split.labels, found)
+            return Answers.joined([self._answers(part, batch_size) for part in parts])
         except ValueError as error:
             raise TrainingError(f"{error} Train with a lower learning rate.") from error
-        return answers
+
+    def _answers(self, split: Split, batch_size: int) -> Answers:
+        keep: Any = Answers.of_logits if self._gives_logits else Answers.of_probabilities
+        found: Answers = keep(
+            split.rows, split.labels, np.asarray(self._graph.predict(Batches(split, batch_size), verbose=0))
+        )
+        return found
 
 
 def penalty(model: keras.Model) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tinybench.figures.words import plain
+from tinybench.figures import style
+from tinybench.figures.tables import as_csv
 
-# Of the Okabe-Ito palette
-_COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
-_LONGEST_NAME = 22
+_COLOURS = {"train": style.BLUE, "validation": style.ORANGE, "test": style.GREEN}
+_PANEL, _NAME = 3.2, 1.8  # inches
 _NAMED = 30  # more names than that could not be read
 
 
@@ -27,8 +25,8 @@ def distribution(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) 
         names: Of the classes.
     """
     few = len(names) <= _NAMED
-    figure = Figure(figsize=(3.6 * len(counts), 0.24 * len(names) + 1 if few else 4), layout="constrained")
-    figure.suptitle("Images of each class")
+    height = max(0.24 * len(names) + 1.2, 2) if few else 4
+    figure = style.figure(_PANEL * len(counts) + _NAME, height, "Images of each class")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for axes, (split, values) in zip(panels, counts.items(), strict=True):
         places = np.arange(len(names))
@@ -38,9 +36,9 @@ def distribution(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) 
             axes.fill_betweenx(places, values, step="mid", color=_COLOURS.get(split))
         axes.set(title=f"{split}: {values.sum():,}", xlabel="Images", xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        axes.spines[["top", "right"]].set_visible(False)
+        style.dress(axes, grid="x")
     if few:
-        panels[0].set_yticks(range(len(names)), [plain(name, _LONGEST_NAME) for name in names])
+        panels[0].set_yticks(range(len(names)), [style.name(name, _NAME) for name in names])
     else:
         panels[0].set_ylabel("Class, by number")
     panels[0].invert_yaxis()
@@ -49,8 +47,5 @@ def distribution(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) 
 
 def table(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> str:
     """The same data as CSV, one row a class."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["class", *counts])
-    writer.writerows([name, *(values[place] for values in counts.values())] for place, name in enumerate(names))
-    return text.getvalue()
+    rows = ([name, *(values[place] for values in counts.values())] for place, name in enumerate(names))
+    return as_csv(["class", *counts], rows)

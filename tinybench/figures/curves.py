@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,15 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinybench.figures.words import plain
+from tinybench.figures import style
+from tinybench.figures.tables import as_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tinybench.training.progress import Epoch
 
-# Blue and orange of the Okabe-Ito palette: apart for every kind of colour vision
-_COLOURS = {"train": "#0072B2", "val": "#E69F00"}
+_WIDTH, _HEIGHT = 12, 3.8  # inches
+_COLOURS = {"train": style.BLUE, "val": style.ORANGE}
 _NAMES = {"train": "training", "val": "validation"}
 _PANELS = (("loss", "Loss"), ("accuracy", "Top-1 accuracy"), ("top5", "Top-5 accuracy"))
 
@@ -33,12 +32,11 @@ def curves(epochs: Sequence[Epoch], title: str, *, switch: int | None = None, be
         switch: Last epoch of the first phase, where a line is drawn.
         best: The epoch whose weights were kept, marked on the validation curves.
     """
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    figure.suptitle(plain(title))
+    figure = style.figure(_WIDTH, _HEIGHT, title)
     for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         _panel(axes, epochs, name, label)
         if switch is not None:
-            axes.axvline(switch + 0.5, color="#666666", linestyle=":", label="fine-tuning begins")
+            axes.axvline(switch + 0.5, color=style.GRAY, linestyle=":", label="fine-tuning begins")
         at_best = [epoch for epoch in epochs if epoch.number == best]
         if at_best:
             axes.plot(
@@ -50,8 +48,7 @@ def curves(epochs: Sequence[Epoch], title: str, *, switch: int | None = None, be
 
 def of_folds(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
     """The same of every fold as thin lines, and their mean over the epochs that all of them have."""
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    figure.suptitle(plain(title))
+    figure = style.figure(_WIDTH, _HEIGHT, title)
     shared = min(map(len, folds))
     for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         for split, colour in _COLOURS.items():
@@ -68,26 +65,13 @@ def of_folds(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
 
 def table(epochs: Sequence[Epoch]) -> str:
     """The same data as CSV, one row an epoch."""
-    return _csv([{"epoch": epoch.number, **epoch.metrics} for epoch in epochs])
+    return as_csv(["epoch", *epochs[0].metrics], ([epoch.number, *epoch.metrics.values()] for epoch in epochs))
 
 
 def table_of_folds(folds: Sequence[Sequence[Epoch]]) -> str:
     """The data of all folds as CSV, one row a fold and epoch."""
-    return _csv(
-        [
-            {"fold": fold, "epoch": epoch.number, **epoch.metrics}
-            for fold, epochs in enumerate(folds, 1)
-            for epoch in epochs
-        ]
-    )
-
-
-def _csv(rows: Sequence[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*rows[0]])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    rows = ([fold, epoch.number, *epoch.metrics.values()] for fold, epochs in enumerate(folds, 1) for epoch in epochs)
+    return as_csv(["fold", "epoch", *folds[0][0].metrics], rows)
 
 
 def _with_legend(figure: Figure) -> Figure:
@@ -109,5 +93,4 @@ def _dress(axes: Axes, label: str, epochs: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if epochs == 1:  # or the one epoch would stand among fractions
         axes.set_xlim(axes.dataLim.x0 - 0.5, axes.dataLim.x0 + 0.5)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.dress(axes)

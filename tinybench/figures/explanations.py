@@ -14,10 +14,13 @@ from tinybench.figures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIDE, _GAP, _NAME = 1.6, 0.1, 1.5  # inches
+_SIDE, _GAP, _NAME, _LINE = 1.6, 0.1, 1.5, 0.16  # inches
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _CLIPPED = 99  # percentile: a few pixels would leave the others dark
 _DIMMED, _OPAQUE = 0.7, 0.7  # the image under a map, and a map where it is largest
+
+_LEGEND = "Maps: black is nothing, the brighter a pixel the more it does for the class that is named."
+_OVERLAID = "{names}: laid over the image in gray; what is left dark does nothing."
 
 Maps = NDArray[np.floating[Any]]
 
@@ -29,7 +32,7 @@ def panels(
     *,
     overlaid: Collection[str] = ("Grad-CAM",),
 ) -> Figure:
-    """A row an image: as it is, then each map, from black (0) to bright (its 99th percentile and above).
+    """A row an image: as it is, then each map, from black (0) to bright (its 99th percentile and above), and a legend.
 
     The data are the arguments.
 
@@ -42,7 +45,11 @@ def panels(
     words = [style.paragraph(caption, _NAME) for caption in captions]
     room = 0.1 + max(style.width_of(line) for caption in words for line in caption.split("\n"))
     columns, rows = 1 + len(maps), len(images)
-    figure = style.figure(room + (_SIDE + _GAP) * columns, (_SIDE + _GAP) * rows + 0.3)
+    width = room + (_SIDE + _GAP) * columns
+    legend = style.paragraph(_legend([name for name in maps if name in overlaid]), width * 0.96)
+    height = (_SIDE + _GAP) * rows + 0.3 + _LINE * (legend.count("\n") + 1)
+    figure = style.figure(width, height)
+    figure.supxlabel(legend, fontsize=style.SMALL)
     drawn = figure.subplots(rows, 1 + columns, squeeze=False, width_ratios=[room, *[_SIDE] * columns])
     for place, (first, whole, *line) in enumerate(drawn):
         first.axis("off")
@@ -57,6 +64,10 @@ def panels(
     for axes, name in zip(drawn[0, 1:], ("Image", *maps), strict=True):
         axes.set_title(style.name(name, _SIDE, style.MEDIUM), fontsize=style.MEDIUM)
     return figure
+
+
+def _legend(overlaid: Sequence[str]) -> str:
+    return "\n".join([_LEGEND, _OVERLAID.format(names=", ".join(overlaid))] if overlaid else [_LEGEND])
 
 
 def _draw(axes: Axes, values: Maps, *, overlay: bool) -> None:

@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from tinybench.figures import style
-from tinybench.figures.tables import as_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,19 +63,6 @@ def bars(recall: Values, support: Counts, names: Sequence[str], intervals: Value
     return figure
 
 
-def table(recall: Values, support: Counts, names: Sequence[str], intervals: Values | None = None) -> str:
-    """The same data as CSV, one row a class in their own order; figures of classes without images are empty."""
-    header = ["class", "images", "accuracy", *(["low", "high"] if intervals is not None else [])]
-    values = recall[:, None] if intervals is None else np.column_stack([recall, intervals])
-    return as_csv(
-        header,
-        (
-            [name, count, *(row if count else [""] * len(row))]
-            for name, count, row in zip(names, support, values, strict=True)
-        ),
-    )
-
-
 def _title(classes: int, present: int, mean: float) -> str:
     title = f"Accuracy of each class, {mean:.1%} on average"
     absent = classes - present
@@ -86,11 +72,14 @@ def _title(classes: int, present: int, mean: float) -> str:
 def _bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]) -> None:
     places = np.arange(len(recall))
     axes.barh(places, recall, color=style.SKY, height=0.75)
-    labels = [f"{style.name(name, _NAME - 0.4)} ({count:,})" for name, count in zip(names, support, strict=True)]
+    labels = [
+        f"{style.name(name, _NAME - 0.6)} ({share * count:,.0f} of {count:,})"
+        for name, share, count in zip(names, recall, support, strict=True)
+    ]
     axes.set_yticks(places, labels, fontsize=style.SMALL)
     axes.set(xlim=(0, 1), ylim=(len(recall) - 0.4, -0.6))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("Accuracy (images of the class in brackets)", fontsize=style.MEDIUM)
+    axes.set_xlabel("Accuracy (in brackets the images found, of all of the class)", fontsize=style.MEDIUM)
     style.dress(axes, grid="x")
 
 

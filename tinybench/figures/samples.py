@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tinybench.figures.words import plain
+from tinybench.figures import style
 
-_SIDE = 0.9  # inches
-_CAPTION = 0.3  # inches, two lines
-_LONGEST_NAME = 22
-_LONGEST_IN_CAPTION = 11
+_SIDE, _NAME = 1.05, 1.5  # inches
+_CAPTION = 0.32  # inches, two lines
+_LINES = 4  # of a name
 _LEAST_SHARE = 0.005  # less is 0 % in words
 
 
@@ -34,28 +33,23 @@ def grid(
     """
     columns = max(len(titles), *(len(images) for images in rows))
     height = _SIDE + (_CAPTION if any(map(any, captions)) else 0)
-    figure = Figure(figsize=(_SIDE * columns + 2, height * len(rows) + 0.3), layout="constrained")
+    figure = style.figure(_SIDE * columns + _NAME + 0.2, height * len(rows) + 0.3)
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for axes in panels.flat:
         axes.axis("off")
     for line, images, name in zip(panels, rows, names, strict=True):
+        words = style.paragraph(name, _NAME, most=_LINES)
         line[0].text(
-            -0.15,
-            0.5,
-            plain(name, _LONGEST_NAME),
-            transform=line[0].transAxes,
-            ha="right",
-            va="center",
-            fontsize="small",
-        )
+            -0.1, 0.5, words, transform=line[0].transAxes, ha="right", va="center", fontsize=style.SMALL
+        )  # fmt: skip
         for axes, pixels in zip(line, images, strict=False):
-            axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-    for line, words in zip(panels, captions, strict=False):
-        for axes, caption in zip(line, words, strict=False):
+            style.image(axes, pixels)
+    for line, below in zip(panels, captions, strict=False):
+        for axes, caption in zip(line, below, strict=False):
             if caption:
-                axes.text(0.5, -0.06, caption, transform=axes.transAxes, ha="center", va="top", fontsize="xx-small")
+                axes.text(0.5, -0.06, caption, transform=axes.transAxes, ha="center", va="top", fontsize=style.SMALL)
     for axes, title in zip(panels[0], titles, strict=False):
-        axes.set_title(title, fontsize="small")
+        axes.set_title(title, fontsize=style.SMALL)
     return figure
 
 
@@ -78,4 +72,5 @@ def _mixture(share: NDArray[np.floating[Any]], classes: Sequence[str], own: int)
     found = [place for place in np.argsort(-share, kind="stable") if share[place] >= _LEAST_SHARE]
     if found == [own]:
         return ""
-    return "\n".join(f"{100 * share[place]:.0f} % {plain(classes[place], _LONGEST_IN_CAPTION)}" for place in found[:2])
+    lines = (f"{100 * share[place]:.0f} % {classes[place]}" for place in found[:2])
+    return "\n".join(style.name(line, _SIDE) for line in lines)

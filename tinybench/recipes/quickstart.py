@@ -24,8 +24,8 @@ def config() -> RunConfig:
         batch_size=32,
         head=HeadConfig(dropout=0.1, hidden=64),
         augment=AugmentConfig(rotation=10, translation=0.1),
-        transfer=TransferConfig(epochs=10, lr=3e-3),
-        finetune=FinetuneConfig(epochs=15, lr=1e-3, unfreeze="all"),
+        transfer=TransferConfig(epochs=20, lr=3e-3),
+        finetune=FinetuneConfig(epochs=15, lr=2e-3, unfreeze="all"),
     )
 
 

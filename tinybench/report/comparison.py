@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import count, product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
@@ -19,8 +21,8 @@ _OF_RUNS = (
     "give several runs of each that differ in the seed alone."
 )
 _OF_MODELS = (
-    "This compares models: seeds and test images were both resampled. A model with a single run has no spread of its "
-    "own."
+    "This compares models: seeds and test images were both resampled, seed by seed where two models have the same "
+    "ones. A model with a single run has no spread of its own."
 )
 _METHOD = "Intervals: 95 %, bootstrap. p: {test}{of}; a tie where p is 0.05 or more."
 
@@ -48,6 +50,12 @@ def show(found: Comparison, terminal: Terminal) -> None:
     of = f", adjusted for {pairs_of} comparisons (Holm)" if pairs_of > 1 else ""
     for line in (_METHOD.format(test=test, of=of), _OF_MODELS if found.of_models else _OF_RUNS):
         terminal.print(line, highlight=False, soft_wrap=True)
+
+
+def as_json(found: Comparison) -> str:
+    """One object for machines."""
+    pairs = [asdict(pair) | {"real": pair.real} for pair in found.differences]
+    return json.dumps(asdict(found) | {"differences": pairs}, indent=1)
 
 
 def _letters() -> Iterator[str]:

@@ -10,7 +10,7 @@ def lines(found: dict[str, float]) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:,.0f}" if name.endswith("/images") else f"{value:.4f}"
+    return f"{value:,.0f}" if name.endswith(("/images", "/classes")) else f"{value:.4f}"
 
 
 def _interval(found: dict[str, float], name: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinybench import models
 from tinybench.config import PHASES, RunConfig, canonical, from_flat, replace
-from tinybench.data import digests
+from tinybench.data import digests, splits
 from tinybench.errors import ConfigError, DataError, TrackingError
 from tinybench.evaluation.answers import Answers
 from tinybench.report import describe
@@ -39,6 +39,7 @@ _CHECKPOINTS = "checkpoints"
 _PREDICTIONS = "predictions"
 _BEST = "best.keras"
 _SPLIT_TAG = "data.split_hash"
+SAME_TEST_TAGS = ("data.fingerprint", "data.test_hash")  # runs that share one can have the same test images
 
 
 def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
@@ -89,7 +90,8 @@ def about_data(run: Run, dataset: Dataset) -> None:
     if dataset.warnings:
         run.tags({WARNING_TAG: " ".join(dataset.warnings)})
     # Last: it says that all is there
-    run.tags({"data.fingerprint": dataset.fingerprint, _SPLIT_TAG: dataset.split_hash})
+    known_by = (dataset.fingerprint, splits.split_hash({"test": dataset.test}))
+    run.tags(dict(zip(SAME_TEST_TAGS, known_by, strict=True)) | {_SPLIT_TAG: dataset.split_hash})
 
 
 def config_of(tracker: Tracker, found: MlflowRun) -> RunConfig:
