@@ -137,6 +137,14 @@ def test_every_picture_lies_beside_its_data(store: str, done: tinybench.Result) 
         assert found == {name + end for name, data in pictures.items() for end in (".png", data)}
 
 
+def test_some_pictures_are_among_mlflow_s_images_a_phase_a_step(store: str, done: tinybench.Result) -> None:
+    """From 0, where the slider of the page stands at first: else it would say that there is no image."""
+    names = [Path(item.path).name for item in MlflowClient(store).list_artifacts(done.run_id, "images")]
+    shown = {tuple(name.split("+")[:3]) for name in names}
+    pictures = ("confusion_matrix", "reliability", "worst", "explanations")
+    assert shown == {(name, "step", step) for name in pictures for step in ("0", "1")}
+
+
 def test_the_logged_model_takes_pictures_and_arrays(done: tinybench.Result) -> None:
     import base64
     import io

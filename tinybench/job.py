@@ -193,7 +193,11 @@ def _phase(
                 pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
             with precision.computing(trainer, computed.precision):
                 progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
-        found = cost.parameters(model, trainer) | cost.features(given.decision) | _scores(job, model, progress, child)
+        found = (
+            cost.parameters(model, trainer)
+            | cost.features(given.decision)
+            | _scores(job, phase, model, progress, child)
+        )
         _report(job, phase, progress, given.decision.words, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
@@ -233,11 +237,11 @@ def _train(
     )
 
 
-def _scores(job: Job, model: keras.Model, progress: Progress, child: Run) -> dict[str, float]:
+def _scores(job: Job, phase: str, model: keras.Model, progress: Progress, child: Run) -> dict[str, float]:
     """The final figures: the best weights judged once by the test images, and what they were chosen by."""
     found = {}
     if job.scored:
-        album = Album(child, job.config.track.pictures, job.parent, progress.epochs[-1].number)
+        album = Album(child, job.config.track.pictures, job.parent, job.config.phases.index(phase))
         found = verdict.of_phase(album, model, job.dataset, job.config)
     found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
     return found | progress.gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}

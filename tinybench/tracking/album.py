@@ -22,7 +22,7 @@ class Album:
         run: Holds them as artifacts under `figures/`.
         drawn: Pictures are wanted.
         whole: Shows some by step among MLflow's images, one phase beside the other; None for none.
-        step: Of this phase there: its last epoch.
+        step: Of this phase there: which it is, from 0, where MLflow's slider stands when the page is opened.
     """
 
     run: Run
