@@ -16,7 +16,14 @@ from tinybench import classifier, cli, data, explaining
 from tinybench.config import resolve
 from tinybench.errors import ConfigError, DataError, ModelError, TrackingError
 
-SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "track.pictures": False}
+SMALL = {
+    "recipe": "quickstart",
+    "phases": "scratch",
+    "scratch.epochs": 4,
+    "scratch.lr": 3e-3,
+    "track.pictures": False,
+    "track.costs": "off",
+}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,14 @@ from tinybench import cli, data, export
 from tinybench.config import resolve
 from tinybench.errors import ExportError, TrackingError
 
-SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 1, "data.per_class": 6, "track.pictures": False}
+SMALL = {
+    "recipe": "quickstart",
+    "phases": "scratch",
+    "scratch.epochs": 1,
+    "data.per_class": 6,
+    "track.pictures": False,
+    "track.costs": "off",
+}
 # A layer of our own, batch normalization and dropout
 SMALL |= {"model": "alexnet-mini", "network.filters": "4,6,8", "head.batch_norm": True, "head.hidden_dropout": 0.2}
 

@@ -30,6 +30,7 @@ SMALL = {
     "data.test_per_class": 10,
     "track.tensorboard": True,
     "track.pictures": False,
+    "track.costs": "off",
 }
 
 

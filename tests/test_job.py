@@ -29,6 +29,7 @@ SMALL = {
     "data.per_class": 20,
     "data.test_per_class": 10,
     "track.pictures": False,
+    "track.costs": "off",
 }
 
 
@@ -226,7 +227,13 @@ def test_an_empty_folder_is_an_error(store: str, tmp_path: Path) -> None:
         tinybench.train(**SMALL, dataset=f"folder:{tmp_path}", **{"track.uri": store, "track.experiment": "failing"})
 
 
-_LONG = {"data.per_class": 20, "transfer.patience": None, "finetune.patience": None, "track.pictures": False}
+_LONG = {
+    "data.per_class": 20,
+    "transfer.patience": None,
+    "finetune.patience": None,
+    "track.pictures": False,
+    "track.costs": "off",
+}
 
 
 def _start(folder: Path, store: str, **settings: object) -> subprocess.Popen[str]:

@@ -17,7 +17,7 @@ from tinybench import rescore
 from tinybench.errors import ConfigError, DataError, TrackingError
 
 SMALL = {"recipe": "quickstart", "phases": "transfer", "transfer.epochs": 1, "data.per_class": 6}
-SMALL |= {"track.pictures": False}
+SMALL |= {"track.pictures": False, "track.costs": "off"}
 
 
 @pytest.fixture(scope="module")

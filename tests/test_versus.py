@@ -13,7 +13,7 @@ from tinybench import cli, versus
 from tinybench.errors import ConfigError, TrackingError
 
 SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 2, "scratch.lr": 3e-3, "data.per_class": 20}
-SMALL |= {"data.test_per_class": 10, "track.pictures": False}
+SMALL |= {"data.test_per_class": 10, "track.pictures": False, "track.costs": "off"}
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,10 @@ class AbsentError(DataError):
     """Official data that are not there and were not to be fetched."""
 
 
+class DeviceError(TinybenchError):
+    """A GPU, or what tells of it, that is not there."""
+
+
 class WeightsError(TinybenchError):
     """Weights that cannot be had or do not fit."""
 

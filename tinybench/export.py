@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinybench import data, models
 from tinybench.errors import ExportError, in_one_line
+from tinybench.models import onnx_graph
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
 from tinybench.training import openvino_graph
@@ -159,12 +159,6 @@ def _load_graph(path: Path) -> Answer:
     return lambda pixels: np.asarray(graph.serve(tf.constant(pixels, tf.float32)))
 
 
-def _save_onnx(model: keras.Model, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name of long ago
-        model.export(path, format="onnx", verbose=False)
-
-
 def _load_onnx(path: Path) -> Answer:
     import onnxruntime
 
@@ -190,6 +184,6 @@ FORMATS = {
     "keras": _Format(".keras", _save, _load),
     "h5": _Format(".h5", _save, _load),
     "savedmodel": _Format("", _save_graph, _load_graph),
-    "onnx": _Format(".onnx", _save_onnx, _load_onnx, ("tf2onnx", "onnxruntime"), "onnx"),
+    "onnx": _Format(".onnx", onnx_graph.save, _load_onnx, ("tf2onnx", "onnxruntime"), "onnx"),
     "openvino": _Format(".xml", _save_openvino, _load_openvino, ("openvino",), "openvino"),
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from tinybench import verdict
+from tinybench import costs, verdict
 from tinybench.data import splits
 from tinybench.errors import TrackingError
 from tinybench.evaluation import metrics
@@ -51,14 +51,16 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     members = [record.final_model(job.tracker, each.run_id) for each in done]
     model = ensemble(members, job.dataset.shape)
     found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
+    with TemporaryDirectory() as folder:
+        file = record.best(job.parent, model, Path(folder))
+        found |= costs.log(job.parent, costs.of_run(job.folder, file, job.config.track.costs, job.used))
+    found |= costs.ratio(found)
     epochs = [job.tracker.epochs(each.run_id) for each in done]
     job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))
     if job.config.track.pictures:
         job.parent.figure(curves.of_folds(epochs, describe.name(job.config)), "figures/curves.png")
     job.parent.text(curves.table_of_folds(epochs), "figures/curves.csv")
     job.parent.tags({"mlflow.note.content": describe.folds(job.config, job.dataset, done, found)})
-    with TemporaryDirectory() as folder:
-        record.best(job.parent, model, Path(folder))
     job.write_events(job.parent)
     model_uri = tracked_models.log_once(job.parent, model, job.dataset, count)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, folds=done, summary=found)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from tinybench import checks, data, folds, models, pictures, verdict
+from tinybench import checks, costs, data, folds, models, pictures, verdict
 from tinybench.data import splits
-from tinybench.efficiency import cost
+from tinybench.efficiency import cost, watching
 from tinybench.errors import TrackingError
 from tinybench.figures import curves
 from tinybench.redaction import without_secrets
@@ -57,6 +57,7 @@ class Job:
         folder: Where the phases keep their checkpoints.
         resumed: There may be phases that are finished.
         scored: The phases are scored on the test images; those of folds are not.
+        used: The device, as `device.use` says it.
     """
 
     config: RunConfig
@@ -67,6 +68,7 @@ class Job:
     folder: Path
     resumed: bool
     scored: bool = True
+    used: str = "cpu"
 
     def write_events(self, run: Run) -> None:
         """TensorBoard's files of a run that is as good as done, where they are asked for."""
@@ -129,7 +131,7 @@ def _carry_out(
     if config.track.pictures:
         pictures.of_data(parent, shown)
     console.run_begins(config, shown, used, tracker.link(parent))
-    job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed)
+    job = Job(config, tracker, parent, console, dataset, workplace.folder(parent.id), resumed, used=used)
     if config.data.folds:
         return folds.cross_validate(job, config.data.folds, _phases)
     model, done = _phases(job, start_from)
@@ -191,13 +193,16 @@ def _phase(
             record.fed(child, given.decision, computed)
             if job.config.track.pictures:
                 pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
-            with precision.computing(trainer, computed.precision):
+            with precision.computing(trainer, computed.precision), watching.gpu(job.used) as seen:
                 progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
         found = (
             cost.parameters(model, trainer)
             | cost.features(given.decision)
             | _scores(job, phase, model, progress, child)
         )
+        found |= watching.trained(progress) | seen.figures()
+        found |= _costs(job, child, store, found)
+        child.tags(seen.tags())
         _report(job, phase, progress, given.decision.words, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
@@ -245,6 +250,14 @@ def _scores(job: Job, phase: str, model: keras.Model, progress: Progress, child:
         found = verdict.of_phase(album, model, job.dataset, job.config)
     found |= {f"best/{name.replace('/', '_')}": value for name, value in progress.best.items()}
     return found | progress.gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
+
+
+def _costs(job: Job, child: Run, store: Store, found: dict[str, float]) -> dict[str, float]:
+    """What the model takes to run; that of a fold is not kept, and not measured."""
+    if not job.scored:
+        return {}
+    measured = costs.log(child, costs.of_run(job.folder, store.start, job.config.track.costs, job.used))
+    return measured | costs.ratio(found | measured)
 
 
 def _report(

@@ -204,5 +204,10 @@ class TrackConfig:
     experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
     run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
     pictures: bool = setting(True, boolean(), "Draw pictures of data, curves, answers and reasons; tables are kept.")
+    costs: str = setting(
+        "quick",
+        choice("quick", "full", "off"),
+        "Measure latency, throughput and memory of the model in a process of its own: some 10 s a run, or a minute.",
+    )
     tensorboard: bool = setting(False, boolean(), "Write TensorBoard event files too (extra: tensorboard).")
     tags: tuple[str, ...] = setting((), pairs("name=value pairs separated by commas"), "Tags, as name=value,…")

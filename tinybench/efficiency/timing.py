@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import count, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Call = Callable[[], object]
 _WINDOW = 5  # calls whose median is compared with that of the ones before
 _SETTLED = 0.05  # how near two medians lie once it is warm
 _RISE = 1.05  # of throughput that makes a larger batch worth it
+_LARGEST = 4096  # images in a batch
+_FEWEST = 2  # calls whose median is taken
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Budget:
 
 
 FULL = Budget(calls=200, seconds=10.0, warm_up=10.0, rung=2.0)
-QUICK = Budget(calls=20, seconds=1.0, warm_up=1.0, rung=0.3)
+QUICK = Budget(calls=10, seconds=0.5, warm_up=0.5, rung=0.1)
 
 
 @dataclass(frozen=True)
@@ -78,30 +80,29 @@ class Rung:
 
 def measure(call: Call, budget: Budget) -> Timing:
     """Time calls one by one, after the first one and a warm-up."""
-    first = _seconds(call)
+    first = seconds(call)
     warm, settled = _warm_up(call, budget.warm_up)
     found: list[float] = []
     until = time.perf_counter() + budget.seconds
     while len(found) < budget.calls or time.perf_counter() < until:
-        found.append(_seconds(call))
+        found.append(seconds(call))
     return Timing(first, warm, settled, np.array(found))
 
 
-def ladder(calls: Callable[[int], Call], budget: Budget, batches: Iterator[int] | None = None) -> list[Rung]:
-    """Throughput at growing batch sizes, until it stops to rise by 5 % or memory ends.
+def ladder(calls: Callable[[int], Call], budget: Budget) -> list[Rung]:
+    """Throughput at batches of 1, 2, 4 and so on, until it stops to rise by 5 % or memory ends.
 
     Args:
         calls: From a batch size to what computes one batch of it; either may raise MemoryError.
         budget: How long each is measured.
-        batches: The sizes to try; powers of two when None.
 
     Raises:
         MemoryError: not even the first batch fits.
     """
     rungs: list[Rung] = []
-    for batch in batches or _powers():
+    for batch in _powers(_LARGEST):
         try:
-            rungs.append(Rung(batch, batch / _each(calls(batch), budget.rung)))
+            rungs.append(_rung(batch, calls(batch), budget))
         except MemoryError:
             if not rungs:
                 raise
@@ -111,12 +112,33 @@ def ladder(calls: Callable[[int], Call], budget: Budget, batches: Iterator[int] 
     return rungs
 
 
+def fitting(calls: Callable[[int], Call], wanted: int, budget: Budget) -> Rung:
+    """Throughput at one batch size, or at the largest power of two below it that memory holds.
+
+    Raises:
+        MemoryError: not even one image fits.
+    """
+    found: tuple[int, Call] | None = None
+    for batch in (*_powers(wanted - 1), wanted):  # growing, so that what does not fit is known before it is tried
+        try:
+            call = calls(batch)
+            call()
+        except MemoryError:
+            if found is None:
+                raise
+            break
+        found = batch, call
+    assert found is not None
+    return _rung(*found, budget)
+
+
 def best(rungs: list[Rung]) -> Rung:
     """The fastest."""
     return max(rungs, key=lambda rung: rung.per_second)
 
 
-def _seconds(call: Call) -> float:
+def seconds(call: Call) -> float:
+    """That one call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
@@ -124,26 +146,25 @@ def _seconds(call: Call) -> float:
 
 def _warm_up(call: Call, most: float) -> tuple[int, bool]:
     """Call until the median of some calls is as that of the ones before: how often, and whether that was reached."""
-    until, before, count = time.perf_counter() + most, np.inf, 0
+    until, before, calls = time.perf_counter() + most, np.inf, 0
     while True:
-        median = float(np.median([_seconds(call) for _ in range(_WINDOW)]))
-        count += _WINDOW
+        median = float(np.median([seconds(call) for _ in range(_WINDOW)]))
+        calls += _WINDOW
         if before != np.inf and abs(median - before) <= _SETTLED * before:
-            return count, True
+            return calls, True
         if time.perf_counter() > until:
-            return count, False
+            return calls, False
         before = median
 
 
-def _each(call: Call, seconds: float) -> float:
-    """Seconds a call in the mean, after a first one."""
+def _rung(batch: int, call: Call, budget: Budget) -> Rung:
+    """By the median of some calls after a first one."""
     call()
-    began, count = time.perf_counter(), 0
-    while count < 2 or time.perf_counter() - began < seconds:
-        call()
-        count += 1
-    return (time.perf_counter() - began) / count
+    found: list[float] = []
+    while len(found) < _FEWEST or sum(found) < budget.rung:
+        found.append(seconds(call))
+    return Rung(batch, batch / float(np.median(found)))
 
 
-def _powers() -> Iterator[int]:
-    return takewhile(lambda batch: batch <= 4096, (2**power for power in range(13)))
+def _powers(most: int) -> Iterator[int]:
+    return takewhile(lambda batch: batch <= most, (2**power for power in count()))

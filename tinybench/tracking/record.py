@@ -198,11 +198,12 @@ def checkpoints(child: Run, model: keras.Model, store: Store) -> None:
         child.artifact(file, _CHECKPOINTS)
 
 
-def best(run: Run, model: keras.Model, folder: Path) -> None:
-    """The best model as an artifact, written in a folder first."""
+def best(run: Run, model: keras.Model, folder: Path) -> Path:
+    """The best model as an artifact, written in a folder first; gives the file."""
     file = folder / _BEST
     model.save(file)
     run.artifact(file, _CHECKPOINTS)
+    return file
 
 
 def finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, PhaseResult]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import keras
 import psutil
-import pynvml
 import tensorflow as tf
 
-from tinybench.errors import ConfigError
+from tinybench.efficiency import nvml
+from tinybench.errors import ConfigError, DeviceError
 
 # Of what is free, the rest being for the model and its gradients
 _SHARE = 0.3
@@ -64,13 +63,8 @@ def room() -> int:
 def _free_on_gpu(index: int) -> int:
     """Bytes by NVML, by the number that TensorFlow gives the GPU; 0 where NVML does not answer."""
     try:
-        pynvml.nvmlInit()
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        name = visible[index] if index < len(visible) and visible[index] else str(index)
-        by_number = name.isdigit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_number else pynvml.nvmlDeviceGetHandleByUUID(name)
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
-    except pynvml.NVMLError:
+        return nvml.find(index).free()
+    except DeviceError:
         return 0
 
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tinybench.config import RunConfig
 from tinybench.data import augment
+from tinybench.models import policies
 from tinybench.sections import PhaseConfig
 from tinybench.training import engine_table, kernels
 from tinybench.training.feed import Feed
@@ -28,8 +29,7 @@ from tinybench.training.steps import Images, Steps, count
 # How far the loss of the first steps may be from that in float32
 AGREEMENT = 0.02
 
-# The head's last layers are declared float32; what mixes a batch mixes labels too
-_FLOAT32 = ("logits", "probabilities", "mix_up", "cut_mix")
+_MIXES_LABELS = ("mix_up", "cut_mix")  # with the images
 
 _STEPS = 4
 _PASSES = 3
@@ -90,25 +90,18 @@ def computing(trainer: keras.Model, precision: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def by_policy(trainer: keras.Model) -> Iterator[None]:
-    """Keras's mixed precision for the layers of a model, but for those that were declared float32.
+def by_policy(trainer: keras.Model) -> AbstractContextManager[None]:
+    """Keras's mixed precision for a model in training.
 
-    What draws at random stays as it is too, so that it draws the same in both precisions.
+    What draws at random stays as it is, so that it draws the same in both precisions.
     """
-    layers = [layer for layer in trainer._flatten_layers() if not (layer.name in _FLOAT32 or _draws(layer))]
-    before = [layer.dtype_policy for layer in layers]
-    for layer in layers:
-        layer.dtype_policy = "mixed_bfloat16"
-    try:
-        yield
-    finally:
-        for layer, policy in zip(layers, before, strict=True):
-            layer.dtype_policy = policy
+    return policies.computing(trainer, "bfloat16", _draws)
 
 
 def _draws(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.Dropout) or layer.name.startswith(augment.PREFIX)
+    return (
+        isinstance(layer, keras.layers.Dropout) or layer.name.startswith(augment.PREFIX) or layer.name in _MIXES_LABELS
+    )
 
 
 def _chosen(trainer: keras.Model, feed: Feed, config: RunConfig, steps: int) -> Choice:

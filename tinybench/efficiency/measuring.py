@@ -1,0 +1,110 @@
+"""Measurements, each in a fresh process of its own, one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench.efficiency import certificate
+from tinybench.efficiency.spec import MARK, Spec
+from tinybench.errors import EngineError
+
+_LAST_WORDS = 300  # characters of what a process that died said
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one process found.
+
+    Attributes:
+        spec: What was asked for.
+        figures: By name, such as `latency_p50_ms`.
+        seconds: (calls,) of each call at batch 1.
+        rungs: Batch sizes and their images per second.
+        notes: What a person should know.
+        certificate: The machine, and its state before and after.
+    """
+
+    spec: Spec
+    figures: dict[str, float]
+    seconds: NDArray[np.float64]
+    rungs: tuple[tuple[int, float], ...]
+    notes: tuple[str, ...]
+    certificate: dict[str, Any]
+
+    @property
+    def machine(self) -> str:
+        """By which machines are told apart."""
+        return certificate.identity(self.certificate["machine"])
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        return kept | {"spec": vars(self.spec), "seconds": self.seconds.tolist(), "machine": self.machine}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Measurement:
+        """What `plain` gave, read back."""
+        return cls(
+            Spec(**plain["spec"]),
+            plain["figures"],
+            np.array(plain["seconds"]),
+            tuple((int(batch), float(speed)) for batch, speed in plain["rungs"]),
+            tuple(plain["notes"]),
+            plain["certificate"],
+        )
+
+
+def measure(spec: Spec) -> Measurement:
+    """Measure in a process of its own, and wait for it.
+
+    Raises:
+        EngineError: what is asked for cannot be measured; the message is that of the process.
+    """
+    words = [sys.executable, "-m", "tinybench.efficiency.worker"]
+    done = subprocess.run(
+        words, input=spec.as_json(), capture_output=True, text=True, check=False, env=_environment(spec)
+    )
+    found = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
+    if found is None:
+        raise EngineError(_died(done))
+    answer = json.loads(found.removeprefix(MARK))
+    if "error" in answer:
+        raise EngineError(answer["error"])
+    return Measurement.of(answer | {"spec": vars(spec)})
+
+
+def noise(figures: Iterable[Sequence[float]]) -> float:
+    """How far the same thing measured again lay off, as a share: the most of all that were measured more than once.
+
+    Args:
+        figures: For each thing its values.
+    """
+    spreads = [max(values) / min(values) - 1 for values in figures if len(values) > 1]
+    return max(spreads, default=0.0)
+
+
+def _environment(spec: Spec) -> dict[str, str]:
+    """Of the process: its libraries are quiet, have the threads that are asked for and number GPUs as NVML does."""
+    given = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(spec.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    hidden = {"CUDA_VISIBLE_DEVICES": "-1"} if spec.device == "cpu" else {}
+    return os.environ | given | hidden
+
+
+def _died(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a process gave no answer."""
+    if done.returncode < 0:
+        return (
+            f"The measuring process was ended by signal {-done.returncode}, as the system does when memory ends: "
+            "take a smaller --batch or --image_size."
+        )
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    return f"The measuring process failed: {said[-1][:_LAST_WORDS] if said else f'exit code {done.returncode}'}"

@@ -1,0 +1,241 @@
+"""A measurement in a process of its own: a specification on standard input, what was found on standard output.
+
+`python -m tinybench.efficiency.worker`. A fresh process has no other model in its memory, and its threads and devices
+are what the specification says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinybench.efficiency import certificate, memory, nvml, timing
+from tinybench.efficiency.spec import MARK, Spec
+from tinybench.errors import EngineError, TinybenchError, in_one_line
+
+if TYPE_CHECKING:
+    import keras
+
+    from tinybench.efficiency.runners import Compiler
+
+_PICTURES = {False: 100, True: 5}  # by quick
+_PREDICTIONS = {False: 20, True: 3}
+_ROOM = 0.8  # of the memory that is free; the next batch must fit in
+
+
+@dataclass
+class Found:
+    """What was found, for JSON.
+
+    Attributes:
+        figures: By name, without device.
+        seconds: Of each call at batch 1.
+        rungs: Batch sizes and their images per second.
+        notes: What a person should know.
+        certificate: The machine, before and after.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    rungs: list[tuple[int, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    certificate: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Measure what is asked for; an error of the user's goes into the answer."""
+    spec = Spec(**json.loads(sys.stdin.read()))
+    try:
+        answer: dict[str, Any] = vars(measured(spec))
+    except (TinybenchError, MemoryError) as error:
+        words = in_one_line(error) or type(error).__name__
+        answer = {"error": f"Not even one image fits into memory: {words}" if isinstance(error, MemoryError) else words}
+    print(f"\n{MARK}{json.dumps(answer)}", flush=True)
+    os._exit(0)  # runtimes that are torn down in the wrong order print, or hang
+
+
+def measured(spec: Spec) -> Found:
+    """All figures of a specification.
+
+    Raises:
+        TinybenchError: a model, engine or device that cannot be had.
+        MemoryError: not even one image fits.
+    """
+    found = Found()
+    gpu, reason = certificate.gpu_or_reason(spec.index if spec.device == "gpu" else None)
+    _set_up(spec)
+    machine = certificate.machine(gpu) | {"device": spec.device, "keras_backend": _backend(), "threads": spec.threads}
+    found.certificate = {"machine": machine, "before": certificate.moment(gpu)}
+    if spec.device == "gpu" and gpu is None:
+        found.notes.append(f"No memory, power or clocks of the GPU: {reason}")
+    baseline = memory.resident()
+    model = _model(spec)
+    found.figures |= _size(model)
+    _forward(found, model, spec, gpu, baseline)
+    found.certificate["after"] = certificate.moment(gpu)
+    return found
+
+
+def _backend() -> str:
+    import keras
+
+    return str(keras.backend.backend())
+
+
+def _set_up(spec: Spec) -> None:
+    """Threads and device, before anything computes."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(spec.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        gpus = tf.config.list_physical_devices("GPU")
+        if spec.device == "gpu" and spec.index >= len(gpus):
+            raise EngineError(f"TensorFlow finds {len(gpus)} GPUs, so none is number {spec.index}: take --device cpu.")
+        tf.config.set_visible_devices(gpus[spec.index : spec.index + 1] if spec.device == "gpu" else [], "GPU")
+        for each in gpus[spec.index : spec.index + 1] if spec.device == "gpu" else []:
+            tf.config.experimental.set_memory_growth(each, True)
+    elif backend == "torch":
+        import torch
+
+        torch.set_num_threads(spec.threads)
+        if spec.device == "gpu" and not torch.cuda.is_available():
+            raise EngineError("PyTorch finds no GPU: take --device cpu.")
+    elif spec.device == "gpu":
+        import jax
+
+        if jax.default_backend() != "gpu":
+            raise EngineError("JAX finds no GPU: take --device cpu.")
+
+
+def _model(spec: Spec) -> keras.Model:
+    from tinybench import models
+    from tinybench.config import resolve
+
+    if spec.recipe is None:
+        return models.load(Path(spec.model))
+    size = spec.image_size
+    config = resolve(spec.recipe, {"model": spec.model, "weights": "none", "image_size": size})
+    return models.build(config, (size, size, spec.channels), spec.classes)
+
+
+def _size(model: keras.Model) -> dict[str, float]:
+    from tinybench.efficiency import flops
+
+    found = {
+        "parameters": float(model.count_params()),
+        "weight_bytes": float(sum(np.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.weights)),
+    }
+    counted = flops.count(model)
+    return found if counted is None else found | {"flops": float(counted.total), "macs": float(counted.macs)}
+
+
+def _forward(found: Found, model: keras.Model, spec: Spec, gpu: nvml.Gpu | None, baseline: int) -> None:
+    from tinybench.efficiency import runners
+
+    budget = timing.QUICK if spec.quick else timing.FULL
+    compile = runners.compiler(model, spec)
+    shape = tuple(model.input_shape[1:])
+    exact = memory.forget_peak()
+    if gpu is None:
+        took = _latency(found, compile, shape, budget)
+    else:
+        with nvml.Sampler(gpu) as sampler:
+            took = _latency(found, compile, shape, budget)
+        _of_gpu(found, sampler.figures(), took)
+    found.figures["memory_peak_bytes"] = float(max(memory.peak() - baseline, 0))
+    if not exact:
+        found.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
+    _throughput(found, compile, shape, spec, budget)
+    _whole_way(found, compile, shape, spec.quick)
+    _predictions(found, model, spec.quick)
+
+
+def _latency(found: Found, compile: Compiler, shape: Any, budget: timing.Budget) -> int:
+    """Percentiles at batch 1; gives how many calls there were."""
+    from tinybench.efficiency import runners
+
+    began = time.perf_counter()
+    call = runners.on_noise(compile, shape, 1)
+    made = time.perf_counter() - began  # engines that compile ahead do so here
+    timed = timing.measure(call, budget)
+    found.seconds = [float(each) for each in timed.seconds]
+    found.figures |= {f"latency_p{share}_ms": 1000 * timed.percentile(share) for share in (50, 90, 99)}
+    found.figures |= {"latency_calls": float(len(timed.seconds)), "first_call_ms": 1000 * (made + timed.first)}
+    if not timed.settled:
+        found.notes.append(f"Still not steady after {timed.warm_up} calls of warm-up: measure on a quieter machine.")
+    return 1 + timed.warm_up + len(timed.seconds)
+
+
+def _of_gpu(found: Found, seen: dict[str, float], images: int) -> None:
+    """What NVML and the allocator say of the calls at batch 1."""
+    found.figures |= {"nvml_peak_bytes": seen["memory_bytes"], "nvml_interval_ms": 1000 * seen["interval_seconds"]}
+    if "joules" in seen:
+        found.figures |= {"joules_per_1000_images": 1000 * seen["joules"] / images}
+    if _backend() == "tensorflow":
+        import tensorflow as tf
+
+        found.figures["allocator_peak_bytes"] = float(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _throughput(found: Found, compile: Compiler, shape: Any, spec: Spec, budget: timing.Budget) -> None:
+    calls = _guarded(compile, shape)
+    if spec.batch is None:
+        rungs = timing.ladder(calls, budget)
+    else:
+        rungs = [timing.fitting(calls, spec.batch, budget)]
+        if rungs[0].batch < spec.batch:
+            found.notes.append(f"A batch of {spec.batch} does not fit into memory: {rungs[0].batch} was measured.")
+    best = timing.best(rungs)
+    found.rungs = [(each.batch, each.per_second) for each in rungs]
+    found.figures |= {"throughput_images_per_second": best.per_second, "throughput_batch": float(best.batch)}
+
+
+def _guarded(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]:
+    """Calls by batch size; one that would take all memory is refused before the system ends the process for it."""
+    from tinybench.efficiency import runners
+
+    before, last = memory.resident(), 0
+
+    def calls(size: int) -> timing.Call:
+        nonlocal last
+        grown = max(memory.peak() - before, 0)  # the next size takes so many times more
+        if last and grown * (size / last - 1) > _ROOM * memory.available():
+            raise MemoryError(f"a batch of {size}")
+        last = size
+        return runners.on_noise(compile, shape, size)
+
+    return calls
+
+
+def _whole_way(found: Found, compile: Compiler, shape: Any, quick: bool) -> None:
+    """From the bytes of a picture to its class, as a service pays it."""
+    from tinybench.efficiency import picture
+
+    call = picture.way(compile(1), shape)
+    call()
+    seconds = [timing.seconds(call) for _ in range(_PICTURES[quick])]
+    found.figures |= {f"jpeg_to_label_p{share}_ms": 1000 * float(np.percentile(seconds, share)) for share in (50, 90)}
+
+
+def _predictions(found: Found, model: keras.Model, quick: bool) -> None:
+    """The published kind of figure: what Keras's `predict` takes for one image, nearly all of it overhead."""
+    image = np.zeros((1, *model.input_shape[1:]), np.float32)
+    model.predict(image, verbose=0)
+    seconds = [timing.seconds(lambda: model.predict(image, verbose=0)) for _ in range(_PREDICTIONS[quick])]
+    found.figures["latency_predict_ms"] = 1000 * float(np.median(seconds))
+
+
+if __name__ == "__main__":
+    main()
