@@ -37,7 +37,7 @@ def test_what_is_there_is_counted(quickstart):
 
 def test_phases_as_they_would_be_trained(quickstart):
     found = {name: (phase.epochs, phase.steps, phase.trainable) for name, phase in quickstart.phases.items()}
-    assert found == {"transfer": (10, 162, HEAD), "finetune": (15, 162, WHOLE)}
+    assert found == {"transfer": (20, 162, HEAD), "finetune": (15, 162, WHOLE)}
 
 
 def test_training_takes_time_and_unfrozen_layers_take_more(quickstart):
@@ -59,7 +59,7 @@ def test_time_is_steps_by_their_measured_length(monkeypatch):
     monkeypatch.setattr(estimate, "_time_steps", lambda *_: (0.5, 0.25))
     transfer = plan(phases="transfer", **{"transfer.views": "live"}).phases["transfer"].seconds
     # 1,295 training, 143 validation and 359 test images in batches of 8, ten epochs
-    assert transfer == pytest.approx(10 * (162 * 0.5 + 143 / 8 * 0.25) + 359 / 8 * 0.25)
+    assert transfer == pytest.approx(20 * (162 * 0.5 + 143 / 8 * 0.25) + 359 / 8 * 0.25)
 
 
 def test_features_are_computed_once_an_image_and_view(monkeypatch):
@@ -67,7 +67,7 @@ def test_features_are_computed_once_an_image_and_view(monkeypatch):
     monkeypatch.setattr(estimate, "_time_forward", lambda *_: 2.0)
     transfer = plan(phases="transfer", **{"transfer.views": 3}).phases["transfer"]
     looks = 4 * 1_295 + 143
-    above = 10 * (162 * 0.5 + 143 / 8 * 0.25)
+    above = 20 * (162 * 0.5 + 143 / 8 * 0.25)
     assert transfer.seconds == pytest.approx(looks / 8 * 2 + above + 359 / 8 * 2.25)
     assert transfer.features == looks * 64 * 2
 

@@ -20,7 +20,7 @@ from tinybench.sections import DataConfig
 
 # Two steps of training images, and few to judge by; large backbones see small pictures
 _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")
-_SMALL = {"batch_size": 4, "weights": "none", "data.test_per_class": 2, "engine": "keras"}
+_SMALL = {"batch_size": 4, "weights": "none", "data.test_per_class": 2, "engine": "keras", "track.costs": "off"}
 _DRAWN = ("quickstart", "alexnet-mini", "mnist-shallow", "cifar100-vgg16-features")  # pictures take seconds
 _HEAVY = ("tiny-imagenet-tlft", "tiny-imagenet-convnext", "cifar100-convnext")
 _HEAVY += ("cifar10-efficientnetv2-96", "cifar10-efficientnetv2-224")

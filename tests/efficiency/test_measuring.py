@@ -1,0 +1,122 @@
+"""Real measurements in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinybench import models
+from tinybench.config import resolve
+from tinybench.efficiency import measuring, worker
+from tinybench.efficiency.measuring import Measurement
+from tinybench.efficiency.spec import ENGINES, Spec
+from tinybench.errors import EngineError
+
+SMALL = Spec("smallcnn", "quickstart", image_size=16, channels=1, classes=10, threads=1, quick=True)
+
+
+@pytest.fixture(scope="module")
+def found() -> Measurement:
+    return measuring.measure(SMALL)
+
+
+def test_every_figure_is_there(found: Measurement) -> None:
+    figures = found.figures
+    model = models.build(resolve("quickstart", {}), (16, 16, 1), 10)
+    assert figures["parameters"] == model.count_params()
+    assert figures["weight_bytes"] == 4 * model.count_params()
+    assert figures["flops"] > 2 * figures["macs"] > 0
+    assert 0 < figures["latency_p50_ms"] <= figures["latency_p90_ms"] <= figures["latency_p99_ms"]
+    assert figures["latency_p50_ms"] == pytest.approx(1000 * np.median(found.seconds))
+    assert figures["latency_calls"] == len(found.seconds) >= 10
+    assert figures["first_call_ms"] > figures["latency_p50_ms"]
+    assert figures["jpeg_to_label_p50_ms"] > figures["latency_p50_ms"]
+    assert figures["latency_predict_ms"] > figures["latency_p50_ms"]
+    assert 0 < figures["memory_peak_bytes"] < 2**30
+    by_batch = dict(found.rungs)
+    assert figures["throughput_images_per_second"] == max(by_batch.values()) == by_batch[figures["throughput_batch"]]
+    assert not any("gpu" in name or "nvml" in name for name in figures)
+
+
+def test_the_certificate_says_how_it_was_taken(found: Measurement) -> None:
+    machine = found.certificate["machine"]
+    assert (machine["device"], machine["keras_backend"], machine["threads"]) == ("cpu", "tensorflow", 1)
+    assert {"load_average", "cpu_mhz"} <= set(found.certificate["before"]) & set(found.certificate["after"])
+    assert len(found.machine) == 16
+
+
+def test_it_is_read_back_as_it_was_kept(found: Measurement) -> None:
+    again = Measurement.of(json.loads(json.dumps(found.plain())))
+    np.testing.assert_array_equal(again.seconds, found.seconds)
+    assert replace(again, seconds=found.seconds) == found
+
+
+@pytest.mark.parametrize("engine", [each for each in ENGINES if each != "keras"])
+def test_every_engine_measures(engine: str) -> None:
+    for package in {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "tf2onnx")}.get(engine, ()):
+        pytest.importorskip(package)
+    figures = measuring.measure(replace(SMALL, engine=engine, batch=3)).figures
+    assert figures["throughput_batch"] == 3
+    assert figures["latency_p50_ms"] > 0
+
+
+def test_a_whole_model_is_measured_at_its_own_size(tmp_path: Path) -> None:
+    model = models.build(resolve("quickstart", {}), (8, 8, 1), 10)
+    model.save(tmp_path / "model.keras")
+    figures = measuring.measure(Spec(str(tmp_path / "model.keras"), quick=True)).figures
+    assert figures["parameters"] == model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"model": "nope"}, "Unknown model 'nope'"),
+        ({"device": "gpu"}, "TensorFlow finds 0 GPUs, so none is number 0: take --device cpu"),
+        ({"engine": "openvino", "device": "gpu"}, "GPU"),
+        ({"engine": "onnxruntime", "precision": "float16"}, "computes in float32 here"),
+        ({"model": "/no/such.keras", "recipe": None}, "no/such"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(changed: dict[str, object], words: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        measuring.measure(replace(SMALL, **changed))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_is_killed_is_told_from_one_that_fails() -> None:
+    killed = subprocess.CompletedProcess([], -9, "", "")
+    assert "ended by signal 9, as the system does when memory ends" in measuring._died(killed)
+    failed = subprocess.CompletedProcess([], 1, "", "Traceback\nValueError: odd\n\n")
+    assert measuring._died(failed) == "The measuring process failed: ValueError: odd"
+
+
+def test_noise_is_the_largest_spread_of_what_was_measured_again() -> None:
+    assert measuring.noise([[10.0, 11.0], [5.0, 5.0, 6.0], [1.0]]) == pytest.approx(0.2)
+    assert measuring.noise([[1.0]]) == 0
+
+
+def test_a_batch_that_would_take_all_memory_is_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a system that overcommits, the process would be ended instead."""
+    peak = iter(range(100, 10**6, 100))
+    monkeypatch.setattr(worker.memory, "resident", lambda: 0)
+    monkeypatch.setattr(worker.memory, "peak", lambda: next(peak))
+    monkeypatch.setattr(worker.memory, "available", lambda: 500)
+    monkeypatch.setattr("tinybench.efficiency.runners.on_noise", lambda compile, shape, size: lambda: None)
+    calls = worker._guarded(None, (1, 1, 1))
+    assert calls(1)() is None
+    assert calls(2)() is None  # 200 bytes for one image, so 200 more
+    with pytest.raises(MemoryError, match="a batch of 8"):
+        calls(8)
+
+
+def test_the_worker_loads_no_tracking() -> None:
+    code = "import sys; import tinybench.efficiency.worker; raise SystemExit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0

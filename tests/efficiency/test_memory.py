@@ -1,0 +1,48 @@
+"""The peak is the peak, and can be forgotten."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinybench.efficiency import memory
+
+
+def test_a_peak_that_has_passed_is_known_until_it_is_forgotten() -> None:
+    if not memory.forget_peak():
+        pytest.skip("this system cannot reset the peak")
+    before = memory.resident()
+    taken = np.ones(200 * 2**20, np.uint8)
+    assert memory.resident() - before > 150 * 2**20
+    del taken
+    assert memory.peak() - before > 150 * 2**20
+    memory.forget_peak()
+    assert memory.peak() - before < 150 * 2**20
+
+
+def test_without_proc_the_peak_since_the_start_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = memory.peak()
+    for name in ("_RESET", "_STATUS"):
+        monkeypatch.setattr(memory, name, Path("/nowhere/at/all"))
+    assert not memory.forget_peak()
+    assert memory.peak() >= 0.9 * known
+
+
+def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    free = memory.available()
+    assert free > 0
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    assert memory.available() == 600
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available() > 600
+
+
+def test_it_needs_no_framework() -> None:
+    code = "import sys; from tinybench.efficiency import memory, timing; raise SystemExit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

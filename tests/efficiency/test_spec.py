@@ -1,0 +1,30 @@
+"""What cannot be measured is refused by name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tinybench.efficiency.spec import Spec
+from tinybench.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("device", "tpu", "expected one of cpu, gpu, got 'tpu'"),
+        ("engine", "caffe", "expected one of keras, tf, openvino, onnxruntime, got 'caffe'"),
+        ("precision", "int8", "expected one of float32, bfloat16, float16, got 'int8'"),
+        ("threads", 0, "expected a whole number of at least 1, got 0"),
+        ("batch", -3, "expected a whole number of at least 1, got -3"),
+    ],
+)
+def test_a_wrong_value_is_named(key: str, value: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"Invalid value for `{key}`: {words}"):
+        Spec("resnet50", **{key: value})
+
+
+def test_it_travels_as_json() -> None:
+    spec = Spec("resnet50", "quickstart", batch=4)
+    assert Spec(**json.loads(spec.as_json())) == spec
