@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from tinybench.cli_cache import cache
-from tinybench.cli_measure import measure
+from tinybench.cli_measure import measure, pareto
 from tinybench.cli_recipes import recipes
 from tinybench.config import UNTOUCHED, resolve
 from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
@@ -243,6 +243,7 @@ def datasets() -> None:
 
 
 cli.add_command(measure)
+cli.add_command(pareto)
 cli.add_command(recipes)
 cli.add_command(cache)
 

@@ -1,12 +1,14 @@
-"""The command `measure`: what models cost, without training them."""
+"""The commands about cost: `measure` models without training them, `pareto` of finished runs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybench.efficiency.spec import DEVICES, ENGINES, PRECISIONS
+from tinybench.errors import ConfigError
 
 if TYPE_CHECKING:
     from tinybench.efficiency.measuring import Measurement
@@ -67,3 +69,24 @@ def measure(
 def _show(found: Measurement) -> None:
     p50 = found.figures["latency_p50_ms"]
     click.echo(f"{found.spec.model} on {found.spec.device}: {p50:.4g} ms", err=True)
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Whose latency.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="pareto.png",
+    show_default=True,
+    help="Picture.",
+)
+@click.option("--uri", help="Tracking store that holds the runs.")
+def pareto(run_ids: tuple[str, ...], device: str, output: Path, uri: str | None) -> None:
+    """Draw finished runs by accuracy, latency, size and memory, and which of them no other beats."""
+    from tinybench import tradeoff
+
+    if output.suffix != ".png":
+        raise ConfigError(f"Invalid value for `--output`: expected a name that ends in .png, got {output}.")
+    for file in tradeoff.draw(run_ids, output, device, uri):
+        click.echo(f"wrote {file}")

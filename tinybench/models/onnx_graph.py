@@ -6,10 +6,12 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 
 def save(model: keras.Model, path: Path) -> None:
     """Write a model, pixels to probabilities, for batches of any size; needs the package tf2onnx."""
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # the exporter wants one that was called
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name of long ago
         model.export(path, format="onnx", verbose=False)
