@@ -20,6 +20,7 @@ from tinybench.efficiency.measuring import Measurement
 from tinybench.efficiency.spec import Spec
 from tinybench.errors import ConfigError, EngineError
 from tinybench.report import costs as report
+from tinybench.tracking.tracker import Tracker
 
 SMALL = {"recipe": "quickstart", "data.per_class": 8, "data.test_per_class": 4, "track.pictures": False}
 SMALL |= {"transfer.epochs": 1, "finetune.epochs": 1}
@@ -63,6 +64,16 @@ def test_every_phase_has_what_its_model_costs_measured_once(store: str, done: ti
         assert not any("gpu" in name for name in figures)
     whole = client.get_run(done.run_id).data.metrics
     assert whole["efficiency/ratio"] == pytest.approx(runs[1].data.metrics["efficiency/ratio"])
+
+
+def test_what_cannot_be_measured_is_no_reason_to_lose_a_training(store: str, tmp_path: Path) -> None:
+    tracker = Tracker.at(store)
+    run = tracker.parent("unmeasured")
+    begun: list[bool] = []
+    found = costs.of_run(run, tmp_path, tmp_path / "none.keras", "quick", "cpu", lambda: begun.append(True))
+    assert (found, begun) == ({}, [True])
+    assert "none.keras" in tracker.get(run.id).data.tags["efficiency.absent"]
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_small_networks_have_the_size_classes_and_head_of_their_recipe() -> None:

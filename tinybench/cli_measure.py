@@ -9,6 +9,7 @@ import click
 
 from tinybench.efficiency.spec import DEVICES, ENGINES, PRECISIONS
 from tinybench.errors import ConfigError
+from tinybench.report import quiet
 
 if TYPE_CHECKING:
     from tinybench.efficiency.measuring import Measurement
@@ -84,9 +85,9 @@ def _show(found: Measurement) -> None:
 @click.option("--uri", help="Tracking store that holds the runs.")
 def pareto(run_ids: tuple[str, ...], device: str, output: Path, uri: str | None) -> None:
     """Draw finished runs by accuracy, latency, size and memory, and which of them no other beats."""
-    from tinybench import tradeoff
-
     if output.suffix != ".png":
         raise ConfigError(f"Invalid value for `--output`: expected a name that ends in .png, got {output}.")
+    with quiet.starting():
+        from tinybench import tradeoff
     for file in tradeoff.draw(run_ids, output, device, uri):
         click.echo(f"wrote {file}")

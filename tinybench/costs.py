@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MACHINE_TAG = "efficiency.machine"
 NOTES_TAG = "efficiency.notes"
+ABSENT_TAG = "efficiency.absent"
 
 _KEPT = "costs.json"
 _OF_MODEL = ("parameters", "weight_bytes", "flops", "macs")  # the same on every device
@@ -82,25 +83,41 @@ class Session:
     absent: tuple[str, ...] = ()
 
 
-def of_run(folder: Path, file: Path, mode: str, device: str) -> tuple[Cost, ...]:
+def of_run(
+    run: Run, folder: Path, file: Path, mode: str, device: str, on_begin: Callable[[], None]
+) -> dict[str, float]:
     """What the model of a run costs on the processor, and on the GPU that it is trained on; measured once a run.
 
+    What cannot be measured is no reason to lose a training: a tag of the run says why there are no figures.
+
     Args:
+        run: Gets the certificate and every call; the figures are for the caller to log.
         folder: Where the run keeps its checkpoints.
         file: The whole model, of whatever weights.
         mode: `quick`, `full` or `off`.
         device: As `training.device.use` says it.
-
-    Raises:
-        EngineError: it cannot be measured.
+        on_begin: Called if it is measured now.
     """
     if mode == "off":
+        return {}
+    try:
+        found = _kept(folder / _KEPT) or _measured(folder / _KEPT, file, mode, device, on_begin)
+    except EngineError as error:
+        run.tags({ABSENT_TAG: str(error)})
+        return {}
+    return log(run, found)
+
+
+def _kept(file: Path) -> tuple[Cost, ...]:
+    if not file.exists():
         return ()
-    kept = folder / _KEPT
-    if kept.exists():
-        return tuple(Cost(each.spec, (each,)) for each in map(Measurement.of, json.loads(kept.read_text("utf-8"))))
+    return tuple(Cost(each.spec, (each,)) for each in map(Measurement.of, json.loads(file.read_text("utf-8"))))
+
+
+def _measured(kept: Path, file: Path, mode: str, device: str, on_begin: Callable[[], None]) -> tuple[Cost, ...]:
+    on_begin()
     gpu = re.match(r"gpu:(\d+)", device)
-    devices = [("cpu", 0)] + ([("gpu", int(gpu[1]))] if gpu else [])
+    devices = [("cpu", 0), *([("gpu", int(gpu[1]))] if gpu else [])]
     wanted = Spec(str(file), threads=certificate.usable_threads(), quick=mode == "quick")
     found = [measuring.measure(replace(wanted, device=name, index=index)) for name, index in devices]
     part = kept.with_suffix(".part")
@@ -233,7 +250,7 @@ def _log_session(tracker: Tracker, parent: Run, session: Session) -> None:
     """One model's figures go into the run itself."""
     parent.tags({f"efficiency.noise.{name}": f"{share:.4f}" for name, share in session.noise.items()})
     if session.absent:
-        parent.tags({"efficiency.absent": " ".join(session.absent)})
+        parent.tags({ABSENT_TAG: " ".join(session.absent)})
     for cost in session.costs:
         if len(session.costs) == 1:
             _log_cost(parent, cost)

@@ -53,7 +53,8 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
     with TemporaryDirectory() as folder:
         file = record.best(job.parent, model, Path(folder))
-        found |= costs.log(job.parent, costs.of_run(job.folder, file, job.config.track.costs, job.used))
+        mode, used = job.config.track.costs, job.used
+        found |= costs.of_run(job.parent, job.folder, file, mode, used, job.console.measuring)
     found |= costs.ratio(found)
     epochs = [job.tracker.epochs(each.run_id) for each in done]
     job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))

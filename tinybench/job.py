@@ -256,7 +256,7 @@ def _costs(job: Job, child: Run, store: Store, found: dict[str, float]) -> dict[
     """What the model takes to run; that of a fold is not kept, and not measured."""
     if not job.scored:
         return {}
-    measured = costs.log(child, costs.of_run(job.folder, store.start, job.config.track.costs, job.used))
+    measured = costs.of_run(child, job.folder, store.start, job.config.track.costs, job.used, job.console.measuring)
     return measured | costs.ratio(found | measured)
 
 

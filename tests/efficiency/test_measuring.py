@@ -67,6 +67,15 @@ def test_every_engine_measures(engine: str) -> None:
     assert figures["latency_p50_ms"] > 0
 
 
+def test_another_backend_of_keras_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="Keras has no other backend than TensorFlow here")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    found = measuring.measure(SMALL)
+    assert found.certificate["machine"]["keras_backend"] == "jax"
+    assert found.figures["latency_p50_ms"] > 0
+    assert "flops" not in found.figures
+
+
 def test_a_whole_model_is_measured_at_its_own_size(tmp_path: Path) -> None:
     model = models.build(resolve("quickstart", {}), (8, 8, 1), 10)
     model.save(tmp_path / "model.keras")

@@ -86,8 +86,8 @@ def test_thousands_are_grouped():
 @pytest.mark.parametrize(
     ("phase", "first", "second"),
     [
-        ("transfer", "Phase **transfer** of smallcnn on digits, backbone frozen.", "2 of 10 epochs at lr 0.003;"),
-        ("finetune", "Phase **finetune** of smallcnn on digits, unfreezing all.", "2 of 15 epochs at lr 0.001;"),
+        ("transfer", "Phase **transfer** of smallcnn on digits, backbone frozen.", "2 of 20 epochs at lr 0.003;"),
+        ("finetune", "Phase **finetune** of smallcnn on digits, unfreezing all.", "2 of 15 epochs at lr 0.002;"),
     ],
 )
 def test_a_phase_s_page(phase, first, second):

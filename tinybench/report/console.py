@@ -138,6 +138,10 @@ class Console:
         self._certainty(result.summary)
         self._ways(result)
 
+    def measuring(self) -> None:
+        """Nothing else is seen for some seconds."""
+        self._line("measuring latency, throughput and memory of the model, in a process of its own")
+
     def run_ends(self, result: Result) -> None:
         """The closing table, with the way to the run."""
         table = Table("phase", "best epoch", *describe.COLUMNS.values(), title="Test images")
@@ -149,7 +153,7 @@ class Console:
         self._ways(result)
 
     def _certainty(self, found: dict[str, float]) -> None:
-        """How sure the last line is, and how sure the model may be."""
+        """How sure the last line is, how sure the model may be, and what it costs."""
         if "test/accuracy_low" in found:
             interval = f"[{found['test/accuracy_low']:.4f}, {found['test/accuracy_high']:.4f}]"
             self._line(f"Top-1 {found['test/accuracy']:.4f}, 95 % interval {interval}")
@@ -157,6 +161,13 @@ class Console:
             self._line(
                 f"Calibration error {found['test/ece']:.4f}; at temperature {found['best/temperature']:.2f}, fitted on "
                 f"the validation images, {found['test/ece_scaled']:.4f}"
+            )
+
+        if "efficiency/cpu_latency_p50_ms" in found:
+            size, peak = (found[f"efficiency/{name}_bytes"] / 1e6 for name in ("weight", "cpu_memory_peak"))
+            self._line(
+                f"An image takes {found['efficiency/cpu_latency_p50_ms']:.3g} ms on the processor (p50, batch 1), and "
+                f"{peak:,.0f} MB; weights {size:,.3g} MB; efficiency ratio {found['efficiency/ratio']:.3g}"
             )
 
     def _ways(self, result: Result) -> None:
