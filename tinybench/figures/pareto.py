@@ -17,8 +17,8 @@ from tinybench.figures.tables import as_csv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LARGEST = 900.0  # square points, of the most memory
-_LEAST = 60.0
+_LARGEST = 350.0  # square points, of the most memory
+_LEAST = 25.0
 _NAME, _PANEL, _HEIGHT, _LINE = 3.4, 4.2, 4.2, 0.17  # inches
 
 
@@ -101,11 +101,11 @@ def _panel(
     memory = np.array([each.memory for each in points])
     best = front(costs.tolist(), accuracy.tolist())
     axes.plot(costs[best], accuracy[best], color=style.VERMILION, linewidth=1.2, zorder=1)
-    axes.errorbar(costs, accuracy, ends, bars, fmt="none", ecolor=style.GRAY, elinewidth=1, capsize=2, zorder=2)
+    axes.errorbar(costs, accuracy, ends, bars, fmt="none", ecolor="black", elinewidth=0.8, capsize=2, zorder=3)
     area = np.maximum(_LARGEST * memory / memory.max(), _LEAST)
-    axes.scatter(costs, accuracy, area, color=style.SKY, edgecolor=style.BLUE, alpha=0.75, zorder=3)
+    axes.scatter(costs, accuracy, area, color=style.SKY, edgecolor=style.BLUE, alpha=0.6, zorder=2)
     for number, (cost, share) in enumerate(zip(costs, accuracy, strict=True), 1):
-        axes.annotate(str(number), (cost, share), ha="center", va="center", fontsize=style.SMALL, zorder=4)
+        axes.annotate(str(number), (cost, share), (4, 4), textcoords="offset points", fontsize=style.MEDIUM, zorder=4)
     if costs.max() > 10 * costs.min() > 0:
         axes.set_xscale("log")
     axes.margins(0.15)
