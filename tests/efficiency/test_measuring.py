@@ -117,13 +117,13 @@ def test_a_batch_that_would_take_all_memory_is_refused_before_it_is_tried(monkey
     peak = iter(range(100, 10**6, 100))
     monkeypatch.setattr(worker.memory, "resident", lambda: 0)
     monkeypatch.setattr(worker.memory, "peak", lambda: next(peak))
-    monkeypatch.setattr(worker.memory, "available", lambda: 500)
+    monkeypatch.setattr(worker.memory, "available", lambda: 1000)
     monkeypatch.setattr("tinybench.efficiency.runners.on_noise", lambda compile, shape, size: lambda: None)
     calls = worker._guarded(None, (1, 1, 1))
     assert calls(1)() is None
-    assert calls(2)() is None  # 200 bytes for one image, so 200 more
+    assert calls(2)() is None  # 200 bytes for one image, so 400
     with pytest.raises(MemoryError, match="a batch of 8"):
-        calls(8)
+        calls(8)  # 300 bytes for two, so 1,200, of 1,000 that there are
 
 
 def test_the_worker_loads_no_tracking() -> None:

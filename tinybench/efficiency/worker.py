@@ -211,7 +211,8 @@ def _guarded(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]:
     def calls(size: int) -> timing.Call:
         nonlocal last
         grown = max(memory.peak() - before, 0)  # the next size takes so many times more
-        if last and grown * (size / last - 1) > _ROOM * memory.available():
+        held = max(memory.resident() - before, 0)
+        if last and grown * size / last > _ROOM * (memory.available() + held):
             raise MemoryError(f"a batch of {size}")
         last = size
         return runners.on_noise(compile, shape, size)
