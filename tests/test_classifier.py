@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from tinybench import classifier, cli, data, explaining
 from tinybench.config import resolve
 from tinybench.errors import ConfigError, DataError, ModelError, TrackingError
 
+ROOT = Path(tinybench.__file__).parents[1]
 SMALL = {
     "recipe": "quickstart",
     "phases": "scratch",
@@ -95,6 +99,14 @@ def test_a_picture_that_cannot_be_read_does_not_end_the_rest(
     ]
     lines = CliRunner().invoke(cli.cli, [*words, "--json"]).stdout.splitlines()
     assert ["error" in json.loads(line) for line in lines] == [False, True, True, False, False]
+
+
+def test_a_script_can_tell_that_a_picture_was_not_read(store: str, done: tinybench.Result, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_bytes(b"text")
+    words = [sys.executable, "-m", "tinybench", "predict", done.run_id, str(tmp_path), "--uri", store]
+    found = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "cannot be read" in found.stderr
 
 
 @pytest.mark.parametrize("name", ["none.png", "empty"])

@@ -77,10 +77,11 @@ def test_what_cannot_be_measured_is_no_reason_to_lose_a_training(store: str, tmp
 
 
 def test_small_networks_have_the_size_classes_and_head_of_their_recipe() -> None:
-    (simple, shallow, resnet) = costs.specs(["simple5", "shallow", "resnet50"], ["cpu"], threads=1)
+    (simple, shallow, resnet, vgg) = costs.specs(["simple5", "shallow", "resnet50", "vgg16"], ["cpu"], threads=1)
     assert (simple.recipe, simple.image_size, simple.channels, simple.classes) == ("cifar10-simple5", 32, 3, 10)
     assert (shallow.image_size, shallow.channels, shallow.classes) == (28, 1, 10)
     assert (resnet.recipe, resnet.image_size, resnet.classes) == ("tiny-imagenet-tlft", 224, 200)
+    assert (vgg.recipe, vgg.image_size) == (resnet.recipe, resnet.image_size)  # backbones side by side
     assert [each.device for each in costs.specs(["vgg16"], ["cpu", "gpu"])] == ["cpu", "gpu"]
     assert costs.specs(["vgg16"], ["cpu"], image_size=64, classes=3)[0].image_size == 64
 

@@ -210,8 +210,8 @@ def main() -> NoReturn:
     quiet.libraries()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(prog_name="tinybench", standalone_mode=False)
-        sys.exit(0)
+        code = cli.main(prog_name="tinybench", standalone_mode=False)  # of a command that ends by Exit, its code
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -22,6 +22,7 @@ from tinybench.efficiency import certificate, measuring
 from tinybench.efficiency.measuring import Measurement
 from tinybench.efficiency.spec import Spec
 from tinybench.errors import ConfigError, EngineError
+from tinybench.models.sizes import PUBLISHED
 from tinybench.recipes import all_recipes
 from tinybench.sections import TrackConfig
 from tinybench.tracking.tracker import Tracker
@@ -188,9 +189,10 @@ def specs(
 
 
 def _own(model: str) -> tuple[str, RunConfig]:
-    """The first recipe that has a model, else the one that takes any."""
+    """The first recipe that has a small network; backbones are all measured in the one that takes any."""
     built = {name: recipe.build() for name, recipe in all_recipes().items()}
-    return next(((name, config) for name, config in built.items() if config.model == model), (_ANY, built[_ANY]))
+    own = [(name, config) for name, config in built.items() if config.model == model and model in PUBLISHED]
+    return own[0] if own else (_ANY, built[_ANY])
 
 
 def measure(

@@ -153,6 +153,31 @@ def test_equal_models_of_the_same_seeds_are_seldom_called_different() -> None:
     assert np.mean(believed) <= 0.1
 
 
+def test_a_single_run_beside_a_model_of_many_seeds_is_seldom_called_different() -> None:
+    """Its seed matters as much as theirs do, though it cannot show it."""
+    believed = []
+    for trial in range(80):
+        generator = np.random.default_rng(trial)
+        hardness = generator.random(300)
+        runs = [run(hardness < share) for share in generator.normal(0.7, 0.05, 9)]
+        (pair,) = compare([Side("many", tuple(runs[:8])), Side("one", tuple(runs[8:]))], "brier").differences
+        believed.append(pair.real)
+    assert np.mean(believed) <= 0.12
+
+
+def test_few_seeds_do_not_pass_for_certainty_among_many_pairs() -> None:
+    """Holm asks for small probabilities, where Student's tails are far wider than the normal ones."""
+    believed = []
+    for trial in range(60):
+        generator = np.random.default_rng(trial)
+        sides = [
+            Side(name, tuple(run(generator.random(400) < share) for share in generator.normal(0.7, 0.05, 3)), (0, 1, 2))
+            for name in "abcde"
+        ]
+        believed.append(any(pair.real for pair in compare(sides).differences))
+    assert np.mean(believed) <= 0.12
+
+
 def test_intervals_of_a_model_hold_the_truth_as_often_as_they_say() -> None:
     hits = []
     for trial in range(100):

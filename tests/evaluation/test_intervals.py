@@ -124,6 +124,38 @@ def test_images_of_one_class_have_all_intervals_but_that_of_the_area() -> None:
     assert (low, high) == (pytest.approx(0.025 ** (1 / 5)), 1)
 
 
+@pytest.mark.parametrize("each", [1, 2, 3, 10])
+def test_an_interval_holds_its_figure_however_few_images_classes_have(each: int) -> None:
+    classes = 60
+    generator = np.random.default_rng(each)
+    labels = np.repeat(np.arange(classes), each)
+    logits = generator.normal(size=(len(labels), classes))
+    logits[np.arange(len(labels)), labels] += 2.4
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = metrics.scores(labels, shares)
+    for name, (low, high) in intervals.intervals(labels, shares).items():
+        assert low < expected[name] < high, name
+
+
+def test_agreement_below_chance_has_an_interval_below_nothing() -> None:
+    labels = np.arange(60) % 3
+    shares = np.eye(3)[(labels + 1) % 3] * 0.8 + 0.2 / 3
+    shares[:5] = np.eye(3)[labels[:5]]
+    found = intervals.intervals(labels, shares)
+    for name in ("cohen_kappa", "mcc"):
+        low, high = found[name]
+        assert -1 <= low < metrics.scores(labels, shares)[name] < high < 0
+
+
+def test_where_all_is_right_shares_have_exact_intervals_and_others_none() -> None:
+    labels = np.arange(40) % 8
+    found = intervals.intervals(labels, np.eye(8)[labels] * 0.9 + 0.1 / 8)
+    low = 0.025 ** (1 / 40)
+    for name in ("accuracy", "recall_weighted", "top5"):
+        assert found[name] == (pytest.approx(low), 1)
+    assert not {"f1_macro", "mcc", "balanced_accuracy", "auc_ovr_macro"} & set(found)
+
+
 def test_an_interval_stays_within_what_a_figure_can_be() -> None:
     labels, shares = answers(30, 2, skill=2.5)
     for name, (low, high) in intervals.intervals(labels, shares).items():

@@ -154,3 +154,10 @@ def test_the_interval_of_a_class_is_wilson_s() -> None:
         exact = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
         assert found[place].tolist() == pytest.approx([exact.low, exact.high], abs=1e-9)
     assert np.isnan(found[3]).all()
+
+
+def test_of_ties_as_many_are_among_the_best_as_a_draw_would_have() -> None:
+    labels = np.arange(200) % 20
+    assert metrics.scores(labels, np.full((200, 20), 0.05))["top5"] == pytest.approx(5 / 20)
+    tied = np.array([[0.4, 0.2, 0.2, 0.2]] * 3)
+    assert metrics.in_top(np.array([0, 1, 3]), tied, 2).tolist() == pytest.approx([1, 1 / 3, 1 / 3])

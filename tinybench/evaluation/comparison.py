@@ -159,36 +159,49 @@ class _Spread:
 
     Attributes:
         plain: (runs,) of each run.
-        images: (resamples,) the mean over runs on each resample of the images.
-        seeds: (resamples,) what each resample of the runs adds to it; nothing of a single run.
+        images: (resamples,) the mean over runs on each resample of the images, around the figure.
+        seeds: (resamples,) what another draw of seeds adds to it.
+        freedom: Degrees of freedom of the latter; 0 where seeds are not drawn.
         shared: The runs' seeds, in order; None where they are not known.
     """
 
     plain: NDArray[np.float64]
     images: NDArray[np.float64]
     seeds: NDArray[np.float64]
+    freedom: int
     shared: tuple[int, ...] | None
-
-    @property
-    def freedom(self) -> int:
-        return len(self.plain) - 1
-
-    def resampled(self) -> NDArray[np.float64]:
-        return self.images + _student(self.freedom) * self.seeds
 
 
 def _spreads(sides: Sequence[Side], figure: str, seed: int) -> list[_Spread]:
-    """That of each side, all on the same resamples of the images, and the same seeds on the same resamples of them."""
+    """That of each side, all on the same resamples of the images, and the same seeds on the same resamples of them.
+
+    A single run beside others says nothing of its seeds: they are taken to vary as those of the others do.
+    """
     runs = [run for side in sides for run in _ordered(side)]
     plain = np.array([_figure(run, figure) for run in runs])
     drawn = intervals.of_runs(runs[0].labels, [run.probabilities() for run in runs], figure, seed)
     ends = np.cumsum([len(side.runs) for side in sides])[:-1]
+    figures = np.split(plain, ends)
+    variance, freedom = _pooled(figures)
     found = []
-    for place, (side, own, each) in enumerate(zip(sides, np.split(plain, ends), np.split(drawn, ends), strict=True)):
+    for place, (side, own, each) in enumerate(zip(sides, figures, np.split(drawn, ends), strict=True)):
         shared = tuple(sorted(side.seeds)) or None
-        generator = np.random.default_rng([seed, *(shared or (0, place))])
-        found.append(_Spread(own, each.mean(axis=0), _of_seeds(own, each.shape[1], generator), shared))
+        several = len(own) > 1
+        generator = np.random.default_rng([seed, *(shared or ()), *(() if several and shared else (place, 7))])
+        count = each.shape[1]
+        seeds = _of_seeds(own, count, generator) if several else variance**0.5 * generator.standard_normal(count)
+        images = intervals.centred(figure, each.mean(axis=0), float(own.mean()))
+        found.append(_Spread(own, images, seeds, len(own) - 1 if several else freedom, shared))
     return found
+
+
+def _pooled(figures: Sequence[NDArray[np.float64]]) -> tuple[float, int]:
+    """Variance over seeds, of all sides with several runs together, and its degrees of freedom; 0 where none has."""
+    several = [values for values in figures if len(values) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    if not freedom:
+        return 0.0, 0
+    return float(sum(values.var(ddof=1) * (len(values) - 1) for values in several) / freedom), freedom
 
 
 def _ordered(side: Side) -> list[Answers]:
@@ -208,66 +221,71 @@ def _figure(run: Answers, figure: str) -> float:
 def _of_seeds(plain: NDArray[np.float64], resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """What the mean of as many runs, drawn with replacement, is above the mean of all."""
     count = len(plain)
-    if count == 1:
-        return np.zeros(resamples)
     drawn = generator.multinomial(count, np.full(count, 1 / count), resamples) / count
     above = (drawn - 1 / count) @ (plain - plain.mean())
     # A bootstrap of few runs spreads too little, by (n - 1) / n in variance
     return np.asarray(np.sqrt(count / (count - 1)) * above)
 
 
-def _student(freedom: float) -> float:
-    """How much further Student's tails reach than those of the normal distribution: few runs say little of spread."""
-    if freedom < 1:
-        return 1.0
-    return float(stats.t.ppf(1 - ALPHA / 2, freedom) / stats.norm.ppf(1 - ALPHA / 2))
-
-
 def _estimate(spread: _Spread, figure: str) -> Estimate:
     values = spread.plain
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Estimate(float(values.mean()), *_interval(_possible(spread.resampled(), figure)), deviation)
+    drawn, _ = _widened(spread.images, spread.seeds, spread.freedom)
+    low, high = (intervals.possible(figure, end) for end in _interval(drawn))
+    return Estimate(float(values.mean()), low, high, float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
 def _difference(first: Side, second: Side, one: _Spread, other: _Spread, *, by_mcnemar: bool) -> Difference:
-    seeds = _student(_freedom(one, other)) * (one.seeds - other.seeds)
-    apart = one.images - other.images + seeds
+    seeds = one.seeds - other.seeds
+    apart, freedom = _widened(one.images - other.images, seeds, _freedom(one, other))
     value = float(one.plain.mean() - other.plain.mean())
-    p = mcnemar(_right(first.runs[0]), _right(second.runs[0])) if by_mcnemar else _by_chance(value, apart)
+    spread = float(np.hypot((one.images - other.images).std(), seeds.std()))
+    p = mcnemar(_right(first.runs[0]), _right(second.runs[0])) if by_mcnemar else _by_chance(value, spread, freedom)
     return Difference(first.name, second.name, value, *_interval(apart), p)
 
 
+def _widened(
+    images: NDArray[np.float64], seeds: NDArray[np.float64], freedom: float
+) -> tuple[NDArray[np.float64], float]:
+    """Resamples of both, as wide as Student's tails: few runs say little of how much seeds matter.
+
+    Returns:
+        The resamples, and the degrees of freedom of their spread, by Welch and Satterthwaite: many where the images
+        decide, those of the seeds where these do.
+    """
+    both, of_seeds = float(images.var() + seeds.var()), float(seeds.var())
+    if not freedom or not of_seeds:
+        return images + seeds, np.inf
+    total = both**2 / (of_seeds**2 / freedom)
+    wider = stats.t.ppf(1 - ALPHA / 2, total) / stats.norm.ppf(1 - ALPHA / 2)
+    centre = images.mean()
+    return centre + wider * (images - centre + seeds), total
+
+
 def _freedom(one: _Spread, other: _Spread) -> float:
-    """Of the difference of two means: of pairs where the seeds are the same, else Welch's."""
+    """Of the seeds' part of a difference of two means: of pairs where the seeds are the same, else Welch's."""
     if one.shared is not None and one.shared == other.shared:
         return one.freedom
-    parts = [(each.plain.var(ddof=1) / len(each.plain), each.freedom) for each in (one, other) if each.freedom]
+    parts = [(float(each.seeds.var()), each.freedom) for each in (one, other) if each.freedom]
     total = sum(variance for variance, _ in parts)
     if not total:
         return float(sum(freedom for _, freedom in parts))
     return float(total**2 / sum(variance**2 / freedom for variance, freedom in parts))
 
 
-def _by_chance(value: float, apart: NDArray[np.float64]) -> float:
+def _by_chance(value: float, spread: float, freedom: float) -> float:
     """Probability of so large a difference, by the spread of the resamples.
 
     Counting resamples on the other side of 0 could not go below one in two thousand, which is nothing special among
     fifty pairs.
     """
-    spread = apart.std()
     if spread == 0:
         return 1.0 if value == 0 else 0.0
-    return float(2 * stats.norm.sf(abs(value) / spread))
+    return float(2 * stats.t.sf(abs(value) / spread, freedom))
 
 
 def _right(run: Answers) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = run.logits.argmax(axis=1) == run.labels
     return found
-
-
-def _possible(values: NDArray[np.float64], figure: str) -> NDArray[np.float64]:
-    """Within what the figure can be, which few seeds that lie far apart would leave."""
-    return np.clip(values, 0, None if figure in intervals.LOSSES else 1)
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -22,6 +22,8 @@ RESAMPLES = 2_000
 LEVEL = 0.95
 LOSSES = ("log_loss", "brier")  # the lower the better
 
+_SHARES = ("accuracy", "top5", "recall_weighted")  # of images
+
 _BLOCK = 250  # resamples at once: bounds the memory
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
@@ -30,21 +32,41 @@ Probabilities = NDArray[np.floating[Any]]
 def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> dict[str, tuple[float, float]]:
     """The 95 % percentile bootstrap interval of each figure that `metrics.scores` has of these images.
 
+    Where no resample differs (all right, or all wrong) that of a share of the images is exact (Clopper and Pearson,
+    1934), and others have none.
+
     Args:
         labels: (n,) true classes.
         probabilities: (n, classes).
         seed: Decides which images are drawn.
     """
+    figures, drawn = metrics.scores(labels, probabilities), resampled(labels, probabilities, seed)
     tail = (1 - LEVEL) / 2
-    found = {
-        name: (float(low), float(high))
-        for name, (low, high) in _quantiles(resampled(labels, probabilities, seed), tail).items()
-    }
-    right = int(np.count_nonzero(probabilities.argmax(axis=1) == labels))
-    if right in (0, len(labels)):  # no resample differs, but to have seen no mistake is not to make none
-        exact = stats.binomtest(right, len(labels)).proportion_ci(LEVEL, method="exact")
-        found["accuracy"] = float(exact.low), float(exact.high)
+    found = {}
+    for name, values in drawn.items():
+        if values.min() < values.max():
+            low, high = np.quantile(centred(name, values, figures[name]), [tail, 1 - tail])
+            found[name] = possible(name, float(low)), possible(name, float(high))
+        elif name in _SHARES:  # no resample differs, but to have seen no mistake is not to make none
+            right = round(figures[name] * len(labels))
+            exact = stats.binomtest(right, len(labels)).proportion_ci(LEVEL, method="exact")
+            found[name] = float(exact.low), float(exact.high)
     return found
+
+
+def centred(name: str, values: NDArray[np.float64], figure: float) -> NDArray[np.float64]:
+    """Resamples of a figure around it.
+
+    Those of figures of classes lie lower in the mean where classes have few images, since some of them are drawn twice
+    and others not at all: that says nothing of the figure.
+    """
+    return values - values.mean() + figure if name in metrics.OF_COUNTS else values
+
+
+def possible(name: str, value: float) -> float:
+    """Within what a figure can be, which the first-order AUC, or few seeds that lie far apart, would leave."""
+    lowest = -1 if name in ("cohen_kappa", "mcc") else 0
+    return max(value, lowest) if name in LOSSES else min(max(value, lowest), 1)
 
 
 def resampled(
@@ -87,7 +109,7 @@ def contributions(labels: Labels, probabilities: Probabilities) -> dict[str, NDA
     own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)[:, 0].astype(np.float64)
     found = {
         "accuracy": (probabilities.argmax(axis=1) == labels).astype(np.float64),
-        "top5": metrics.in_top(labels, probabilities, 5).astype(np.float64),
+        "top5": metrics.in_top(labels, probabilities, 5),
         "log_loss": metrics.log_losses(labels, probabilities),
         "brier": np.square(probabilities.astype(np.float64)).sum(axis=1) - 2 * own + 1,
     }
@@ -140,11 +162,3 @@ def _auc_contributions(labels: Labels, probabilities: Probabilities) -> NDArray[
         weight = np.where(own, count / positive, count / (count - positive))
         total += areas[label] + weight * (share - areas[label])
     return total / len(defined)
-
-
-def _quantiles(found: dict[str, NDArray[np.float64]], tail: float) -> dict[str, NDArray[np.float64]]:
-    """Ends within what a figure can be: the first-order AUC may leave that."""
-    return {
-        name: np.quantile(values, [tail, 1 - tail]).clip(0, None if name in LOSSES else 1)
-        for name, values in found.items()
-    }

@@ -181,11 +181,11 @@ def log_losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float
     return -np.log(np.clip(own, smallest, 1 - smallest))
 
 
-def in_top(labels: Labels, probabilities: Probabilities, k: int) -> NDArray[np.bool_]:
-    """Whether the true class is among the k most probable, (n,); ties count for the image."""
+def in_top(labels: Labels, probabilities: Probabilities, k: int) -> NDArray[np.float64]:
+    """Whether the true class is among the k most probable, (n,): 0 or 1; of ties, as often as a draw would have it."""
     own = np.take_along_axis(probabilities, np.asarray(labels)[:, None], axis=1)
-    within: NDArray[np.bool_] = (probabilities > own).sum(axis=1) < k
-    return within
+    above, alike = (probabilities > own).sum(axis=1), (probabilities == own).sum(axis=1)
+    return np.asarray(np.clip((k - above) / alike, 0, 1))
 
 
 def auc_by_class(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ _OF_RUNS = (
 )
 _OF_MODELS = (
     "This compares models: seeds and test images were both resampled, seed by seed where two models have the same "
-    "ones. A model with a single run has no spread of its own."
+    "ones. A model with a single run is taken to vary with its seed as the others do."
 )
 _METHOD = "Intervals: 95 %, bootstrap. p: {test}{of}; a tie where p is 0.05 or more."
 

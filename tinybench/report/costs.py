@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinybench.costs import Cost, Session
 
 _SPEED = ("p50 ms", "p90", "p99", "images/s", "at batch", "first call ms")
-_WEIGHT = ("JPEG to label ms", "predict() ms", "peak MB", "M params", "GFLOPs")
+_WEIGHT = ("px", "JPEG to label ms", "predict() ms", "peak MB", "M params", "GFLOPs")
 
 
 def show(session: Session, terminal: Terminal) -> None:
@@ -80,6 +80,7 @@ def _weight(cost: Cost) -> tuple[str, ...]:
     figures = cost.figures
     flops = figures.get("flops")
     return (
+        str(cost.spec.image_size),
         f"{figures['jpeg_to_label_p50_ms']:.4g}",
         f"{figures['latency_predict_ms']:.4g}",
         f"{figures.get('nvml_peak_bytes', figures['memory_peak_bytes']) / 1e6:,.0f}",
