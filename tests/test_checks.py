@@ -9,7 +9,7 @@ from stores import fresh
 import tinybench
 from tinybench import checks
 from tinybench.config import resolve
-from tinybench.errors import ConfigError, ModelError
+from tinybench.errors import ConfigError, ModelError, WeightsError
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from tinybench.errors import ConfigError, ModelError
     [
         ({"network.blocks": 2}, r"`network\.blocks` has no effect on simple5, which takes `network\.filters`"),
         ({"model": "resnet5"}, "Unknown model 'resnet5'"),
+        ({"weights": "imagenet"}, "There are no ImageNet weights for simple5: set --weights none"),
         ({"augment.crop": 32}, r"Invalid value for `augment\.crop`: expected fewer than the 32 pixels"),
         ({"data.classes": 3, "loss.class_weights": "1,2"}, r"Invalid value for `loss\.class_weights`: expected 3"),
         (
@@ -30,7 +31,7 @@ def test_no_run_is_opened_for_what_could_only_fail(
     settings: dict[str, object], message: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = fresh(tmp_path_factory)
-    with pytest.raises((ConfigError, ModelError), match=message):
+    with pytest.raises((ConfigError, ModelError, WeightsError), match=message):
         tinybench.train(recipe="cifar10-simple5", **settings, **{"track.uri": store})
     assert not MlflowClient(store).search_runs(["0"])
 

@@ -109,6 +109,17 @@ def test_a_script_can_tell_that_a_picture_was_not_read(store: str, done: tinyben
     assert "cannot be read" in found.stderr
 
 
+def test_pictures_of_other_kinds_in_a_folder_are_not_passed_over_in_silence(
+    store: str, done: tinybench.Result, pictures: Path
+) -> None:
+    for name in ("a.gif", "b.GIF", "c.tiff"):
+        (pictures / "inside" / name).write_bytes(b"GIF89a")
+    result = CliRunner().invoke(cli.cli, ["predict", done.run_id, str(pictures), "--uri", store])
+    assert result.exit_code == 0
+    assert "Note: 2 .gif, 1 .tiff file(s) are left out: only JPEG, PNG, BMP and WebP are read." in result.stderr
+    assert classifier.left_out([pictures / "0.png"]) == ""
+
+
 @pytest.mark.parametrize("name", ["none.png", "empty"])
 def test_where_there_is_no_picture_it_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

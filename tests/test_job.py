@@ -205,14 +205,16 @@ def test_a_finished_run_is_not_resumed(store: str, done: tinybench.Result) -> No
         tinybench.resume(done.run_id, uri=store)
 
 
-def test_a_run_without_weights_is_failed_with_the_reason(store: str) -> None:
-    with pytest.raises(WeightsError, match="no ImageNet weights for smallcnn"):
-        tinybench.train(**SMALL, weights="imagenet", **{"track.uri": store, "track.experiment": "failing"})
+def test_a_run_whose_weights_are_damaged_is_failed_with_the_reason(store: str, tmp_path: Path) -> None:
+    (tmp_path / "own.weights.h5").write_bytes(b"no weights")
+    settings = SMALL | {"weights": str(tmp_path / "own.weights.h5"), "track.uri": store, "track.experiment": "failing"}
+    with pytest.raises(WeightsError, match=r"own\.weights\.h5"):
+        tinybench.train(**settings)
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("failing")
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FAILED"}
-    assert any("no ImageNet weights" in run.data.tags.get("tinybench.error", "") for run in runs)
+    assert any("own.weights.h5" in run.data.tags.get("tinybench.error", "") for run in runs)
 
 
 @pytest.mark.parametrize(("wrong", "error"), [({"model": "smalcnn"}, ModelError), ({"dataset": "digit"}, DataError)])

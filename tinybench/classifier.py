@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,19 @@ def found(places: Sequence[Path]) -> list[Path]:
         endings = ", ".join(images.SUFFIXES)
         raise DataError(f"There is no picture in {', '.join(map(str, places[:_NAMED]))}: expected {endings} files.")
     return listed
+
+
+def left_out(places: Sequence[Path]) -> str:
+    """Pictures in folders that `found` does not take, in words; empty where there are none."""
+    unread = Counter(
+        path.suffix.lower()
+        for place in places
+        if place.is_dir()
+        for path in place.rglob("*")
+        if path.suffix.lower() in images.UNREAD and path.is_file()
+    )
+    counted = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))
+    return f"{counted} file(s) are left out: only JPEG, PNG, BMP and WebP are read." if counted else ""
 
 
 def predict(classifier: Classifier, paths: Sequence[Path], top: int = 5) -> Iterator[Prediction]:

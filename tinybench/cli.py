@@ -132,6 +132,9 @@ def predict(
     from tinybench.report import predictions
 
     model = classifier.load(source, uri)
+    left_out = classifier.left_out(pictures)
+    if left_out:
+        click.echo(f"Note: {left_out}", err=True)
     read: list[Path] = []
     broken = False
     for found in classifier.predict(model, classifier.found(pictures), top):

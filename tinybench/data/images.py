@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+UNREAD = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")  # pictures all the same
 
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 

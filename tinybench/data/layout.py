@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 IMBALANCE = 3
 
 _ALIASES = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
-_UNREAD = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
 _EXPECTED = "expected one folder a class with JPEG, PNG, BMP or WebP pictures, optionally inside train/, val/ and test/"
 
 
@@ -127,7 +126,7 @@ def _warnings(
         if others:
             yield f"Folders beside train/ are left out: {_some(others)}."
     yield from _imbalance(classes, members["train"])
-    unread = Counter(_suffix(file.name) for file in listing if _suffix(file.name) in _UNREAD)
+    unread = Counter(_suffix(file.name) for file in listing if _suffix(file.name) in images.UNREAD)
     for suffix, count in sorted(unread.items()):
         yield f"{count} {suffix} file(s) are left out: only JPEG, PNG, BMP and WebP are read."
 

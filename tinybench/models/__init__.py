@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 
 def check(config: RunConfig) -> None:
-    """Refuse a model that cannot be had, or not in the size that is asked for.
+    """Refuse a model that cannot be had, or not in the size or with the weights that are asked for.
 
     Raises:
         ModelError: the message says what there is.
+        WeightsError: it has no ImageNet weights.
     """
-    from tinybench.models import backbones
+    from tinybench.models import backbones, weights
 
-    backbones.check(config)
+    if backbones.check(config) is not None and config.weights == "imagenet":
+        raise weights.none_of(config.model)
 
 
 def load(path: Path) -> keras.Model:

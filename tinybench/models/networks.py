@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tinybench.errors import ModelError, WeightsError
+from tinybench.errors import ModelError
 from tinybench.models import weights as weight_files
 from tinybench.models.layers import Convolution, LocalResponseNormalization
 from tinybench.models.sizes import Size
@@ -159,7 +159,7 @@ def build(name: str, size: Size, side: int, channels: int, weights: str) -> kera
         WeightsError: ImageNet weights are asked for, which no small network has.
     """
     if weights == "imagenet":
-        raise WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
+        raise weight_files.none_of(name)
     pixels = keras.Input((side, side, channels), name="pixels")
     try:
         model = keras.Model(pixels, _STACKS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")

@@ -76,6 +76,11 @@ def load(model: keras.Model, path: Path) -> None:
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
 
 
+def none_of(name: str) -> WeightsError:
+    """That a small network was trained by nobody."""
+    return WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
+
+
 def found(path: Path) -> None:
     """Raises ModelError where there is no `.keras` file."""
     if not path.is_file():
