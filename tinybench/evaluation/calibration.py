@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
+_FEWEST = 10  # images a bin: of fewer the share of right answers says little, and the error would be that of chance
 
 Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
@@ -45,13 +46,14 @@ def bins(labels: Labels, probabilities: Probabilities, count: int = BINS) -> Bin
     Args:
         labels: (n,) true classes.
         probabilities: (n, classes).
-        count: How many bins at most.
+        count: How many bins at most; fewer where they would hold less than ten images each.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     order = np.argsort(confidence, kind="stable")
     confidence, right = confidence[order], right[order]
-    edges = np.round(np.linspace(0, len(confidence), min(count, len(confidence)) + 1)).astype(int)
+    count = min(count, max(len(confidence) // _FEWEST, 1))
+    edges = np.round(np.linspace(0, len(confidence), count + 1)).astype(int)
     # An edge within equal confidences moves to their first: else the order of the images would decide
     starts = np.unique(np.searchsorted(confidence, confidence[edges[:-1]], side="left"))
     sizes = np.diff([*starts, len(confidence)])
