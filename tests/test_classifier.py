@@ -18,6 +18,7 @@ import tinybench
 from tinybench import classifier, cli, data, explaining
 from tinybench.config import resolve
 from tinybench.errors import ConfigError, DataError, ModelError, TrackingError
+from tinybench.explain import faithfulness
 
 ROOT = Path(tinybench.__file__).parents[1]
 SMALL = {
@@ -141,7 +142,7 @@ def test_a_model_that_is_not_there_is_one_line(store: str, source: str) -> None:
 def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
     found = explaining.explain(done.run_id, [pictures], tmp_path / "maps", uri=store)
     assert [file.name for file in found.files] == ["explanations_1.png", "explanations_1.npz", "faithfulness.csv"]
-    methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", explaining.RANDOM}
+    methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", faithfulness.RANDOM}
     assert set(found.deletion) == set(found.insertion) == methods
     assert all(0 <= area <= 1 for area in (*found.deletion.values(), *found.insertion.values()))
     rows = found.files[2].read_text().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -43,7 +44,9 @@ def done(store: str, tmp_path_factory: pytest.TempPathFactory) -> tinybench.Resu
     """One finished run that the tests below look at."""
     with elsewhere(tmp_path_factory) as folder:
         track = {"track.uri": store, "track.experiment": "digits", "track.tags": "team=red"}
-        result = tinybench.train(**SMALL | track | {"track.pictures": True, "explain.images": 2})
+        result = tinybench.train(
+            **SMALL | track | {"track.pictures": True, "explain.images": 2, "track.costs": "quick"}
+        )
         assert not [*(folder / "state" / "runs").glob("*/*")], "checkpoints of a finished run are removed"
     return result
 
@@ -73,7 +76,7 @@ def test_no_point_is_doubled(store: str, done: tinybench.Result) -> None:
         steps = [point.step for point in client.get_metric_history(done.run_id, name)]
         once_a_phase = 2 if name.startswith(("test/", "best/", "efficiency/")) else 4
         kept = name.startswith("efficiency/features")  # of transfer alone: nothing is frozen in finetune
-        assert len(steps) == len(set(steps)) == (1 if kept else once_a_phase)
+        assert len(steps) == len(set(steps)) == (1 if kept else once_a_phase), name
 
 
 def test_a_phase_says_what_it_was_fed_with(store: str, done: tinybench.Result) -> None:
@@ -136,6 +139,15 @@ def test_every_picture_lies_beside_its_data(store: str, done: tinybench.Result) 
     for run_id, pictures in wanted.items():
         found = {Path(item.path).name for item in client.list_artifacts(run_id, "figures")}
         assert found == {name + end for name, data in pictures.items() for end in (".png", data)}
+
+
+def test_maps_are_judged_beside_one_of_chance(store: str, done: tinybench.Result) -> None:
+    client = MlflowClient(store)
+    for phase in done.phases.values():
+        table = client.download_artifacts(phase.run_id, "tables/faithfulness.csv")
+        rows = [*csv.DictReader(Path(table).read_text("utf-8").splitlines())]
+        assert [row["method"] for row in rows] == ["Gradient", "SmoothGrad", "Grad-CAM", "random map"]
+        assert all(0 <= float(row[way]) <= 1 for row in rows for way in ("deletion", "insertion"))
 
 
 def test_some_pictures_are_among_mlflow_s_images_a_phase_a_step(store: str, done: tinybench.Result) -> None:

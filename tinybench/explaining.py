@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from tinybench.figures import explanations, feature_maps
 from tinybench.figures.tables import as_csv
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
-
-RANDOM = "random map"
 
 _PAGE = 8  # pictures on a page
 _AT_ONCE = 8 * _PAGE  # to trace a graph takes longer than to run it
@@ -87,7 +84,7 @@ def explain(
         files += _written(output, pages, pixels, maps, captions, own)
         if layer is not None:
             files += _slices(output, len(areas) * _AT_ONCE, model, pixels, captions, layer)
-        areas.append(_areas(model, pixels, own, maps))
+        areas.append(faithfulness.areas(model.model, pixels, own, maps))
     deletion, insertion = (
         {name: float(np.concatenate([each[name][side] for each in areas]).mean()) for name in areas[0]}
         for side in (0, 1)
@@ -152,15 +149,6 @@ def _maps(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.inte
         if layer is not None:
             raise
         return found
-
-
-def _areas(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], maps: Maps) -> Areas:
-    """Deletion and insertion of every picture (2, n) by method, and by chance."""
-    chance = np.random.default_rng(0).random(pixels.shape[:3], np.float32)
-    both = [
-        partial(measure, model.model, pixels, classes) for measure in (faithfulness.deletion, faithfulness.insertion)
-    ]
-    return {name: np.stack([each(values) for each in both]) for name, values in (maps | {RANDOM: chance}).items()}
 
 
 def _written(

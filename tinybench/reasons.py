@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.errors import ModelError
+from tinybench.explain import faithfulness, gradcam, gradients
 from tinybench.explain import feature_maps as inside
-from tinybench.explain import gradcam, gradients
 from tinybench.figures import explanations, feature_maps
+from tinybench.figures.tables import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tinybench.sections import ExplainConfig
     from tinybench.tracking.album import Album
 
+_STEPS = 8  # of deletion and insertion: a pass over the images each
 _SAMPLES = 8  # of SmoothGrad: a run has other things to do; `tinybench explain` takes more
 
 
@@ -50,12 +52,25 @@ def log(
         _caption(names[label], names[taken], each) for label, taken, each in zip(true, predicted, sure, strict=True)
     ]
     album.figure(explanations.panels(images, maps, captions), "explanations")
+    album.run.text(_faithfulness(model, images, predicted, maps), "tables/faithfulness.csv")
     arrays = {name.lower().replace("-", "_"): values for name, values in maps.items()}
     album.run.arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
     album.figure(feature_maps.slices(images[0], slices, f"Depth slices of {layer}"), "feature_maps")
     album.run.arrays("figures/feature_maps.npz", image=images[0], maps=slices)
     album.figure(feature_maps.filters(kernels), "first_filters")
     album.run.arrays("figures/first_filters.npz", kernels=kernels)
+
+
+def _faithfulness(
+    model: keras.Model,
+    images: NDArray[np.uint8],
+    predicted: NDArray[np.int64],
+    maps: dict[str, NDArray[np.float32]],
+) -> str:
+    """How far each method can be believed on these images, beside a map of chance."""
+    areas = faithfulness.areas(model, images, predicted, maps, steps=_STEPS)
+    rows = ([name, *both.mean(axis=1)] for name, both in areas.items())
+    return as_csv(["method", "deletion", "insertion"], rows)
 
 
 def _chosen(judged: Judgement, count: int) -> NDArray[np.int64]:

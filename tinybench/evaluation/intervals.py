@@ -33,7 +33,7 @@ def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> di
     """The 95 % percentile bootstrap interval of each figure that `metrics.scores` has of these images.
 
     Where no resample differs (all right, or all wrong) that of a share of the images is exact (Clopper and Pearson,
-    1934), and others have none.
+    1934), and others are NaN.
 
     Args:
         labels: (n,) true classes.
@@ -51,6 +51,8 @@ def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> di
             right = round(figures[name] * len(labels))
             exact = stats.binomtest(right, len(labels)).proportion_ci(LEVEL, method="exact")
             found[name] = float(exact.low), float(exact.high)
+        else:
+            found[name] = np.nan, np.nan
     return found
 
 

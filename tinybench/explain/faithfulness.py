@@ -5,6 +5,7 @@ Source: Petsiuk et al., 2018, "RISE". Judge a map beside a random one: the areas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,7 +14,28 @@ from numpy.typing import NDArray
 
 from tinybench.explain import inputs, scores
 
+RANDOM = "random map"
+
 _BLUR = 0.1  # of the longer side, as standard deviation; the paper's 5 of 224 pixels leave small images as they are
+
+
+def areas(
+    model: keras.Model,
+    pixels: NDArray[Any],
+    classes: NDArray[np.integer],
+    maps: Mapping[str, NDArray[np.floating]],
+    *,
+    steps: int = 20,
+) -> dict[str, NDArray[np.float32]]:
+    """Deletion and insertion of every picture by method, (2, n) each, and by a map of chance, as `RANDOM`.
+
+    Arguments and errors are those of `deletion`.
+    """
+    chance = np.random.default_rng(0).random(pixels.shape[:3], np.float32)
+    return {
+        name: np.stack([way(model, pixels, classes, values, steps=steps) for way in (deletion, insertion)])
+        for name, values in {**maps, RANDOM: chance}.items()
+    }
 
 
 def deletion(

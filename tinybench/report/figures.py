@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 
 def lines(found: dict[str, float]) -> str:
     """A figure a line; one with an interval has it behind."""
@@ -16,4 +18,6 @@ def _number(name: str, value: float) -> str:
 def _interval(found: dict[str, float], name: str) -> str:
     if f"{name}_low" not in found:
         return ""
+    if isnan(found[f"{name}_low"]):
+        return "   (no interval: no resample of the images differs)"
     return f"   [{found[f'{name}_low']:.4f}, {found[f'{name}_high']:.4f}]"
