@@ -17,7 +17,10 @@ from tinybench.errors import ConfigError, ModelError, WeightsError
     [
         ({"network.blocks": 2}, r"`network\.blocks` has no effect on simple5, which takes `network\.filters`"),
         ({"model": "resnet5"}, "Unknown model 'resnet5'"),
-        ({"weights": "imagenet"}, "There are no ImageNet weights for simple5: set --weights none"),
+        (
+            {"weights": "imagenet", "phases": "transfer"},
+            "There are no ImageNet weights for simple5: set --weights none",
+        ),
         ({"augment.crop": 32}, r"Invalid value for `augment\.crop`: expected fewer than the 32 pixels"),
         ({"data.classes": 3, "loss.class_weights": "1,2"}, r"Invalid value for `loss\.class_weights`: expected 3"),
         (

@@ -230,8 +230,9 @@ def _of_seeds(plain: NDArray[np.float64], resamples: int, generator: np.random.G
 def _estimate(spread: _Spread, figure: str) -> Estimate:
     values = spread.plain
     drawn, _ = _widened(spread.images, spread.seeds, spread.freedom)
-    low, high = (intervals.possible(figure, end) for end in _interval(drawn))
-    return Estimate(float(values.mean()), low, high, float(values.std(ddof=1)) if len(values) > 1 else None)
+    value = float(values.mean())
+    low, high = intervals.holding(value, *(intervals.possible(figure, end) for end in _interval(drawn)))
+    return Estimate(value, low, high, float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
 def _difference(first: Side, second: Side, one: _Spread, other: _Spread, *, by_mcnemar: bool) -> Difference:

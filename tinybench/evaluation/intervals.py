@@ -46,7 +46,7 @@ def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> di
     for name, values in drawn.items():
         if values.min() < values.max():
             low, high = np.quantile(centred(name, values, figures[name]), [tail, 1 - tail])
-            found[name] = possible(name, float(low)), possible(name, float(high))
+            found[name] = holding(figures[name], possible(name, float(low)), possible(name, float(high)))
         elif name in _SHARES:  # no resample differs, but to have seen no mistake is not to make none
             right = round(figures[name] * len(labels))
             exact = stats.binomtest(right, len(labels)).proportion_ci(LEVEL, method="exact")
@@ -63,6 +63,11 @@ def centred(name: str, values: NDArray[np.float64], figure: float) -> NDArray[np
     and others not at all: that says nothing of the figure.
     """
     return values - values.mean() + figure if name in metrics.OF_COUNTS else values
+
+
+def holding(figure: float, low: float, high: float) -> tuple[float, float]:
+    """The interval with its figure in it, from which nearly equal resamples with few far off may have moved it."""
+    return min(low, figure), max(high, figure)
 
 
 def possible(name: str, value: float) -> float:
