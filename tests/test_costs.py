@@ -59,7 +59,7 @@ def test_every_phase_has_what_its_model_costs_measured_once(store: str, done: ti
         assert figures["efficiency/ratio"] == pytest.approx(ratio)
         assert figures["efficiency/training_images_per_second"] > 0
         assert figures["efficiency/flops"] > figures["efficiency/macs"] > 0
-        assert run.data.tags["efficiency.machine"] == measured["machine"]
+        assert run.data.tags["efficiency.machine.cpu"] == measured["machine"]
         assert run.data.tags["efficiency.gpu"] == "no figures: the processor was used"
         assert not any("gpu" in name for name in figures)
     whole = client.get_run(done.run_id).data.metrics

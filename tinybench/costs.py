@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.tracking.run import Run
 
-MACHINE_TAG = "efficiency.machine"
 NOTES_TAG = "efficiency.notes"
 ABSENT_TAG = "efficiency.absent"
 
@@ -127,6 +126,11 @@ def _measured(kept: Path, file: Path, mode: str, device: str, on_begin: Callable
     return tuple(Cost(each.spec, (each,)) for each in found)
 
 
+def machine_tag(device: str) -> str:
+    """The tag that tells on what machine a device's times were taken; that of the processor says nothing of a GPU."""
+    return f"efficiency.machine.{device}"
+
+
 def log(run: Run, costs: Sequence[Cost]) -> dict[str, float]:
     """Store every call with the machine's certificate; gives the figures, which the caller logs with its own."""
     figures: dict[str, float] = {}
@@ -136,7 +140,8 @@ def log(run: Run, costs: Sequence[Cost]) -> dict[str, float]:
         run.text(text, f"efficiency/{cost.spec.device}.json")
     if costs:
         notes = dict.fromkeys(note for cost in costs for each in cost.measurements for note in each.notes)
-        run.tags({MACHINE_TAG: costs[0].measurements[0].machine} | ({NOTES_TAG: " ".join(notes)} if notes else {}))
+        machines = {machine_tag(cost.spec.device): cost.measurements[0].machine for cost in costs}
+        run.tags(machines | ({NOTES_TAG: " ".join(notes)} if notes else {}))
     return figures
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tinybench.costs import MACHINE_TAG
+from tinybench.costs import machine_tag
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.figures import pareto
 from tinybench.figures.pareto import Point
@@ -48,7 +48,7 @@ def draw(run_ids: Sequence[str], output: Path, device: str = "cpu", uri: str | N
     if len(found) < 2:
         raise ConfigError("Give at least two different runs to compare.")
     points = [_point(tracker, run_id, run, device) for run_id, run in found.items()]
-    _check_machines(found)
+    _check_machines(found, machine_tag(device))
     pareto.tradeoff(points).savefig(output, dpi=120)
     data = output.with_suffix(".csv")
     data.write_text(pareto.table(points), encoding="utf-8")
@@ -93,8 +93,8 @@ def _median_interval(seconds: NDArray[np.float64]) -> tuple[float, float]:
     return float(ordered[max(int(low) - 1, 0)]), float(ordered[min(int(high), len(ordered) - 1)])
 
 
-def _check_machines(found: dict[str, MlflowRun]) -> None:
-    machines = {run_id: run.data.tags.get(MACHINE_TAG, "") for run_id, run in found.items()}
+def _check_machines(found: dict[str, MlflowRun], tag: str) -> None:
+    machines = {run_id: run.data.tags.get(tag, "") for run_id, run in found.items()}
     first = next(iter(machines))
     other = next((run_id for run_id, machine in machines.items() if machine != machines[first]), None)
     if other is not None:

@@ -45,6 +45,13 @@ def test_every_figure_is_there(found: Measurement) -> None:
     assert not any("gpu" in name or "nvml" in name for name in figures)
 
 
+def test_no_module_of_the_folder_that_one_is_in_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger was imported')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineError, match="Unknown model 'nope'"):
+        measuring.measure(replace(SMALL, model="nope"))
+
+
 def test_the_certificate_says_how_it_was_taken(found: Measurement) -> None:
     machine = found.certificate["machine"]
     assert (machine["device"], machine["keras_backend"], machine["threads"]) == ("cpu", "tensorflow", 1)

@@ -55,8 +55,14 @@ def test_bars_are_the_intervals() -> None:
 
 
 def test_names_of_strangers_and_a_single_point_can_be_drawn() -> None:
-    draw(pareto.tradeoff([point(name, 0.5, 1.0) for name in NAMES]))
-    draw(pareto.tradeoff([point("one", 1.0, 1.0)]))
+    figure = pareto.tradeoff([point(name, 0.5, 1.0) for name in NAMES])
+    draw(figure)
+    (names,) = figure.axes[2].texts
+    assert len(names.get_text().splitlines()) == len(NAMES)
+    assert names.get_window_extent().x1 <= figure.bbox.x1
+    alone = pareto.tradeoff([point("one", 1.0, 1.0)])
+    draw(alone)
+    assert alone.axes[0].lines[0].get_xydata().tolist() == [[1, 1]]
 
 
 def test_the_table_has_a_row_a_point() -> None:

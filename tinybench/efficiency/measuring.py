@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinybench.efficiency import certificate
 from tinybench.efficiency.spec import MARK, Spec
 from tinybench.errors import EngineError
 
+_ROOT = Path(__file__).parents[2]  # where the package lies
 _LAST_WORDS = 300  # characters of what a process that died said
 
 
@@ -69,7 +71,7 @@ def measure(spec: Spec) -> Measurement:
     Raises:
         EngineError: what is asked for cannot be measured; the message is that of the process.
     """
-    words = [sys.executable, "-m", "tinybench.efficiency.worker"]
+    words = [sys.executable, "-P", "-m", "tinybench.efficiency.worker"]
     done = subprocess.run(
         words, input=spec.as_json(), capture_output=True, text=True, check=False, env=_environment(spec)
     )
@@ -93,8 +95,13 @@ def noise(figures: Iterable[Sequence[float]]) -> float:
 
 
 def _environment(spec: Spec) -> dict[str, str]:
-    """Of the process: its libraries are quiet, have the threads that are asked for and number GPUs as NVML does."""
-    given = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(spec.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    """Of the process: its libraries are quiet, have the threads that are asked for and number GPUs as NVML does.
+
+    It finds this very package, and no module of the folder that the user happens to be in.
+    """
+    places = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    given = {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+    given |= {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(spec.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     hidden = {"CUDA_VISIBLE_DEVICES": "-1"} if spec.device == "cpu" else {}
     return os.environ | given | hidden
 

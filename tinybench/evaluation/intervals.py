@@ -8,7 +8,7 @@ no interval: to draw images anew adds noise to every bin, which can only raise t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
 
 
-def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> dict[str, tuple[float, float]]:
+def intervals(
+    labels: Labels, probabilities: Probabilities, seed: int = 0, figures: Mapping[str, float] | None = None
+) -> dict[str, tuple[float, float]]:
     """The 95 % percentile bootstrap interval of each figure that `metrics.scores` has of these images.
 
     Where no resample differs (all right, or all wrong) that of a share of the images is exact (Clopper and Pearson,
@@ -39,8 +41,10 @@ def intervals(labels: Labels, probabilities: Probabilities, seed: int = 0) -> di
         labels: (n,) true classes.
         probabilities: (n, classes).
         seed: Decides which images are drawn.
+        figures: Those of the images, where they are known.
     """
-    figures, drawn = metrics.scores(labels, probabilities), resampled(labels, probabilities, seed)
+    figures = metrics.scores(labels, probabilities) if figures is None else figures
+    drawn = resampled(labels, probabilities, seed)
     tail = (1 - LEVEL) / 2
     found = {}
     for name, values in drawn.items():

@@ -48,7 +48,7 @@ def judge(
     plain = answers.probabilities()
     temperature = 1.0 if validation is None else calibration.temperature(validation.labels, validation.logits)
     figures = metrics.scores(answers.labels, plain)
-    for name, (low, high) in intervals.intervals(answers.labels, plain, seed).items():
+    for name, (low, high) in intervals.intervals(answers.labels, plain, seed, figures).items():
         figures |= {f"{name}_low": low, f"{name}_high": high}
     if validation is not None:
         figures |= _scaled(answers, temperature)
