@@ -5,6 +5,8 @@ Nothing heavy is imported before a command needs it: `tinybench --help` answers 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -212,6 +214,7 @@ def main() -> NoReturn:
     """Run the command line: an error is one line with the way out, and an exit code that is not zero."""
     quiet.libraries()
     signal.signal(signal.SIGTERM, _terminate)
+    atexit.register(gc.freeze)  # else Python looks at every object once more before it ends: half a second
     try:
         code = cli.main(prog_name="tinybench", standalone_mode=False)  # of a command that ends by Exit, its code
         sys.exit(code if isinstance(code, int) else 0)

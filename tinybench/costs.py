@@ -25,11 +25,11 @@ from tinybench.errors import ConfigError, EngineError
 from tinybench.models.sizes import PUBLISHED
 from tinybench.recipes import all_recipes
 from tinybench.sections import TrackConfig
-from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
     from tinybench.tracking.run import Run
+    from tinybench.tracking.tracker import Tracker
 
 NOTES_TAG = "efficiency.notes"
 ABSENT_TAG = "efficiency.absent"
@@ -217,26 +217,40 @@ def measure(
     """
     if not wanted or rounds < 1:
         raise ConfigError("Give at least one model and one round.")
-    tracker = Tracker(track)  # first: a store that is not there should not be found out after an hour
-    session = _rounds(wanted, rounds, on_round)
+    with measuring.Process(wanted[0]) as first:  # it loads its libraries while this process loads MLflow
+        from tinybench.tracking.tracker import Tracker
+
+        tracker = Tracker(track)  # a store that is not there should not be found out after an hour
+        session = _rounds(wanted, rounds, on_round, first)
     parent = tracker.parent(f"measure {', '.join(dict.fromkeys(Path(spec.model).stem for spec in wanted))}")
     with parent.open():
         _log_session(tracker, parent, session)
     return session
 
 
-def _rounds(wanted: Sequence[Spec], rounds: int, on_round: Callable[[Measurement], None]) -> Session:
-    """All, and all again: a machine that slows down meanwhile does not do it to one of them alone."""
+def _rounds(
+    wanted: Sequence[Spec], rounds: int, on_round: Callable[[Measurement], None], first: measuring.Process
+) -> Session:
+    """All, and all again: a machine that slows down meanwhile does not do it to one of them alone.
+
+    Args:
+        wanted: As `measure` has it.
+        rounds: As `measure` has it.
+        on_round: As `measure` has it.
+        first: Is ready for the first of all.
+    """
+    ready: measuring.Process | None = first
     found: dict[Spec, list[Measurement]] = {spec: [] for spec in wanted}
     absent: dict[Spec, EngineError] = {}
     for _ in range(rounds):
         for spec in [each for each in found if each not in absent]:
             try:
-                found[spec].append(measuring.measure(spec))
+                found[spec].append(measuring.measure(spec) if ready is None else ready.measure())
             except EngineError as error:
                 absent[spec] = error
             else:
                 on_round(found[spec][-1])
+            ready = None
     costs = tuple(Cost(spec, tuple(each)) for spec, each in found.items() if each and spec not in absent)
     if not costs:
         raise next(iter(absent.values()))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from tinybench import models
@@ -108,10 +109,14 @@ def test_what_cannot_be_measured_is_one_line(changed: dict[str, object], words: 
 
 
 def test_a_process_that_is_killed_is_told_from_one_that_fails() -> None:
-    killed = subprocess.CompletedProcess([], -9, "", "")
-    assert "ended by signal 9, as the system does when memory ends" in measuring._died(killed)
-    failed = subprocess.CompletedProcess([], 1, "", "Traceback\nValueError: odd\n\n")
-    assert measuring._died(failed) == "The measuring process failed: ValueError: odd"
+    assert "ended by signal 9, as the system does when memory ends" in measuring._died(-9, "")
+    assert measuring._died(1, "Traceback\nValueError: odd\n\n") == "The measuring process failed: ValueError: odd"
+
+
+def test_a_process_that_was_never_told_to_measure_does_not_stay() -> None:
+    with measuring.Process(SMALL) as process:
+        number = process._made.pid
+    assert not psutil.pid_exists(number)
 
 
 def test_noise_is_the_largest_spread_of_what_was_measured_again() -> None:

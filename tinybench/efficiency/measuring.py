@@ -65,23 +65,49 @@ class Measurement:
         )
 
 
+class Process:
+    """A process that loads its libraries as soon as it is made, and measures once it is told to.
+
+    A context: what is left of it at the end is killed.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        words = [sys.executable, "-P", "-m", "tinybench.efficiency.worker"]
+        pipe = subprocess.PIPE
+        self._made = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment(spec))
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._made:  # closes its pipes, and waits for it
+            self._made.kill()
+
+    def measure(self) -> Measurement:
+        """Let it measure, and wait for it.
+
+        Raises:
+            EngineError: what is asked for cannot be measured; the message is that of the process.
+        """
+        said, complained = self._made.communicate(self.spec.as_json())
+        found = next((line for line in said.splitlines() if line.startswith(MARK)), None)
+        if found is None:
+            raise EngineError(_died(self._made.returncode, complained))
+        answer = json.loads(found.removeprefix(MARK))
+        if "error" in answer:
+            raise EngineError(answer["error"])
+        return Measurement.of(answer | {"spec": vars(self.spec)})
+
+
 def measure(spec: Spec) -> Measurement:
     """Measure in a process of its own, and wait for it.
 
     Raises:
         EngineError: what is asked for cannot be measured; the message is that of the process.
     """
-    words = [sys.executable, "-P", "-m", "tinybench.efficiency.worker"]
-    done = subprocess.run(
-        words, input=spec.as_json(), capture_output=True, text=True, check=False, env=_environment(spec)
-    )
-    found = next((line for line in done.stdout.splitlines() if line.startswith(MARK)), None)
-    if found is None:
-        raise EngineError(_died(done))
-    answer = json.loads(found.removeprefix(MARK))
-    if "error" in answer:
-        raise EngineError(answer["error"])
-    return Measurement.of(answer | {"spec": vars(spec)})
+    with Process(spec) as process:
+        return process.measure()
 
 
 def noise(figures: Iterable[Sequence[float]]) -> float:
@@ -106,12 +132,12 @@ def _environment(spec: Spec) -> dict[str, str]:
     return os.environ | given | hidden
 
 
-def _died(done: subprocess.CompletedProcess[str]) -> str:
+def _died(code: int, complained: str) -> str:
     """Why a process gave no answer."""
-    if done.returncode < 0:
+    if code < 0:
         return (
-            f"The measuring process was ended by signal {-done.returncode}, as the system does when memory ends: "
+            f"The measuring process was ended by signal {-code}, as the system does when memory ends: "
             "take a smaller --batch or --image_size."
         )
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    return f"The measuring process failed: {said[-1][:_LAST_WORDS] if said else f'exit code {done.returncode}'}"
+    said = [line for line in complained.splitlines() if line.strip()]
+    return f"The measuring process failed: {said[-1][:_LAST_WORDS] if said else f'exit code {code}'}"

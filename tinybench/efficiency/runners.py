@@ -68,7 +68,8 @@ def _keras(model: keras.Model, spec: Spec) -> Compiler:
     return lambda _: Compiled(keras.ops.convert_to_tensor, lambda given: np.asarray(made(given)))
 
 
-def _traced(model: keras.Model, spec: Spec) -> Callable[[Any], Any]:
+def _traced(model: keras.Model, spec: Spec, images: int | None = None) -> Any:
+    """One graph for all batch sizes, which is as fast as one for each; or one for so many images alone."""
     import tensorflow as tf
 
     lowered = _lowered(model, spec)
@@ -77,8 +78,7 @@ def _traced(model: keras.Model, spec: Spec) -> Callable[[Any], Any]:
         with lowered():
             return model(pixels, training=False)
 
-    traced: Callable[[Any], Any] = tf.function(call)
-    return traced
+    return tf.function(call, input_signature=[tf.TensorSpec((images, *model.input_shape[1:]), tf.float32)])
 
 
 def _jax(model: keras.Model, spec: Spec) -> Callable[[Any], Any]:
@@ -122,11 +122,8 @@ def _frozen(model: keras.Model, spec: Spec) -> Compiler:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    traced: Any = _traced(model, spec)
-
     def compile(size: int) -> Compiled:
-        shape = tf.TensorSpec((size, *model.input_shape[1:]), tf.float32)
-        graph = convert_variables_to_constants_v2(traced.get_concrete_function(shape))
+        graph = convert_variables_to_constants_v2(_traced(model, spec, size).get_concrete_function())
         return Compiled(tf.constant, lambda given: np.asarray(graph(given)[0]))
 
     return compile

@@ -9,18 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 Call = Callable[[], object]
 
-_WINDOW = 5  # calls whose median is compared with that of the ones before
 _SETTLED = 0.05  # how near two medians lie once it is warm
-_RISE = 1.05  # of throughput that makes a larger batch worth it
 _LARGEST = 4096  # images in a batch
-_FEWEST = 2  # calls whose median is taken
 
 
 @dataclass(frozen=True)
@@ -30,18 +27,24 @@ class Budget:
     Attributes:
         calls: At least so many.
         seconds: At least so long, whichever is later.
-        warm_up: At most so many seconds before that.
+        warm_up: At most so many seconds before that, but for two windows.
+        window: Calls of the warm-up whose median is compared with that of the ones before.
         rung: Seconds a batch size.
+        fewest: Calls of a batch size at least.
+        rise: Of throughput that makes a larger batch worth it.
     """
 
     calls: int
     seconds: float
     warm_up: float
+    window: int
     rung: float
+    fewest: int
+    rise: float
 
 
-FULL = Budget(calls=200, seconds=10.0, warm_up=10.0, rung=2.0)
-QUICK = Budget(calls=10, seconds=0.5, warm_up=0.5, rung=0.1)
+FULL = Budget(calls=200, seconds=10.0, warm_up=10.0, window=5, rung=2.0, fewest=2, rise=1.05)
+QUICK = Budget(calls=10, seconds=0.5, warm_up=0.5, window=3, rung=0.1, fewest=1, rise=1.1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Rung:
 def measure(call: Call, budget: Budget) -> Timing:
     """Time calls one by one, after the first one and a warm-up."""
     first = seconds(call)
-    warm, settled = _warm_up(call, budget.warm_up)
+    warm, settled = _warm_up(call, budget)
     found: list[float] = []
     until = time.perf_counter() + budget.seconds
     while len(found) < budget.calls or time.perf_counter() < until:
@@ -89,25 +92,21 @@ def measure(call: Call, budget: Budget) -> Timing:
     return Timing(first, warm, settled, np.array(found))
 
 
-def ladder(calls: Callable[[int], Call], budget: Budget) -> list[Rung]:
-    """Throughput at batches of 1, 2, 4 and so on, until it stops to rise by 5 % or memory ends.
+def ladder(calls: Callable[[int], Call], lowest: Rung, budget: Budget) -> list[Rung]:
+    """Throughput at batches of 1, 2, 4 and so on, until it stops to rise by some percent or memory ends.
 
     Args:
         calls: From a batch size to what computes one batch of it; either may raise MemoryError.
-        budget: How long each is measured.
-
-    Raises:
-        MemoryError: not even the first batch fits.
+        lowest: Of one image, whose latency is known.
+        budget: How long each other is measured.
     """
-    rungs: list[Rung] = []
-    for batch in _powers(_LARGEST):
+    rungs = [lowest]
+    for batch in islice(_powers(_LARGEST), 1, None):
         try:
             rungs.append(_rung(batch, calls(batch), budget))
         except MemoryError:
-            if not rungs:
-                raise
             break
-        if len(rungs) > 1 and rungs[-1].per_second < rungs[-2].per_second * _RISE:
+        if rungs[-1].per_second < rungs[-2].per_second * budget.rise:
             break
     return rungs
 
@@ -144,24 +143,29 @@ def seconds(call: Call) -> float:
     return time.perf_counter() - began
 
 
-def _warm_up(call: Call, most: float) -> tuple[int, bool]:
-    """Call until the median of some calls is as that of the ones before: how often, and whether that was reached."""
-    until, before, calls = time.perf_counter() + most, np.inf, 0
+def _warm_up(call: Call, budget: Budget) -> tuple[int, bool]:
+    """Call until the median of a window is as that of the one before: how often, and whether that was reached."""
+    until, before, calls = time.perf_counter() + budget.warm_up, _median(call, budget.window), budget.window
     while True:
-        median = float(np.median([seconds(call) for _ in range(_WINDOW)]))
-        calls += _WINDOW
-        if before != np.inf and abs(median - before) <= _SETTLED * before:
+        median = _median(call, budget.window)
+        calls += budget.window
+        if abs(median - before) <= _SETTLED * before:
             return calls, True
         if time.perf_counter() > until:
             return calls, False
         before = median
 
 
+def _median(call: Call, calls: int) -> float:
+    """Seconds."""
+    return float(np.median([seconds(call) for _ in range(calls)]))
+
+
 def _rung(batch: int, call: Call, budget: Budget) -> Rung:
     """By the median of some calls after a first one."""
     call()
     found: list[float] = []
-    while len(found) < _FEWEST or sum(found) < budget.rung:
+    while len(found) < budget.fewest or sum(found) < budget.rung:
         found.append(seconds(call))
     return Rung(batch, batch / float(np.median(found)))
 
