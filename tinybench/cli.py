@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -21,6 +21,7 @@ from tinybench.cli_cache import cache
 from tinybench.cli_compare import compare
 from tinybench.cli_measure import measure, pareto
 from tinybench.cli_recipes import recipes
+from tinybench.cli_sweep import sweep, sweep_worker
 from tinybench.config import UNTOUCHED, resolve
 from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
 from tinybench.options import SettingsCommand
@@ -40,12 +41,15 @@ def cli(debug: bool) -> None:
 
 @cli.command(cls=SettingsCommand)
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimates, and train nothing.")
-def train(settings: dict[str, str], dry_run: bool) -> None:
+@click.option("--from", "file", type=click.Path(path_type=Path), help="TOML file of settings, as a sweep's best.toml.")
+def train(settings: dict[str, str], dry_run: bool, file: Path | None) -> None:
     """Train a model in the phases of a recipe.
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
     """
-    _train(settings, dry_run)
+    from tinybench import setfile
+
+    _train(settings if file is None else setfile.read(file) | settings, dry_run)
 
 
 @cli.command(cls=SettingsCommand)
@@ -206,6 +210,8 @@ def datasets() -> None:
 cli.add_command(compare)
 cli.add_command(measure)
 cli.add_command(pareto)
+cli.add_command(sweep)
+cli.add_command(sweep_worker)
 cli.add_command(recipes)
 cli.add_command(cache)
 
@@ -295,7 +301,7 @@ def _console() -> Console:
     return Console(Unbroken())
 
 
-def _train(settings: dict[str, str], dry_run: bool) -> None:
+def _train(settings: dict[str, Any], dry_run: bool) -> None:
     from tinybench.training import onednn
 
     config = resolve(None, settings)  # first: a mistake is told at once

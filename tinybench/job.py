@@ -30,7 +30,7 @@ from tinybench.tracking import event_files, record
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking.album import Album
 from tinybench.tracking.tracker import SOURCE_TAG, Tracker
-from tinybench.training import device, loop, phases, precision, supply, workplace
+from tinybench.training import device, loop, phases, precision, session, workplace
 from tinybench.training.checkpoint import Store
 from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
@@ -76,12 +76,15 @@ class Job:
             event_files.write(run)
 
 
-def run(config: RunConfig, *, start_from: str | None = None, console: Console | None = None) -> Result:
+def run(
+    config: RunConfig, *, start_from: str | None = None, below: Run | None = None, console: Console | None = None
+) -> Result:
     """Carry out a run.
 
     Args:
         config: What to do.
         start_from: A run whose best weights the first phase starts from, instead of a fresh model.
+        below: The run that this one belongs to, such as that of a study.
         console: Where progress is shown; nowhere when None.
 
     Raises:
@@ -89,7 +92,8 @@ def run(config: RunConfig, *, start_from: str | None = None, console: Console | 
     """
     checks.before_a_run(config)
     tracker = Tracker(config.track)
-    parent = tracker.parent(describe.name(config))
+    title = describe.name(config)
+    parent = tracker.parent(title) if below is None else tracker.below(below, title)
     way_back = partial(_way_back, parent, config.track.uri)
     with parent.open(way_back), workplace.held(parent.id), closing(console or Console()) as shown:
         record.begin(parent, config, start_from)
@@ -178,32 +182,24 @@ def _phase(
     with child.open():
         model = _start_weights(store, start, earlier is not None)
         record.begin_phase(child, job.config, job.dataset)
-        with supply.arranged(
+        with session.ready(
             model, job.config, phase, job.dataset, store.folder, trained=trained, watcher=job.console
-        ) as given:
-            model, trainer = phases.prepare(
-                model,
-                job.config,
-                phase,
-                given.cut,
-                augmented=given.decision.augmented,
-                train=job.dataset.train,
-            )
-            computed = precision.settled(trainer, given.feed, job.config, phase, store.folder)
-            record.fed(child, given.decision, computed)
+        ) as ready:
+            model, decision = ready.model, ready.decision
+            record.fed(child, decision, ready.computed)
             if job.config.track.pictures:
-                pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=given.decision.augmented)
-            with precision.computing(trainer, computed.precision), watching.gpu(job.used) as seen:
-                progress = _train(job, phase, trainer, given.feed, store, child, before, trained=trained)
+                pictures.of_augmentation(child, job.config, phase, job.dataset, augmented=decision.augmented)
+            with precision.computing(ready.trainer, ready.computed.precision), watching.gpu(job.used) as seen:
+                progress = _train(job, phase, ready.trainer, ready.feed, store, child, before, trained=trained)
         found = (
-            cost.parameters(model, trainer)
-            | cost.features(given.decision)
+            cost.parameters(model, ready.trainer)
+            | cost.features(decision)
             | _scores(job, phase, model, progress, child)
         )
         found |= watching.trained(progress) | seen.figures()
         found |= _costs(job, child, store, found)
         child.tags(seen.tags())
-        _report(job, phase, progress, given.decision.words, found, child, done)
+        _report(job, phase, progress, decision.words, found, child, done)
         record.checkpoints(child, model, store)
     workplace.clear(store.folder)
     return model, PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, found)

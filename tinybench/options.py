@@ -29,10 +29,12 @@ class Setting(click.Option):
 class SettingsCommand(click.Command):
     """A command that takes every setting of a run as an option."""
 
+    settings_left_out: tuple[str, ...] = ()  # whose names the command needs itself
+
     def __init__(self, name: str | None, **kwargs: Any) -> None:
         """Args: as for a click command."""
         super().__init__(name, **kwargs | {"options_metavar": "[OPTIONS] [--KEY VALUE]..."})
-        self.params += [Setting(key) for key in KEYS.values()]
+        self.params += [Setting(key) for key in KEYS.values() if key.name not in self.settings_left_out]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does; what it suggests for a misspelt setting is the dotted key alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -37,14 +38,14 @@ def test_the_first_call_stands_apart_and_the_warm_up_is_not_counted() -> None:
 
 
 def test_it_goes_on_until_both_calls_and_seconds_are_enough() -> None:
-    found = timing.measure(Sleeper(0.01), Budget(calls=2, seconds=0.2, warm_up=0.0, window=5, rung=0, fewest=2, rise=1.05))
+    found = timing.measure(Sleeper(0.01), replace(SHORT, calls=2, seconds=0.2, warm_up=0.0))
     assert found.seconds.sum() >= 0.15
     assert len(found.seconds) > 5
 
 
 def test_what_never_becomes_steady_says_so() -> None:
     pattern = [0.001 * 2**window for window in range(6) for _ in range(5)]
-    found = timing.measure(Sleeper(0, *pattern), Budget(calls=1, seconds=0, warm_up=0.05, window=5, rung=0, fewest=2, rise=1.05))
+    found = timing.measure(Sleeper(0, *pattern), replace(SHORT, calls=1, warm_up=0.05))
     assert not found.settled
 
 

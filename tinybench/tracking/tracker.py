@@ -83,6 +83,10 @@ class Tracker:
         """A new child run for a phase."""
         return self._child(parent, {PHASE_TAG: phase}, name)
 
+    def below(self, parent: Run, name: str) -> Run:
+        """A new run that is a whole one, but belongs to another."""
+        return self._child(parent, {}, name)
+
     def fold(self, parent: Run, number: int, name: str) -> Run:
         """A new child run for a fold."""
         return self._child(parent, {FOLD_TAG: str(number)}, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from tinybench.efficiency import nvml
 from tinybench.errors import ConfigError, DeviceError
+
+SHARE = "TINYBENCH_SHARE"  # variable: among how many processes the memory is divided
 
 # Of what is free, the rest being for the model and its gradients
 _SHARE = 0.3
@@ -53,11 +56,12 @@ def repeatable(seed: int, deterministic: bool) -> None:
 
 def room() -> int:
     """Bytes that data may take on the device that is used: a part of what is free."""
+    share = _SHARE / int(os.environ.get(SHARE, "1"))
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
-        return int(_SHARE * psutil.virtual_memory().available)
+        return int(share * psutil.virtual_memory().available)
     free = _free_on_gpu(tf.config.list_physical_devices("GPU").index(gpus[0]))
-    return int(_SHARE * free)
+    return int(share * free)
 
 
 def _free_on_gpu(index: int) -> int:

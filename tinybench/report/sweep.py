@@ -1,0 +1,132 @@
+"""A sweep on the terminal: a line a trial, a bar on a terminal, and the best at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tinybench.redaction import without_secrets
+from tinybench.report.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optuna.trial import FrozenTrial
+    from rich.console import Console as Terminal
+
+    from tinybench.sweeps.outcome import Outcome
+    from tinybench.sweeps.study import Counts, Study
+
+
+class Sweep:
+    """Shows a sweep to a person."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        """Args: where to write."""
+        self.terminal = terminal
+        self.console = Console(terminal)
+        self._bar: Progress | None = None
+        self._began = time.monotonic()
+
+    def begins(self, study: Study, link: str) -> None:
+        """The study is there."""
+        space = study.space
+        wanted = ", ".join(f"{each.figure} ({each.direction})" for each in space.objectives)
+        budget = [f"{study.budget} trials"] if study.budget else []
+        budget += [f"{space.minutes:g} minutes"] if space.minutes else []
+        self._line(f"Study {study.name}: {wanted} over {' and '.join(budget)}; run {link}")
+        self._line("Searched: " + ", ".join(each.key for each in space.parameters))
+        if self.terminal.is_terminal:
+            self._bar = Progress(
+                TextColumn("trials"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[words]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self.terminal,
+            )
+            self._bar.add_task("", total=study.budget, words="")
+            self._bar.start()
+
+    def trial_ends(self, study: Study, trial: FrozenTrial, best: FrozenTrial | None) -> None:
+        """A line about a trial that ended for good."""
+        from tinybench.sweeps.study import ERROR
+
+        state = trial.state.name.lower()
+        if trial.values and state == "complete":
+            names = [each.figure for each in study.space.objectives]
+            found = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial.values, strict=True))
+        else:
+            found = "failed: " + trial.user_attrs[ERROR] if state == "fail" else f"pruned after epoch {trial.last_step}"
+        mark = ", the best so far" if best is not None and best.number == trial.number else ""
+        self._line(f"trial {trial.number}: {found}{mark} ({described(trial.params)})")
+
+    def goes_on(self, counts: Counts, budget: int | None) -> None:
+        """The bar."""
+        if self._bar is not None:
+            words = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed"
+            self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, words=words)
+
+    def winner_begins(self, trial: FrozenTrial) -> None:
+        """The best configuration is about to be trained as a run."""
+        self.close()
+        self._line(f"Trial {trial.number} is the best: its settings are trained once more, as a run, and tested.")
+
+    def note(self, words: str) -> None:
+        """What a person should know."""
+        self.terminal.print(f"[yellow]Note:[/yellow] {words}", highlight=False, soft_wrap=True)
+
+    def ends(self, outcome: Outcome) -> None:
+        """The best trials, and where everything is."""
+        self.close()
+        study, counts = outcome.study, outcome.study.counts()
+        self._line(f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
+        if outcome.best:
+            self.terminal.print(_table(study, outcome.best))
+        if outcome.settings is not None:
+            self._line(f"Train it again by: tinybench train --from {outcome.settings}")
+        if outcome.unsent:
+            self._line(
+                f"{outcome.unsent} entries could not be sent to the tracking server. They are kept; send them by: "
+                f"tinybench sweep --resume {study.name}"
+            )
+        self._line(f"More of it by: tinybench sweep --resume {study.name} --trials N")
+        self._line(f"Interactive figures: optuna-dashboard {without_secrets(study.storage.url)} (pip install it)")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        self.terminal.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def described(drawn: Mapping[str, Any]) -> str:
+    """The values of a trial in words."""
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in drawn.items()
+    )
+
+
+def _table(study: Study, best: list[FrozenTrial]) -> Table:
+    several = len(study.space.objectives) > 1
+    table = Table("trial", title="No other trial beats these" if several else "The best trial")
+    for each in study.space.objectives:
+        table.add_column(each.figure)
+    for parameter in study.space.parameters:
+        table.add_column(parameter.key)
+    for trial in best:
+        own = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
+        table.add_row(str(trial.number), *(_cell(value) for value in (*trial.values, *own)))
+    return table
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

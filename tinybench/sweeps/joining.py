@@ -1,0 +1,52 @@
+"""A process becomes a worker of a study that is there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+
+from tinybench import paths
+from tinybench.errors import TrackingError
+from tinybench.sweeps import store, study
+from tinybench.sweeps.study import WORKER
+from tinybench.sweeps.tracked import Tracked
+from tinybench.sweeps.worker import Worker
+from tinybench.tracking import journal
+
+
+def join(name: str, storage: str, uri: str | None) -> int:
+    """Serve a study until nothing is left of it; gives how many trials were carried out here.
+
+    A process that a driver started ends with it, after the trial that it is at.
+
+    Args:
+        name: Of the study.
+        storage: Address of its database.
+        uri: Where its trials are tracked.
+
+    Raises:
+        TrackingError: there is no such study, or it has not begun.
+    """
+    journal.be_brief()
+    found = study.find(store.connect(storage), name)
+    parent, experiment = found.parent, found.kept("experiment")
+    if parent is None or experiment is None:
+        raise TrackingError(f"Study {name!r} has not begun: start it by tinybench sweep --resume {name}.")
+    own = f"{platform.node()}-{os.getpid()}.jsonl"
+    writer = journal.Journal(journal.client(uri), paths.state() / "sweeps" / name / own)
+    gone = _orphaned() if WORKER in os.environ else threading.Event()
+    return Worker(found, Tracked(writer, experiment, parent), stop=gone.is_set).work()
+
+
+def _orphaned() -> threading.Event:
+    """Set once the driver is gone: standard input is a pipe that it holds open."""
+    gone = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        gone.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return gone

@@ -1,0 +1,102 @@
+"""Workers as processes of this machine, which share its processor; one that dies is replaced."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from tinybench.efficiency import certificate
+from tinybench.errors import TinybenchError
+from tinybench.redaction import without_secrets
+from tinybench.sweeps.study import WORKER
+from tinybench.training.device import SHARE
+
+STORAGE = "TINYBENCH_STORAGE"  # a variable, since everybody can read the words of a command
+
+_ROOT = Path(__file__).parents[2]  # where the package lies
+_PATIENCE = 3  # workers that die one after another without a trial done
+
+
+class Pool:
+    """So many workers of a study; a context: those that are left at its end are stopped."""
+
+    def __init__(self, study: str, storage: str, uri: str, count: int) -> None:
+        """Args: the study's name, its storage, where its trials are tracked, and how many workers."""
+        self._words = [sys.executable, "-P", "-m", "tinybench", "sweep-worker", study]
+        self._own = {STORAGE: storage, "MLFLOW_TRACKING_URI": uri, SHARE: str(count)}
+        threads = max(1, certificate.usable_threads() // count)
+        if count > 1:
+            names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+            self._own |= dict.fromkeys(names, str(threads))
+        self._count = count
+        self._running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+        self._started = 0
+        self._deaths: deque[str] = deque(maxlen=_PATIENCE)
+        self._done = -1
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, _file in self._running.values():
+            process.terminate()  # it marks its trial's run, and gives the trial back
+        for process, file in self._running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            file.close()
+        self._running.clear()
+
+    def tend(self, done: int) -> None:
+        """Start workers where some are missing.
+
+        Args:
+            done: Trials that have ended, by which a worker that works is told from one that cannot.
+
+        Raises:
+            TinybenchError: worker after worker dies.
+        """
+        if done != self._done:
+            self._done = done
+            self._deaths.clear()
+        for number, (process, said) in [*self._running.items()]:
+            if process.poll() is not None:
+                del self._running[number]
+                if process.returncode:
+                    self._deaths.append(_last_words(process.returncode, said))
+                said.close()
+        if len(self._deaths) == _PATIENCE:
+            raise TinybenchError(f"{_PATIENCE} workers died one after another, the last with: {self._deaths[-1]}")
+        for number in range(self._count):
+            if number not in self._running:
+                self._running[number] = self._start()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        said = TemporaryFile()  # noqa: SIM115  it is closed with the process
+        environment = os.environ | self._own | {WORKER: str(self._started), "PYTHONPATH": _path()}
+        environment = {name: value for name, value in environment.items() if name not in ("MLFLOW_RUN_ID",)}
+        self._started += 1
+        # Its standard input is a pipe that nobody writes to: it ends with this process, and the worker with it
+        process = subprocess.Popen(
+            self._words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+        )
+        return process, said
+
+
+def _path() -> str:
+    return os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+
+
+def _last_words(code: int, said: IO[Any]) -> str:
+    """What a process that died said last."""
+    said.seek(0)
+    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+    end = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return without_secrets(f"{lines[-1]} ({end})" if lines else end)

@@ -1,0 +1,124 @@
+"""Workers as tasks of a Ray cluster; those of a node that is lost are started anew elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from tinybench.errors import ConfigError, EngineError, TinybenchError, in_one_line
+from tinybench.redaction import without_secrets
+from tinybench.settings import size
+
+_PATIENCE = 5  # tasks that fail one after another without a trial done
+
+
+class Cluster:
+    """So many workers of a study, each with its share of the cluster; a context that ends them."""
+
+    def __init__(
+        self,
+        study: str,
+        storage: str,
+        uri: str,
+        count: int,
+        *,
+        address: str,
+        cpu: float,
+        gpu: float,
+        memory: str | None,
+    ) -> None:
+        """Args: the study, its storage and tracking store, how many workers, and what each of them gets.
+
+        Raises:
+            EngineError: Ray is not installed.
+            ConfigError: a storage that other machines cannot reach, or a memory that is no size.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise EngineError("Engine ray is not installed: pip install 'tinybench[ray]'.") from error
+        for name, place in (("storage", storage), ("track.uri", uri)):
+            if place.startswith("sqlite") and address.startswith("ray://"):
+                raise ConfigError(
+                    f"Invalid value for `--{name}`: other machines cannot reach {without_secrets(place)}. "
+                    "Give a server, such as postgresql://… for the storage and http://… for tracking."
+                )
+        self._ray: Any = ray
+        self._address = address
+        self._given = (study, storage, uri)
+        self._count = count
+        self._resources: dict[str, Any] = {"num_cpus": cpu, "num_gpus": gpu, "max_retries": 0}
+        self._resources |= {} if memory is None else {"memory": _bytes(memory)}
+        self._tasks: list[Any] = []
+        self._failures: deque[str] = deque(maxlen=_PATIENCE)
+        self._done = -1
+
+    def __enter__(self) -> Cluster:
+        threads = str(max(1, int(self._resources["num_cpus"])))
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        environment = dict.fromkeys(names, threads) | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        try:
+            self._ray.init(
+                address=self._address,
+                runtime_env={"env_vars": environment},
+                log_to_driver=False,
+                logging_level="ERROR",
+                namespace="tinybench",
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise EngineError(
+                f"Cannot reach a Ray cluster at {self._address}: {in_one_line(error)} "
+                "Start one by ray start --head, or give --address."
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for task in self._tasks:
+            self._ray.cancel(task, force=True)
+        self._ray.shutdown()
+
+    def tend(self, done: int) -> None:
+        """Start tasks where some are missing.
+
+        Raises:
+            TinybenchError: task after task fails.
+        """
+        if done != self._done:
+            self._done = done
+            self._failures.clear()
+        ended, self._tasks = (
+            self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=0) if self._tasks else ([], [])
+        )
+        for task in ended:
+            try:
+                self._ray.get(task)
+            except self._ray.exceptions.RayError as error:
+                self._failures.append(_reason(error))
+        if len(self._failures) == _PATIENCE:
+            raise TinybenchError(f"{_PATIENCE} Ray tasks failed one after another, the last with: {self._failures[-1]}")
+        work = self._ray.remote(**self._resources)(_work)
+        self._tasks += [work.remote(*self._given) for _ in range(self._count - len(self._tasks))]
+
+
+def _work(study: str, storage: str, uri: str) -> int:
+    """A task: a worker of the study."""
+    from tinybench.report import quiet
+
+    quiet.libraries()
+    from tinybench.sweeps import joining
+
+    return joining.join(study, storage, uri)
+
+
+def _bytes(memory: str) -> int:
+    kind = size()
+    try:
+        return int(kind.parse(memory))
+    except ValueError:
+        raise ConfigError(f"Invalid value for `--memory`: expected {kind.expected}, got {memory!r}.") from None
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what happened in a task: above it is a traceback."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return without_secrets(lines[-1].strip() if lines else type(error).__name__)

@@ -1,0 +1,165 @@
+"""A worker: takes trials of a study one after another, trains them and says what became of them.
+
+Any number of workers may serve a study, on any machine that reaches its storage.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import Trial, TrialState
+
+from tinybench import config as configuration
+from tinybench import data
+from tinybench.errors import in_one_line
+from tinybench.sweeps import costing, store, training
+from tinybench.sweeps.study import ERROR, FIGURES, RUN, Study
+from tinybench.sweeps.tracked import Tracked
+from tinybench.training import device
+
+if TYPE_CHECKING:
+    from tinybench.config import RunConfig
+    from tinybench.data.dataset import Dataset
+    from tinybench.training.progress import Epoch
+
+_POLL = 1.0  # seconds between looks for a trial that waits
+
+
+class Worker:
+    """Serves one study until nothing is left of it."""
+
+    def __init__(self, study: Study, tracked: Tracked, *, stop: Callable[[], bool] = lambda: False) -> None:
+        """Args: the study, where its trials are recorded, and whether no more trials shall be taken."""
+        self.study = study
+        self.tracked = tracked
+        self.stop = stop
+        self._step = 0
+
+    def work(self) -> int:
+        """Take trials until all slots are filled, or the time is over; gives how many there were."""
+        done = 0
+        device.use(self.study.space.base.device)
+        while not (self.stop() or self.study.over()):
+            trial = self.study.take()
+            if trial is None:
+                if self.study.settled():
+                    break
+                if self.study.abandoned():  # whoever gave out trials is gone
+                    self.study.plan()
+                time.sleep(_POLL)
+            else:
+                self._carry_out(trial)
+                done += 1
+        self.tracked.journal.send()
+        return done
+
+    def _carry_out(self, trial: Trial) -> None:
+        with _alive(self.study, trial):
+            run = None
+            try:
+                drawn = self.study.draw(trial)
+                run = self.tracked.begin(self.study, trial.number, drawn, trial.user_attrs)
+                trial.set_user_attr(RUN, run)
+                config = self.study.space.config(drawn)
+                self.tracked.settings(run, config)
+                figures = self._trained(trial, run, config)
+                values = [figures[_name(each.figure)] for each in self.study.space.objectives]
+                trial.set_user_attr(FIGURES, figures)
+                self.study.end(trial, values, TrialState.COMPLETE)
+                self.tracked.complete(run, figures, self._step)
+            except optuna.TrialPruned as pruned:
+                self.study.end(trial, None, TrialState.PRUNED)
+                self.tracked.pruned(run, str(pruned))
+            except UpdateFinishedTrialError:
+                self.tracked.lost(run, "Another worker took this trial: this one gave no sign of life for too long.")
+            except KeyboardInterrupt:
+                with suppress(UpdateFinishedTrialError):
+                    self.study.end(trial, None, TrialState.FAIL)  # without a reason: it is given out again
+                self.tracked.lost(run, "Interrupted; the trial is given out again.")
+                raise
+            except (Exception, MemoryError) as error:  # whatever it is, it ends the trial and not the study
+                reason = in_one_line(error)
+                trial.set_user_attr(ERROR, reason)
+                self.study.end(trial, None, TrialState.FAIL)
+                self.tracked.failed(run, reason)
+
+    def _trained(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:
+        """The figures of all trainings of a trial, averaged, and what its model costs where that is asked for."""
+        seeds = self.study.space.seeds
+        each = []
+        for number in range(seeds):
+            own = configuration.replace(config, {"seed": config.seed + number})
+            target = run if seeds == 1 else self.tracked.seed(run, own.seed)
+            each.append(self._once(trial, target, own, pruning=number == 0))
+            if target != run:
+                self.tracked.complete(target, each[-1], self._step)
+        found = {name: fmean(one[name] for one in each) for name in each[0]}
+        return found | (costing.of_trial(self.study, config, _dataset(config)) if self.study.space.costs else {})
+
+    def _once(self, trial: Trial, run: str, config: RunConfig, *, pruning: bool) -> dict[str, float]:
+        objectives = self.study.space.objectives
+        watched = objectives[0].figure if len(objectives) == 1 and objectives[0].figure.startswith("val/") else None
+
+        def on_epoch(epoch: Epoch) -> None:
+            self._step = epoch.number
+            self.tracked.epoch(run, epoch)
+            if watched is None or not pruning:
+                return
+            trial.report(epoch.metrics[watched], epoch.number)
+            if trial.should_prune():
+                raise optuna.TrialPruned(
+                    f"Pruned after epoch {epoch.number} by {self.study.space.pruner}: "
+                    f"{watched} was {epoch.metrics[watched]:.4g}."
+                )
+
+        with TemporaryDirectory(prefix="tinybench-trial-") as folder:
+            return training.train(config, _dataset(config), Path(folder) / "phases", on_epoch)
+
+
+def _name(objective: str) -> str:
+    """The figure of the best epoch that an objective means."""
+    return f"best/{objective.replace('/', '_')}" if objective.startswith("val/") else objective
+
+
+def _dataset(config: RunConfig) -> Dataset:
+    """The images of a trial; those of the trials before are the same ones."""
+    about = {key: value for key, value in config.flat().items() if key.startswith("data.")}
+    return _loaded(config.dataset, json.dumps(about, sort_keys=True), config.seed, config.image_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(name: str, about: str, seed: int, image_size: int) -> Dataset:
+    config = configuration.replace(configuration.RunConfig(), json.loads(about))
+    return data.load(name, config.data, seed, image_size=image_size)
+
+
+@contextmanager
+def _alive(study: Study, trial: Trial) -> Iterator[None]:
+    """Give a sign of life for a trial, again and again, from a thread of its own."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with suppress(Exception):  # a storage that does not answer now may do so the next time
+                study.storage.record_heartbeat(trial._trial_id)
+            if ended.wait(store.HEARTBEAT):
+                return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
