@@ -77,7 +77,7 @@ def sweep(
     from rich.console import Console as Terminal
 
     resume, study = (None if word in UNTOUCHED else word for word in (resume, study))
-    count, most = _count("workers", workers), _count("trials", trials)
+    count, most = _count("workers", workers) or 1, _count("trials", trials)
     if (space is None) == (resume is None):
         raise ConfigError("Give a SPACE file, or --resume with the name of a study: one of the two.")
     own = {canonical(key): value for key, value in settings.items() if value not in UNTOUCHED}
@@ -85,8 +85,7 @@ def sweep(
     engine = _engine(count, storage, cluster)
     with quiet.starting():
         from tinybench.report.sweep import Sweep
-        from tinybench.sweeps import driver
-        from tinybench.sweeps import space as spaces
+        from tinybench.sweeps import driver, reading
         from tinybench.tracking import journal
 
         journal.be_brief()
@@ -99,7 +98,7 @@ def sweep(
         else:
             assert space is not None
             given = own | _budget(most, minutes, seeds)
-            read = spaces.read(_text(space), space.stem, given, shown_as=str(space))
+            read = reading.read(_text(space), space.stem, given, shown_as=str(space))
             _fits(read, count)
             done = driver.begin(read, given, name=study, storage=storage, track=track, engine=engine, watcher=shown)
         shown.ends(done)

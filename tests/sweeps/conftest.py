@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_study import TEXT
 
-from tinybench.sweeps import space as spaces
-from tinybench.sweeps import store, study
+from tinybench.sweeps import reading, store, study
 from tinybench.sweeps.study import Study
+
 
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
@@ -18,4 +18,4 @@ def storage_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def made(storage_url: str) -> Study:
-    return study.create(store.connect(storage_url), "small", spaces.read(TEXT, "small"), {})
+    return study.create(store.connect(storage_url), "small", reading.read(TEXT, "small"), {})

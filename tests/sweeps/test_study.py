@@ -11,8 +11,7 @@ from optuna.trial import TrialState
 from small_study import TEXT
 
 from tinybench.errors import ConfigError, TrackingError
-from tinybench.sweeps import space as spaces
-from tinybench.sweeps import store, study
+from tinybench.sweeps import reading, samplers, store, study
 from tinybench.sweeps.study import ERROR, RETRY, SLOT, Counts
 
 
@@ -38,8 +37,8 @@ def test_values_to_try_first_come_first_and_others_are_drawn(made):
 
 
 def test_the_same_seed_draws_the_same(storage_url, made, monkeypatch):
-    monkeypatch.setenv(study.WORKER, "0")
-    other = study.create(store.connect(storage_url + "2"), "small", spaces.read(TEXT, "small"), {})
+    monkeypatch.setenv(samplers.WORKER, "0")
+    other = study.create(store.connect(storage_url + "2"), "small", reading.read(TEXT, "small"), {})
     drawn = []
     for each in (made, other):
         each.plan()
@@ -133,7 +132,7 @@ def test_a_name_is_taken_once(storage_url, made):
 def test_a_study_is_found_with_its_space(storage_url, made):
     found = study.find(store.connect(storage_url), "small")
     assert found.space == made.space
-    with pytest.raises(TrackingError, match="No study 'smal' .* holds: small"):
+    with pytest.raises(TrackingError, match=r"No study 'smal' .* holds: small"):
         study.find(store.connect(storage_url), "smal")
 
 
@@ -146,7 +145,7 @@ def test_a_storage_that_is_not_there_is_told_in_one_line(url):
 
 
 def test_without_a_budget_of_trials_some_always_wait(storage_url):
-    space = spaces.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
     timed = study.create(store.connect(storage_url), "timed", space, {})
     timed.start_clock()
     for _ in range(3):

@@ -229,7 +229,7 @@ def _triangles(
     """Triangles between points as they lie on the picture, at their own coordinates."""
     from matplotlib.tri import Triangulation
 
-    def unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def unit(values: NDArray[np.float64]) -> Any:
         return (values - values.min()) / np.ptp(values)
 
     return Triangulation(x, y, Triangulation(unit(across), unit(up)).triangles)

@@ -16,7 +16,7 @@ import tomli_w
 from optuna.trial import FrozenTrial
 
 from tinybench import config as configuration
-from tinybench.errors import TinybenchError, in_one_line
+from tinybench.errors import in_one_line
 from tinybench.sweeps import pictures
 from tinybench.sweeps.outcome import Outcome
 from tinybench.sweeps.study import ERROR, FIGURES, RUN, Study
@@ -140,8 +140,9 @@ def _winner(
     watcher.winner_begins(trial)
     try:
         result = _trained(made.space.config(trial.params), tracker, parent, watcher)
-    except TinybenchError as error:
-        watcher.note(f"The winner could not be trained as a run: {in_one_line(error)}")
+    except Exception as error:  # the study is done: its winner can be trained at any time
+        reason = in_one_line(error)
+        watcher.note(f"The winner could not be trained: {reason} tinybench sweep --resume {made.name} tries again.")
         return None
     made.keep(_WINNER, {"trial": trial.number, "run": result.run_id})
     journal.tags(parent.id, {WINNER_TAG: result.run_id})

@@ -11,7 +11,8 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,9 +20,9 @@ from optuna.storages import RDBStorage
 
 from tinybench import checks, paths
 from tinybench.errors import ConfigError
-from tinybench.sweeps import conclusion, store, study
+from tinybench.sweeps import conclusion, store, study, tracked
 from tinybench.sweeps.outcome import Outcome
-from tinybench.sweeps.study import Study
+from tinybench.sweeps.study import RUN, Study
 from tinybench.tracking.journal import Journal
 from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
 from tinybench.tracking.tracker import Tracker
@@ -37,14 +38,8 @@ _LOOK = 1.0  # seconds between looks at the study
 _STUDY_TAG = "tinybench.study"
 
 
-class Workers(Protocol):
+class Workers(AbstractContextManager[object], Protocol):
     """What carries trials out: a context that stops them at its end."""
-
-    def __enter__(self) -> Workers:
-        """Itself."""
-
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
 
     def tend(self, done: int) -> None:
         """Start what is missing; called once a second with the number of trials that have ended."""
@@ -112,7 +107,7 @@ def _drive(
     try:
         parent = _parent(made, tracker)
         journal = Journal(tracker.client, folder(made.name) / f"driver-{os.getpid()}.jsonl")
-        with _open(parent, journal):
+        with _open(made.name, parent, journal):
             watcher.begins(made, tracker.link(parent))
             made.start_clock()
             _trials(made, who, engine(made, tracker.uri), journal, parent, watcher)
@@ -149,26 +144,28 @@ def _searched(space: Space) -> set[str]:
 
 
 @contextmanager
-def _open(parent: Run, journal: Journal) -> Iterator[None]:
-    """End the study's run with what becomes of the block, as soon as the store takes it."""
+def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
+    """End the run of a study with what becomes of the block, as soon as the store takes it."""
     try:
         yield
     except BaseException as error:
         status, reason = outcome_of(error)
         journal.tags(parent.id, {ERROR_TAG: reason})
         journal.end(parent.id, status)
+        error.add_note(f"Go on with it by: tinybench sweep --resume {name}")
         raise
     journal.end(parent.id, "FINISHED")
 
 
 def _trials(made: Study, who: str, workers: Workers, journal: Journal, parent: Run, watcher: Watcher) -> None:
     """Keep workers at work until the budget is spent."""
-    seen: set[int] = set()
+    told: set[int] = set()
     with workers:
         while True:
             made.drive(who)
             made.plan(spare=2)
-            seen = _tell(made, seen, journal, parent, watcher)
+            _tell(made, told, journal, parent, watcher)
+            _bury(made, told, journal)
             counts = made.counts()
             watcher.goes_on(counts, made.budget)
             if made.settled() or (made.over() and not counts.running):
@@ -178,14 +175,23 @@ def _trials(made: Study, who: str, workers: Workers, journal: Journal, parent: R
             time.sleep(_LOOK)
 
 
-def _tell(made: Study, seen: set[int], journal: Journal, parent: Run, watcher: Watcher) -> set[int]:
+def _tell(made: Study, told: set[int], journal: Journal, parent: Run, watcher: Watcher) -> None:
     """Tell about the trials that ended since, and log the best value after each."""
-    for trial in sorted(made.counted(), key=lambda each: each.datetime_complete or each.datetime_start):
-        if trial.number not in seen:
-            best = made.best()
-            watcher.trial_ends(made, trial, best[0] if best else None)
-            if best:
-                values = {f"best_value/{each.figure}": value for each, value in conclusion.values(made, best[0])}
-                journal.metrics(parent.id, values, len(seen) + 1, journal.now())
-            seen = seen | {trial.number}
-    return seen
+    fresh = [trial for trial in made.counted() if trial.number not in told]
+    for trial in sorted(fresh, key=lambda each: each.datetime_complete or datetime.max):
+        told.add(trial.number)
+        best = made.best()
+        watcher.trial_ends(made, trial, best[0] if best else None)
+        if best:
+            values = {f"best_value/{each.figure}": value for each, value in conclusion.values(made, best[0])}
+            done = made.counts().done - len(fresh) + fresh.index(trial) + 1
+            journal.metrics(parent.id, values, done, journal.now())
+
+
+def _bury(made: Study, told: set[int], journal: Journal) -> None:
+    """Close the runs of trials whose process died, which could not do so itself."""
+    for trial in made.dead():
+        if trial.number not in told:
+            told.add(trial.number)
+            if RUN in trial.user_attrs:
+                tracked.lost(journal, trial.user_attrs[RUN], "Its process died; the trial is given out again.")

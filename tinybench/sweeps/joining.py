@@ -10,7 +10,7 @@ import threading
 from tinybench import paths
 from tinybench.errors import TrackingError
 from tinybench.sweeps import store, study
-from tinybench.sweeps.study import WORKER
+from tinybench.sweeps.samplers import WORKER
 from tinybench.sweeps.tracked import Tracked
 from tinybench.sweeps.worker import Worker
 from tinybench.tracking import journal

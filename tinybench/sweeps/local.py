@@ -13,12 +13,13 @@ from typing import IO, Any
 from tinybench.efficiency import certificate
 from tinybench.errors import TinybenchError
 from tinybench.redaction import without_secrets
-from tinybench.sweeps.study import WORKER
+from tinybench.sweeps.samplers import WORKER
 from tinybench.training.device import SHARE
 
 STORAGE = "TINYBENCH_STORAGE"  # a variable, since everybody can read the words of a command
 
 _ROOT = Path(__file__).parents[2]  # where the package lies
+_LAST_LINES = 30.0  # seconds that a worker has to end
 _PATIENCE = 3  # workers that die one after another without a trial done
 
 
@@ -42,13 +43,13 @@ class Pool:
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for process, _file in self._running.values():
-            process.terminate()  # it marks its trial's run, and gives the trial back
+    def __exit__(self, kind: object, *_: object) -> None:
+        for process, _ in self._running.values():
+            if kind is None and _ended(process):  # nothing is left for it: it writes its last lines
+                continue
+            process.terminate()  # it closes its trial's run, and gives the trial back
         for process, file in self._running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
+            if not _ended(process):
                 process.kill()
                 process.wait()
             file.close()
@@ -88,6 +89,15 @@ class Pool:
             self._words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
         )
         return process, said
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process ends within some seconds."""
+    try:
+        process.wait(_LAST_LINES)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _path() -> str:

@@ -67,7 +67,7 @@ def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figur
         yield "importance", studies.importance(shares, objectives[0])
         first = [axis for key in shares for axis in axes if axis.key == key][:2]
         if len(first) > 1:
-            yield "contour", studies.contour(done, *first, objectives[0])
+            yield "contour", studies.contour(done, first[0], first[1], objectives[0])
     if len(objectives) > 1:
         yield "pareto", studies.pareto(done, objectives, [trial.number for trial in best])
 

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from tinybench.config import check
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.redaction import without_secrets
-from tinybench.sweeps import space as spaces
-from tinybench.sweeps import store
-from tinybench.sweeps.space import Parameter, Space
+from tinybench.sweeps import reading, samplers, store
+from tinybench.sweeps.space import Space
 
 SLOT = "slot"
 ERROR = "error"
 RUN = "run_id"
 FIGURES = "figures"
-WORKER = "TINYBENCH_WORKER"  # variable with the number of a worker that a driver started
 
 RETRY = "retry_of"
 
@@ -80,7 +77,7 @@ class Study:
     def space(self) -> Space:
         """What it looks for."""
         kept = json.loads(self._attributes[_SPACE])
-        return spaces.read(kept["text"], kept["name"], kept["overrides"])
+        return reading.read(kept["text"], kept["name"], kept["overrides"])
 
     @cached_property
     def optuna(self) -> optuna.Study:
@@ -89,8 +86,8 @@ class Study:
             return optuna.load_study(
                 study_name=self.name,
                 storage=self.storage,
-                sampler=_sampler(self.space, len(self.counted())),
-                pruner=_pruner(self.space),
+                sampler=samplers.sampler(self.space, len(self.counted())),
+                pruner=samplers.pruner(self.space),
             )
 
     @property
@@ -130,6 +127,10 @@ class Study:
     def counted(self) -> list[FrozenTrial]:
         """Those that fill a slot, in the order of slots."""
         return [by_slot for _, by_slot in sorted(_filled(self.trials()).items())]
+
+    def dead(self) -> list[FrozenTrial]:
+        """Those whose process died, and that count for nothing."""
+        return [each for each in self.trials() if each.state == TrialState.FAIL and ERROR not in each.user_attrs]
 
     def counts(self) -> Counts:
         """How far it is."""
@@ -185,7 +186,7 @@ class Study:
 
     def over(self) -> bool:
         """Whether the time is over."""
-        return time.time() > self._attributes.get(_DEADLINE, math.inf)
+        return bool(time.time() > self._attributes.get(_DEADLINE, math.inf))
 
     def start_clock(self) -> None:
         """The minutes of the budget begin now."""
@@ -238,8 +239,8 @@ class Study:
         drawn: dict[str, Any] = {}
         for parameter in self.space.parameters:
             if parameter.active(values):
-                drawn[parameter.key] = _suggest(trial, parameter)
-                values[parameter.key] = spaces.check(parameter.key, drawn[parameter.key])
+                drawn[parameter.key] = samplers.suggest(trial, parameter)
+                values[parameter.key] = check(parameter.key, drawn[parameter.key])
         return drawn
 
     def end(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
@@ -306,38 +307,3 @@ def _filled(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)
-
-
-def _suggest(trial: Trial, parameter: Parameter) -> Any:
-    log = parameter.distribution.startswith("log")
-    if parameter.distribution == "categorical":
-        return trial.suggest_categorical(parameter.key, parameter.choices)
-    if "integer" in parameter.distribution:
-        low, high, step = int(parameter.low), int(parameter.high), int(parameter.step or 1)
-        return trial.suggest_int(parameter.key, low, high, step=step, log=log)
-    return trial.suggest_float(parameter.key, parameter.low, parameter.high, step=parameter.step, log=log)
-
-
-def _sampler(space: Space, ended: int) -> optuna.samplers.BaseSampler:
-    """Of the study's seed for the first trial of its first worker; others would draw the same values with it."""
-    worker = int(os.environ.get(WORKER, os.getpid()))
-    seed = int(np.random.SeedSequence([space.sampler_seed, worker, ended]).generate_state(1)[0]) % 2**31
-    conditions = any(parameter.when for parameter in space.parameters)
-    made: dict[str, Any] = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=conditions),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed),
-        "nsgaii": lambda: optuna.samplers.NSGAIISampler(seed=seed),
-        "qmc": lambda: optuna.samplers.QMCSampler(seed=space.sampler_seed, scramble=True),
-    }
-    return made[space.sampler]()
-
-
-def _pruner(space: Space) -> optuna.pruners.BasePruner:
-    epochs = sum(getattr(space.base, phase).epochs for phase in space.base.phases)
-    made: dict[str, Any] = {
-        "none": optuna.pruners.NopPruner,
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3),
-    }
-    return made[space.pruner]()

@@ -60,22 +60,28 @@ class Tracked:
     def complete(self, run: str, figures: Mapping[str, float], step: int) -> None:
         """The figures of a trial that was trained to its end."""
         self.journal.metrics(run, figures, step, self.journal.now())
-        self._end(run, "FINISHED", "complete", "")
+        _end(self.journal, run, "FINISHED", "complete", "")
 
     def pruned(self, run: str | None, reason: str) -> None:
         """A trial that was stopped, since others did better: KILLED, so that nobody takes it for finished."""
-        self._end(run, "KILLED", "pruned", reason)
+        _end(self.journal, run, "KILLED", "pruned", reason)
 
     def failed(self, run: str | None, reason: str) -> None:
         """A trial that came to nothing."""
-        self._end(run, "FAILED", "failed", reason)
+        _end(self.journal, run, "FAILED", "failed", reason)
 
     def lost(self, run: str | None, reason: str) -> None:
         """A trial that counts for nothing."""
-        self._end(run, "KILLED", "lost", reason)
+        lost(self.journal, run, reason)
 
-    def _end(self, run: str | None, status: str, state: str, reason: str) -> None:
-        if run is None:
-            return
-        self.journal.tags(run, {STATE_TAG: state} | ({ERROR_TAG: reason, _NOTE_TAG: reason} if reason else {}))
-        self.journal.end(run, status)
+
+def lost(journal: Journal, run: str | None, reason: str) -> None:
+    """Close the run of a trial that counts for nothing."""
+    _end(journal, run, "KILLED", "lost", reason)
+
+
+def _end(journal: Journal, run: str | None, status: str, state: str, reason: str) -> None:
+    if run is None:
+        return
+    journal.tags(run, {STATE_TAG: state} | ({ERROR_TAG: reason, _NOTE_TAG: reason} if reason else {}))
+    journal.end(run, status)

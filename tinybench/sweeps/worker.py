@@ -33,17 +33,28 @@ if TYPE_CHECKING:
     from tinybench.data.dataset import Dataset
     from tinybench.training.progress import Epoch
 
+# As `training.train`
+Train = Callable[["RunConfig", "Dataset", Path, Callable[["Epoch"], None]], dict[str, float]]
+
 _POLL = 1.0  # seconds between looks for a trial that waits
 
 
 class Worker:
     """Serves one study until nothing is left of it."""
 
-    def __init__(self, study: Study, tracked: Tracked, *, stop: Callable[[], bool] = lambda: False) -> None:
-        """Args: the study, where its trials are recorded, and whether no more trials shall be taken."""
+    def __init__(
+        self,
+        study: Study,
+        tracked: Tracked,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        train: Train = training.train,
+    ) -> None:
+        """Args: the study, where its trials are recorded, whether no more shall be taken, and what trains one."""
         self.study = study
         self.tracked = tracked
         self.stop = stop
+        self.train = train
         self._step = 0
 
     def work(self) -> int:
@@ -124,7 +135,7 @@ class Worker:
                 )
 
         with TemporaryDirectory(prefix="tinybench-trial-") as folder:
-            return training.train(config, _dataset(config), Path(folder) / "phases", on_epoch)
+            return self.train(config, _dataset(config), Path(folder) / "phases", on_epoch)
 
 
 def _name(objective: str) -> str:

@@ -85,7 +85,8 @@ class Tracker:
 
     def below(self, parent: Run, name: str) -> Run:
         """A new run that is a whole one, but belongs to another."""
-        return self._child(parent, {}, name)
+        with self._reaching("Cannot open a run in"):
+            return self._child(parent, {}, name)
 
     def fold(self, parent: Run, number: int, name: str) -> Run:
         """A new child run for a fold."""

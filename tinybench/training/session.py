@@ -39,7 +39,14 @@ class Ready:
 
 @contextmanager
 def ready(
-    model: keras.Model, config: RunConfig, phase: str, dataset: Dataset, folder: Path, *, trained: bool, watcher: Watcher
+    model: keras.Model,
+    config: RunConfig,
+    phase: str,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    trained: bool,
+    watcher: Watcher,
 ) -> Iterator[Ready]:
     """Make a phase ready; what it is fed with is kept from being removed meanwhile.
 

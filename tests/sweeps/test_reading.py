@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tinybench.errors import ConfigError
-from tinybench.sweeps import space as spaces
+from tinybench.sweeps import reading
+from tinybench.sweeps.space import Objective
 
 SHIPPED = sorted((Path(__file__).parents[2] / "sweeps").glob("*.toml"))
 
@@ -30,7 +31,7 @@ transfer.lr = 1e-3
 
 
 def test_what_a_file_says():
-    found = spaces.read(GOOD, "good")
+    found = reading.read(GOOD, "good")
     assert [each.key for each in found.parameters] == [
         "transfer.lr",
         "head.dropout",
@@ -38,7 +39,7 @@ def test_what_a_file_says():
         "optimizer.name",
         "optimizer.momentum",
     ]
-    assert found.objectives == (spaces.Objective("val/loss", "minimize"),)
+    assert found.objectives == (Objective("val/loss", "minimize"),)
     assert found.base.head.hidden == 32
     assert found.base.phases == ("transfer",)
     assert not found.base.track.pictures
@@ -47,14 +48,14 @@ def test_what_a_file_says():
 
 
 def test_a_condition_decides_what_is_drawn():
-    momentum = spaces.read(GOOD, "good").parameters[-1]
-    values = spaces.read(GOOD, "good").base.flat()
+    momentum = reading.read(GOOD, "good").parameters[-1]
+    values = reading.read(GOOD, "good").base.flat()
     assert momentum.active(values | {"optimizer.name": "sgd"})
     assert not momentum.active(values | {"optimizer.name": "adam"})
 
 
 def test_what_is_given_beside_the_file_is_fixed_and_not_searched():
-    found = spaces.read(GOOD, "good", {"transfer.lr": "1e-3", "head.l2": "0.5", "trials": 9, "minutes": 2.5})
+    found = reading.read(GOOD, "good", {"transfer.lr": "1e-3", "head.l2": "0.5", "trials": 9, "minutes": 2.5})
     assert "transfer.lr" not in [each.key for each in found.parameters]
     assert found.base.transfer.lr == 1e-3
     assert found.base.head.l2 == 0.5
@@ -64,15 +65,15 @@ def test_what_is_given_beside_the_file_is_fixed_and_not_searched():
 
 def test_tables_are_as_good_as_dots():
     nested = GOOD.replace("transfer.lr = {", '"transfer.lr" = {').replace("[settings]\n", "[settings]\nseed = 3\n")
-    assert spaces.read(nested, "x").parameters[0].key == "transfer.lr"
+    assert reading.read(nested, "x").parameters[0].key == "transfer.lr"
     inside = '[space.transfer]\nlr = { distribution = "uniform", low = 0.1, high = 0.2 }\n'
-    found = spaces.read('trials = 1\nrecipe = "quickstart"\n' + inside, "x")
+    found = reading.read('trials = 1\nrecipe = "quickstart"\n' + inside, "x")
     assert found.parameters[0].key == "transfer.lr"
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_the_shipped_spaces_can_be_read(file):
-    found = spaces.read(file.read_text(), file.stem)
+    found = reading.read(file.read_text(), file.stem)
     assert found.parameters
     assert found.trials
 
@@ -128,7 +129,7 @@ MISTAKES = [
 def test_a_mistake_is_told_with_its_line(right, wrong, line, words):
     assert right in GOOD
     with pytest.raises(ConfigError) as caught:
-        spaces.read(GOOD.replace(right, wrong, 1), "good", shown_as="sweeps/good.toml")
+        reading.read(GOOD.replace(right, wrong, 1), "good", shown_as="sweeps/good.toml")
     said = str(caught.value)
     assert words in said
     assert "\n" not in said
@@ -138,9 +139,9 @@ def test_a_mistake_is_told_with_its_line(right, wrong, line, words):
 
 def test_several_objectives_have_a_direction_each_and_no_pruner():
     two = GOOD.replace('"val/loss"', '["val/accuracy", "efficiency/cpu_latency_p50_ms"]')
-    found = spaces.read(two, "two")
+    found = reading.read(two, "two")
     assert [each.direction for each in found.objectives] == ["maximize", "minimize"]
     assert found.timed
     assert found.costs
     with pytest.raises(ConfigError, match="cannot be pruned"):
-        spaces.read(two.replace("trials = 4", 'trials = 4\npruner = "median"'), "two")
+        reading.read(two.replace("trials = 4", 'trials = 4\npruner = "median"'), "two")

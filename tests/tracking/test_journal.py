@@ -1,0 +1,121 @@
+"""Whatever becomes of the server, what was written arrives once and in its order."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import requests
+from mlflow.entities import ViewType
+from servers import Server
+
+from tinybench.tracking import journal
+from tinybench.tracking.journal import Journal
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = Server(tmp_path_factory.mktemp("server")).start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def writer(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(journal, "_PAUSE", 0.0)
+    return Journal(journal.client(server.uri), tmp_path / "spool" / "one.jsonl")
+
+
+def runs(writer):
+    return writer.client.search_runs(["0"], "", ViewType.ALL)
+
+
+def whole(writer, name):
+    run = writer.create("0", name, {"kind": "test"})
+    writer.params(run, {"lr": "0.1"})
+    writer.metrics(run, {"val/loss": 2.0}, 1, 1000)
+    writer.metrics(run, {"val/loss": 1.0}, 2, 2000)
+    writer.tags(run, {"state": "done"})
+    writer.text(run, "hello", "notes/a.txt")
+    writer.end(run, "FINISHED")
+    return run
+
+
+def check(client, run_id):
+    found = client.get_run(run_id)
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"lr": "0.1"}
+    assert found.data.tags["state"] == "done"
+    assert [(point.step, point.value) for point in client.get_metric_history(run_id, "val/loss")] == [(1, 2), (2, 1)]
+    assert [each.path for each in client.list_artifacts(run_id, "notes")] == ["notes/a.txt"]
+
+
+def test_with_a_server_all_goes_there_at_once(writer):
+    run = whole(writer, "direct")
+    check(writer.client, run)
+    assert writer.unsent() == 0
+    assert not writer.spool.exists()
+
+
+def test_without_one_it_is_kept_and_sent_later_by_anybody(server, writer):
+    server.kill()
+    run = whole(writer, "later")
+    assert run.startswith("unsent-")
+    assert writer.unsent() == 7
+    server.start()
+    other = Journal(journal.client(server.uri), writer.spool)
+    assert other.send() == 0
+    check(other.client, other.known(run))
+    assert [each.info.run_name for each in runs(other)].count("later") == 1
+    assert not writer.spool.exists()
+
+
+def test_a_run_that_loses_its_server_in_the_middle_is_whole_in_the_end(server, writer):
+    run = writer.create("0", "middle", {"kind": "test"})
+    writer.params(run, {"lr": "0.1"})
+    writer.metrics(run, {"val/loss": 2.0}, 1, 1000)
+    server.kill()
+    writer.metrics(run, {"val/loss": 1.0}, 2, 2000)
+    writer.tags(run, {"state": "done"})
+    assert writer.unsent() == 2
+    server.start()
+    writer.text(run, "hello", "notes/a.txt")  # sends what is kept first
+    writer.end(run, "FINISHED")
+    assert writer.unsent() == 0
+    check(writer.client, run)
+
+
+def test_a_dead_server_is_not_asked_at_every_step(server, writer, monkeypatch):
+    run = writer.create("0", "silent", {})
+    server.kill()
+    monkeypatch.setattr(journal, "_PAUSE", 60.0)
+    writer.metrics(run, {"a": 1.0}, 1, 1)
+    began = time.monotonic()
+    for step in range(100):
+        writer.metrics(run, {"a": 1.0}, step, step)
+    assert time.monotonic() - began < 5
+    assert writer.unsent() == 101
+    server.start()
+
+
+def test_what_the_server_will_never_take_does_not_stop_the_rest(writer):
+    run = writer.create("0", "refused", {})
+    writer.metrics(run, {"not a name!?\n": 1.0}, 1, 1)
+    writer.metrics(run, {"good": 1.0}, 1, 1)
+    assert writer.unsent() == 0
+    assert len(writer.refused) == 1
+    assert writer.client.get_run(run).data.metrics == {"good": 1.0}
+
+
+def test_a_line_that_a_killed_process_did_not_finish_is_left_out(server, writer):
+    writer.spool.parent.mkdir(parents=True)
+    entry = {"do": "create", "run": "unsent-1", "experiment": "0", "name": "torn", "tags": {}, "at": 1}
+    writer.spool.write_text(json.dumps(entry) + "\n" + '{"do": "tags", "run": "uns')
+    assert writer.send() == 0
+    assert [each.info.run_name for each in runs(writer)].count("torn") == 1
+
+
+def test_the_server_is_real(server):
+    assert requests.get(f"{server.uri}/version", timeout=5).text == "3.17.2"

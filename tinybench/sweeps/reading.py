@@ -1,0 +1,344 @@
+"""A search space from its TOML file. Standard library only.
+
+Every value is checked as the setting's own before anything starts, and a mistake is told with its line.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from tinybench import config as configuration
+from tinybench.config import RunConfig, canonical, check
+from tinybench.errors import ConfigError, TinybenchError
+from tinybench.settings import as_text
+from tinybench.sweeps import positions
+from tinybench.sweeps.space import OBJECTIVES, PRUNERS, RISING, SAMPLERS, Objective, Parameter, Space
+
+_DIRECTIONS = ("maximize", "minimize")
+_RANGES = {"uniform": ("low", "high", "step"), "log-uniform": ("low", "high")}
+_RANGES |= {"integer": ("low", "high", "step"), "log-integer": ("low", "high")}
+_DISTRIBUTIONS = (*_RANGES, "categorical")
+_TOP = ("recipe", "objective", "direction", "trials", "minutes", "seeds", "sampler", "pruner")
+_TABLES = ("settings", "space", "first")
+# Whose change would judge trials by other images, or decides where and not what a run computes
+_FIXED = (
+    "recipe",
+    "dataset",
+    "data.",
+    "seed",
+    "monitor",
+    "track.",
+    "cache.",
+    "checkpoint.",
+    "device",
+    "explain.",
+    "backbone.mirror",
+)
+
+
+def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, shown_as: str | None = None) -> Space:
+    """A space from the text of its file.
+
+    Args:
+        text: TOML.
+        name: Of the study's kind.
+        overrides: Settings that are fixed at the values given here, also where the file would search them; `trials`,
+            `minutes` and `seeds` as well.
+        shown_as: The file in messages; the name when None.
+
+    Raises:
+        ConfigError: what is wrong, with the line.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{shown_as or name}: not valid TOML: {error}.") from error
+    lines = positions.lines(text)
+    return _Reader(name, shown_as or name, text, values, lines, dict(overrides or {})).space()
+
+
+class _Reader:
+    def __init__(
+        self,
+        name: str,
+        shown_as: str,
+        text: str,
+        values: dict[str, Any],
+        lines: Mapping[positions.Path, int],
+        overrides: dict[str, Any],
+    ) -> None:
+        self.name, self.shown_as, self.text, self.values, self.lines = name, shown_as, text, values, lines
+        budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
+        self.budget = {key: value for key, value in budget.items() if value is not None}
+        self.given = {canonical(key): value for key, value in overrides.items()}
+
+    def space(self) -> Space:
+        for key in self.values:
+            if key not in (*_TOP, *_TABLES):
+                self._refuse((key,), f"unknown key `{key}`: expected one of {', '.join((*_TOP, *_TABLES))}.")
+        base = self._base()
+        parameters = self._parameters(base)
+        sampler, pruner = self._algorithm("sampler", SAMPLERS), self._algorithm("pruner", PRUNERS)
+        objectives = self._objectives()
+        if len(objectives) > 1 and pruner["name"] != "none":
+            self._refuse(("pruner",), "several objectives cannot be pruned: leave pruner out, or name one objective.")
+        if len(objectives) > 1 and sampler["name"] == "cmaes":
+            self._refuse(("sampler",), "cmaes has one objective: take tpe, nsgaii, qmc or random.")
+        trials, minutes = self._count("trials"), self._minutes()
+        if trials is None and minutes is None:
+            self._refuse((), "no budget: give trials or minutes.")
+        return Space(
+            self.name,
+            self.text,
+            base,
+            parameters,
+            objectives,
+            trials,
+            minutes,
+            self._count("seeds") or 1,
+            str(sampler["name"]),
+            int(sampler.get("seed", 0)),
+            str(pruner["name"]),
+            self._first(parameters),
+        )
+
+    def _base(self) -> RunConfig:
+        """The recipe with the fixed settings."""
+        table = self._table(("settings",), self.values.get("settings", {}))
+        fixed = {key: value for key, (value, _) in table.items()}
+        # A trial is judged by validation images; its pictures would be looked at by nobody
+        own = {"track.pictures": False, "track.costs": "off"}
+        with self._at(("recipe",)):
+            base = configuration.replace(configuration.resolve(self.values.get("recipe")), own)
+        for key, (value, path) in table.items():
+            with self._at(path):
+                check(key, value)
+        with self._at(("settings",)):
+            base = configuration.replace(base, fixed | self.given)
+        if base.data.folds:
+            self._refuse(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
+        return base
+
+    def _parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
+        table = self.values.get("space", {})
+        if not isinstance(table, dict) or not table:
+            self._refuse(("space",), "there is nothing to search: expected a table [space] of settings.")
+        found: dict[str, Parameter] = {}
+        for key, (value, path) in self._table(("space",), table).items():
+            self._searchable(key, base, path)
+            if key not in self.given:
+                found[key] = self._parameter(key, value, path, base, found)
+        if not found:
+            self._refuse(("space",), "there is nothing to search: all of it is given on the command line.")
+        return tuple(found.values())
+
+    def _searchable(self, key: str, base: RunConfig, path: positions.Path) -> None:
+        if key.startswith(_FIXED):
+            self._refuse(path, f"`{key}` cannot be searched: trials could not be compared. Put it into [settings].")
+        if key in {name for name, _ in self._settings()}:
+            self._refuse(path, f"`{key}` is both in [settings] and in [space]: leave one of them out.")
+        phase = key.partition(".")[0]
+        if phase in configuration.PHASES and phase not in base.phases:
+            self._refuse(path, f"`{key}` has no effect: `phases` is {as_text(base.phases)}.")
+
+    def _settings(self) -> Iterator[tuple[str, Any]]:
+        yield from self._table(("settings",), self.values.get("settings", {})).items()
+
+    def _parameter(
+        self, key: str, value: Any, path: positions.Path, base: RunConfig, before: Mapping[str, Parameter]
+    ) -> Parameter:
+        kind = value.get("distribution")
+        if kind not in _DISTRIBUTIONS:
+            self._refuse(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.")
+        allowed = (*_RANGES.get(kind, ("choices",)), "distribution", "when")
+        for word in value:
+            if word not in allowed:
+                self._refuse(
+                    (*path, word), f"`{key}`: a {kind} distribution has no `{word}`, but {', '.join(allowed)}."
+                )
+        when = self._when(value.get("when", {}), (*path, "when"), base, before)
+        if kind == "categorical":
+            return Parameter(key, kind, choices=self._choices(key, value, path), when=when)
+        low, high, step = (self._number(key, value, word, path) for word in ("low", "high", "step"))
+        assert low is not None
+        assert high is not None
+        self._range(key, kind, low, high, step, path)
+        return Parameter(key, kind, low, high, step, when=when)
+
+    def _number(self, key: str, value: Mapping[str, Any], word: str, path: positions.Path) -> float | None:
+        number = value.get(word)
+        if number is None and word == "step":
+            return None
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            self._refuse((*path, word), f"`{key}`: expected a number for `{word}`, got {number!r}.")
+        return number
+
+    def _range(self, key: str, kind: str, low: float, high: float, step: float | None, path: positions.Path) -> None:
+        if low >= high:
+            self._refuse(path, f"`{key}`: expected low below high, got {low:g} and {high:g}.")
+        if kind.startswith("log") and low <= 0:
+            self._refuse(path, f"`{key}`: a {kind} range begins above 0, got {low:g}.")
+        if step is not None and not 0 < step <= high - low:
+            self._refuse(path, f"`{key}`: expected a step above 0 and within the range, got {step:g}.")
+        whole = "integer" in kind
+        if whole and any(each is not None and each != int(each) for each in (low, high, step)):
+            self._refuse(path, f"`{key}`: an {kind} distribution has whole numbers.")
+        inside = [low, high] if whole else [float(low), float(high), low + (high - low) * 0.3819]
+        for value in inside:
+            with self._at(path, f"a {kind} distribution does not fit. "):
+                check(key, int(value) if whole else value)
+
+    def _choices(self, key: str, value: Mapping[str, Any], path: positions.Path) -> tuple[Any, ...]:
+        choices = value.get("choices")
+        if not isinstance(choices, list) or len(choices) < 2:
+            self._refuse(path, f"`{key}`: expected a list of at least two choices, got {choices!r}.")
+        for each in choices:
+            with self._at((*path, "choices")):
+                check(key, each)
+        plain = tuple(as_text(tuple(each)) if isinstance(each, list) else each for each in choices)
+        if len(set(map(repr, plain))) < len(plain):
+            self._refuse((*path, "choices"), f"`{key}`: a choice is given twice.")
+        return plain
+
+    def _when(
+        self, value: Any, path: positions.Path, base: RunConfig, before: Mapping[str, Parameter]
+    ) -> dict[str, tuple[Any, ...]]:
+        """Conditions, each on a setting that is fixed or drawn before."""
+        found = {}
+        for key, (wanted, place) in self._table(path, value, leaves=True).items():
+            allowed = wanted if isinstance(wanted, list) else [wanted]
+            with self._at(place):
+                found[key] = tuple(check(key, each) for each in allowed)
+            earlier = before.get(key)
+            if earlier is None and base.flat()[key] not in found[key]:
+                self._refuse(
+                    place,
+                    f"`{key}` is never {' or '.join(map(repr, found[key]))}: it is {base.flat()[key]!r}, and no "
+                    "parameter above.",
+                )
+        return found
+
+    def _objectives(self) -> tuple[Objective, ...]:
+        figures = self._words("objective", "val/accuracy")
+        for figure in figures:
+            if figure.startswith("test/"):
+                self._refuse(("objective",), f"{figure} would choose by the test images: take a figure of validation.")
+            if figure not in OBJECTIVES:
+                self._refuse(("objective",), f"unknown objective {figure!r}: expected one of {', '.join(OBJECTIVES)}.")
+        own = ["maximize" if figure in RISING else "minimize" for figure in figures]
+        directions = self._words("direction", own)
+        if len(directions) != len(figures) or not set(directions) <= {*_DIRECTIONS}:
+            self._refuse(("direction",), f"expected {' or '.join(_DIRECTIONS)} for each objective, got {directions}.")
+        return tuple(Objective(*each) for each in zip(figures, directions, strict=True))
+
+    def _words(self, key: str, default: str | Sequence[str]) -> list[str]:
+        value = self.values.get(key, default)
+        words = [value] if isinstance(value, str) else value
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            self._refuse((key,), f"`{key}`: expected a word or a list of words, got {value!r}.")
+        if key == "objective" and len(set(words)) < len(words):
+            self._refuse((key,), "an objective is given twice.")
+        return words
+
+    def _algorithm(self, key: str, allowed: tuple[str, ...]) -> dict[str, Any]:
+        """A sampler or pruner, by its name or as a table."""
+        value = self.values.get(key, allowed[0])
+        found = {"name": value} if isinstance(value, str) else value
+        if not isinstance(found, dict) or found.get("name") not in allowed:
+            self._refuse((key,), f"`{key}`: expected one of {', '.join(allowed)}, got {value!r}.")
+        own = ("name", "seed") if key == "sampler" else ("name",)
+        for word in found:
+            if word not in own:
+                self._refuse((key, word), f"`{key}` has no `{word}`, but {', '.join(own)}.")
+        return found
+
+    def _count(self, key: str) -> int | None:
+        value = self.budget.get(key, self.values.get(key))
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self._refuse((key,), f"`{key}`: expected a whole number of at least 1, got {value!r}.")
+        return value
+
+    def _minutes(self) -> float | None:
+        value = self.budget.get("minutes", self.values.get("minutes"))
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            self._refuse(("minutes",), f"`minutes`: expected a number above 0, got {value!r}.")
+        return float(value)
+
+    def _first(self, parameters: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
+        tables = self.values.get("first", [])
+        if not isinstance(tables, list):
+            self._refuse(("first",), "expected tables [[first]] of values to try first.")
+        by_key, found = {each.key: each for each in parameters}, []
+        for place, table in enumerate(tables):
+            values = {}
+            for key, (value, path) in self._table(("first", str(place)), table, leaves=True).items():
+                parameter = by_key.get(key)
+                if parameter is None and key in self.given:
+                    continue
+                if parameter is None or not parameter.holds(value):
+                    self._refuse(path, f"`{key}` is not searched, or {value!r} is out of its range.")
+                values[key] = value
+            found.append(values)
+        return tuple(found)
+
+    def _table(
+        self, path: positions.Path, table: Any, *, leaves: bool = False
+    ) -> dict[str, tuple[Any, positions.Path]]:
+        """Settings by key, with their places; a key with dots may be written as tables in tables."""
+        if not isinstance(table, dict):
+            self._refuse(path, f"expected a table of settings, got {table!r}.")
+        found: dict[str, tuple[Any, positions.Path]] = {}
+        for name, value in table.items():
+            for words, inner in _flat(name, value, searched=path[0] == "space" and not leaves):
+                place = (*path, *words)
+                with self._at(place):
+                    key = canonical(".".join(words))
+                if key in found:
+                    self._refuse(place, f"`{key}` is given twice.")
+                if path == ("space",) and not isinstance(inner, dict):
+                    self._refuse(place, f"`{key}`: expected a table with a distribution, got {inner!r}.")
+                found[key] = inner, place
+        return found
+
+    def _at(self, path: positions.Path, words: str = "") -> _Pointing:
+        return _Pointing(self, path, words)
+
+    def _refuse(self, path: positions.Path, words: str) -> NoReturn:
+        raise ConfigError(f"{self._place(path)}: {words}")
+
+    def _place(self, path: positions.Path) -> str:
+        """The file with the line of a key, or of the nearest table around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.shown_as}, line {self.lines[path]}" if path else self.shown_as
+
+
+class _Pointing:
+    """Puts the place before what is raised inside."""
+
+    def __init__(self, reader: _Reader, path: positions.Path, words: str) -> None:
+        self.reader, self.path, self.words = reader, path, words
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, TinybenchError):
+            raise ConfigError(f"{self.reader._place(self.path)}: {self.words}{error}") from error
+
+
+def _flat(name: str, value: Any, *, searched: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Leaves of nested tables, with the words of their keys; a distribution is a leaf."""
+    if isinstance(value, dict) and not (searched and ({"distribution", "low", "choices"} & {*value})):
+        for inner, below in value.items():
+            for words, leaf in _flat(inner, below, searched=searched):
+                yield (name, *words), leaf
+    else:
+        yield (name,), value
