@@ -73,6 +73,7 @@ def test_every_engine_measures(engine: str) -> None:
     figures = measuring.measure(replace(SMALL, engine=engine, batch=3)).figures
     assert figures["throughput_batch"] == 3
     assert figures["latency_p50_ms"] > 0
+    assert 0 < figures["memory_peak_bytes"] < 300e6  # not what a converter leaves behind: that is gigabytes
 
 
 def test_another_backend_of_keras_measures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -19,10 +18,14 @@ from numpy.typing import NDArray
 from tinybench.efficiency.spec import Spec
 from tinybench.efficiency.timing import Call
 from tinybench.errors import EngineError, in_one_line
-from tinybench.models import onnx_graph, policies
+from tinybench.models import policies
 
 Pixels = NDArray[np.floating[Any]]
 
+OF_FILES = ("tf", "openvino", "onnxruntime")  # engines that read a file of their own
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
 _OUT_OF_MEMORY = ("ResourceExhausted", "OutOfMemory", "bad_alloc", "Allocation", "allocate memory")
 
 
@@ -43,15 +46,32 @@ class Compiled:
 Compiler = Callable[[int], Compiled]
 
 
-def compiler(model: keras.Model, spec: Spec) -> Compiler:
+def compiler(model: keras.Model, spec: Spec, file: Path | None = None) -> Compiler:
     """What compiles the model by the engine that is asked for.
+
+    Args:
+        model: In Keras.
+        spec: What is asked for.
+        file: The same model as `subject.exported` wrote it, for one of `OF_FILES`; it is not read later.
 
     Raises:
         EngineError: the engine is not installed, or does not compute so on this device.
     """
-    return {"keras": _keras, "tf": _frozen, "openvino": _openvino, "onnxruntime": _onnxruntime}[spec.engine](
-        model, spec
-    )
+    if spec.engine in OF_FILES:
+        assert file is not None
+        return {"tf": _frozen, "openvino": _openvino, "onnxruntime": _onnxruntime}[spec.engine](file, spec)
+    return _keras(model, spec)
+
+
+def check(spec: Spec) -> None:
+    """Refuse an engine that is not installed, or does not compute so on this device, before anything is built.
+
+    Raises:
+        EngineError: the message says what can be done.
+    """
+    checks = {"tf": _check_frozen, "openvino": _check_openvino, "onnxruntime": _check_onnxruntime}
+    if spec.engine in checks:
+        checks[spec.engine](spec)
 
 
 def on_noise(compile: Compiler, shape: tuple[int, int, int], size: int) -> Call:
@@ -68,8 +88,8 @@ def _keras(model: keras.Model, spec: Spec) -> Compiler:
     return lambda _: Compiled(keras.ops.convert_to_tensor, lambda given: np.asarray(made(given)))
 
 
-def _traced(model: keras.Model, spec: Spec, images: int | None = None) -> Any:
-    """One graph for all batch sizes, which is as fast as one for each; or one for so many images alone."""
+def _traced(model: keras.Model, spec: Spec) -> Any:
+    """One graph for all batch sizes, which is as fast as one for each."""
     import tensorflow as tf
 
     lowered = _lowered(model, spec)
@@ -78,7 +98,7 @@ def _traced(model: keras.Model, spec: Spec, images: int | None = None) -> Any:
         with lowered():
             return model(pixels, training=False)
 
-    return tf.function(call, input_signature=[tf.TensorSpec((images, *model.input_shape[1:]), tf.float32)])
+    return tf.function(call, input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
 
 
 def _jax(model: keras.Model, spec: Spec) -> Callable[[Any], Any]:
@@ -115,36 +135,46 @@ def _lowered(model: keras.Model, spec: Spec) -> Callable[[], AbstractContextMana
     return lambda: policies.computing(model, spec.precision)
 
 
-def _frozen(model: keras.Model, spec: Spec) -> Compiler:
-    """TensorFlow's graph with its weights as constants, which it then folds."""
+def _check_frozen(_: Spec) -> None:
     if keras.backend.backend() != "tensorflow":
         raise EngineError("Engine tf needs Keras on TensorFlow: unset KERAS_BACKEND, or take --engine keras.")
+
+
+def _frozen(file: Path, _: Spec) -> Compiler:
+    """TensorFlow's graph with its weights as constants, folded."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def compile(size: int) -> Compiled:
-        graph = convert_variables_to_constants_v2(_traced(model, spec, size).get_concrete_function())
-        return Compiled(tf.constant, lambda given: np.asarray(graph(given)[0]))
+    graph = tf.compat.v1.GraphDef()
+    graph.ParseFromString(file.read_bytes())
+    given = next(node.name for node in graph.node if node.op == "Placeholder")
+    whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    run = whole.prune(f"{given}:0", f"{graph.node[-1].name}:0")
+    return lambda _: Compiled(tf.constant, lambda placed: np.asarray(run(placed)))
 
-    return compile
 
-
-def _openvino(model: keras.Model, spec: Spec) -> Compiler:
+def _check_openvino(spec: Spec) -> None:
     from tinybench.training import openvino_graph
 
     if spec.device != "cpu":
         raise EngineError("Engine openvino computes on the processor here: take --device cpu, or another engine.")
-    openvino = openvino_graph.runtime()
-    hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[spec.precision]
-    options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": spec.threads, "NUM_STREAMS": 1}
-    core = openvino.Core()
-    if spec.precision != "float32" and hint.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    able = openvino_graph.runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if spec.precision != "float32" and _HINTS[spec.precision].upper() not in able:
         raise EngineError(f"OpenVINO does not compute in {spec.precision} on this processor: take another precision.")
 
+
+def _openvino(file: Path, spec: Spec) -> Compiler:
+    from tinybench.training import openvino_graph
+
+    openvino = openvino_graph.runtime()
+    hint = _HINTS[spec.precision]
+    options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": spec.threads, "NUM_STREAMS": 1}
+    core = openvino.Core()
+    read = core.read_model(file, config={"ENABLE_MMAP": False})
+
     def compile(size: int) -> Compiled:
-        with TemporaryDirectory() as folder:
-            graph = core.read_model(openvino_graph.frozen(model, size, Path(folder)))
-            request = core.compile_model(graph, "CPU", options).create_infer_request()
+        graph = read.clone()
+        graph.reshape([size, *list(graph.inputs[0].partial_shape)[1:]])
+        request = core.compile_model(graph, "CPU", options).create_infer_request()
 
         def run(given: Any) -> NDArray[Any]:
             request.set_input_tensor(given)
@@ -156,7 +186,7 @@ def _openvino(model: keras.Model, spec: Spec) -> Compiler:
     return compile
 
 
-def _onnxruntime(model: keras.Model, spec: Spec) -> Compiler:
+def _check_onnxruntime(spec: Spec) -> None:
     try:
         import onnxruntime
         import tf2onnx  # noqa: F401  Keras's exporter wants it
@@ -166,15 +196,17 @@ def _onnxruntime(model: keras.Model, spec: Spec) -> Compiler:
         ) from error
     if spec.precision != "float32":
         raise EngineError("Engine onnxruntime computes in float32 here: take --precision float32, or another engine.")
-    provider = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}[spec.device]
-    if provider not in onnxruntime.get_available_providers():
+    if _PROVIDERS[spec.device] not in onnxruntime.get_available_providers():
         raise EngineError("This ONNX Runtime has no CUDA: pip install onnxruntime-gpu, or take --device cpu.")
+
+
+def _onnxruntime(file: Path, spec: Spec) -> Compiler:
+    import onnxruntime
+
+    provider = _PROVIDERS[spec.device]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = spec.threads
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        onnx_graph.save(model, path)
-        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    session = onnxruntime.InferenceSession(str(file), options, providers=[provider])
     given, found = session.get_inputs()[0], session.get_outputs()[0]
 
     device = "cuda" if spec.device == "gpu" else "cpu"

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybench.efficiency import certificate, memory, nvml, timing
+from tinybench.efficiency import certificate, memory, nvml, subject, timing
 from tinybench.efficiency.spec import MARK, Spec
 from tinybench.efficiency.timing import Rung
 from tinybench.errors import EngineError, TinybenchError, in_one_line
@@ -72,6 +73,8 @@ def measured(spec: Spec) -> Found:
         TinybenchError: a model, engine or device that cannot be had.
         MemoryError: not even one image fits.
     """
+    from tinybench.efficiency import runners
+
     found = Found()
     gpu, reason = certificate.gpu_or_reason(spec.index if spec.device == "gpu" else None)
     _set_up(spec)
@@ -79,8 +82,9 @@ def measured(spec: Spec) -> Found:
     found.certificate = {"machine": machine, "before": certificate.moment(gpu)}
     if spec.device == "gpu" and gpu is None:
         found.notes.append(f"No memory, power or clocks of the GPU: {reason}")
+    runners.check(spec)
     baseline = memory.resident()
-    model = _model(spec)
+    model = subject.model(spec)
     found.figures |= _size(model)
     _forward(found, model, spec, gpu, baseline)
     found.certificate["after"] = certificate.moment(gpu)
@@ -132,17 +136,6 @@ def _set_up(spec: Spec) -> None:
             raise EngineError("JAX finds no GPU: take --device cpu.")
 
 
-def _model(spec: Spec) -> keras.Model:
-    from tinybench import models
-    from tinybench.config import resolve
-
-    if spec.recipe is None:
-        return models.load(Path(spec.model))
-    size = spec.image_size
-    config = resolve(spec.recipe, {"model": spec.model, "weights": "none", "image_size": size})
-    return models.build(config, (size, size, spec.channels), spec.classes)
-
-
 def _size(model: keras.Model) -> dict[str, float]:
     from tinybench.efficiency import flops
 
@@ -158,7 +151,11 @@ def _forward(found: Found, model: keras.Model, spec: Spec, gpu: nvml.Gpu | None,
     from tinybench.efficiency import runners
 
     budget = timing.QUICK if spec.quick else timing.FULL
-    compile = runners.compiler(model, spec)
+    with TemporaryDirectory() as folder:
+        file = subject.exported(spec, Path(folder)) if spec.engine in runners.OF_FILES else None
+        if file is not None:
+            baseline = memory.resident()  # with Keras and its model, which this engine does without
+        compile = runners.compiler(model, spec, file)
     shape = tuple(model.input_shape[1:])
     exact = memory.forget_peak()
     if gpu is None:

@@ -44,7 +44,7 @@ class Pool:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        for process, _ in self._running.values():
+        for process, _said in self._running.values():
             if kind is None and _ended(process):  # nothing is left for it: it writes its last lines
                 continue
             process.terminate()  # it closes its trial's run, and gives the trial back

@@ -232,7 +232,10 @@ class _Reader:
         directions = self._words("direction", own)
         if len(directions) != len(figures) or not set(directions) <= {*_DIRECTIONS}:
             self._refuse(("direction",), f"expected {' or '.join(_DIRECTIONS)} for each objective, got {directions}.")
-        return tuple(Objective(*each) for each in zip(figures, directions, strict=True))
+        return tuple(
+            Objective(figure, "maximize" if direction == "maximize" else "minimize")
+            for figure, direction in zip(figures, directions, strict=True)
+        )
 
     def _words(self, key: str, default: str | Sequence[str]) -> list[str]:
         value = self.values.get(key, default)

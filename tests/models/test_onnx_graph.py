@@ -1,0 +1,27 @@
+"""What is written is the model, with the model's own input alone."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from tinybench.models import onnx_graph
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+pytest.importorskip("tf2onnx", reason="the extra onnx is not installed")
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_preprocessing_of_backbones_leaves_no_input_behind(tmp_path, mode):
+    pixels = keras.Input((8, 8, 3), name="pixels")
+    x = keras.applications.imagenet_utils.preprocess_input(pixels, mode=mode)
+    x = keras.layers.Conv2D(4, 3)(x)
+    model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x))
+    file = tmp_path / "model.onnx"
+    onnx_graph.save(model, file)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["pixels"]
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.float32)
+    found = session.run(None, {"pixels": images})[0]
+    assert np.allclose(found, model(images), atol=1e-3)

@@ -1,0 +1,70 @@
+"""The model that is measured: built by its name, or read from a file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinybench.efficiency.spec import Spec
+from tinybench.errors import EngineError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def model(spec: Spec) -> keras.Model:
+    """Pixels to probabilities, with random weights unless it is a file's.
+
+    Raises:
+        ModelError: it is unknown, or cannot be built so.
+    """
+    from tinybench import models
+    from tinybench.config import resolve
+
+    if spec.recipe is None:
+        return models.load(Path(spec.model))
+    size = spec.image_size
+    config = resolve(spec.recipe, {"model": spec.model, "weights": "none", "image_size": size})
+    return models.build(config, (size, size, spec.channels), spec.classes)
+
+
+def exported(spec: Spec, folder: Path) -> Path:
+    """The model's file for an engine that reads one, written by another process.
+
+    Converters leave gigabytes behind, which would count as memory that the engine takes.
+
+    Raises:
+        EngineError: it cannot be converted.
+    """
+    file = folder / ("model.onnx" if spec.engine == "onnxruntime" else "model.pb")
+    words = [sys.executable, "-P", "-m", "tinybench.efficiency.subject", str(file)]
+    done = subprocess.run(words, input=spec.as_json(), capture_output=True, text=True, check=False, env=os.environ)
+    if done.returncode or not file.exists():
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise EngineError(f"The model cannot be converted: {said[-1] if said else f'exit code {done.returncode}'}")
+    return file
+
+
+def _export(spec: Spec, file: Path) -> None:
+    if spec.engine == "onnxruntime":
+        from tinybench.models import onnx_graph
+
+        onnx_graph.save(model(spec), file)
+        return
+    from tinybench.models import policies
+    from tinybench.training import openvino_graph
+
+    made = model(spec)
+    lowered = spec.engine == "tf" and spec.precision != "float32"  # OpenVINO lowers a graph itself
+    with policies.computing(made, spec.precision) if lowered else nullcontext():
+        openvino_graph.frozen(made, None, file.parent)
+
+
+if __name__ == "__main__":
+    import json
+
+    _export(Spec(**json.loads(sys.stdin.read())), Path(sys.argv[1]))
