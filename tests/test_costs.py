@@ -111,9 +111,32 @@ def test_noise_is_that_of_the_same_model_measured_again() -> None:
     assert "parameters" not in noise
 
 
-def test_measured_once_it_is_that_of_the_halves_of_the_calls() -> None:
-    halves = replace(measured(1), seconds=np.repeat([0.001, 0.0012], 5))
-    assert costs._noise([Cost(halves.spec, (halves,))]) == {"latency_p50_ms": pytest.approx(0.2)}
+def test_measured_once_nothing_is_known_of_the_noise_and_nothing_is_ranked() -> None:
+    once = (cost("a", 1.0), cost("b", 2.0))
+    assert costs._noise(once) == {}
+    terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    report.show(Session(once, {}), terminal)
+    lines = terminal.export_text().splitlines()
+    assert lines[1].split()[0] == "a"
+    assert "Measured once" in "".join(lines)
+
+
+def test_a_throughput_goes_with_the_batch_that_gave_it() -> None:
+    rounds = [
+        replace(each, figures=each.figures | {"throughput_images_per_second": speed, "throughput_batch": batch})
+        for each, speed, batch in ((measured(1.0), 100.0, 8.0), (measured(1.0), 60.0, 2.0))
+    ]
+    found = Cost(rounds[0].spec, tuple(rounds)).figures
+    assert (found["throughput_images_per_second"], found["throughput_batch"]) == (100.0, 8.0)
+
+
+def test_a_throughput_that_one_round_lacks_is_not_made_up() -> None:
+    whole = measured(1.0)
+    short = replace(whole, figures={key: value for key, value in whole.figures.items() if "throughput" not in key})
+    cut = Cost(whole.spec, (whole, short))
+    assert "throughput_batch" not in cut.figures
+    terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    report.show(Session((cut,), {}), terminal)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +172,7 @@ def test_the_command_measures_prints_and_logs(store: str) -> None:
     assert (run.info.status, run.info.run_name) == ("FINISHED", "measure smallcnn")
     assert run.data.params["threads"] == "1"
     assert run.data.metrics["efficiency/cpu_latency_p50_ms"] > 0
-    assert float(run.data.tags["efficiency.noise.latency_p50_ms"]) >= 0
+    assert "Measured once" in result.stdout
     assert "TensorFlow finds 0 GPUs" in run.data.tags["efficiency.absent"]
 
 

@@ -15,8 +15,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tinybench import data
 from tinybench.efficiency import certificate, measuring
 from tinybench.efficiency.measuring import Measurement
@@ -35,6 +33,7 @@ NOTES_TAG = "efficiency.notes"
 ABSENT_TAG = "efficiency.absent"
 
 _KEPT = "costs.json"
+_THROUGHPUT = "throughput_images_per_second"
 _OF_MODEL = ("parameters", "weight_bytes", "flops", "macs")  # the same on every device
 _ANY = "tiny-imagenet-tlft"
 _CLASSES = 1000
@@ -55,8 +54,15 @@ class Cost:
     @property
     def figures(self) -> dict[str, float]:
         """By name, such as `latency_p50_ms`: the median over rounds."""
-        names = self.measurements[0].figures
-        return {name: median(each.figures[name] for each in self.measurements) for name in names}
+        names = [
+            name for name in self.measurements[0].figures if all(name in each.figures for each in self.measurements)
+        ]
+        found = {name: median(each.figures[name] for each in self.measurements) for name in names}
+        if _THROUGHPUT in found:  # with the batch that gave it: the mean of two sizes was never measured
+            ordered = sorted(self.measurements, key=lambda each: each.figures[_THROUGHPUT])
+            middle = ordered[len(ordered) // 2].figures
+            found |= {name: middle[name] for name in (_THROUGHPUT, "throughput_batch")}
+        return found
 
     @property
     def named(self) -> dict[str, float]:
@@ -178,6 +184,8 @@ def specs(
     used = certificate.usable_threads() if threads is None else threads
     found = []
     for model in models:
+        if model.endswith(".keras") and not Path(model).is_file():
+            raise ConfigError(f"Invalid value for `--model`: there is no file {model}. Check the path.")
         recipe, config = _own(model)
         card = data.card(config.dataset)
         own = Spec(
@@ -258,10 +266,9 @@ def _rounds(
 
 
 def _noise(costs: Sequence[Cost]) -> dict[str, float]:
-    """By figure; where each was measured once, of the latency alone, by the two halves of its calls."""
+    """By figure; nothing is known where each was measured once: a process agrees with itself, and not with another."""
     if all(len(cost.measurements) == 1 for cost in costs):
-        halves = [np.array_split(cost.measurements[0].seconds, 2) for cost in costs]
-        return {"latency_p50_ms": measuring.noise([[float(np.median(half)) for half in each] for each in halves])}
+        return {}
     names = [name for name in costs[0].figures if name not in (*_OF_MODEL, "latency_calls", "throughput_batch")]
     each = {name: [[one.figures.get(name, 0) for one in cost.measurements] for cost in costs] for name in names}
     return {name: measuring.noise([values for values in found if min(values) > 0]) for name, found in each.items()}

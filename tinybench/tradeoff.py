@@ -49,6 +49,7 @@ def draw(run_ids: Sequence[str], output: Path, device: str = "cpu", uri: str | N
         raise ConfigError("Give at least two different runs to compare.")
     points = [_point(tracker, run_id, run, device) for run_id, run in found.items()]
     _check_machines(found, machine_tag(device))
+    _check_images({run_id: tracker.top(run_id) for run_id in found})
     pareto.tradeoff(points).savefig(output, dpi=120)
     data = output.with_suffix(".csv")
     data.write_text(pareto.table(points), encoding="utf-8")
@@ -60,9 +61,12 @@ def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Point:
     wanted = ("test/accuracy", f"efficiency/{device}_latency_p50_ms")
     missing = [name for name in wanted if name not in figures]
     if missing:
-        raise TrackingError(
-            f"Run {run_id} has no {missing[0]}: give a finished run that was measured (track.costs quick or full)."
+        way = (
+            "was trained and tested"
+            if missing[0] in wanted[:1]
+            else f"measured its model on the {device} (track.costs)"
         )
+        raise TrackingError(f"Run {run_id} has no {missing[0]}: give a finished run that {way}.")
     config = record.config_of(tracker, tracker.top(run_id))
     low, high = _median_interval(_seconds(tracker, run, device))
     accuracy = figures["test/accuracy"]
@@ -75,7 +79,7 @@ def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Point:
         1000 * low,
         1000 * high,
         figures["efficiency/weight_bytes"] / _MEGA,
-        figures[f"efficiency/{device}_memory_peak_bytes"] / _MEGA,
+        figures.get(f"efficiency/{device}_nvml_peak_bytes", figures[f"efficiency/{device}_memory_peak_bytes"]) / _MEGA,
     )
 
 
@@ -91,6 +95,18 @@ def _median_interval(seconds: NDArray[np.float64]) -> tuple[float, float]:
     ordered = np.sort(seconds)
     low, high = stats.binom.interval(_LEVEL, len(ordered), 0.5)
     return float(ordered[max(int(low) - 1, 0)]), float(ordered[min(int(high), len(ordered) - 1)])
+
+
+def _check_images(found: dict[str, MlflowRun]) -> None:
+    """Accuracies on other images are another axis."""
+    images = {run_id: tuple(run.data.tags.get(tag) for tag in record.SAME_TEST_TAGS) for run_id, run in found.items()}
+    first = next(iter(images))
+    for run_id, own in images.items():
+        if not any(a == b is not None for a, b in zip(own, images[first], strict=True)):
+            raise TrackingError(
+                f"Runs {first} and {run_id} were tested on different images: their accuracies cannot be put beside "
+                "each other. Give runs of one data set."
+            )
 
 
 def _check_machines(found: dict[str, MlflowRun], tag: str) -> None:

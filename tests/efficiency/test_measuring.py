@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
-from tinybench import models
+from tinybench import costs, models
 from tinybench.config import resolve
 from tinybench.efficiency import measuring, worker
 from tinybench.efficiency.measuring import Measurement
 from tinybench.efficiency.spec import ENGINES, Spec
-from tinybench.errors import EngineError
+from tinybench.errors import ConfigError, EngineError
 
 SMALL = Spec("smallcnn", "quickstart", image_size=16, channels=1, classes=10, threads=1, quick=True)
 
@@ -112,6 +112,58 @@ def test_what_cannot_be_measured_is_one_line(changed: dict[str, object], words: 
 def test_a_process_that_is_killed_is_told_from_one_that_fails() -> None:
     assert "ended by signal 9, as the system does when memory ends" in measuring._died(-9, "")
     assert measuring._died(1, "Traceback\nValueError: odd\n\n") == "The measuring process failed: ValueError: odd"
+
+
+def test_a_process_that_ends_in_too_large_a_batch_has_said_what_it_found_before() -> None:
+    assert measuring._too_large(replace(SMALL, batch=99), {"throughput_batch": 64.0}) == (
+        "A batch of 99 does not fit into memory: 64 was measured."
+    )
+    assert "A larger batch does not fit into memory: none" in measuring._too_large(SMALL, {})
+    code = (
+        "import os, sys; sys.stdin.read();"
+        "from tinybench.efficiency import worker; from tinybench.efficiency.spec import Spec;"
+        "found = worker.Found(figures={'latency_p50_ms': 1.0}, spec=vars(Spec('m')), certificate={'machine': {}});"
+        "worker._so_far(found, worker.Rung(32, 5.0)); os.abort()"
+    )
+    process = measuring.Process(SMALL)
+    with process:
+        process._made.kill()
+        process._made.communicate()
+        pipe = subprocess.PIPE
+        process._made = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        found = process.measure()
+    assert found.figures["throughput_batch"] == 32
+    assert found.notes == ("A larger batch does not fit into memory: 32 was measured.",)
+
+
+def test_a_file_of_a_whole_model_is_measured_as_it_is(tmp_path: Path) -> None:
+    config = resolve("quickstart", {"weights": "none", "network.filters": "4,8"})
+    models.build(config, (16, 16, 1), 7).save(tmp_path / "whole.keras")
+    (wanted,) = costs.specs([str(tmp_path / "whole.keras")], ["cpu"], quick=True)
+    found = measuring.measure(wanted)
+    assert (found.spec.image_size, found.spec.channels, found.spec.classes) == (16, 1, 7)
+
+
+def test_a_file_that_is_not_there_is_told_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"there is no file absent\.keras"):
+        costs.specs(["absent.keras"], ["cpu"])
+
+
+def test_a_frozen_graph_is_called_without_its_input_being_printed(tmp_path, monkeypatch) -> None:
+    import tensorflow as tf
+
+    from tinybench.efficiency import runners
+    from tinybench.training import openvino_graph
+
+    config = resolve("quickstart", {"weights": "none"})
+    model = models.build(config, (16, 16, 1), 10)
+    compiled = runners._frozen(openvino_graph.frozen(model, None, tmp_path), SMALL)(1)
+    placed = compiled.place(np.ones((2, 16, 16, 1), np.float32))
+    answers = compiled.run(placed)
+    np.testing.assert_allclose(answers, model(placed), atol=1e-5)
+    monkeypatch.setattr(type(placed), "__repr__", lambda _: pytest.fail("printed"))
+    compiled.run(placed)
+    assert isinstance(placed, tf.Tensor)
 
 
 def test_a_process_that_was_never_told_to_measure_does_not_stay() -> None:

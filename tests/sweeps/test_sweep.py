@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import stores
 from mlflow.tracking import MlflowClient
+from servers import Server
 from small_study import TEXT
 
 from tinybench.sweeps import store, study
@@ -265,7 +266,7 @@ def test_a_second_driver_is_told_of_the_first(place):
 def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
     (tmp_path / "bad.toml").write_text(TEXT.replace("transfer.lr = {", "transfer.rate = {"))
     for words, expected in (
-        (["bad.toml"], "bad.toml, line 10: Unknown key `transfer.rate`"),
+        (["bad.toml"], "bad.toml, line 11: Unknown key `transfer.rate`"),
         (["absent.toml"], "Cannot read the space absent.toml"),
         ([], "Give a SPACE file"),
         (["bad.toml", "--trials", "0"], "`--trials`: expected a whole number of at least 1, got '0'"),
@@ -277,3 +278,25 @@ def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
         assert expected in said, said
         assert len(said.strip().splitlines()) == 1, said
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_without_its_tracking_server_and_sends_later(place):
+    server = Server(place).start()
+    try:
+        driver = sweep("sweep", "long.toml", "--study", "s", folder=place, MLFLOW_TRACKING_URI=server.uri)
+        until(running(place, "s"))
+        server.kill()
+        said = finished(driver)
+        assert states(place, "s")[1].complete == 5
+        assert "entries could not be sent to the tracking server" in said
+        server.start()
+        again = finished(sweep("sweep", "--resume", "s", folder=place, MLFLOW_TRACKING_URI=server.uri))
+        assert "could not be sent" not in again
+        client = MlflowClient(server.uri)
+        found = client.search_runs(["0"], "tags.`tinybench.trial` != ''")
+        assert sorted(int(run.data.tags["tinybench.trial"]) for run in found) == [0, 1, 2, 3, 4]
+        assert {run.info.status for run in client.search_runs(["0"])} == {"FINISHED"}
+        assert all(len(client.get_metric_history(run.info.run_id, "val/loss")) == 25 for run in found)
+    finally:
+        server.kill()

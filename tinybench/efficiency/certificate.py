@@ -24,6 +24,7 @@ def machine(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
     """What stays the same: processor, memory, system, GPU and the versions of libraries."""
     found = {
         "cpu": cpu_model(),
+        "cpu_kind": cpu_kind(),
         "cpu_threads": psutil.cpu_count(),
         "cpu_cores": psutil.cpu_count(logical=False),
         "cpu_usable": usable_threads(),
@@ -75,6 +76,17 @@ def cpu_model() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def cpu_kind() -> str:
+    """Family, model and stepping: clouds call processors of several generations the same."""
+    try:
+        lines = _CPUINFO.read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    named = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    known = {key.strip(): value.strip() for key, value in named.items()}
+    return " ".join(known[key] for key in ("cpu family", "model", "stepping") if key in known)
 
 
 def usable_threads() -> int:

@@ -91,13 +91,15 @@ class Process:
             EngineError: what is asked for cannot be measured; the message is that of the process.
         """
         said, complained = self._made.communicate(self.spec.as_json())
-        found = next((line for line in said.splitlines() if line.startswith(MARK)), None)
-        if found is None:
+        found = [line.removeprefix(MARK) for line in said.splitlines() if line.startswith(MARK)]
+        if not found:
             raise EngineError(_died(self._made.returncode, complained))
-        answer = json.loads(found.removeprefix(MARK))
+        answer = json.loads(found[-1])
         if "error" in answer:
             raise EngineError(answer["error"])
-        return Measurement.of(answer | {"spec": vars(self.spec)})
+        if self._made.returncode:  # it had said what it found before
+            answer["notes"].append(_too_large(self.spec, answer["figures"]))
+        return Measurement.of(answer | {"spec": answer["spec"] | {"model": self.spec.model}})
 
 
 def measure(spec: Spec) -> Measurement:
@@ -130,6 +132,13 @@ def _environment(spec: Spec) -> dict[str, str]:
     given |= {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(spec.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     hidden = {"CUDA_VISIBLE_DEVICES": "-1"} if spec.device == "cpu" else {}
     return os.environ | given | hidden
+
+
+def _too_large(spec: Spec, figures: dict[str, float]) -> str:
+    """What ended a process that measured its throughput."""
+    wanted = "A larger batch" if spec.batch is None else f"A batch of {spec.batch}"
+    known = figures.get("throughput_batch")
+    return f"{wanted} does not fit into memory: {'none' if known is None else f'{known:.0f}'} was measured."
 
 
 def _died(code: int, complained: str) -> str:

@@ -148,7 +148,8 @@ def _frozen(file: Path, _: Spec) -> Compiler:
     graph.ParseFromString(file.read_bytes())
     given = next(node.name for node in graph.node if node.op == "Placeholder")
     whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    run = whole.prune(f"{given}:0", f"{graph.node[-1].name}:0")
+    pruned = whole.prune(f"{given}:0", f"{graph.node[-1].name}:0")
+    run = tf.function(lambda placed: pruned(placed))  # called as it is, it prints its input for an error that it drops
     return lambda _: Compiled(tf.constant, lambda placed: np.asarray(run(placed)))
 
 

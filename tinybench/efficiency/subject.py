@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinybench.efficiency.spec import Spec
-from tinybench.errors import EngineError
+from tinybench.errors import EngineError, in_one_line
 
 if TYPE_CHECKING:
     import keras
 
+_OF_CLASSES = 2  # dimensions: images and classes; a backbone's maps have four
+
 
 def model(spec: Spec) -> keras.Model:
-    """Pixels to probabilities, with random weights unless it is a file's.
+    """Pixels to probabilities: as it is where a file holds a whole model, else with the head of the recipe.
 
     Raises:
         ModelError: it is unknown, or cannot be built so.
@@ -25,11 +27,22 @@ def model(spec: Spec) -> keras.Model:
     from tinybench import models
     from tinybench.config import resolve
 
-    if spec.recipe is None:
-        return models.load(Path(spec.model))
+    if spec.recipe is None or spec.model.endswith(".keras"):
+        loaded = _loaded(Path(spec.model))
+        if spec.recipe is None or len(loaded.output.shape) == _OF_CLASSES:
+            return loaded
     size = spec.image_size
     config = resolve(spec.recipe, {"model": spec.model, "weights": "none", "image_size": size})
     return models.build(config, (size, size, spec.channels), spec.classes)
+
+
+def _loaded(file: Path) -> keras.Model:
+    from tinybench import models
+
+    try:
+        return models.load(file)
+    except (OSError, ValueError, TypeError) as error:
+        raise EngineError(f"{file} cannot be read as a Keras model: {in_one_line(error)}") from error
 
 
 def exported(spec: Spec, folder: Path) -> Path:

@@ -111,8 +111,16 @@ def ladder(calls: Callable[[int], Call], lowest: Rung, budget: Budget) -> list[R
     return rungs
 
 
-def fitting(calls: Callable[[int], Call], wanted: int, budget: Budget) -> Rung:
+def fitting(
+    calls: Callable[[int], Call], wanted: int, budget: Budget, on_rung: Callable[[Rung], None] = lambda _: None
+) -> Rung:
     """Throughput at one batch size, or at the largest power of two below it that memory holds.
+
+    Args:
+        calls: From a batch size to what computes one batch of it; either may raise MemoryError.
+        wanted: The batch size.
+        budget: How long it is measured.
+        on_rung: Told of every size that fits, by its first call.
 
     Raises:
         MemoryError: not even one image fits.
@@ -121,12 +129,13 @@ def fitting(calls: Callable[[int], Call], wanted: int, budget: Budget) -> Rung:
     for batch in (*_powers(wanted - 1), wanted):  # growing, so that what does not fit is known before it is tried
         try:
             call = calls(batch)
-            call()
+            took = seconds(call)
         except MemoryError:
             if found is None:
                 raise
             break
         found = batch, call
+        on_rung(Rung(batch, batch / took))
     assert found is not None
     return _rung(*found, budget)
 

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tinybench.efficiency.runners import Compiler
 
+_THROUGHPUT = "throughput_images_per_second"
 _NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
 _PICTURES = {False: 100, True: 3}  # by quick
 _PREDICTIONS = {False: 20, True: 2}
@@ -44,6 +45,7 @@ class Found:
         rungs: Batch sizes and their images per second.
         notes: What a person should know.
         certificate: The machine, before and after.
+        spec: What was measured in truth: a file's model has a size of its own.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Found:
     rungs: list[tuple[int, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     certificate: dict[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -62,8 +65,19 @@ def main() -> None:
     except (TinybenchError, MemoryError) as error:
         words = in_one_line(error) or type(error).__name__
         answer = {"error": f"Not even one image fits into memory: {words}" if isinstance(error, MemoryError) else words}
-    print(f"\n{MARK}{json.dumps(answer)}", flush=True)
+    _say(answer)
     os._exit(0)  # runtimes that are torn down in the wrong order print, or hang
+
+
+def _say(answer: dict[str, Any]) -> None:
+    """What was found so far; the last word counts."""
+    print(f"\n{MARK}{json.dumps(answer)}", flush=True)
+
+
+def _so_far(found: Found, rung: Rung) -> None:
+    """A batch that fits, should the next one end the process."""
+    figures = found.figures | {_THROUGHPUT: rung.per_second, "throughput_batch": float(rung.batch)}
+    _say(vars(found) | {"figures": figures, "rungs": [(rung.batch, rung.per_second)]})
 
 
 def measured(spec: Spec) -> Found:
@@ -86,6 +100,8 @@ def measured(spec: Spec) -> Found:
     baseline = memory.resident()
     model = subject.model(spec)
     found.figures |= _size(model)
+    height, _, channels = model.input_shape[1:]
+    found.spec = vars(replace(spec, image_size=height, channels=channels, classes=model.output_shape[-1]))
     _forward(found, model, spec, gpu, baseline)
     found.certificate["after"] = certificate.moment(gpu)
     return found
@@ -167,9 +183,11 @@ def _forward(found: Found, model: keras.Model, spec: Spec, gpu: nvml.Gpu | None,
     found.figures["memory_peak_bytes"] = float(max(memory.peak() - baseline, 0))
     if not exact:
         found.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
-    _throughput(found, compile, shape, spec, budget)
     _whole_way(found, compile, shape, spec.quick)
     _predictions(found, model, spec.quick)
+    found.certificate["after"] = certificate.moment(gpu)
+    _say(vars(found))  # too large a batch may end the process
+    _throughput(found, compile, shape, spec, budget)
 
 
 def _latency(found: Found, compile: Compiler, shape: Any, budget: timing.Budget) -> int:
@@ -204,12 +222,12 @@ def _throughput(found: Found, compile: Compiler, shape: Any, spec: Spec, budget:
     if spec.batch is None:
         rungs = timing.ladder(calls, Rung(1, 1 / float(np.median(found.seconds))), budget)
     else:
-        rungs = [timing.fitting(calls, spec.batch, budget)]
+        rungs = [timing.fitting(calls, spec.batch, budget, lambda rung: _so_far(found, rung))]
         if rungs[0].batch < spec.batch:
             found.notes.append(f"A batch of {spec.batch} does not fit into memory: {rungs[0].batch} was measured.")
     best = timing.best(rungs)
     found.rungs = [(each.batch, each.per_second) for each in rungs]
-    found.figures |= {"throughput_images_per_second": best.per_second, "throughput_batch": float(best.batch)}
+    found.figures |= {_THROUGHPUT: best.per_second, "throughput_batch": float(best.batch)}
 
 
 def _guarded(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]:

@@ -14,14 +14,15 @@ from rich.table import Table
 if TYPE_CHECKING:
     from tinybench.costs import Cost, Session
 
-_SPEED = ("p50 ms", "p90", "p99", "images/s", "at batch", "first call ms")
-_WEIGHT = ("px", "JPEG to label ms", "predict() ms", "peak MB", "M params", "GFLOPs")
+_SPEED = ("p50 ms", "p90", "p99", "most images/s", "at batch", "first call ms")
+_WEIGHT = ("px", "JPEG to label ms", "predict() ms", "peak MB at 1", "M params", "GFLOPs")
 
 
 def show(session: Session, terminal: Terminal) -> None:
     """Print two tables, the noise floor and of what machine they speak."""
     ranked = sorted(session.costs, key=lambda cost: (cost.spec.device, cost.figures["latency_p50_ms"]))
-    found = [str(rank) for rank in ranks(ranked, session.noise.get("latency_p50_ms", 0))]
+    noise = session.noise.get("latency_p50_ms")
+    found = ["" for _ in ranked] if noise is None else [str(rank) for rank in ranks(ranked, noise)]
     names = _names(ranked)
     terminal.print(_table(["", "model", *_SPEED], zip(found, names, map(_speed, ranked), strict=True)))
     terminal.print(_table(["", "model", *_WEIGHT], zip(found, names, map(_weight, ranked), strict=True)))
@@ -47,7 +48,13 @@ def _names(ranked: Sequence[Cost]) -> list[str]:
 def as_json(session: Session) -> str:
     """One object for machines."""
     costs = [
-        {"spec": vars(cost.spec), "figures": cost.figures, "machine": cost.measurements[0].machine}
+        {
+            "spec": vars(cost.spec),
+            "figures": cost.figures,
+            "machine": cost.measurements[0].machine,
+            "notes": [*dict.fromkeys(note for each in cost.measurements for note in each.notes)],
+            "rounds": [{"figures": each.figures, "rungs": each.rungs} for each in cost.measurements],
+        }
         for cost in session.costs
     ]
     return json.dumps({"costs": costs, "noise": session.noise, "absent": session.absent}, indent=1)
@@ -70,8 +77,8 @@ def _speed(cost: Cost) -> tuple[str, ...]:
     figures = cost.figures
     return (
         *(f"{figures[f'latency_p{share}_ms']:.4g}" for share in (50, 90, 99)),
-        f"{figures['throughput_images_per_second']:,.4g}",
-        f"{figures['throughput_batch']:.0f}",
+        f"{figures['throughput_images_per_second']:,.4g}" if "throughput_batch" in figures else "",
+        f"{figures['throughput_batch']:.0f}" if "throughput_batch" in figures else "",
         f"{figures['first_call_ms']:,.0f}",
     )
 
@@ -90,10 +97,12 @@ def _weight(cost: Cost) -> tuple[str, ...]:
 
 
 def _noise(session: Session) -> str:
-    share = session.noise.get("latency_p50_ms", 0)
+    share = session.noise.get("latency_p50_ms")
+    if share is None:
+        return "Measured once: how far the same model would lie off is not known, so there are no ranks (--rounds 2)."
     rounds = min(len(cost.measurements) for cost in session.costs)
-    way = f"the same model in {rounds} processes" if rounds > 1 else "the two halves of the calls of one process"
-    return f"Noise floor: the p50 of {way} differed by up to {share:.1%}; what differs by less has the same rank."
+    words = f"Noise floor: the p50 of the same model in {rounds} processes differed by up to {share:.1%}"
+    return f"{words}; what differs by less has the same rank." if len(session.costs) > 1 else f"{words}."
 
 
 def _certificate(cost: Cost) -> str:

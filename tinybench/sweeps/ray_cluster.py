@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections import deque
 from typing import Any
 
-from tinybench.errors import ConfigError, EngineError, TinybenchError, in_one_line
+from tinybench.errors import ConfigError, EngineError, TinybenchError
 from tinybench.redaction import without_secrets
 from tinybench.settings import size
 
+_SECONDS_TO_ANSWER = 5.0
 _PATIENCE = 5  # tasks that fail one after another without a trial done
 
 
@@ -58,6 +61,7 @@ class Cluster:
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
         environment = dict.fromkeys(names, threads) | {"TF_CPP_MIN_LOG_LEVEL": "2"}
         try:
+            _knock(self._address)
             self._ray.init(
                 address=self._address,
                 runtime_env={"env_vars": environment},
@@ -65,9 +69,9 @@ class Cluster:
                 logging_level="ERROR",
                 namespace="tinybench",
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise EngineError(
-                f"Cannot reach a Ray cluster at {self._address}: {in_one_line(error)} "
+                f"Cannot reach a Ray cluster at {self._address}: {str(error).splitlines()[0].rstrip('.')}. "
                 "Start one by ray start --head, or give --address."
             ) from error
         return self
@@ -98,6 +102,17 @@ class Cluster:
             raise TinybenchError(f"{_PATIENCE} Ray tasks failed one after another, the last with: {self._failures[-1]}")
         work = self._ray.remote(**self._resources)(_work)
         self._tasks += [work.remote(*self._given) for _ in range(self._count - len(self._tasks))]
+
+
+def _knock(address: str) -> None:
+    """See at once whether anybody listens: Ray goes on trying for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    found = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
+    if found:
+        socket.create_connection((found[1], int(found[2])), timeout=_SECONDS_TO_ANSWER).close()
 
 
 def _work(study: str, storage: str, uri: str) -> int:

@@ -46,7 +46,7 @@ def pruner(space: Space) -> optuna.pruners.BasePruner:
     epochs = sum(getattr(space.base, phase).epochs for phase in space.base.phases)
     made: dict[str, Any] = {
         "none": optuna.pruners.NopPruner,
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1 + epochs // 4),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3),
     }
     found: optuna.pruners.BasePruner = made[space.pruner]()

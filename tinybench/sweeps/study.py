@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from functools import cached_property
 from typing import Any
 
 import optuna
+import psutil
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -202,10 +205,11 @@ class Study:
         holder = self._attributes.get(_DRIVER)
         if holder is not None and holder["who"] != who and not self.abandoned():
             raise TrackingError(
-                f"Another process drives study {self.name!r} ({holder['who']}): "
-                f"join it by tinybench sweep-worker {self.name}, or wait until it has ended."
+                f"Another process drives study {self.name!r} ({holder['who']}): join it by "
+                f"tinybench sweep-worker {self.name}, or wait until it has ended ({_SILENCE:.0f} s if it was killed)."
             )
-        self.keep(_DRIVER, {"who": who, "at": time.time()})
+        here = {"host": platform.node(), "process": os.getpid()}
+        self.keep(_DRIVER, {"who": who, "at": time.time()} | here)
 
     def leave(self) -> None:
         """No process gives out trials any more."""
@@ -214,7 +218,9 @@ class Study:
     def abandoned(self) -> bool:
         """Whether no process gives out trials, or it has shown no sign of life for long."""
         holder = self._attributes.get(_DRIVER)
-        return holder is None or time.time() - holder["at"] > _SILENCE
+        if holder is None or time.time() - holder["at"] > _SILENCE:
+            return True
+        return holder["host"] == platform.node() and not psutil.pid_exists(holder["process"])
 
     def _first(self, slot: int) -> Mapping[str, Any]:
         """Values to begin with; the sampler draws the others."""
