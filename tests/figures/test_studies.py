@@ -93,3 +93,13 @@ def test_a_front_is_joined_and_numbered():
     axes = studies.pareto(trials(6), ["val/accuracy", "efficiency/flops"], front=[1, 4]).axes[0]
     assert len(axes.lines[0].get_xdata()) == 2
     assert {text.get_text() for text in axes.texts} == {"1", "4"}
+
+
+def test_a_trial_that_did_not_draw_a_parameter_is_in_the_picture_all_the_same():
+    given = trials(5)
+    short = {key: value for key, value in given[2].drawn.items() if key != "transfer.lr"}
+    given[2] = Trial(2, (2.0, 0.0), False, short, {})
+    axes = studies.parallel(given, AXES, "val/accuracy", rising=True).axes[0]
+    assert len(axes.lines) == 5 + len(AXES)
+    assert axes.lines[4].get_ydata()[0] < 0  # the best, on top
+    assert "not drawn" in {text.get_text() for text in axes.texts}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAP = "viridis"
 _PANEL = 2.6  # inches
+_ABSENT = -0.15  # height of what a trial did not draw
 _FEWEST_FOR_LEVELS = 8  # points that levels can be drawn between
 _LEVELS = 12
 
@@ -155,26 +156,25 @@ def slices(trials: Sequence[Trial], axes_of: Sequence[Axis], objective: str) -> 
 
 
 def parallel(trials: Sequence[Trial], axes_of: Sequence[Axis], objective: str, *, rising: bool) -> Figure:
-    """A line a trial through its values, coloured by what it reached."""
-    figure = style.figure(max(7, 1.7 * (len(axes_of) + 1)), 4.4, f"Trials by their values, coloured by {objective}")
-    axes = figure.subplots()
-    own = [each for each in trials if all(axis.key in each.drawn for axis in axes_of)]
-    reached = np.array([each.values[0] for each in own])
-    colours = Normalize(reached.min(), reached.max()) if len(reached) else Normalize()
-    columns = [_unit(axis, [each.drawn[axis.key] for each in own]) for axis in axes_of]
-    order = np.argsort(reached if rising else -reached)  # the best on top
+    """A line a trial through its values, coloured by what it reached; what it did not draw lies below the others."""
     import matplotlib as mpl
 
-    map_ = mpl.colormaps[_MAP]
-    for place in order:
+    figure = style.figure(max(7, 1.7 * (len(axes_of) + 1)), 4.4, f"Trials by their values, coloured by {objective}")
+    axes = figure.subplots()
+    reached = np.array([each.values[0] for each in trials])
+    colours, map_ = Normalize(reached.min(), reached.max()), mpl.colormaps[_MAP]
+    columns = [_heights(axis, [each.drawn.get(axis.key) for each in trials]) for axis in axes_of]
+    for place in np.argsort(reached if rising else -reached):  # the best on top
         line = [column[place] for column in columns]
         axes.plot(range(len(columns)), line, color=map_(colours(reached[place])), alpha=0.8, linewidth=1.3)
     for place, axis in enumerate(axes_of):
         axes.axvline(place, color="black", linewidth=0.8)
-        for height, words in _marks(axis, [each.drawn[axis.key] for each in own]):
+        own = [each.drawn[axis.key] for each in trials if axis.key in each.drawn]
+        marks = _marks(axis, own) + ([(_ABSENT, "not drawn")] if len(own) < len(trials) else [])
+        for height, words in marks:
             axes.annotate(words, (place, height), (3, 0), textcoords="offset points", fontsize=style.SMALL, va="center")
     axes.set_xticks(range(len(axes_of)), [style.name(axis.key, 1.6) for axis in axes_of], fontsize=style.SMALL)
-    axes.set(yticks=[], xlim=(-0.1, len(axes_of) - 0.6), ylim=(-0.06, 1.06))
+    axes.set(yticks=[], xlim=(-0.1, len(axes_of) - 0.6), ylim=(_ABSENT - 0.06, 1.06))
     axes.spines[:].set_visible(False)
     figure.colorbar(mpl.cm.ScalarMappable(colours, map_), ax=axes, label=objective)
     return figure
@@ -249,14 +249,13 @@ def _scale(axes: Axes, axis: Axis, which: str) -> None:
         (axes.set_xlim if which == "x" else axes.set_ylim)(-0.5, len(names) - 0.5)
 
 
-def _unit(axis: Axis, values: Sequence[Any]) -> NDArray[np.float64]:
-    """Heights from 0 to 1."""
-    places = np.array([axis.place(value) for value in values], dtype=float)
+def _heights(axis: Axis, values: Sequence[Any]) -> list[float]:
+    """From 0 to 1; of what was not drawn, `_ABSENT`."""
+    places = np.array([np.nan if value is None else axis.place(value) for value in values], dtype=float)
     places = np.log(places) if axis.log else places
-    low, high = (0.0, len(axis.choices) - 1.0) if axis.choices else (places.min(initial=0), places.max(initial=1))
-    if axis.choices is None and len(places):
-        low, high = float(places.min()), float(places.max())
-    return (places - low) / (high - low) if high > low else np.full(len(places), 0.5)
+    low, high = (0.0, len(axis.choices) - 1.0) if axis.choices else (np.nanmin(places), np.nanmax(places))
+    found = (places - low) / (high - low) if high > low else np.where(np.isnan(places), np.nan, 0.5)
+    return [float(height) for height in np.where(np.isnan(found), _ABSENT, found)]
 
 
 def _marks(axis: Axis, values: Sequence[Any]) -> list[tuple[float, str]]:
