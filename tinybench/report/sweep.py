@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -79,7 +80,7 @@ class Sweep:
 
     def note(self, words: str) -> None:
         """What a person should know."""
-        self.terminal.print(f"[yellow]Note:[/yellow] {words}", highlight=False, soft_wrap=True)
+        self.terminal.print(f"[yellow]Note:[/yellow] {escape(words)}", highlight=False, soft_wrap=True)
 
     def ends(self, outcome: Outcome) -> None:
         """The best trials, and where everything is."""

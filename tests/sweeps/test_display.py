@@ -1,0 +1,62 @@
+"""What a person sees of a sweep, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console as Terminal
+
+from tinybench.report.sweep import Sweep
+from tinybench.sweeps.outcome import Outcome
+from tinybench.sweeps.study import ERROR
+
+
+@pytest.fixture
+def ended(made):
+    """A complete, a pruned, and a failed trial; one is left."""
+    made.plan()
+    first, second, third = (made.take() for _ in range(3))
+    for trial in (first, second, third):
+        made.draw(trial)
+    made.end(first, [0.5], TrialState.COMPLETE)
+    second.report(0.2, 3)
+    made.end(second, None, TrialState.PRUNED)
+    third.set_user_attr(ERROR, "The loss is nan in phase transfer, epoch 1, step 1: lower [transfer.lr].")
+    made.end(third, None, TrialState.FAIL)
+    return made
+
+
+def shown(study, *, terminal):
+    file = io.StringIO()
+    sweep = Sweep(Terminal(file=file, force_terminal=terminal, width=200))
+    sweep.begins(study, "http://page")
+    for trial in study.counted():
+        sweep.trial_ends(study, trial, study.best()[0])
+    sweep.goes_on(study.counts(), study.budget)
+    sweep.note("no pictures [yet]")
+    sweep.ends(Outcome(study, study.best(), None, None, 7))
+    return file.getvalue()
+
+
+def test_every_trial_has_a_line_that_says_what_became_of_it(ended):
+    lines = shown(ended, terminal=False).splitlines()
+    assert lines[0] == "Study small: val/accuracy (maximize) over 4 trials; run http://page"
+    assert lines[1] == "Searched: transfer.lr, head.dropout"
+    assert lines[2] == "trial 0: val/accuracy 0.5, the best so far (transfer.lr 0.001, head.dropout 0.25)"
+    assert lines[3].startswith("trial 1: pruned after epoch 3 (transfer.lr ")
+    assert "failed: The loss is nan in phase transfer, epoch 1, step 1: lower [transfer.lr]." in lines[4]
+    assert "no pictures [yet]" in lines[5]
+    assert "1 trials complete, 1 pruned, 1 failed." in lines
+
+
+def test_what_was_not_sent_is_told_with_the_way_to_send_it(ended):
+    assert "7 entries could not be sent" in shown(ended, terminal=False)
+    assert "tinybench sweep --resume small" in shown(ended, terminal=False)
+
+
+def test_a_terminal_has_a_bar_with_counts(ended):
+    text = shown(ended, terminal=True)
+    assert "3/4" in text
+    assert "0 running, 1 pruned, 1 failed" in text
