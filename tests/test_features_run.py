@@ -66,6 +66,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
+@pytest.mark.slow
 def test_killed_while_features_are_computed_it_goes_on_where_it_was(tmp_path: Path, store: str) -> None:
     process = train(tmp_path)
     deadline = time.monotonic() + 120
@@ -88,6 +89,7 @@ def test_killed_while_features_are_computed_it_goes_on_where_it_was(tmp_path: Pa
     assert re.search(r"computing features of 1,438 images as they are at pooling \(1280\)", output)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_compute_the_same_features_once(tmp_path: Path, store: str) -> None:
     processes = [train(tmp_path, **{"transfer.lr": lr}) for lr in (1e-3, 1e-2)]
     outputs = [process.communicate(timeout=300) for process in processes]

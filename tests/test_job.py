@@ -282,7 +282,8 @@ def _wait_for_epoch(store: str, process: subprocess.Popen[str], epoch: int = 3) 
 
 
 @pytest.mark.parametrize(
-    ("transfer", "finetune", "killed_after"), [(150, 2, 3), (2, 12, 4)], ids=["in transfer", "in finetune"]
+    ("transfer", "finetune", "killed_after"),
+    [pytest.param(150, 2, 3, id="in transfer", marks=pytest.mark.slow), pytest.param(2, 12, 4, id="in finetune")],
 )
 def test_a_killed_run_resumes_to_the_same_weights(
     tmp_path: Path, transfer: int, finetune: int, killed_after: int

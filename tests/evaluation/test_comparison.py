@@ -91,6 +91,7 @@ def test_of_models_seeds_and_images_are_resampled() -> None:
     assert together.high - together.low > 2 * (alone.high - alone.low)
 
 
+@pytest.mark.slow
 def test_equal_models_whose_seeds_differ_are_seldom_called_different() -> None:
     """McNemar's test on single runs would call them different far more often than in one of twenty cases."""
     images, believed, by_mcnemar = 1000, [], []
@@ -140,6 +141,7 @@ def test_the_order_in_which_seeds_are_given_does_not_matter() -> None:
     assert compare([first, second]).differences == compare([first, turned]).differences
 
 
+@pytest.mark.slow
 def test_equal_models_of_the_same_seeds_are_seldom_called_different() -> None:
     images, believed = 1000, []
     for trial in range(60):
@@ -153,6 +155,7 @@ def test_equal_models_of_the_same_seeds_are_seldom_called_different() -> None:
     assert np.mean(believed) <= 0.1
 
 
+@pytest.mark.slow
 def test_a_single_run_beside_a_model_of_many_seeds_is_seldom_called_different() -> None:
     """Its seed matters as much as theirs do, though it cannot show it."""
     believed = []
@@ -178,6 +181,7 @@ def test_few_seeds_do_not_pass_for_certainty_among_many_pairs() -> None:
     assert np.mean(believed) <= 0.12
 
 
+@pytest.mark.slow
 def test_intervals_of_a_model_hold_the_truth_as_often_as_they_say() -> None:
     hits = []
     for trial in range(100):
