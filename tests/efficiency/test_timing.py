@@ -50,7 +50,7 @@ def test_what_never_becomes_steady_says_so() -> None:
 
 
 def test_outliers_stay_in() -> None:
-    found = timing.measure(Sleeper(*[0.002] * 11, 0.1, 0.002), SHORT)
+    found = timing.measure(Sleeper(*[0.002, 0.002, 0.002, 0.002, 0.1] * 20), SHORT)  # one in any seven calls
     assert found.seconds.max() >= 0.1
     assert found.percentile(99) > 0.05 > found.percentile(50)
     assert found.percentile(50) == np.median(found.seconds)
