@@ -65,7 +65,10 @@ def measure(trials: int, workers: int) -> str:
 
     with TemporaryDirectory() as folder:
         os.chdir(folder)
-        storage, store = os.environ.get("TINYBENCH_STORAGE", "sqlite:///optuna.db"), "sqlite:///mlflow.db"
+        storage, store = (
+            os.environ.get("TINYBENCH_STORAGE", f"sqlite:///{folder}/optuna.db"),
+            f"sqlite:///{folder}/mlflow.db",
+        )
         made = study.create(storages.connect(storage), "bench", reading.read(SPACE.format(trials=trials), "bench"), {})
         tracker = Tracker(TrackConfig(uri=store))
         parent = tracker.parent("bench")
