@@ -8,7 +8,7 @@ import pytest
 
 from tinybench.errors import ConfigError
 from tinybench.sweeps import reading
-from tinybench.sweeps.space import Objective
+from tinybench.sweeps.space import COSTS, Objective
 
 SHIPPED = sorted((Path(__file__).parents[2] / "sweeps").glob("*.toml"))
 
@@ -145,3 +145,10 @@ def test_several_objectives_have_a_direction_each_and_no_pruner():
     assert found.costs
     with pytest.raises(ConfigError, match="cannot be pruned"):
         reading.read(two.replace("trials = 4", 'trials = 4\npruner = "median"'), "two")
+
+
+@pytest.mark.parametrize("figure", COSTS)
+def test_every_cost_is_measured_but_that_which_a_training_says(figure):
+    found = reading.read(GOOD.replace("val/loss", figure), "cost")
+    assert found.costs == (figure != "efficiency/training_seconds")
+    assert found.timed == ("latency" in figure or "seconds" in figure)

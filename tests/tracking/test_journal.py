@@ -109,6 +109,15 @@ def test_what_the_server_will_never_take_does_not_stop_the_rest(writer):
     assert writer.client.get_run(run).data.metrics == {"good": 1.0}
 
 
+def test_a_file_that_is_gone_does_not_hold_the_rest_back(writer, tmp_path):
+    run = writer.create("0", "gone", {})
+    writer.file(run, tmp_path / "gone.png", "figures")
+    writer.metrics(run, {"good": 1.0}, 1, 1)
+    assert writer.unsent() == 0
+    assert len(writer.refused) == 1
+    assert writer.client.get_run(run).data.metrics == {"good": 1.0}
+
+
 def test_a_line_that_a_killed_process_did_not_finish_is_left_out(server, writer):
     writer.spool.parent.mkdir(parents=True)
     entry = {"do": "create", "run": "unsent-1", "experiment": "0", "name": "torn", "tags": {}, "at": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -30,7 +29,6 @@ class Sweep:
         self.terminal = terminal
         self.console = Console(terminal)
         self._bar: Progress | None = None
-        self._began = time.monotonic()
 
     def begins(self, study: Study, link: str) -> None:
         """The study is there."""

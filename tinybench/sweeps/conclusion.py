@@ -58,6 +58,8 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, folder: P
     journal.tags(parent.id, {"mlflow.note.content": _words(made, best)})
     winner = _winner(made, tracker, parent, journal, best[0], watcher) if best else None
     left = journal.send() + sum(_left(file, journal) for file in sorted(folder.glob("*.jsonl")))
+    for reason in journal.refused:
+        watcher.note(f"The tracking store refused an entry: {reason}")
     return Outcome(made, best, winner, folder / "best.toml" if best else None, left)
 
 

@@ -16,8 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from optuna.storages import RDBStorage
-
 from tinybench import checks, paths
 from tinybench.errors import ConfigError
 from tinybench.sweeps import conclusion, store, study, tracked
@@ -73,7 +71,7 @@ def begin(
     kept = store.connect(storage)
     tracker = Tracker(track)
     made = study.create(kept, name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}", space, overrides)
-    return _drive(made, kept, tracker, engine, watcher)
+    return _drive(made, tracker, engine, watcher)
 
 
 def resume(
@@ -96,12 +94,10 @@ def resume(
         if trials < found.counts().done:
             raise ConfigError(f"Invalid value for `trials`: {found.counts().done} of them are done, got {trials}.")
         found.budget = trials
-    return _drive(found, kept, Tracker(track), engine, watcher)
+    return _drive(found, Tracker(track), engine, watcher)
 
 
-def _drive(
-    made: Study, kept: RDBStorage, tracker: Tracker, engine: Callable[[Study, str], Workers], watcher: Watcher
-) -> Outcome:
+def _drive(made: Study, tracker: Tracker, engine: Callable[[Study, str], Workers], watcher: Watcher) -> Outcome:
     who = f"{platform.node()}, process {os.getpid()}"
     made.drive(who)
     try:

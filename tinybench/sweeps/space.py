@@ -10,6 +10,7 @@ from tinybench import config as configuration
 from tinybench.config import RunConfig
 
 RISING = ("val/accuracy", "val/top5")
+TRAINING_SECONDS = "efficiency/training_seconds"  # which a training itself says
 COSTS = (
     "efficiency/cpu_latency_p50_ms",
     "efficiency/gpu_latency_p50_ms",
@@ -17,7 +18,7 @@ COSTS = (
     "efficiency/parameters",
     "efficiency/weight_bytes",
     "efficiency/flops",
-    "efficiency/training_seconds",
+    TRAINING_SECONDS,
 )
 OBJECTIVES = (*RISING, "val/loss", *COSTS)
 SAMPLERS = ("tpe", "random", "cmaes", "nsgaii", "qmc")
@@ -100,8 +101,7 @@ class Space:
     @property
     def costs(self) -> bool:
         """Whether an objective is one that a process of its own measures."""
-        measured = ("latency", "memory", "flops", "weight_bytes")
-        return any(word in each.figure for each in self.objectives for word in measured)
+        return any(each.figure in COSTS and each.figure != TRAINING_SECONDS for each in self.objectives)
 
     @property
     def timed(self) -> bool:

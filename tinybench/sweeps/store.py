@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.errors import TrackingError
 from tinybench.redaction import without_secrets
 
-DEFAULT = "sqlite:///optuna.db"
 HEARTBEAT = 5  # seconds
 _GRACE = 4 * HEARTBEAT  # of silence until a trial's process counts as dead
 _WAIT = 60  # seconds that a write to SQLite waits for another

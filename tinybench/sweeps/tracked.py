@@ -34,7 +34,7 @@ class Tracked:
         self.parent = parent
         self._origin = provenance.source() | provenance.tags()  # of this process: asked for once
 
-    def begin(self, study: Study, number: int, drawn: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
+    def begin(self, study: Study, number: int, attributes: Mapping[str, Any]) -> str:
         """Open a trial's run; gives its id, or a stand-in while the store does not answer."""
         tags = {_PARENT_TAG: self.parent, STUDY_TAG: study.name, TRIAL_TAG: str(number), STATE_TAG: "running"}
         if RETRY in attributes:

@@ -80,7 +80,7 @@ class Worker:
             run = None
             try:
                 drawn = self.study.draw(trial)
-                run = self.tracked.begin(self.study, trial.number, drawn, trial.user_attrs)
+                run = self.tracked.begin(self.study, trial.number, trial.user_attrs)
                 trial.set_user_attr(RUN, run)
                 config = self.study.space.config(drawn)
                 self.tracked.settings(run, config)
@@ -101,8 +101,9 @@ class Worker:
                 raise
             except (Exception, MemoryError) as error:  # whatever it is, it ends the trial and not the study
                 reason = in_one_line(error)
-                trial.set_user_attr(ERROR, reason)
-                self.study.end(trial, None, TrialState.FAIL)
+                with suppress(UpdateFinishedTrialError):  # it was given out again meanwhile
+                    trial.set_user_attr(ERROR, reason)
+                    self.study.end(trial, None, TrialState.FAIL)
                 self.tracked.failed(run, reason)
 
     def _trained(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:

@@ -132,7 +132,8 @@ class Journal:
         try:
             self._send(self._resolved(entry))
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            if isinstance(error, MlflowException) and error.error_code in _REFUSED:
+            gone = entry["do"] == "file" and not Path(entry["file"]).exists()
+            if gone or (isinstance(error, MlflowException) and error.error_code in _REFUSED):
                 self.refused.append(without_secrets(in_one_line(error)))
                 return True
             self._silent_until = time.monotonic() + _PAUSE
