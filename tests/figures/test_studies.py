@@ -103,3 +103,20 @@ def test_a_trial_that_did_not_draw_a_parameter_is_in_the_picture_all_the_same():
     assert len(axes.lines) == 5 + len(AXES)
     assert axes.lines[4].get_ydata()[0] < 0  # the best, on top
     assert "not drawn" in {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("decades", [0.5, 2, 6])
+def test_marks_of_a_logarithmic_axis_can_be_read(decades):
+    given = [
+        Trial(n, (n / 9,), False, {"transfer.lr": 1e-6 * 10 ** (decades * n / 9), "head.dropout": n % 3 / 10}, {})
+        for n in range(10)
+    ]
+    figure = studies.slices(given, AXES[:2], "val/accuracy")
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    low, high = panel.get_xlim()
+    marks = [tick for tick in panel.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = sorted((tick.label1.get_window_extent() for tick in marks), key=lambda box: box.x0)
+    assert len(boxes) >= 1
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(not label.get_text() for label in panel.get_xticklabels(minor=True))

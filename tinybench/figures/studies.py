@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tinybench.figures import style
 
@@ -22,6 +22,7 @@ _PANEL = 2.6  # inches
 _ABSENT = -0.15  # height of what a trial did not draw
 _FEWEST_FOR_LEVELS = 8  # points that levels can be drawn between
 _LEVELS = 12
+_NARROW = 300  # times its lower end: a logarithmic axis with room for more marks than whole decades
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def slices(trials: Sequence[Trial], axes_of: Sequence[Axis], objective: str) -> 
     for panel in panels[len(axes_of) :]:
         panel.axis("off")
     panels[0].set_ylabel(objective, fontsize=style.MEDIUM)
-    figure.colorbar(shown, ax=list(panels), label="Trial", shrink=0.8)
+    figure.colorbar(shown, ax=list(panels), label="Trial", shrink=0.8, ticks=MaxNLocator(integer=True))
     return figure
 
 
@@ -172,7 +173,15 @@ def parallel(trials: Sequence[Trial], axes_of: Sequence[Axis], objective: str, *
         own = [each.drawn[axis.key] for each in trials if axis.key in each.drawn]
         marks = _marks(axis, own) + ([(_ABSENT, "not drawn")] if len(own) < len(trials) else [])
         for height, words in marks:
-            axes.annotate(words, (place, height), (3, 0), textcoords="offset points", fontsize=style.SMALL, va="center")
+            axes.annotate(
+                words,
+                (place, height),
+                (4, 0),
+                textcoords="offset points",
+                fontsize=style.SMALL,
+                va="center",
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
+            )
     axes.set_xticks(range(len(axes_of)), [style.name(axis.key, 1.6) for axis in axes_of], fontsize=style.SMALL)
     axes.set(yticks=[], xlim=(-0.1, len(axes_of) - 0.6), ylim=(_ABSENT - 0.06, 1.06))
     axes.spines[:].set_visible(False)
@@ -243,6 +252,11 @@ def _spread(axis: Axis, places: NDArray[np.float64]) -> bool:
 def _scale(axes: Axes, axis: Axis, which: str) -> None:
     if axis.log:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        ruler = axes.xaxis if which == "x" else axes.yaxis
+        low, high = ruler.get_view_interval()
+        ruler.set_major_locator(LogLocator(subs=(1, 3) if high < _NARROW * low else (1,), numticks=5))
+        ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ruler.set_minor_formatter(NullFormatter())
     elif axis.choices is not None:
         names = [style.name(str(choice), 0.8) for choice in axis.choices]
         (axes.set_xticks if which == "x" else axes.set_yticks)(range(len(names)), names)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tinybench.sweeps.study import Counts, Study
 
 
+_COUNT = 1000  # from here, whole numbers are counts
+
+
 class Sweep:
     """Shows a sweep to a person."""
 
@@ -59,7 +62,7 @@ class Sweep:
         state = trial.state.name.lower()
         if trial.values and state == "complete":
             names = [each.figure for each in study.space.objectives]
-            found = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial.values, strict=True))
+            found = ", ".join(f"{name} {_cell(value)}" for name, value in zip(names, trial.values, strict=True))
         else:
             found = "failed: " + trial.user_attrs[ERROR] if state == "fail" else f"pruned after epoch {trial.last_step}"
         mark = ", the best so far" if best is not None and best.number == trial.number else ""
@@ -109,9 +112,7 @@ class Sweep:
 
 def described(drawn: Mapping[str, Any]) -> str:
     """The values of a trial in words."""
-    return ", ".join(
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in drawn.items()
-    )
+    return ", ".join(f"{key} {_cell(value)}" for key, value in drawn.items())
 
 
 def _table(study: Study, best: list[FrozenTrial]) -> Table:
@@ -128,4 +129,6 @@ def _table(study: Study, best: list[FrozenTrial]) -> Table:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= _COUNT else f"{value:.4g}"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -37,15 +37,14 @@ def draw(made: Study, folder: Path, note: Callable[[str], None]) -> list[Path]:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     with _quiet():
-        known = optuna.create_study(directions=[each.direction for each in made.space.objectives])
-        known.add_trials([trial for trial in made.counted() if trial.values is not None])
-        shares = _importance(known)
+        first = _by_first_objective(made)
+        shares = _importance(first)
         files = []
         for name, figure in _figures(made, shares):
             file = folder / f"{name}.png"
             figure.savefig(file, dpi=_DOTS)
             files.append(file)
-        page = _page(made, known, shares, folder / "sweep.html")
+        page = _page(made, first, shares, folder / "sweep.html")
     return [*files, page]
 
 
@@ -72,6 +71,23 @@ def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figur
         yield "pareto", studies.pareto(done, objectives, [trial.number for trial in best])
 
 
+def _by_first_objective(made: Study) -> optuna.Study:
+    """The trials judged by the first objective alone: Optuna's pictures of several know no best."""
+    study = optuna.create_study(direction=made.space.objectives[0].direction)
+    study.add_trials([_judged(trial) for trial in made.counted() if trial.values is not None])
+    return study
+
+
+def _judged(trial: FrozenTrial) -> FrozenTrial:
+    return optuna.create_trial(
+        state=trial.state,
+        value=trial.values[0],
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+    )
+
+
 def _plain(trial: FrozenTrial) -> Trial:
     pruned = trial.state == TrialState.PRUNED
     return Trial(trial.number, tuple(trial.values), pruned, trial.params, trial.intermediate_values)
@@ -88,33 +104,32 @@ def _axes(made: Study, done: list[Trial]) -> list[Axis]:
 
 def _importance(known: optuna.Study) -> dict[str, float]:
     """Shares by key, the greatest first; none where too little varies."""
-    target = None if len(known.directions) == 1 else lambda trial: trial.values[0]
     judge = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
     try:
-        return dict(optuna.importance.get_param_importances(known, evaluator=judge, target=target))
+        return dict(optuna.importance.get_param_importances(known, evaluator=judge))
     except (ValueError, RuntimeError):  # all values are equal, or no parameter is in all trials
         return {}
 
 
-def _page(made: Study, known: optuna.Study, shares: dict[str, float], file: Path) -> Path:
+def _page(made: Study, first: optuna.Study, shares: dict[str, float], file: Path) -> Path:
     """Optuna's interactive figures, one below the other, in a page that needs nothing else."""
     from optuna import visualization as shown
 
     objectives = [each.figure for each in made.space.objectives]
-    one: dict[str, Any] = {"target_name": objectives[0]}
-    if len(objectives) > 1:
-        one["target"] = lambda trial: trial.values[0]
-    drawn = [shown.plot_optimization_history(known, **one)]
-    if len(objectives) > 1:
-        drawn.append(shown.plot_pareto_front(known, target_names=objectives))
-    else:
-        drawn.append(shown.plot_intermediate_values(known))
+    name = objectives[0]
+    drawn = [shown.plot_optimization_history(first, target_name=name)]
+    if len(objectives) in (2, 3):  # dimensions that can be drawn
+        every = optuna.create_study(directions=[each.direction for each in made.space.objectives])
+        every.add_trials([trial for trial in made.counted() if trial.state == TrialState.COMPLETE])
+        drawn.append(shown.plot_pareto_front(every, target_names=objectives))
+    elif len(objectives) == 1:
+        drawn.append(shown.plot_intermediate_values(first))
     if shares:
         judge = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
-        drawn.append(shown.plot_param_importances(known, evaluator=judge, **one))
-    drawn += [shown.plot_parallel_coordinate(known, **one), shown.plot_slice(known, **one)]
+        drawn.append(shown.plot_param_importances(first, evaluator=judge, target_name=name))
+    drawn += [shown.plot_parallel_coordinate(first, target_name=name), shown.plot_slice(first, target_name=name)]
     if len(shares) > 1:
-        drawn.append(shown.plot_contour(known, params=[*shares][:2], **one))
+        drawn.append(shown.plot_contour(first, params=[*shares][:2], target_name=name))
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=place == 0, default_height="520px")
         for place, figure in enumerate(drawn)

@@ -1,0 +1,58 @@
+"""The pictures of a study: which there are, and what the interactive page makes of several objectives."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from optuna.trial import TrialState
+from small_study import TEXT
+
+from tinybench.sweeps import pictures, reading, store, study
+
+TWO = TEXT.replace('"val/accuracy"', '["val/accuracy", "efficiency/parameters"]').replace("trials = 4", "trials = 6")
+
+
+def judged(storage_url, text, values):
+    """A study whose trials ended with given values."""
+    made = study.create(store.connect(storage_url), "judged", reading.read(text, "small"), {})
+    made.plan()
+    for each in values:
+        trial = made.take()
+        made.draw(trial)
+        made.end(trial, each, TrialState.COMPLETE)
+    return made
+
+
+@pytest.fixture
+def two(storage_url):
+    return judged(storage_url, TWO, [[0.5 + 0.05 * n, 1000.0 + 500 * n] for n in range(6)])
+
+
+def test_several_objectives_have_a_front_and_the_best_by_the_first(two, tmp_path):
+    files = pictures.draw(two, tmp_path / "figures", note=pytest.fail)
+    assert {file.name for file in files} == {
+        *("history.png", "slices.png", "parallel_coordinates.png", "importance.png", "contour.png", "pareto.png"),
+        "sweep.html",
+    }
+    page = files[-1].read_text()
+    assert "Pareto-front Plot" in page
+    assert "Best Value" in page  # Optuna draws it where it knows which way is better
+
+
+def test_the_page_paints_the_best_darkest_whichever_way_is_better(storage_url, tmp_path):
+    for number, objective in enumerate(("val/accuracy", "val/loss")):
+        made = judged(
+            f"{storage_url}{number}", TEXT.replace("val/accuracy", objective), [[0.1 + 0.1 * n] for n in range(4)]
+        )
+        page = pictures.draw(made, tmp_path / str(number), note=pytest.fail)[-1].read_text()
+        reversed_ = re.findall(r'"type":"parcoords"', page)
+        assert reversed_
+        scales = set(re.findall(r'"reversescale":(true|false)', page))
+        assert ("true" in scales) == (objective == "val/loss")
+
+
+def test_too_few_trials_are_told(storage_url, tmp_path):
+    told = []
+    assert pictures.draw(judged(storage_url, TEXT, [[0.5]]), tmp_path / "figures", note=told.append) == []
+    assert told == ["No pictures of the study: 1 trials were completed, fewer than 3."]
