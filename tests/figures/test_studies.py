@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -118,5 +120,5 @@ def test_marks_of_a_logarithmic_axis_can_be_read(decades):
     marks = [tick for tick in panel.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
     boxes = sorted((tick.label1.get_window_extent() for tick in marks), key=lambda box: box.x0)
     assert len(boxes) >= 1
-    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
     assert all(not label.get_text() for label in panel.get_xticklabels(minor=True))
