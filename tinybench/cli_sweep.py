@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from tinybench.sweeps.study import Study
 
 _STORAGE = "sqlite:///optuna.db"
+_VARIABLE = "TINYBENCH_STORAGE"
 _OWN = ("engine",)  # the option of this command; the setting of that name goes into the space's [settings]
 _HERE = ("track.uri", "track.experiment", "track.run_name", "track.tags")
 
@@ -32,7 +36,8 @@ class SweepCommand(SettingsCommand):
 
 _storage = click.option(
     "--storage",
-    envvar="TINYBENCH_STORAGE",
+    envvar=_VARIABLE,
+    callback=lambda _context, _option, value: os.environ.get(_VARIABLE, _STORAGE) if value in UNTOUCHED else value,
     default=_STORAGE,
     show_default=True,
     help="Database of studies; postgresql://… for several machines (extra: postgres).",
@@ -49,6 +54,7 @@ _storage = click.option(
 )
 @click.option("--study", help="Name of the new study.  [default: that of the space, with the time]")
 @click.option("--resume", metavar="STUDY", help="Go on with a study; --trials may ask for more.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: give trials that failed out again.")
 @_storage
 @click.option(
     "--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True, help="ray is an extra."
@@ -65,6 +71,7 @@ def sweep(
     workers: str,
     study: str | None,
     resume: str | None,
+    retry_failed: bool,
     storage: str,
     settings: dict[str, str],
     **cluster: Any,
@@ -77,9 +84,12 @@ def sweep(
     from rich.console import Console as Terminal
 
     resume, study = (None if word in UNTOUCHED else word for word in (resume, study))
+    space = None if str(space) in UNTOUCHED else space
     count, most = _count("workers", workers) or 1, _count("trials", trials)
     if (space is None) == (resume is None):
         raise ConfigError("Give a SPACE file, or --resume with the name of a study: one of the two.")
+    if retry_failed and resume is None:
+        raise ConfigError("--retry-failed goes with --resume STUDY.")
     own = {canonical(key): value for key, value in settings.items() if value not in UNTOUCHED}
     track = _track({key: own.pop(key) for key in _HERE if key in own})
     engine = _engine(count, storage, cluster)
@@ -94,12 +104,14 @@ def sweep(
         if resume is not None:
             if own or any(value not in (None, *UNTOUCHED) for value in (minutes, seeds)):
                 raise ConfigError("A study goes on as it began: beside --resume, only --trials can be given.")
-            done = driver.resume(resume, trials=most, storage=storage, track=track, engine=engine, watcher=shown)
+            done = driver.resume(
+                resume, trials=most, again=retry_failed, storage=storage, track=track, engine=engine, watcher=shown
+            )
         else:
             assert space is not None
             given = own | _budget(most, minutes, seeds)
             read = reading.read(_text(space), space.stem, given, shown_as=str(space))
-            _fits(read, count)
+            read.check_workers(count)
             done = driver.begin(read, given, name=study, storage=storage, track=track, engine=engine, watcher=shown)
         shown.ends(done)
     finally:
@@ -114,11 +126,12 @@ def sweep_worker(study: str, storage: str, uri: str | None) -> None:
     """Carry out trials of STUDY, which may be driven on another machine, until none is left."""
     with quiet.starting():
         from tinybench.sweeps import joining
+        from tinybench.sweeps.samplers import WORKER
         from tinybench.training import allocator, device
 
         allocator.keep_freed_memory()
         device.start()
-    done = joining.join(study, storage, uri)
+    done = joining.join(study, storage, uri, beside=WORKER not in os.environ)
     click.echo(f"{done} trials of study {study} were carried out here.")
 
 
@@ -128,11 +141,13 @@ def _engine(count: int, storage: str, cluster: dict[str, Any]) -> Callable[[Stud
     def local(study: Study, uri: str) -> Workers:
         from tinybench.sweeps.local import Pool
 
+        study.space.check_workers(count)
         return Pool(study.name, storage, uri, count)
 
     def ray(study: Study, uri: str) -> Workers:
         from tinybench.sweeps.ray_cluster import Cluster
 
+        study.space.check_workers(count)
         resources = {name: cluster[name] for name in ("cpu", "gpu", "memory")}
         return Cluster(study.name, storage, uri, count, address=cluster["address"], **resources)
 
@@ -145,28 +160,24 @@ def _track(given: dict[str, str]) -> TrackConfig:
     return replace(RunConfig(), given).track
 
 
-def _fits(space: Any, workers: int) -> None:
-    if workers > 1 and space.timed:
-        raise ConfigError(
-            "Invalid value for `--workers`: expected 1 where an objective is a time, since trials beside each other "
-            "would slow each other down. Or take an objective such as efficiency/flops."
-        )
-
-
 def _budget(trials: int | None, minutes: str | None, seeds: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {"trials": trials, "seeds": _count("seeds", seeds)}
     if minutes not in (None, *UNTOUCHED):
-        try:
-            found["minutes"] = float(str(minutes))
-        except ValueError:
-            raise ConfigError(f"Invalid value for `--minutes`: expected a number above 0, got {minutes!r}.") from None
+        found["minutes"] = _positive("minutes", str(minutes))
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _positive(name: str, text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise ConfigError(f"Invalid value for `--{name}`: expected a number above 0, got {text!r}.")
 
 
 def _count(name: str, text: str | None) -> int | None:
     if text in (None, *UNTOUCHED):
         return None
-    if not str(text).isdigit() or int(str(text)) < 1:
+    if not str(text).isdecimal() or int(str(text)) < 1:
         raise ConfigError(f"Invalid value for `--{name}`: expected a whole number of at least 1, got {text!r}.")
     return int(str(text))
 

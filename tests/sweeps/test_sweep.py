@@ -270,7 +270,9 @@ def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
         (["absent.toml"], "Cannot read the space absent.toml"),
         ([], "Give a SPACE file"),
         (["bad.toml", "--trials", "0"], "`--trials`: expected a whole number of at least 1, got '0'"),
-        (["--resume", "none"], "No study 'none'"),
+        (["--resume", "none"], "There is no database optuna.db"),
+        (["bad.toml", "--minutes", "0"], "`--minutes`: expected a number above 0, got '0'"),
+        (["bad.toml", "--retry-failed"], "--retry-failed goes with --resume STUDY."),
     ):
         process = sweep("sweep", *words, folder=tmp_path)
         said, _ = process.communicate(timeout=100)

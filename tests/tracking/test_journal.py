@@ -128,3 +128,15 @@ def test_a_line_that_a_killed_process_did_not_finish_is_left_out(server, writer)
 
 def test_the_server_is_real(server):
     assert requests.get(f"{server.uri}/version", timeout=5).text == "3.17.2"
+
+
+def test_a_run_below_one_that_could_not_be_made_yet_belongs_to_it_in_the_end(server, writer, monkeypatch):
+    with monkeypatch.context() as away:
+        away.setattr(writer, "_send", lambda entry: (_ for _ in ()).throw(requests.ConnectionError("away")))
+        above = writer.create("0", "above", {})
+        below = writer.create("0", "below", {"mlflow.parentRunId": above})
+        assert journal.Journal.stands_in(above)
+        assert journal.Journal.stands_in(below)
+    assert Journal(writer.client, writer.spool).send() == 0  # another process
+    found = {run.info.run_name: run for run in runs(writer)}
+    assert found["below"].data.tags["mlflow.parentRunId"] == found["above"].info.run_id

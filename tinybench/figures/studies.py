@@ -67,6 +67,7 @@ def history(trials: Sequence[Trial], objective: str, *, rising: bool) -> Figure:
     """The value of each trial, and the best so far."""
     figure = style.figure(7, 4, f"{objective} by trial")
     axes = figure.subplots()
+    trials = sorted(trials, key=lambda each: each.number)
     done = [each for each in trials if not each.pruned]
     pruned = [each for each in trials if each.pruned]
     axes.scatter(
@@ -113,17 +114,19 @@ def curves(trials: Sequence[Trial], objective: str, best: int) -> Figure:
             markevery=[len(steps) - 1] if steps else None,
             markersize=5,
         )
-    handles = [axes.plot([], [], color=colour)[0] for colour in (style.VERMILION, style.SKY, style.GRAY)]
-    axes.legend(handles, [f"trial {best}, the best", "complete", "pruned"], fontsize=style.SMALL, frameon=False)
+    kinds = {f"trial {best}, the best": style.VERMILION, "complete": style.SKY}
+    kinds |= {"pruned": style.GRAY} if any(each.pruned for each in trials) else {}
+    handles = [axes.plot([], [], color=colour)[0] for colour in kinds.values()]
+    axes.legend(handles, list(kinds), fontsize=style.SMALL, frameon=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _labels(axes, "Epoch", objective)
     return figure
 
 
-def importance(shares: Mapping[str, float], objective: str) -> Figure:
+def importance(shares: Mapping[str, float], objective: str, trials: int) -> Figure:
     """How much of the variation each parameter explains."""
     names = sorted(shares, key=shares.__getitem__)
-    figure = style.figure(7, 1.2 + 0.35 * len(names), f"What decides {objective} (fANOVA)")
+    figure = style.figure(7, 1.2 + 0.35 * len(names), f"What decides {objective} (fANOVA of {trials} trials)")
     axes = figure.subplots()
     bars = axes.barh([style.name(name, 2.2) for name in names], [shares[name] for name in names], color=style.SKY)
     axes.bar_label(bars, fmt="%.2f", fontsize=style.SMALL, padding=3)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
     from tinybench.sweeps.outcome import Outcome
-    from tinybench.sweeps.study import Counts, Study
+    from tinybench.sweeps.slots import Counts
+    from tinybench.sweeps.space import Objective
+    from tinybench.sweeps.study import Study
 
 
 _COUNT = 1000  # from here, whole numbers are counts
@@ -32,6 +34,7 @@ class Sweep:
         self.terminal = terminal
         self.console = Console(terminal)
         self._bar: Progress | None = None
+        self._best = ""
 
     def begins(self, study: Study, link: str) -> None:
         """The study is there."""
@@ -55,9 +58,9 @@ class Sweep:
             self._bar.add_task("", total=study.budget, words="")
             self._bar.start()
 
-    def trial_ends(self, study: Study, trial: FrozenTrial, best: FrozenTrial | None) -> None:
+    def trial_ends(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
         """A line about a trial that ended for good."""
-        from tinybench.sweeps.study import ERROR
+        from tinybench.sweeps.slots import ERROR
 
         state = trial.state.name.lower()
         if trial.values and state == "complete":
@@ -65,19 +68,25 @@ class Sweep:
             found = ", ".join(f"{name} {_cell(value)}" for name, value in zip(names, trial.values, strict=True))
         else:
             found = "failed: " + trial.user_attrs[ERROR] if state == "fail" else f"pruned after epoch {trial.last_step}"
-        mark = ", the best so far" if best is not None and best.number == trial.number else ""
+        words = "no other beats it so far" if len(study.space.objectives) > 1 else "the best so far"
+        mark = f", {words}" if trial.number in {each.number for each in best} else ""
+        self._best = f", best {_cell(best[0].values[0])}" if best else ""
         self._line(f"trial {trial.number}: {found}{mark} ({described(trial.params)})")
 
-    def goes_on(self, counts: Counts, budget: int | None) -> None:
+    def goes_on(self, counts: Counts, budget: int | None, left: float | None) -> None:
         """The bar."""
         if self._bar is not None:
-            words = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed"
+            words = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed{self._best}"
+            words += "" if left is None else f", {left / 60:.1f} minutes for new ones"
             self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, words=words)
 
-    def winner_begins(self, trial: FrozenTrial) -> None:
+    def winner_begins(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
         """The best configuration is about to be trained as a run."""
         self.close()
-        self._line(f"Trial {trial.number} is the best: its settings are trained once more, as a run, and tested.")
+        figure = f" in {objectives[0].figure}" if len(objectives) > 1 else ""
+        self._line(
+            f"Trial {trial.number} is the best{figure}: its settings are trained once more, as a run, and tested."
+        )
 
     def note(self, words: str) -> None:
         """What a person should know."""
@@ -119,9 +128,9 @@ def _table(study: Study, best: list[FrozenTrial]) -> Table:
     several = len(study.space.objectives) > 1
     table = Table("trial", title="No other trial beats these" if several else "The best trial")
     for each in study.space.objectives:
-        table.add_column(each.figure)
+        table.add_column(each.figure, overflow="fold")
     for parameter in study.space.parameters:
-        table.add_column(parameter.key)
+        table.add_column(parameter.key, overflow="fold")
     for trial in best:
         own = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
         table.add_row(str(trial.number), *(_cell(value) for value in (*trial.values, *own)))

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tinybench import config as configuration
-from tinybench.errors import in_one_line
-from tinybench.sweeps import pictures
+from tinybench.errors import TrackingError, in_one_line
+from tinybench.report import quiet
+from tinybench.sweeps import local_files, pictures, tracked
 from tinybench.sweeps.outcome import Outcome
-from tinybench.sweeps.study import ERROR, FIGURES, RUN, Study
+from tinybench.sweeps.slots import ERROR, FIGURES, RUN
+from tinybench.sweeps.study import Study
 
 if TYPE_CHECKING:
     from tinybench.config import RunConfig
@@ -36,7 +38,7 @@ _WINNER = "winner"
 _NOT_SETTLED = ("recipe", "track.")  # what a file of settings leaves to who trains by it
 
 
-def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, folder: Path, watcher: Watcher) -> Outcome:
+def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, watcher: Watcher) -> Outcome:
     """Log what was found, and train the winner.
 
     Args:
@@ -44,12 +46,15 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, folder: P
         tracker: The store.
         parent: The study's run.
         journal: Writes to it.
-        folder: For files; they stay.
         watcher: Is told.
+
+    Raises:
+        TrackingError: no trial was completed.
     """
+    folder, best = local_files.folder(made.name), made.best()
     folder.mkdir(parents=True, exist_ok=True)
-    best = made.best()
-    files = [_written(folder / "trials.csv", _table(made))]
+    local_files.clear(made.name)
+    files = [_written(folder / "trials.csv", _table(made, journal))]
     files += [_written(folder / name, _settings(made, trial)) for name, trial in _named(best)]
     for file in files:
         journal.file(parent.id, file, "")
@@ -58,9 +63,23 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, folder: P
     journal.tags(parent.id, {"mlflow.note.content": _words(made, best)})
     winner = _winner(made, tracker, parent, journal, best[0], watcher) if best else None
     left = journal.send() + sum(_left(file, journal) for file in sorted(folder.glob("*.jsonl")))
+    if not left:
+        tracked.bury(made, tracker, journal)  # also runs of dead workers that were only now sent
     for reason in journal.refused:
         watcher.note(f"The tracking store refused an entry: {reason}")
-    return Outcome(made, best, winner, folder / "best.toml" if best else None, left)
+    if not best:
+        raise TrackingError(_in_vain(made))
+    return Outcome(made, best, winner, folder / "best.toml", left)
+
+
+def _in_vain(made: Study) -> str:
+    failed = [trial.user_attrs[ERROR] for trial in made.counted() if trial.state == TrialState.FAIL]
+    if not failed:
+        return f"No trial was completed: give the study more time by tinybench sweep --resume {made.name}"
+    return (
+        f"No trial was completed: {len(failed)} failed, the last with: {failed[-1]} "
+        f"Mend it, then give them out again by: tinybench sweep --resume {made.name} --retry-failed"
+    )
 
 
 def values(made: Study, trial: FrozenTrial) -> Iterator[tuple[Objective, float]]:
@@ -92,7 +111,7 @@ def _settings(made: Study, trial: FrozenTrial) -> str:
     return f"# Trial {trial.number} of study {made.name}: {found}\n" + tomli_w.dumps({"recipe": config.recipe} | own)
 
 
-def _table(made: Study) -> str:
+def _table(made: Study, journal: Journal) -> str:
     """Every trial that counts, as CSV."""
     keys = [parameter.key for parameter in made.space.parameters]
     figures = [each.figure for each in made.space.objectives]
@@ -104,9 +123,9 @@ def _table(made: Study) -> str:
         own = [trial.params.get(key, "") for key in keys]
         seconds = trial.duration.total_seconds() if trial.duration else ""
         attributes = trial.user_attrs
-        writer.writerow(
-            [trial.number, trial.state.name.lower(), *found, *own, seconds, attributes.get(RUN), attributes.get(ERROR)]
-        )
+        run = attributes.get(RUN, "")
+        known = "" if journal.stands_in(run) else run
+        writer.writerow([trial.number, trial.state.name.lower(), *found, *own, seconds, known, attributes.get(ERROR)])
     return file.getvalue()
 
 
@@ -139,12 +158,12 @@ def _winner(
     if known is not None and known["trial"] == trial.number:
         watcher.note(f"The winner, trial {trial.number}, was trained before: run {known['run']}.")
         return None
-    watcher.winner_begins(trial)
+    watcher.winner_begins(trial, made.space.objectives)
     try:
         result = _trained(made.space.config(trial.params), tracker, parent, watcher)
     except Exception as error:  # the study is done: its winner can be trained at any time
         reason = in_one_line(error)
-        watcher.note(f"The winner could not be trained: {reason} tinybench sweep --resume {made.name} tries again.")
+        watcher.note(f"The winner could not be trained: {reason} Try again by: tinybench sweep --resume {made.name}")
         return None
     made.keep(_WINNER, {"trial": trial.number, "run": result.run_id})
     journal.tags(parent.id, {WINNER_TAG: result.run_id})
@@ -155,8 +174,11 @@ def _winner(
 
 
 def _trained(config: RunConfig, tracker: Tracker, parent: Run, watcher: Watcher) -> Result:
-    from tinybench import job
+    with quiet.starting():
+        from tinybench import job
+        from tinybench.training import device
 
+        device.start()
     usual = configuration.RunConfig().track
     own = {"track.pictures": usual.pictures, "track.costs": usual.costs, "track.uri": tracker.uri}
     return job.run(configuration.replace(config, own), below=parent, console=watcher.console)
@@ -168,7 +190,10 @@ def _compare(made: Study, trial: FrozenTrial, result: Result, watcher: Watcher) 
     for name in (f"best/{each.figure.replace('/', '_')}" for each in made.space.objectives):
         again = result.metrics.get(name)
         if made.space.seeds == 1 and again is not None and again != figures[name]:
-            watcher.note(f"{name} is {again:.6g} in this run and was {figures[name]:.6g} in the trial.")
+            watcher.note(
+                f"{name} is {again:.6g} in this run and was {figures[name]:.6g} in the trial, as happens where the "
+                "trial was computed with other threads (--workers) or on another machine."
+            )
 
 
 def _left(file: Path, journal: Journal) -> int:

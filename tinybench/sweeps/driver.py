@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinybench import checks, paths
-from tinybench.errors import ConfigError
-from tinybench.sweeps import conclusion, store, study, tracked
+from optuna.exceptions import StorageInternalError
+
+from tinybench import checks, data, models
+from tinybench import config as configuration
+from tinybench.errors import ConfigError, TrackingError, in_one_line
+from tinybench.redaction import without_secrets
+from tinybench.sweeps import conclusion, local_files, store, study, tracked
 from tinybench.sweeps.outcome import Outcome
-from tinybench.sweeps.study import RUN, Study
+from tinybench.sweeps.story import Story
+from tinybench.sweeps.study import Study
 from tinybench.tracking.journal import Journal
 from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
 from tinybench.tracking.tracker import Tracker
@@ -39,8 +43,8 @@ _STUDY_TAG = "tinybench.study"
 class Workers(AbstractContextManager[object], Protocol):
     """What carries trials out: a context that stops them at its end."""
 
-    def tend(self, done: int) -> None:
-        """Start what is missing; called once a second with the number of trials that have ended."""
+    def tend(self, begun: int, trained: int) -> None:
+        """Start what is missing; called once a second with how many trials began, and were not in vain."""
 
 
 def begin(
@@ -67,7 +71,7 @@ def begin(
     Raises:
         TinybenchError: what the user can mend.
     """
-    checks.before_a_run(space.base)  # before there is anything to be removed again
+    _check(space)  # before there is anything to be removed again
     kept = store.connect(storage)
     tracker = Tracker(track)
     made = study.create(kept, name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}", space, overrides)
@@ -78,43 +82,79 @@ def resume(
     name: str,
     *,
     trials: int | None,
+    again: bool = False,
     storage: str,
     track: TrackConfig,
     engine: Callable[[Study, str], Workers],
     watcher: Watcher,
 ) -> Outcome:
-    """Go on with a study, in the same runs; with more trials where that is asked for.
+    """Go on with a study, in the same runs; with more trials, or `again` with those that failed.
 
     Raises:
         TinybenchError: there is no such study, or another process drives it.
     """
-    kept = store.connect(storage)
+    kept = store.connect(storage, there=True)
     found = study.find(kept, name)
+    _check(found.space)
     if trials is not None:
         if trials < found.counts().done:
-            raise ConfigError(f"Invalid value for `trials`: {found.counts().done} of them are done, got {trials}.")
+            raise ConfigError(f"Invalid value for `--trials`: {found.counts().done} of them are done, got {trials}.")
         found.budget = trials
-    return _drive(found, Tracker(track), engine, watcher)
+    return _drive(found, Tracker(track), engine, watcher, again=again)
 
 
-def _drive(made: Study, tracker: Tracker, engine: Callable[[Study, str], Workers], watcher: Watcher) -> Outcome:
-    who = f"{platform.node()}, process {os.getpid()}"
-    made.drive(who)
-    try:
+def _check(space: Space) -> None:
+    """Refuse a study whose trials could only fail; the images are loaded, and kept for its workers."""
+    checks.before_a_run(space.base)
+    for parameter in space.parameters:
+        if parameter.key == "model":
+            for choice in parameter.choices:
+                models.check(configuration.replace(space.base, {"model": choice}))
+    data.load(space.base.dataset, space.base.data, space.base.seed, image_size=space.base.image_size)
+
+
+def _drive(
+    made: Study, tracker: Tracker, engine: Callable[[Study, str], Workers], watcher: Watcher, *, again: bool = False
+) -> Outcome:
+    workers = engine(made, tracker.uri)
+    with _driving(made) as who:
         parent = _parent(made, tracker)
-        journal = Journal(tracker.client, folder(made.name) / f"driver-{os.getpid()}.jsonl")
+        journal = Journal(tracker.client, local_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
         with _open(made.name, parent, journal):
+            tracked.bury(made, tracker, journal)
             watcher.begins(made, tracker.link(parent))
-            made.start_clock()
-            _trials(made, who, engine(made, tracker.uri), journal, parent, watcher)
-            return conclusion.draw(made, tracker, parent, journal, folder(made.name), watcher)
+            made.stop_clock()
+            if again:
+                watcher.note(f"{made.again()} trials that failed are given out again.")
+            _trials(made, who, workers, journal, parent, watcher)
+            return conclusion.draw(made, tracker, parent, journal, watcher)
+
+
+@contextmanager
+def _driving(made: Study) -> Iterator[str]:
+    """Drive a study while the block lasts, with signs of life also while it is busy with other things."""
+    who, ended = f"{platform.node()}, process {os.getpid()}", threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(store.HEARTBEAT):
+            with suppress(Exception):  # a storage that does not answer now may do so the next time
+                made.drive(who)
+
+    made.drive(who)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield who
+    except StorageInternalError as error:
+        raise TrackingError(
+            f"Cannot write to {without_secrets(made.storage.url)}: {in_one_line(error.__cause__ or error)} "
+            f"Make room or mend it, then go on by: tinybench sweep --resume {made.name}"
+        ) from error
     finally:
-        made.leave()
-
-
-def folder(name: str) -> Path:
-    """What a study leaves on this machine: pictures, its best settings, what could not be sent."""
-    return paths.state() / "sweeps" / name
+        ended.set()
+        thread.join()
+        with suppress(StorageInternalError):  # what went wrong before matters more
+            made.leave(who)
 
 
 def _parent(made: Study, tracker: Tracker) -> Run:
@@ -155,39 +195,18 @@ def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
 
 def _trials(made: Study, who: str, workers: Workers, journal: Journal, parent: Run, watcher: Watcher) -> None:
     """Keep workers at work until the budget is spent."""
-    told: set[int] = set()
+    story = Story(made, journal, parent.id, watcher)
     with workers:
         while True:
             made.drive(who)
             made.plan(spare=2)
-            _tell(made, told, journal, parent, watcher)
-            _bury(made, told, journal)
+            story.goes_on()
             counts = made.counts()
-            watcher.goes_on(counts, made.budget)
-            if made.settled() or (made.over() and not counts.running):
-                return
-            if not made.over():
-                workers.tend(counts.done)
+            watcher.goes_on(counts, made.budget, made.seconds_left())
+            if (made.settled() or made.over()) and not counts.running:
+                break
+            if not (made.settled() or made.over()):
+                story.check()
+                workers.tend(counts.done + counts.running, counts.complete + counts.pruned)
             time.sleep(_LOOK)
-
-
-def _tell(made: Study, told: set[int], journal: Journal, parent: Run, watcher: Watcher) -> None:
-    """Tell about the trials that ended since, and log the best value after each."""
-    fresh = [trial for trial in made.counted() if trial.number not in told]
-    for trial in sorted(fresh, key=lambda each: each.datetime_complete or datetime.max):
-        told.add(trial.number)
-        best = made.best()
-        watcher.trial_ends(made, trial, best[0] if best else None)
-        if best:
-            values = {f"best_value/{each.figure}": value for each, value in conclusion.values(made, best[0])}
-            done = made.counts().done - len(fresh) + fresh.index(trial) + 1
-            journal.metrics(parent.id, values, done, journal.now())
-
-
-def _bury(made: Study, told: set[int], journal: Journal) -> None:
-    """Close the runs of trials whose process died, which could not do so itself."""
-    for trial in made.dead():
-        if trial.number not in told:
-            told.add(trial.number)
-            if RUN in trial.user_attrs:
-                tracked.lost(journal, trial.user_attrs[RUN], "Its process died; the trial is given out again.")
+    story.goes_on()

@@ -7,16 +7,15 @@ import platform
 import sys
 import threading
 
-from tinybench import paths
 from tinybench.errors import TrackingError
-from tinybench.sweeps import store, study
+from tinybench.sweeps import local_files, store, study
 from tinybench.sweeps.samplers import WORKER
 from tinybench.sweeps.tracked import Tracked
 from tinybench.sweeps.worker import Worker
 from tinybench.tracking import journal
 
 
-def join(name: str, storage: str, uri: str | None) -> int:
+def join(name: str, storage: str, uri: str | None, *, beside: bool = False) -> int:
     """Serve a study until nothing is left of it; gives how many trials were carried out here.
 
     A process that a driver started ends with it, after the trial that it is at.
@@ -25,17 +24,21 @@ def join(name: str, storage: str, uri: str | None) -> int:
         name: Of the study.
         storage: Address of its database.
         uri: Where its trials are tracked.
+        beside: Beside workers that the driver knows of.
 
     Raises:
+        ConfigError: it looks for a time, which is measured by one worker.
         TrackingError: there is no such study, or it has not begun.
     """
     journal.be_brief()
-    found = study.find(store.connect(storage), name)
+    found = study.find(store.connect(storage, there=True), name)
+    if beside:
+        found.space.check_workers(2)
     parent, experiment = found.parent, found.kept("experiment")
     if parent is None or experiment is None:
         raise TrackingError(f"Study {name!r} has not begun: start it by tinybench sweep --resume {name}.")
     own = f"{platform.node()}-{os.getpid()}.jsonl"
-    writer = journal.Journal(journal.client(uri), paths.state() / "sweeps" / name / own)
+    writer = journal.Journal(journal.client(uri), local_files.folder(name) / own)
     gone = _orphaned() if WORKER in os.environ else threading.Event()
     return Worker(found, Tracked(writer, experiment, parent), stop=gone.is_set).work()
 

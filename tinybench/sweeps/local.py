@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -20,7 +19,8 @@ STORAGE = "TINYBENCH_STORAGE"  # a variable, since everybody can read the words 
 
 _ROOT = Path(__file__).parents[2]  # where the package lies
 _LAST_LINES = 30.0  # seconds that a worker has to end
-_PATIENCE = 3  # workers that die one after another without a trial done
+_PATIENCE = 3  # workers that die one after another before they take a trial
+_MORE_PATIENCE = 9  # that die at their trials, of which some others may still come to something
 
 
 class Pool:
@@ -37,8 +37,9 @@ class Pool:
         self._count = count
         self._running: dict[int, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
         self._started = 0
-        self._deaths: deque[str] = deque(maxlen=_PATIENCE)
-        self._done = -1
+        self._idle: list[str] = []  # last words since a trial began
+        self._vain: list[str] = []  # since one was trained
+        self._seen = (-1, -1)
 
     def __enter__(self) -> Pool:
         return self
@@ -55,26 +56,30 @@ class Pool:
             file.close()
         self._running.clear()
 
-    def tend(self, done: int) -> None:
+    def tend(self, begun: int, trained: int) -> None:
         """Start workers where some are missing.
 
         Args:
-            done: Trials that have ended, by which a worker that works is told from one that cannot.
+            begun: Trials that began, by which a worker that works is told from one that cannot.
+            trained: Those that were not in vain.
 
         Raises:
             TinybenchError: worker after worker dies.
         """
-        if done != self._done:
-            self._done = done
-            self._deaths.clear()
+        for deaths, seen, now in zip((self._idle, self._vain), self._seen, (begun, trained), strict=True):
+            if seen != now:
+                deaths.clear()
+        self._seen = begun, trained
         for number, (process, said) in [*self._running.items()]:
             if process.poll() is not None:
                 del self._running[number]
                 if process.returncode:
-                    self._deaths.append(_last_words(process.returncode, said))
+                    words = _last_words(process.returncode, said)
+                    self._idle.append(words)
+                    self._vain.append(words)
                 said.close()
-        if len(self._deaths) == _PATIENCE:
-            raise TinybenchError(f"{_PATIENCE} workers died one after another, the last with: {self._deaths[-1]}")
+        if len(self._idle) >= _PATIENCE or len(self._vain) >= _MORE_PATIENCE:
+            raise TinybenchError(f"{len(self._vain)} workers died one after another, the last with: {self._vain[-1]}")
         for number in range(self._count):
             if number not in self._running:
                 self._running[number] = self._start()

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from tinybench.report.console import Console
     from tinybench.results import Result
-    from tinybench.sweeps.study import Counts, Study
+    from tinybench.sweeps.slots import Counts
+    from tinybench.sweeps.space import Objective
+    from tinybench.sweeps.study import Study
 
 
 class Watcher(Protocol):
@@ -24,13 +26,13 @@ class Watcher(Protocol):
     def begins(self, study: Study, link: str) -> None:
         """The study is there."""
 
-    def trial_ends(self, study: Study, trial: FrozenTrial, best: FrozenTrial | None) -> None:
-        """A trial ended for good."""
+    def trial_ends(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
+        """A trial ended for good; `best` are those so far that no other beats."""
 
-    def goes_on(self, counts: Counts, budget: int | None) -> None:
-        """Once a second."""
+    def goes_on(self, counts: Counts, budget: int | None, left: float | None) -> None:
+        """Once a second; `left` are the seconds of the budget, where it is one of time."""
 
-    def winner_begins(self, trial: FrozenTrial) -> None:
+    def winner_begins(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
         """The best configuration is about to be trained as a run."""
 
     def note(self, words: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tinybench.errors import in_one_line
 from tinybench.figures import studies
 from tinybench.figures.studies import Axis, Trial
 from tinybench.sweeps.study import Study
@@ -36,16 +37,19 @@ def draw(made: Study, folder: Path, note: Callable[[str], None]) -> list[Path]:
         note(f"No pictures of the study: {len(done)} trials were completed, fewer than {_FEWEST}.")
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    with _quiet():
-        first = _by_first_objective(made)
-        shares = _importance(first)
-        files = []
-        for name, figure in _figures(made, shares):
-            file = folder / f"{name}.png"
-            figure.savefig(file, dpi=_DOTS)
-            files.append(file)
-        page = _page(made, first, shares, folder / "sweep.html")
-    return [*files, page]
+    files: list[Path] = []
+    try:
+        with _quiet():
+            first = _by_first_objective(made)
+            shares = _importance(first)
+            for name, figure in _figures(made, shares):
+                file = folder / f"{name}.png"
+                figure.savefig(file, dpi=_DOTS)
+                files.append(file)
+            files.append(_page(made, first, shares, folder / "sweep.html"))
+    except Exception as error:  # the study is done: a picture is no reason to lose its winner
+        note(f"Not all pictures of the study could be drawn: {in_one_line(error)}")
+    return files
 
 
 def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figure]]:
@@ -57,13 +61,14 @@ def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figur
     axes = _axes(made, done)
     yield "history", studies.history(trials, objectives[0], rising=rising)
     if any(len(trial.steps) > 1 for trial in trials):
-        yield "curves", studies.curves(trials, objectives[0], best[0].number)
+        of_one = f"{objectives[0]}{', with the first seed' if made.space.seeds > 1 else ''}"
+        yield "curves", studies.curves(trials, of_one, best[0].number)
     if axes:
         yield "slices", studies.slices(done, axes, objectives[0])
     if len(axes) > 1:
         yield "parallel_coordinates", studies.parallel(done, axes, objectives[0], rising=rising)
     if shares:
-        yield "importance", studies.importance(shares, objectives[0])
+        yield "importance", studies.importance(shares, objectives[0], len(done))
         first = [axis for key in shares for axis in axes if axis.key == key][:2]
         if len(first) > 1:
             yield "contour", studies.contour(done, first[0], first[1], objectives[0])
@@ -98,7 +103,7 @@ def _axes(made: Study, done: list[Trial]) -> list[Axis]:
     return [
         Axis(each.key, each.distribution.startswith("log"), each.choices or None)
         for each in made.space.parameters
-        if len({repr(trial.drawn.get(each.key)) for trial in done}) > 1
+        if len({repr(trial.drawn[each.key]) for trial in done if each.key in trial.drawn}) > 1
     ]
 
 

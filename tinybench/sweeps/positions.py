@@ -66,3 +66,13 @@ def _paths(values: Any, before: Path = ()) -> Iterator[Path]:
         yield path
         if isinstance(value, dict):
             yield from _paths(value, path)
+
+
+def leaves(name: str, value: Any, *, searched: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Leaves of nested tables, with the words of their keys; a distribution is a leaf."""
+    if isinstance(value, dict) and not (searched and ({"distribution", "low", "choices"} & {*value})):
+        for inner, below in value.items():
+            for words, leaf in leaves(inner, below, searched=searched):
+                yield (name, *words), leaf
+    else:
+        yield (name,), value

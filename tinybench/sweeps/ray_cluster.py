@@ -12,7 +12,8 @@ from tinybench.redaction import without_secrets
 from tinybench.settings import size
 
 _SECONDS_TO_ANSWER = 5.0
-_PATIENCE = 5  # tasks that fail one after another without a trial done
+_PATIENCE = 9  # tasks that fail one after another without a trial trained
+_LAST_LINES = 30.0  # seconds that a task has to end
 
 
 class Cluster:
@@ -54,7 +55,7 @@ class Cluster:
         self._resources |= {} if memory is None else {"memory": _bytes(memory)}
         self._tasks: list[Any] = []
         self._failures: deque[str] = deque(maxlen=_PATIENCE)
-        self._done = -1
+        self._trained = -1
 
     def __enter__(self) -> Cluster:
         threads = str(max(1, int(self._resources["num_cpus"])))
@@ -76,19 +77,21 @@ class Cluster:
             ) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._tasks:  # nothing is left for them: they write their last lines
+            self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=_LAST_LINES)
         for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
 
-    def tend(self, done: int) -> None:
-        """Start tasks where some are missing.
+    def tend(self, begun: int, trained: int) -> None:
+        """Start tasks where some are missing; as `local.Pool`.
 
         Raises:
             TinybenchError: task after task fails.
         """
-        if done != self._done:
-            self._done = done
+        if trained != self._trained:
+            self._trained = trained
             self._failures.clear()
         ended, self._tasks = (
             self._ray.wait(self._tasks, num_returns=len(self._tasks), timeout=0) if self._tasks else ([], [])

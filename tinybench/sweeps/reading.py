@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from tinybench import config as configuration
@@ -74,6 +74,7 @@ class _Reader:
         budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
         self.budget = {key: value for key, value in budget.items() if value is not None}
         self.given = {canonical(key): value for key, value in overrides.items()}
+        self.dropped: set[str] = set()  # parameters that can have no effect beside what was given
 
     def space(self) -> Space:
         for key in self.values:
@@ -129,8 +130,13 @@ class _Reader:
         found: dict[str, Parameter] = {}
         for key, (value, path) in self._table(("space",), table).items():
             self._searchable(key, base, path)
-            if key not in self.given:
-                found[key] = self._parameter(key, value, path, base, found)
+            if key in self.given:
+                continue
+            parameter = self._parameter(key, value, path, base, found)
+            if self._possible(parameter, base, found):
+                found[key] = parameter
+            else:
+                self.dropped.add(key)
         if not found:
             self._refuse(("space",), "there is nothing to search: all of it is given on the command line.")
         return tuple(found.values())
@@ -138,14 +144,11 @@ class _Reader:
     def _searchable(self, key: str, base: RunConfig, path: positions.Path) -> None:
         if key.startswith(_FIXED):
             self._refuse(path, f"`{key}` cannot be searched: trials could not be compared. Put it into [settings].")
-        if key in {name for name, _ in self._settings()}:
+        if key in self._table(("settings",), self.values.get("settings", {})):
             self._refuse(path, f"`{key}` is both in [settings] and in [space]: leave one of them out.")
         phase = key.partition(".")[0]
         if phase in configuration.PHASES and phase not in base.phases:
             self._refuse(path, f"`{key}` has no effect: `phases` is {as_text(base.phases)}.")
-
-    def _settings(self) -> Iterator[tuple[str, Any]]:
-        yield from self._table(("settings",), self.values.get("settings", {})).items()
 
     def _parameter(
         self, key: str, value: Any, path: positions.Path, base: RunConfig, before: Mapping[str, Parameter]
@@ -212,14 +215,20 @@ class _Reader:
             allowed = wanted if isinstance(wanted, list) else [wanted]
             with self._at(place):
                 found[key] = tuple(check(key, each) for each in allowed)
-            earlier = before.get(key)
-            if earlier is None and base.flat()[key] not in found[key]:
-                self._refuse(
-                    place,
-                    f"`{key}` is never {' or '.join(map(repr, found[key]))}: it is {base.flat()[key]!r}, and no "
-                    "parameter above.",
-                )
+            earlier, words = before.get(key), " or ".join(map(repr, found[key]))
+            if earlier is not None and not earlier.can_be(found[key]):
+                self._refuse(place, f"`{key}` is never {words}: its parameter above cannot draw that.")
+            if (
+                earlier is None
+                and base.flat()[key] not in found[key]
+                and not {key} & (self.given.keys() | self.dropped)
+            ):
+                self._refuse(place, f"`{key}` is never {words}: it is {base.flat()[key]!r}, and no parameter above.")
         return found
+
+    def _possible(self, parameter: Parameter, base: RunConfig, before: Mapping[str, Parameter]) -> bool:
+        """Whether its conditions can hold; what was given may rule them out."""
+        return all(key in before or base.flat()[key] in allowed for key, allowed in parameter.when.items())
 
     def _objectives(self) -> tuple[Objective, ...]:
         figures = self._words("objective", "val/accuracy")
@@ -283,10 +292,12 @@ class _Reader:
             values = {}
             for key, (value, path) in self._table(("first", str(place)), table, leaves=True).items():
                 parameter = by_key.get(key)
-                if parameter is None and key in self.given:
+                if parameter is None and key in self.given.keys() | self.dropped:
                     continue
-                if parameter is None or not parameter.holds(value):
-                    self._refuse(path, f"`{key}` is not searched, or {value!r} is out of its range.")
+                if parameter is None:
+                    self._refuse(path, f"`{key}` is not searched.")
+                if not parameter.holds(value):
+                    self._refuse(path, f"`{key}` cannot be {value!r}: it is out of its range, or between its steps.")
                 values[key] = value
             found.append(values)
         return tuple(found)
@@ -299,7 +310,7 @@ class _Reader:
             self._refuse(path, f"expected a table of settings, got {table!r}.")
         found: dict[str, tuple[Any, positions.Path]] = {}
         for name, value in table.items():
-            for words, inner in _flat(name, value, searched=path[0] == "space" and not leaves):
+            for words, inner in positions.leaves(name, value, searched=path[0] == "space" and not leaves):
                 place = (*path, *words)
                 with self._at(place):
                     key = canonical(".".join(words))
@@ -335,13 +346,3 @@ class _Pointing:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, TinybenchError):
             raise ConfigError(f"{self.reader._place(self.path)}: {self.words}{error}") from error
-
-
-def _flat(name: str, value: Any, *, searched: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Leaves of nested tables, with the words of their keys; a distribution is a leaf."""
-    if isinstance(value, dict) and not (searched and ({"distribution", "low", "choices"} & {*value})):
-        for inner, below in value.items():
-            for words, leaf in _flat(inner, below, searched=searched):
-                yield (name, *words), leaf
-    else:
-        yield (name,), value

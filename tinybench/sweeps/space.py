@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tinybench import config as configuration
 from tinybench.config import RunConfig
+from tinybench.errors import ConfigError
 
 RISING = ("val/accuracy", "val/top5")
 TRAINING_SECONDS = "efficiency/training_seconds"  # which a training itself says
@@ -51,11 +53,21 @@ class Parameter:
         """Whether it is drawn, given the values of all settings by key."""
         return all(values[key] in allowed for key, allowed in self.when.items())
 
+    def can_be(self, wanted: tuple[Any, ...]) -> bool:
+        """Whether it can draw one of some values, given as the setting has them."""
+        if self.choices:
+            return any(configuration.check(self.key, choice) in wanted for choice in self.choices)
+        return any(map(self.holds, wanted))
+
     def holds(self, value: Any) -> bool:
         """Whether it could draw a value."""
         if self.distribution == "categorical":
             return value in self.choices
-        return isinstance(value, (int, float)) and self.low <= value <= self.high
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / self.step if self.step is not None else 0.0
+        whole = "integer" not in self.distribution or value == int(value)
+        return whole and math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,18 @@ class Space:
     def timed(self) -> bool:
         """Whether an objective is a time, which other work on the machine changes."""
         return any(word in each.figure for each in self.objectives for word in ("latency", "seconds"))
+
+    def check_workers(self, count: int) -> None:
+        """Refuse trials beside each other where an objective is a time.
+
+        Raises:
+            ConfigError: it is one.
+        """
+        if count > 1 and self.timed:
+            raise ConfigError(
+                "Invalid value for `--workers`: expected 1 where an objective is a time, since trials beside each "
+                "other would slow each other down. Or take an objective such as efficiency/flops."
+            )
 
     def config(self, drawn: Mapping[str, Any]) -> RunConfig:
         """The configuration of a trial.

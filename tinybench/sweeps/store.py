@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import filelock
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from sqlalchemy import event
@@ -28,16 +31,23 @@ def settled() -> Iterator[None]:
         yield
 
 
-def connect(url: str) -> optuna.storages.RDBStorage:
+def connect(url: str, *, there: bool = False) -> optuna.storages.RDBStorage:
     """The storage at an address; its tables are made when they are not there.
+
+    Args:
+        url: As SQLAlchemy has it.
+        there: A file that is not there is not made.
 
     Raises:
         TrackingError: it cannot be reached, or is no database of Optuna's.
     """
+    file = _file(url)
+    if there and file is not None and not file.exists():
+        raise TrackingError(f"There is no database {file}: check --storage, or begin a study by tinybench sweep SPACE.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     arguments: dict[str, Any] = {"connect_args": {"timeout": _WAIT}} if url.startswith("sqlite") else {}
     try:
-        with settled():
+        with settled(), _one_maker(file):
             storage = optuna.storages.RDBStorage(
                 _with_driver(url), arguments, heartbeat_interval=HEARTBEAT, grace_period=_GRACE
             )
@@ -48,10 +58,26 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         ) from error
     except (SQLAlchemyError, ValueError, RuntimeError) as error:
         words = without_secrets(str(error).strip().splitlines()[0])
-        raise TrackingError(f"Cannot use {without_secrets(url)}: {words} Check --storage.") from error
+        raise TrackingError(f"Cannot use {without_secrets(url)}: {words.rstrip('.')}. Check --storage.") from error
     if url.startswith("sqlite"):
         _one_writer(storage.engine)
     return storage
+
+
+def _file(url: str) -> Path | None:
+    """The file of an SQLite database."""
+    made = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", url)
+    return Path(made[1]) if made and made[1] != ":memory:" else None
+
+
+@contextmanager
+def _one_maker(file: Path | None) -> Iterator[None]:
+    """Let one process at a time make the tables of a file: a second one in the same moment would fail."""
+    if file is None or not file.parent.is_dir():
+        yield
+        return
+    with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=_WAIT):
+        yield
 
 
 def _with_driver(url: str) -> str:

@@ -11,9 +11,9 @@ import json
 import math
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,15 +26,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tinybench.config import check
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.redaction import without_secrets
-from tinybench.sweeps import reading, samplers, store
+from tinybench.sweeps import reading, samplers, slots, store
+from tinybench.sweeps.slots import ERROR, RETRY, SLOT, Counts
 from tinybench.sweeps.space import Space
-
-SLOT = "slot"
-ERROR = "error"
-RUN = "run_id"
-FIGURES = "figures"
-
-RETRY = "retry_of"
 
 _SPACE = "space"
 _PARENT = "parent_run"
@@ -42,30 +36,7 @@ _BUDGET = "budget"
 _DEADLINE = "deadline"
 _DRIVER = "driver"
 _SILENCE = 20.0  # seconds
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Slots by what became of them.
-
-    Attributes:
-        complete: With values.
-        pruned: Stopped, since others did better.
-        failed: With a reason.
-        running: At this moment.
-        waiting: To be taken.
-    """
-
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    waiting: int
-
-    @property
-    def done(self) -> int:
-        """Ended for good."""
-        return self.complete + self.pruned + self.failed
+_NAME = re.compile(r"[\w-][\w. -]{0,99}")
 
 
 class Study:
@@ -129,59 +100,73 @@ class Study:
 
     def counted(self) -> list[FrozenTrial]:
         """Those that fill a slot, in the order of slots."""
-        return [by_slot for _, by_slot in sorted(_filled(self.trials()).items())]
+        return [by_slot for _, by_slot in sorted(slots.filled(self.trials()).items())]
 
     def dead(self) -> list[FrozenTrial]:
         """Those whose process died, and that count for nothing."""
-        return [each for each in self.trials() if each.state == TrialState.FAIL and ERROR not in each.user_attrs]
+        return [each for each in self.trials() if slots.died(each)]
 
     def counts(self) -> Counts:
         """How far it is."""
-        trials = self.trials()
-        filled = _filled(trials)
-        states = [trial.state for trial in filled.values()]
-        open_slots = {trial.user_attrs[SLOT]: trial.state for trial in trials if _live(trial)}
-        live = [state for slot, state in open_slots.items() if slot not in filled]
-        return Counts(
-            *(states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)),
-            *(live.count(state) for state in (TrialState.RUNNING, TrialState.WAITING)),
-        )
+        return slots.counts(self.trials())
 
     def best(self) -> list[FrozenTrial]:
         """The best, or of several objectives those that no other beats; the best in the first objective is first."""
-        done = [trial for trial in self.counted() if trial.state == TrialState.COMPLETE]
-        signs = [-1 if each.direction == "maximize" else 1 for each in self.space.objectives]
-        losses = {
-            trial.number: [sign * value for sign, value in zip(signs, trial.values, strict=True)] for trial in done
-        }
-        front = [
-            trial
-            for trial in done
-            if not any(_beats(losses[other.number], losses[trial.number]) for other in done if other is not trial)
-        ]
-        front.sort(key=lambda trial: (losses[trial.number], trial.number))
-        return front[:1] if len(signs) == 1 else front
+        return self.best_of(self.counted())
+
+    def best_of(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+        """As `best`, of some trials."""
+        return slots.front(trials, [each.direction == "maximize" for each in self.space.objectives])
 
     def plan(self, spare: int = 1) -> None:
         """Give every slot of the budget a trial that waits, unless it has one; at most one process at a time does it.
 
-        The values to try first come first; a trial whose process died is given out again with the values that it had.
+        The values to try first come first. A trial whose process died is given out again with the values that it had;
+        after some deaths the slot has failed: it is those values that end processes.
 
         Args:
             spare: Trials that shall wait where only the time is limited.
         """
         with store.settled():
             fail_stale_trials(self.optuna)
+        if self.settled():
+            return
+        for slot in slots.deadly(self.trials()):
+            self._fail(slot)
         trials = self.trials()
-        taken = {trial.user_attrs[SLOT] for trial in trials if _live(trial)} | {*_filled(trials)}
+        taken = {trial.user_attrs[SLOT] for trial in trials if slots.live(trial)} | {*slots.filled(trials)}
         before = {trial.user_attrs[SLOT]: trial for trial in trials if SLOT in trial.user_attrs}
         waiting = sum(trial.state == TrialState.WAITING for trial in trials)
-        slots = len(before) + max(spare - waiting, 0) if self.budget is None else self.budget
-        for slot in range(slots):
+        wanted = len(before) + max(spare - waiting, 0) if self.budget is None else self.budget
+        for slot in range(wanted):
             if slot not in taken:
-                values = _fixed(before[slot]) if slot in before else self._first(slot)
+                values = slots.fixed(before[slot]) if slot in before else self._first(slot)
                 retry = {RETRY: before[slot].number} if slot in before else {}
                 self.optuna.enqueue_trial(dict(values), user_attrs={SLOT: slot} | retry)
+
+    def again(self) -> int:
+        """Give the slots out again whose trials failed; gives how many there were."""
+        failed = [each for each in self.counted() if each.state == TrialState.FAIL]
+        for trial in failed:
+            about = {SLOT: trial.user_attrs[SLOT], RETRY: trial.number}
+            self.optuna.enqueue_trial(dict(slots.fixed(trial)), user_attrs=about)
+        return len(failed)
+
+    def _fail(self, slot: int) -> None:
+        """Fill a slot with a trial that failed, in place of one that would only die again."""
+        last = [each for each in self.dead() if each.user_attrs.get(SLOT) == slot][-1]
+        reason = f"Its process died {slots.MOST_DEATHS} times, as when memory ends, at last in trial {last.number}."
+        for trial in self.trials():
+            if trial.state == TrialState.WAITING and trial.user_attrs.get(SLOT) == slot:
+                self.storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        self.optuna.add_trial(
+            optuna.create_trial(
+                state=TrialState.FAIL,
+                params=last.params,
+                distributions=last.distributions,
+                user_attrs={SLOT: slot, RETRY: last.number, ERROR: reason},
+            )
+        )
 
     def settled(self) -> bool:
         """Whether every slot of the budget is filled."""
@@ -189,12 +174,16 @@ class Study:
 
     def over(self) -> bool:
         """Whether the time is over."""
-        return bool(time.time() > self._attributes.get(_DEADLINE, math.inf))
+        return self.seconds_left() == 0
 
-    def start_clock(self) -> None:
-        """The minutes of the budget begin now."""
-        if self.space.minutes is not None:
-            self.keep(_DEADLINE, time.time() + 60 * self.space.minutes)
+    def stop_clock(self) -> None:
+        """The minutes of the budget begin anew, with the next trial that is taken."""
+        self.keep(_DEADLINE, None)
+
+    def seconds_left(self) -> float | None:
+        """Until the time is over; None where it is not limited, or no trial was taken yet."""
+        deadline = self._attributes.get(_DEADLINE)
+        return None if deadline is None else max(0.0, deadline - time.time())
 
     def drive(self, who: str) -> None:
         """Say that a process gives out the trials, and go on saying it.
@@ -211,16 +200,20 @@ class Study:
         here = {"host": platform.node(), "process": os.getpid()}
         self.keep(_DRIVER, {"who": who, "at": time.time()} | here)
 
-    def leave(self) -> None:
-        """No process gives out trials any more."""
-        self.keep(_DRIVER, None)
+    def leave(self, who: str) -> None:
+        """A process gives out trials no more."""
+        holder = self._attributes.get(_DRIVER)
+        if holder is not None and holder["who"] == who:
+            self.keep(_DRIVER, None)
 
     def abandoned(self) -> bool:
-        """Whether no process gives out trials, or it has shown no sign of life for long."""
+        """Whether no process gives out trials: its machine knows, others go by its signs of life."""
         holder = self._attributes.get(_DRIVER)
-        if holder is None or time.time() - holder["at"] > _SILENCE:
+        if holder is None:
             return True
-        return holder["host"] == platform.node() and not psutil.pid_exists(holder["process"])
+        if holder["host"] == platform.node():
+            return not psutil.pid_exists(holder["process"])
+        return bool(time.time() - holder["at"] > _SILENCE)
 
     def _first(self, slot: int) -> Mapping[str, Any]:
         """Values to begin with; the sampler draws the others."""
@@ -228,16 +221,28 @@ class Study:
         return first[slot] if slot < len(first) else {}
 
     def take(self) -> Trial | None:
-        """A trial that waited and is now this worker's; None when none waits."""
+        """A trial that waited and is now this worker's; None when none waits, or enough are under way."""
+        counts = self.counts()
+        if self.budget is not None and counts.done + counts.running >= self.budget:
+            return None
         # By Optuna's own study, whose cache must know of a trial that it is to work with
-        for trial in self.optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        waiting = self.optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        for trial in sorted(waiting, key=lambda each: each.user_attrs.get(SLOT, math.inf)):
             number = trial._trial_id
             try:
+                # Before it runs: one without any sign of life would never be taken for dead
+                self.storage.record_heartbeat(number)
                 if self.storage.set_trial_state_values(number, state=TrialState.RUNNING):
+                    self._start_clock()
                     return Trial(self.optuna, number)
             except UpdateFinishedTrialError:
                 continue
         return None
+
+    def _start_clock(self) -> None:
+        """The minutes of the budget begin with the first trial, not while its process starts."""
+        if self.space.minutes is not None and self._attributes.get(_DEADLINE) is None:
+            self.keep(_DEADLINE, time.time() + 60 * self.space.minutes)
 
     def draw(self, trial: Trial) -> dict[str, Any]:
         """The values of a trial by key, for the parameters whose conditions hold."""
@@ -258,8 +263,12 @@ def create(storage: RDBStorage, name: str, space: Space, overrides: Mapping[str,
     """A new study.
 
     Raises:
-        ConfigError: there is one of that name.
+        ConfigError: there is one of that name, or it is none.
     """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"Invalid value for `--study`: expected letters, digits, spaces, . _ and -, at most 100, got {name!r}."
+        )
     directions = [each.direction for each in space.objectives]
     try:
         made = optuna.create_study(study_name=name, storage=storage, directions=directions)
@@ -285,31 +294,6 @@ def find(storage: RDBStorage, name: str) -> Study:
         known = ", ".join(optuna.get_all_study_names(storage)) or "none"
         place = without_secrets(storage.url)
         raise TrackingError(f"No study {name!r} in {place}, which holds: {known}. Check it, or --storage.") from None
-    if _SPACE not in found._attributes:
+    if _SPACE not in found._attributes or not _NAME.fullmatch(name):
         raise TrackingError(f"Study {name!r} was not made by tinybench.")
     return found
-
-
-def _fixed(trial: FrozenTrial) -> Mapping[str, Any]:
-    """The values that a trial had drawn, or was to have, when its process died."""
-    return trial.params or dict(trial.system_attrs.get("fixed_params", {}))
-
-
-def _live(trial: FrozenTrial) -> bool:
-    return SLOT in trial.user_attrs and trial.state in (TrialState.RUNNING, TrialState.WAITING)
-
-
-def _filled(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """By slot the first trial that ended for good; one that is only dead has no reason."""
-    found: dict[int, FrozenTrial] = {}
-    for trial in trials:
-        ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
-            trial.state == TrialState.FAIL and ERROR in trial.user_attrs
-        )
-        if ended and SLOT in trial.user_attrs:
-            found.setdefault(trial.user_attrs[SLOT], trial)
-    return found
-
-
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)

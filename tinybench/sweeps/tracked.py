@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
 from tinybench.config import RunConfig
-from tinybench.sweeps.study import RETRY, Study
+from tinybench.errors import in_one_line
+from tinybench.sweeps.slots import ERROR, FIGURES, RETRY
+from tinybench.sweeps.study import Study
 from tinybench.tracking import provenance
 from tinybench.tracking.journal import Journal
 from tinybench.tracking.run import ERROR_TAG
 
 if TYPE_CHECKING:
+    from tinybench.tracking.tracker import Tracker
     from tinybench.training.progress import Epoch
 
 TRIAL_TAG = "tinybench.trial"
@@ -21,6 +28,8 @@ STUDY_TAG = "tinybench.study"
 
 _PARENT_TAG = "mlflow.parentRunId"
 _NOTE_TAG = "mlflow.note.content"
+_DIED = "Its process died."
+_SEED_TAG = "tinybench.seed"
 _PARAMS_A_CALL = 100
 
 
@@ -41,10 +50,23 @@ class Tracked:
             tags[f"{TRIAL_TAG}.{RETRY}"] = str(attributes[RETRY])
         return self.journal.create(self.experiment, f"trial {number}", self._origin | tags)
 
-    def seed(self, run: str, seed: int) -> str:
-        """Open the run of one training of a trial."""
-        tags = {_PARENT_TAG: self.journal.known(run), "tinybench.seed": str(seed)}
-        return self.journal.create(self.experiment, f"seed {seed}", self._origin | tags)
+    @contextmanager
+    def seed(self, run: str, config: RunConfig) -> Iterator[str]:
+        """The run of one training of a trial, ended as the trial is if the block is left by an exception."""
+        tags = {_PARENT_TAG: self.journal.known(run), _SEED_TAG: str(config.seed), STATE_TAG: "running"}
+        below = self.journal.create(self.experiment, f"seed {config.seed}", self._origin | tags)
+        try:
+            self.settings(below, config)
+            yield below
+        except optuna.TrialPruned as pruned:
+            self.pruned(below, str(pruned))
+            raise
+        except Exception as error:
+            self.failed(below, in_one_line(error))
+            raise
+        except BaseException as error:
+            self.lost(below, in_one_line(error))
+            raise
 
     def settings(self, run: str, config: RunConfig) -> None:
         """The whole configuration, as every run has it."""
@@ -72,12 +94,33 @@ class Tracked:
 
     def lost(self, run: str | None, reason: str) -> None:
         """A trial that counts for nothing."""
-        lost(self.journal, run, reason)
+        _end(self.journal, run, "KILLED", "lost", reason)
 
 
-def lost(journal: Journal, run: str | None, reason: str) -> None:
-    """Close the run of a trial that counts for nothing."""
-    _end(journal, run, "KILLED", "lost", reason)
+def bury(study: Study, tracker: Tracker, journal: Journal) -> None:
+    """Close the runs below a study's whose process is gone and could not do so itself: as their trials ended."""
+    trials = {str(trial.number): trial for trial in study.trials()}
+    for run in tracker.running_below(study.parent or ""):
+        trial = trials.get(run.data.tags.get(TRIAL_TAG))
+        if trial is not None and trial.state == TrialState.RUNNING:
+            continue
+        for each in tracker.running_below(run.info.run_id):  # its seeds, or the phases of a winner
+            _end(journal, each.info.run_id, "KILLED", "lost", _DIED)
+        close(journal, run.info.run_id, trial)
+
+
+def close(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
+    """End a run as its trial ended; None where it is no trial's."""
+    reason = _DIED if trial is None else trial.user_attrs.get(ERROR, "")
+    if trial is not None and trial.state == TrialState.COMPLETE:
+        journal.metrics(run, trial.user_attrs.get(FIGURES, {}), trial.last_step or 0, journal.now())
+        _end(journal, run, "FINISHED", "complete", "")
+    elif trial is not None and trial.state == TrialState.PRUNED:
+        _end(journal, run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
+    elif trial is not None and reason:
+        _end(journal, run, "FAILED", "failed", reason)
+    else:
+        _end(journal, run, "KILLED", "lost", _DIED + (" The trial is given out again." if trial else ""))
 
 
 def _end(journal: Journal, run: str | None, status: str, state: str, reason: str) -> None:

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import optuna
@@ -23,8 +23,9 @@ from optuna.trial import Trial, TrialState
 from tinybench import config as configuration
 from tinybench import data
 from tinybench.errors import in_one_line
-from tinybench.sweeps import costing, store, training
-from tinybench.sweeps.study import ERROR, FIGURES, RUN, Study
+from tinybench.sweeps import costing, local_files, store, training
+from tinybench.sweeps.slots import ERROR, FIGURES, INTERRUPTED, RUN
+from tinybench.sweeps.study import Study
 from tinybench.sweeps.tracked import Tracked
 from tinybench.training import device
 
@@ -96,6 +97,7 @@ class Worker:
                 self.tracked.lost(run, "Another worker took this trial: this one gave no sign of life for too long.")
             except KeyboardInterrupt:
                 with suppress(UpdateFinishedTrialError):
+                    trial.set_user_attr(INTERRUPTED, True)
                     self.study.end(trial, None, TrialState.FAIL)  # without a reason: it is given out again
                 self.tracked.lost(run, "Interrupted; the trial is given out again.")
                 raise
@@ -108,24 +110,36 @@ class Worker:
 
     def _trained(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:
         """The figures of all trainings of a trial, averaged, and what its model costs where that is asked for."""
-        seeds = self.study.space.seeds
-        each = []
-        for number in range(seeds):
-            own = configuration.replace(config, {"seed": config.seed + number})
-            target = run if seeds == 1 else self.tracked.seed(run, own.seed)
-            each.append(self._once(trial, target, own, pruning=number == 0))
-            if target != run:
-                self.tracked.complete(target, each[-1], self._step)
+        each = [self._once(trial, run, config)] if self.study.space.seeds == 1 else self._of_seeds(trial, run, config)
         found = {name: fmean(one[name] for one in each) for name in each[0]}
         return found | (costing.of_trial(self.study, config, _dataset(config)) if self.study.space.costs else {})
 
-    def _once(self, trial: Trial, run: str, config: RunConfig, *, pruning: bool) -> dict[str, float]:
+    def _of_seeds(self, trial: Trial, run: str, config: RunConfig) -> list[dict[str, float]]:
+        """A training for each seed, in a run of its own below the trial's, which gets their mean curves."""
+        found, curves = [], []
+        try:
+            for number in range(self.study.space.seeds):
+                own, curve = configuration.replace(config, {"seed": config.seed + number}), list["Epoch"]()
+                curves.append(curve)
+                with self.tracked.seed(run, own) as below:
+                    found.append(self._once(trial, below, own, curve, pruning=number == 0))
+                    self.tracked.complete(below, found[-1], self._step)
+        finally:
+            for epochs in zip(*curves, strict=False):  # those that all of them have
+                self.tracked.epoch(run, _mean(epochs))
+        return found
+
+    def _once(
+        self, trial: Trial, run: str, config: RunConfig, curve: list[Epoch] | None = None, *, pruning: bool = True
+    ) -> dict[str, float]:
         objectives = self.study.space.objectives
         watched = objectives[0].figure if len(objectives) == 1 and objectives[0].figure.startswith("val/") else None
 
         def on_epoch(epoch: Epoch) -> None:
             self._step = epoch.number
             self.tracked.epoch(run, epoch)
+            if curve is not None:
+                curve.append(epoch)
             if watched is None or not pruning:
                 return
             trial.report(epoch.metrics[watched], epoch.number)
@@ -135,13 +149,19 @@ class Worker:
                     f"{watched} was {epoch.metrics[watched]:.4g}."
                 )
 
-        with TemporaryDirectory(prefix="tinybench-trial-") as folder:
-            return self.train(config, _dataset(config), Path(folder) / "phases", on_epoch)
+        with local_files.of_trial(self.study.name) as folder:
+            return self.train(config, _dataset(config), folder / "phases", on_epoch)
 
 
 def _name(objective: str) -> str:
     """The figure of the best epoch that an objective means."""
     return f"best/{objective.replace('/', '_')}" if objective.startswith("val/") else objective
+
+
+def _mean(epochs: tuple[Epoch, ...]) -> Epoch:
+    """The same epoch of several trainings as one."""
+    last = epochs[-1]
+    return replace(last, metrics={name: fmean(each.metrics[name] for each in epochs) for name in last.metrics})
 
 
 def _dataset(config: RunConfig) -> Dataset:

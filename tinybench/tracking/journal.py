@@ -101,6 +101,11 @@ class Journal:
         """The id of a run that had a stand-in, once it was made."""
         return self._made.get(run, run)
 
+    @staticmethod
+    def stands_in(run: str) -> bool:
+        """Whether this is no run's id, but holds the place of one that could not be made yet."""
+        return run.startswith(_UNSENT)
+
     def unsent(self) -> int:
         """Entries that are in the file."""
         return len(_entries(self.spool))
@@ -141,7 +146,8 @@ class Journal:
         return True
 
     def _resolved(self, entry: Entry) -> Entry:
-        return entry | {"run": self._made.get(entry["run"], entry["run"])}
+        tags = {key: self.known(value) for key, value in entry.get("tags", {}).items()}  # the run that it belongs to
+        return entry | {"run": self.known(entry["run"])} | ({"tags": tags} if tags else {})
 
     def _send(self, entry: Entry) -> None:
         run, values, do = entry["run"], entry.get("values", {}), entry["do"]

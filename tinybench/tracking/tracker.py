@@ -141,6 +141,14 @@ class Tracker:
         )
         return found[0] if found else None
 
+    def running_below(self, parent_id: str) -> list[MlflowRun]:
+        """The child runs of a run that have not ended."""
+        found = self.client.search_runs(
+            [self.get(parent_id).info.experiment_id],
+            f"tags.`{_PARENT_TAG}` = '{parent_id}' and attributes.status = 'RUNNING'",
+        )
+        return list(found)
+
     def epochs(self, run_id: str) -> list[Epoch]:
         """Every epoch that a run logged, in order."""
         by_step: dict[int, Epoch] = {}
