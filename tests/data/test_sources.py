@@ -100,7 +100,7 @@ def test_unpacked_gives_the_same_pixels(real, real_data, tmp_path, load, name):
         zipfile.ZipFile(archive).extractall(tmp_path / "mnist")
     else:
         with tarfile.open(archive) as file:
-            file.extractall(tmp_path, filter="data")
+            file.extractall(tmp_path)
     packed, unpacked = real(name), load(name, root=tmp_path)
     inside = load(name, root=next(path for path in tmp_path.iterdir() if path.is_dir()))
     assert packed.split_hash == unpacked.split_hash == inside.split_hash
@@ -193,7 +193,7 @@ def test_import_is_cheap():
 
 def test_cifar_with_another_layout_is_refused(real_data, tmp_path, load):
     with tarfile.open(real_data / ARCHIVES["cifar10"]) as file:
-        file.extractall(tmp_path, filter="data")
+        file.extractall(tmp_path)
     folder = tmp_path / "cifar-10-batches-py"
     shutil.copy(folder / "batches.meta", folder / "data_batch_2")
     with pytest.raises(DataError, match="Not CIFAR's layout"):
