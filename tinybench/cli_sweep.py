@@ -16,11 +16,9 @@ from tinybench.options import SettingsCommand
 from tinybench.report import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tinybench.sections import TrackConfig
-    from tinybench.sweeps.driver import Workers
-    from tinybench.sweeps.study import Study
+    from tinybench.sweeps.driver import Engine, Workers
+    from tinybench.sweeps.space import Space
 
 _STORAGE = "sqlite:///optuna.db"
 _VARIABLE = "TINYBENCH_STORAGE"
@@ -53,7 +51,7 @@ _storage = click.option(
     "--workers", default="1", show_default=True, help="Trials at once, of which each gets its share of threads."
 )
 @click.option("--study", help="Name of the new study.  [default: that of the space, with the time]")
-@click.option("--resume", metavar="STUDY", help="Go on with a study; --trials may ask for more.")
+@click.option("--resume", metavar="STUDY", help="Go on with a study; --trials or --minutes may ask for more.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: give trials that failed out again.")
 @_storage
 @click.option(
@@ -102,16 +100,16 @@ def sweep(
     shown = Sweep(Terminal())
     try:
         if resume is not None:
-            if own or any(value not in (None, *UNTOUCHED) for value in (minutes, seeds)):
-                raise ConfigError("A study goes on as it began: beside --resume, only --trials can be given.")
+            if own or seeds not in (None, *UNTOUCHED):
+                raise ConfigError("A study goes on as it began: beside --resume, give --trials and --minutes alone.")
+            more = {"trials": most, "minutes": _budget(None, minutes, None).get("minutes")}
             done = driver.resume(
-                resume, trials=most, again=retry_failed, storage=storage, track=track, engine=engine, watcher=shown
+                resume, **more, again=retry_failed, storage=storage, track=track, engine=engine, watcher=shown
             )
         else:
             assert space is not None
             given = own | _budget(most, minutes, seeds)
             read = reading.read(_text(space), space.stem, given, shown_as=str(space))
-            read.check_workers(count)
             done = driver.begin(read, given, name=study, storage=storage, track=track, engine=engine, watcher=shown)
         shown.ends(done)
     finally:
@@ -135,21 +133,19 @@ def sweep_worker(study: str, storage: str, uri: str | None) -> None:
     click.echo(f"{done} trials of study {study} were carried out here.")
 
 
-def _engine(count: int, storage: str, cluster: dict[str, Any]) -> Callable[[Study, str], Workers]:
+def _engine(count: int, storage: str, cluster: dict[str, Any]) -> Engine:
     """What makes the workers."""
 
-    def local(study: Study, uri: str) -> Workers:
+    def local(study: str, space: Space, uri: str) -> Workers:
         from tinybench.sweeps.local import Pool
 
-        study.space.check_workers(count)
-        return Pool(study.name, storage, uri, count)
+        return Pool(study, space, storage, uri, count)
 
-    def ray(study: Study, uri: str) -> Workers:
+    def ray(study: str, space: Space, uri: str) -> Workers:
         from tinybench.sweeps.ray_cluster import Cluster
 
-        study.space.check_workers(count)
         resources = {name: cluster[name] for name in ("cpu", "gpu", "memory")}
-        return Cluster(study.name, storage, uri, count, address=cluster["address"], **resources)
+        return Cluster(study, space, storage, uri, count, address=cluster["address"], **resources)
 
     return ray if cluster["engine"] == "ray" else local
 

@@ -95,19 +95,20 @@ def test_a_lost_node_loses_no_trial(tmp_path_factory, monkeypatch):
     assert done.winner is not None
 
 
+SPACE = reading.read(TEXT, "small")
+
+
 def test_a_cluster_that_is_not_there_is_told_in_one_line():
     with pytest.raises(EngineError, match=r"Cannot reach a Ray cluster at 127\.0\.0\.1:1") as caught:
-        Cluster(
-            "s", "sqlite:///o.db", "sqlite:///m.db", 1, address="127.0.0.1:1", cpu=1, gpu=0, memory=None
-        ).__enter__()
+        Cluster("s", SPACE, "sqlite:///o.db", "sqlite:///m.db", 1, address="127.0.0.1:1", cpu=1, gpu=0, memory=None)
     assert "\n" not in str(caught.value)
 
 
 def test_what_other_machines_cannot_reach_is_refused():
     with pytest.raises(ConfigError, match="other machines cannot reach sqlite"):
-        Cluster("s", "sqlite:///o.db", "http://m", 1, address="ray://head:10001", cpu=1, gpu=0, memory=None)
+        Cluster("s", SPACE, "sqlite:///o.db", "http://m", 1, address="ray://head:10001", cpu=1, gpu=0, memory=None)
 
 
 def test_a_memory_that_is_no_size_is_refused():
     with pytest.raises(ConfigError, match="`--memory`: expected a size such as 20GB, got 'much'"):
-        Cluster("s", "sqlite:///o.db", "http://m", 1, address="auto", cpu=1, gpu=0, memory="much")
+        Cluster("s", SPACE, "sqlite:///o.db", "http://m", 1, address="auto", cpu=1, gpu=0, memory="much")

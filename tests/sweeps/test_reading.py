@@ -94,17 +94,18 @@ MISTAKES = [
     ("transfer.lr = { d", "transfer.rate = { d", 8, "Unknown key `transfer.rate`: did you mean `transfer.lr`?"),
     ("low = 1e-4, high = 1e-2", "low = 1e-2, high = 1e-4", 8, "expected low below high"),
     ("low = 1e-4, high = 1e-2", "low = 0.0, high = 1e-2", 8, "begins above 0"),
-    ("low = 1e-4, high = 1e-2", "high = 1e-2", 8, "expected a number for `low`"),
+    ("low = 1e-4, high = 1e-2", "high = 1e-2", 8, "`low` is missing"),
+    ("low = 1e-4, high = 1e-2", "low = 'a', high = 1e-2", 8, "expected a number for `low`, got 'a'"),
     ("low = 1e-4, high = 1e-2", "low = 1e-4, high = 1e-2, stop = 1", 8, "has no `stop`"),
     ("log-uniform", "loguniform", 8, "expected a distribution of uniform, log-uniform"),
     (
         "high = 0.5, step",
         "high = 1.0, step",
         9,
-        "a uniform distribution does not fit. Invalid value for `head.dropout`",
+        "uniform does not fit `head.dropout`, which would be drawn as 1.",
     ),
     ("step = 0.25", "step = 2", 9, "expected a step above 0 and within the range"),
-    ('"integer", low = 8', '"uniform", low = 8', 10, "a uniform distribution does not fit. Invalid value for `batch_"),
+    ('"integer", low = 8', '"uniform", low = 8', 10, "uniform does not fit `batch_size`, which would be drawn as"),
     ("low = 8, high", "low = 0, high", 10, "Invalid value for `batch_size`"),
     ("low = 8, high", "low = 8.5, high", 10, "whole numbers"),
     ('["adam", "sgd"]', '["adam", "rmsprop"]', 11, "Invalid value for `optimizer.name`"),
@@ -121,6 +122,10 @@ MISTAKES = [
     ("[settings]", "[setting]", None, "unknown key `setting`"),
     ("trials = 4", 'trials = 4\npruner = "best"', 4, "`pruner`: expected one of none, median, hyperband"),
     ("trials = 4", 'trials = 4\nsampler = { name = "tpe", sed = 1 }', 4, "`sampler` has no `sed`"),
+    ("trials = 4", 'trials = 4\nsampler = { name = "tpe", seed = "x" }', 4, "`seed`: expected a whole number"),
+    ('objective = "val/loss"', 'objective = "efficiency/flops"\npruner = "median"', 3, "is not known by epoch"),
+    ("head.hidden = 32", 'track.experiment = "mine"', 6, "give it on the command line, as --track.experiment"),
+    ('optimizer.name = "sgd" }', "transfer.lr = 1e-3 }", 12, "takes any value of a range"),
     ("trials = 4", "trials = ", 3, "not valid TOML"),
 ]
 
@@ -183,3 +188,16 @@ def test_what_is_given_rules_conditions_out(name, given, gone):
 def test_a_condition_that_no_draw_can_meet_is_told():
     with pytest.raises(ConfigError, match=r"line 12: `optimizer.name` is never 'adamw': its parameter above cannot"):
         reading.read(GOOD.replace('when = { optimizer.name = "sgd" }', 'when = { optimizer.name = "adamw" }'), "good")
+
+
+LISTS = """\
+network.filters = { distribution = "categorical", choices = [[8, 16, 32], [16, 16, 16]] }
+[[first]]
+network.filters = [8, 16, 32]
+"""
+
+
+def test_a_choice_may_be_a_list_and_be_tried_first():
+    text = GOOD.replace("quickstart", "cifar10-simple5").replace("transfer", "scratch")
+    found = reading.read(text.replace("[[first]]\n", LISTS), "good")
+    assert found.first[0]["network.filters"] in found.parameters[-1].choices

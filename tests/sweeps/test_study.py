@@ -181,6 +181,34 @@ def test_the_clock_begins_with_the_first_trial_and_anew_with_a_resume(storage_ur
     assert timed.over()
     timed.stop_clock()
     assert not timed.over()
+    timed.plan()
+    taken(timed)
+    assert timed.seconds_left() > 55
+
+
+def test_a_resume_has_what_is_left_of_the_time_unless_more_is_given(storage_url):
+    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    timed = study.create(store.connect(storage_url), "timed", space, {})
+    timed.drive("one")
+    timed.plan()
+    timed.end(taken(timed), [0.1], TrialState.COMPLETE)
+    timed.keep("deadline", time.time() + 20)
+    timed.drive("one")  # its last sign of life
+    timed.keep("driver", timed.kept("driver") | {"process": 2**22 + 1})  # killed
+    timed.keep("deadline", time.time() - 3600)  # long ago
+    timed.drive("two")
+    timed.stop_clock()
+    assert not timed.over()
+    timed.plan()
+    taken(timed)
+    assert 15 < timed.seconds_left() <= 20
+    timed.keep("deadline", time.time() - 1)
+    timed.leave("two")
+    timed.drive("three")
+    timed.stop_clock()
+    assert timed.over()
+    timed.stop_clock(minutes=2)
+    assert not timed.over()
 
 
 def test_values_that_end_every_process_fail_their_slot_alone(made):

@@ -52,7 +52,34 @@ def test_the_page_paints_the_best_darkest_whichever_way_is_better(storage_url, t
         assert ("true" in scales) == (objective == "val/loss")
 
 
-def test_too_few_trials_are_told(storage_url, tmp_path):
+def test_few_trials_have_a_history_but_no_shares(storage_url, tmp_path):
+    files = pictures.draw(judged(storage_url, TEXT, [[0.5], [0.6]]), tmp_path / "figures", note=pytest.fail)
+    names = {file.name for file in files}
+    assert {"history.png", "slices.png", "sweep.html"} <= names
+    assert "importance.png" not in names
+
+
+def test_without_any_there_is_nothing_to_draw(storage_url, tmp_path):
+    assert pictures.draw(judged(storage_url, TEXT, []), tmp_path / "figures", note=pytest.fail) == []
+
+
+def test_the_page_numbers_trials_as_the_study_does(storage_url, tmp_path):
+    made = judged(storage_url, TEXT, [[0.5]])
+    lost = made.take()
+    made.end(lost, None, TrialState.FAIL)
+    last = made.take()
+    made.draw(last)
+    made.end(last, [0.9], TrialState.COMPLETE)
+    page = pictures.draw(made, tmp_path, note=pytest.fail)[-1].read_text()
+    assert f'"x":[0,{last.number}]' in page
+
+
+def test_what_cannot_be_drawn_is_told_and_ends_nothing(two, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("no such axis")
+
+    monkeypatch.setattr(pictures.studies, "slices", broken)
     told = []
-    assert pictures.draw(judged(storage_url, TEXT, [[0.5]]), tmp_path / "figures", note=told.append) == []
-    assert told == ["No pictures of the study: 1 trials were completed, fewer than 3."]
+    files = pictures.draw(two, tmp_path, note=told.append)
+    assert [file.name for file in files] == ["history.png"]
+    assert told == ["Not all pictures of the study could be drawn: ValueError: no such axis"]

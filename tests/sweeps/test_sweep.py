@@ -302,3 +302,74 @@ def test_a_study_goes_on_without_its_tracking_server_and_sends_later(place):
         assert all(len(client.get_metric_history(run.info.run_id, "val/loss")) == 25 for run in found)
     finally:
         server.kill()
+
+
+DEADLY = """
+import os
+import keras
+
+class Deadly(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if float(self.model.optimizer.learning_rate) > 1e3:
+            os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.slow
+def test_what_trials_come_to_is_the_trials_and_ends_no_study(place):
+    """One that kills its process, one that diverges, two seeds a trial, and a pruner."""
+    (place / "deadly.py").write_text(DEADLY)
+    text = TEXT.replace("trials = 4", 'trials = 9\nseeds = 2\npruner = "hyperband"').replace("1e-1", "1e8")
+    text = text.replace("epochs = 2", 'epochs = 6\ncallbacks = ["deadly:Deadly"]')
+    text += "[[first]]\ntransfer.lr = 1e7\n"
+    (place / "hard.toml").write_text(text)
+    said = finished(sweep("sweep", "hard.toml", "--study", "hard", "--workers", "2", folder=place))
+    found, counts = states(place, "hard")
+    assert counts.done == 9
+    assert counts.complete > 0
+    deadly = found.counted()[1]
+    assert "died 3 times, as when memory ends" in deadly.user_attrs["error"], said
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    assert not client.search_runs(["0"], "attributes.status = 'RUNNING'")
+    trials = {
+        run.data.tags["tinybench.trial"]: run for run in client.search_runs(["0"], "tags.`tinybench.trial` != ''")
+    }
+    complete = next(trial for trial in found.counted() if trial.state.name == "COMPLETE")
+    run = trials[str(complete.number)]
+    seeds = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert {each.data.tags["tinybench.seed"] for each in seeds} == {"0", "1"}
+    assert len({each.data.params["seed"] for each in seeds}) == 2
+    values = [each.data.metrics["best/val_accuracy"] for each in seeds]
+    assert run.data.metrics["best/val_accuracy"] == pytest.approx(sum(values) / 2)
+    assert len(client.get_metric_history(run.info.run_id, "val/accuracy")) == 6
+    steps = [point.step for point in client.get_metric_history(found.parent, "best_value/val/accuracy")]
+    assert len(steps) == len(set(steps))
+
+
+@pytest.mark.slow
+def test_a_winner_whose_driver_is_killed_is_trained_again_and_nothing_is_left_running(place):
+    short = TEXT.replace("trials = 4", "trials = 1")
+    (place / "short.toml").write_text(short)
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    driver = sweep("sweep", "short.toml", "--study", "k", folder=place)
+    until(lambda: client.search_runs(["0"], "tags.`tinybench.phase` = 'transfer' and attributes.status = 'RUNNING'"))
+    second = sweep("sweep", "--resume", "k", folder=place)  # while the first is busy with its winner
+    said, _ = second.communicate(timeout=120)
+    if driver.poll() is None:
+        assert "Another process drives study 'k'" in said
+    driver.kill()
+    driver.wait()
+    finished(sweep("sweep", "--resume", "k", folder=place))
+    assert not client.search_runs(["0"], "attributes.status = 'RUNNING'")
+    winners = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{states(place, 'k')[0].parent}'")
+    assert sum(run.info.status == "FINISHED" and "tinybench.trial" not in run.data.tags for run in winners) == 1
+
+
+def test_data_that_are_not_there_are_told_before_a_study_is_made(tmp_path):
+    (tmp_path / "far.toml").write_text(TEXT.replace('"quickstart"', '"cifar10-simple5"').replace("transfer", "scratch"))
+    process = sweep("sweep", "far.toml", "--data.root", str(tmp_path / "none"), folder=tmp_path)
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert len(said.strip().splitlines()) == 1, said
+    assert not (tmp_path / "optuna.db").exists()
+    assert not (tmp_path / "mlflow.db").exists()

@@ -132,7 +132,7 @@ def test_the_server_is_real(server):
 
 def test_a_run_below_one_that_could_not_be_made_yet_belongs_to_it_in_the_end(server, writer, monkeypatch):
     with monkeypatch.context() as away:
-        away.setattr(writer, "_send", lambda entry: (_ for _ in ()).throw(requests.ConnectionError("away")))
+        away.setattr(writer, "_send", lambda entry, again: (_ for _ in ()).throw(requests.ConnectionError("away")))
         above = writer.create("0", "above", {})
         below = writer.create("0", "below", {"mlflow.parentRunId": above})
         assert journal.Journal.stands_in(above)
@@ -140,3 +140,25 @@ def test_a_run_below_one_that_could_not_be_made_yet_belongs_to_it_in_the_end(ser
     assert Journal(writer.client, writer.spool).send() == 0  # another process
     found = {run.info.run_name: run for run in runs(writer)}
     assert found["below"].data.tags["mlflow.parentRunId"] == found["above"].info.run_id
+
+
+def test_a_run_whose_maker_died_before_it_could_say_so_is_made_once(server, writer, monkeypatch):
+    with monkeypatch.context() as away:
+        away.setattr(writer, "_send", lambda entry, again: (_ for _ in ()).throw(requests.ConnectionError("away")))
+        writer.create("0", "once", {})
+    kept = writer.spool.read_text()
+    assert writer.send() == 0
+    writer.spool.write_text("{half a line\n" + kept)  # as it was before, with what another process left
+    assert Journal(writer.client, writer.spool).send() == 0
+    assert [run.info.run_name for run in runs(writer)].count("once") == 1
+
+
+def test_what_no_file_takes_is_held_and_ends_nothing(server, writer, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    writer.spool = tmp_path / "file" / "one.jsonl"  # in a folder that cannot be
+    with monkeypatch.context() as away:
+        away.setattr(writer, "_send", lambda entry, again: (_ for _ in ()).throw(requests.ConnectionError("away")))
+        run = whole(writer, "full")
+        assert writer.unsent() == 7
+    assert writer.send() == 0
+    check(writer.client, writer.known(run))

@@ -82,10 +82,10 @@ def history(trials: Sequence[Trial], objective: str, *, rising: bool) -> Figure:
             marker="x",
             label="pruned (last value)",
         )
-    best = np.maximum if rising else np.minimum
+    best = (np.maximum if rising else np.minimum).accumulate([t.values[0] for t in done])
     axes.step(
-        [t.number for t in done],
-        best.accumulate([t.values[0] for t in done]),
+        [*(t.number for t in done), max(t.number for t in trials)],
+        [*best, best[-1]],
         where="post",
         color=style.VERMILION,
         label="best so far",
@@ -212,8 +212,11 @@ def contour(trials: Sequence[Trial], first: Axis, second: Axis, objective: str) 
     return figure
 
 
-def pareto(trials: Sequence[Trial], objectives: Sequence[str], front: Sequence[int]) -> Figure:
-    """The first two objectives against each other, and the trials that no other beats."""
+def pareto(trials: Sequence[Trial], objectives: Sequence[str], front: Sequence[int], *, least: bool) -> Figure:
+    """The first two objectives against each other, and the trials that no other beats, joined by steps.
+
+    Nothing is known to lie between them. `least` of the second objective is best, else most.
+    """
     figure = style.figure(6.4, 4.6, f"{objectives[0]} against {objectives[1]}")
     axes = figure.subplots()
     best = sorted((each for each in trials if each.number in front), key=lambda each: each.values[1])
@@ -224,6 +227,7 @@ def pareto(trials: Sequence[Trial], objectives: Sequence[str], front: Sequence[i
         [t.values[0] for t in best],
         color=style.VERMILION,
         marker="o",
+        drawstyle="steps-post" if least else "steps-pre",
         label="none is better in both",
     )
     for each in best:

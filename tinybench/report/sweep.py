@@ -51,8 +51,7 @@ class Sweep:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[words]}"),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                *([] if study.budget is None else [TextColumn("left"), TimeRemainingColumn()]),
                 console=self.terminal,
             )
             self._bar.add_task("", total=study.budget, words="")
@@ -121,7 +120,7 @@ class Sweep:
 
 def described(drawn: Mapping[str, Any]) -> str:
     """The values of a trial in words."""
-    return ", ".join(f"{key} {_cell(value)}" for key, value in drawn.items())
+    return ", ".join(f"{key} {_short(value)}" for key, value in drawn.items())
 
 
 def _table(study: Study, best: list[FrozenTrial]) -> Table:
@@ -133,11 +132,14 @@ def _table(study: Study, best: list[FrozenTrial]) -> Table:
         table.add_column(parameter.key, overflow="fold")
     for trial in best:
         own = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
-        table.add_row(str(trial.number), *(_cell(value) for value in (*trial.values, *own)))
+        table.add_row(str(trial.number), *map(_cell, trial.values), *map(_short, own))
     return table
 
 
-def _cell(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:,.0f}" if value.is_integer() and abs(value) >= _COUNT else f"{value:.4g}"
+def _cell(value: float) -> str:
+    """A figure; whole numbers are counts."""
+    return f"{value:,.0f}" if value.is_integer() and _COUNT <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

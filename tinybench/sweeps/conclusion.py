@@ -62,7 +62,7 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, watcher: 
         journal.file(parent.id, file, "figures")
     journal.tags(parent.id, {"mlflow.note.content": _words(made, best)})
     winner = _winner(made, tracker, parent, journal, best[0], watcher) if best else None
-    left = journal.send() + sum(_left(file, journal) for file in sorted(folder.glob("*.jsonl")))
+    left = journal.send() + sum(_left(file, journal) for file in local_files.spools(made.name))
     if not left:
         tracked.bury(made, tracker, journal)  # also runs of dead workers that were only now sent
     for reason in journal.refused:
@@ -198,6 +198,4 @@ def _compare(made: Study, trial: FrozenTrial, result: Result, watcher: Watcher) 
 
 def _left(file: Path, journal: Journal) -> int:
     """What another process could not send, sent now as far as the store takes it."""
-    if file == journal.spool:
-        return 0
     return type(journal)(journal.client, file).send()

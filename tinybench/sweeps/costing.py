@@ -12,6 +12,7 @@ from tinybench.config import RunConfig
 from tinybench.data.dataset import Dataset
 from tinybench.efficiency import certificate, measuring
 from tinybench.efficiency.spec import Spec
+from tinybench.sweeps.space import COSTS, TRAINING_SECONDS
 from tinybench.sweeps.study import Study
 
 # What layers there are, and how large
@@ -25,7 +26,8 @@ def of_trial(study: Study, config: RunConfig, dataset: Dataset) -> dict[str, flo
     Raises:
         EngineError: it cannot be measured.
     """
-    devices = {"gpu" if "gpu" in each.figure else "cpu" for each in study.space.objectives}
+    wanted = [each.figure for each in study.space.objectives if each.figure in COSTS]
+    devices = {"gpu" if "gpu" in figure else "cpu" for figure in wanted if figure != TRAINING_SECONDS}
     found: dict[str, float] = {}
     for device in sorted(devices):
         key = f"cost.{device}.{_layers(config, dataset)}"

@@ -47,6 +47,10 @@ class Workers(AbstractContextManager[object], Protocol):
         """Start what is missing; called once a second with how many trials began, and were not in vain."""
 
 
+# Makes the workers of a study by its name and space, whose trials are tracked at an address
+Engine = Callable[[str, "Space", str], Workers]
+
+
 def begin(
     space: Space,
     overrides: Mapping[str, Any],
@@ -54,7 +58,7 @@ def begin(
     name: str | None,
     storage: str,
     track: TrackConfig,
-    engine: Callable[[Study, str], Workers],
+    engine: Engine,
     watcher: Watcher,
 ) -> Outcome:
     """A new study, carried out.
@@ -65,7 +69,7 @@ def begin(
         name: Of the study; made from the space's and the time when None.
         storage: Address of the study's database.
         track: Where to track.
-        engine: Makes the workers of a study whose trials are tracked at an address.
+        engine: Makes its workers.
         watcher: Is told.
 
     Raises:
@@ -74,21 +78,23 @@ def begin(
     _check(space)  # before there is anything to be removed again
     kept = store.connect(storage)
     tracker = Tracker(track)
-    made = study.create(kept, name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}", space, overrides)
-    return _drive(made, tracker, engine, watcher)
+    name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    workers = engine(name, space, tracker.uri)
+    return _drive(study.create(kept, name, space, overrides), tracker, workers, watcher)
 
 
 def resume(
     name: str,
     *,
-    trials: int | None,
+    trials: int | None = None,
+    minutes: float | None = None,
     again: bool = False,
     storage: str,
     track: TrackConfig,
-    engine: Callable[[Study, str], Workers],
+    engine: Engine,
     watcher: Watcher,
 ) -> Outcome:
-    """Go on with a study, in the same runs; with more trials, or `again` with those that failed.
+    """Go on with a study, in the same runs; with more trials or minutes, or `again` with those that failed.
 
     Raises:
         TinybenchError: there is no such study, or another process drives it.
@@ -100,7 +106,9 @@ def resume(
         if trials < found.counts().done:
             raise ConfigError(f"Invalid value for `--trials`: {found.counts().done} of them are done, got {trials}.")
         found.budget = trials
-    return _drive(found, Tracker(track), engine, watcher, again=again)
+    tracker = Tracker(track)
+    workers = engine(name, found.space, tracker.uri)
+    return _drive(found, tracker, workers, watcher, minutes=minutes, again=again)
 
 
 def _check(space: Space) -> None:
@@ -114,16 +122,21 @@ def _check(space: Space) -> None:
 
 
 def _drive(
-    made: Study, tracker: Tracker, engine: Callable[[Study, str], Workers], watcher: Watcher, *, again: bool = False
+    made: Study,
+    tracker: Tracker,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    minutes: float | None = None,
+    again: bool = False,
 ) -> Outcome:
-    workers = engine(made, tracker.uri)
     with _driving(made) as who:
         parent = _parent(made, tracker)
         journal = Journal(tracker.client, local_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
         with _open(made.name, parent, journal):
             tracked.bury(made, tracker, journal)
             watcher.begins(made, tracker.link(parent))
-            made.stop_clock()
+            made.stop_clock(minutes)
             if again:
                 watcher.note(f"{made.again()} trials that failed are given out again.")
             _trials(made, who, workers, journal, parent, watcher)
@@ -185,10 +198,10 @@ def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        error.add_note(f"Go on with it by: tinybench sweep --resume {name}")
         status, reason = outcome_of(error)
         journal.tags(parent.id, {ERROR_TAG: reason})
         journal.end(parent.id, status)
-        error.add_note(f"Go on with it by: tinybench sweep --resume {name}")
         raise
     journal.end(parent.id, "FINISHED")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from tinybench.efficiency import certificate
-from tinybench.errors import TinybenchError
+from tinybench.efficiency import certificate, nvml
+from tinybench.errors import DeviceError, TinybenchError
 from tinybench.redaction import without_secrets
 from tinybench.sweeps.samplers import WORKER
+from tinybench.sweeps.space import Space
 from tinybench.training.device import SHARE
 
 STORAGE = "TINYBENCH_STORAGE"  # a variable, since everybody can read the words of a command
@@ -26,8 +27,15 @@ _MORE_PATIENCE = 9  # that die at their trials, of which some others may still c
 class Pool:
     """So many workers of a study; a context: those that are left at its end are stopped."""
 
-    def __init__(self, study: str, storage: str, uri: str, count: int) -> None:
-        """Args: the study's name, its storage, where its trials are tracked, and how many workers."""
+    def __init__(self, study: str, space: Space, storage: str, uri: str, count: int) -> None:
+        """Args: the study's name and space, its storage, where its trials are tracked, and how many workers.
+
+        Raises:
+            ConfigError: so many cannot serve it.
+            DeviceError: an objective needs a GPU, and none is here.
+        """
+        space.check_workers(count)
+        _check_device(space)
         self._words = [sys.executable, "-P", "-m", "tinybench", "sweep-worker", study]
         self._own = {STORAGE: storage, "MLFLOW_TRACKING_URI": uri, SHARE: str(count)}
         threads = max(1, certificate.usable_threads() // count)
@@ -94,6 +102,15 @@ class Pool:
             self._words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
         )
         return process, said
+
+
+def _check_device(space: Space) -> None:
+    for each in space.objectives:
+        if "gpu" in each.figure:
+            try:
+                nvml.find()
+            except DeviceError as error:
+                raise DeviceError(f"The objective {each.figure} needs a GPU: {error}") from error
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:

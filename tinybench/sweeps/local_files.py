@@ -29,6 +29,14 @@ def of_trial(study: str) -> Iterator[Path]:
         yield Path(made)
 
 
+def spools(study: str) -> Iterator[Path]:
+    """What processes of this machine could not send that are gone; those that live send their own."""
+    for file in sorted(folder(study).glob("*.jsonl")):
+        process = file.stem.rpartition("-")[2]
+        if not (process.isdigit() and psutil.pid_exists(int(process))):
+            yield file
+
+
 def clear(study: str) -> None:
     """Remove what trials left whose process was killed."""
     for left in folder(study).glob(f"{_TRIAL}*"):

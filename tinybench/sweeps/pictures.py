@@ -19,7 +19,8 @@ from tinybench.sweeps.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FEWEST = 3  # completed trials that something can be said of
+_FEWEST_FOR_SHARES = 4  # completed trials that the importance of a parameter can be read from
+_NOTHING = optuna.create_trial(state=TrialState.FAIL)
 _TREES = 64  # of fANOVA's forest
 _DOTS = 120  # an inch
 
@@ -33,15 +34,14 @@ def draw(made: Study, folder: Path, note: Callable[[str], None]) -> list[Path]:
         note: Told what cannot be drawn, and why.
     """
     done = [trial for trial in made.counted() if trial.state == TrialState.COMPLETE]
-    if len(done) < _FEWEST:
-        note(f"No pictures of the study: {len(done)} trials were completed, fewer than {_FEWEST}.")
+    if not done:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     try:
         with _quiet():
             first = _by_first_objective(made)
-            shares = _importance(first)
+            shares = _importance(first) if len(done) >= _FEWEST_FOR_SHARES else {}
             for name, figure in _figures(made, shares):
                 file = folder / f"{name}.png"
                 figure.savefig(file, dpi=_DOTS)
@@ -73,13 +73,16 @@ def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figur
         if len(first) > 1:
             yield "contour", studies.contour(done, first[0], first[1], objectives[0])
     if len(objectives) > 1:
-        yield "pareto", studies.pareto(done, objectives, [trial.number for trial in best])
+        least = made.space.objectives[1].direction == "minimize"
+        yield "pareto", studies.pareto(done, objectives, [trial.number for trial in best], least=least)
 
 
 def _by_first_objective(made: Study) -> optuna.Study:
     """The trials judged by the first objective alone: Optuna's pictures of several know no best."""
     study = optuna.create_study(direction=made.space.objectives[0].direction)
-    study.add_trials([_judged(trial) for trial in made.counted() if trial.values is not None])
+    counted = {trial.number for trial in made.counted() if trial.values is not None}
+    # All of them, since trials are numbered as they are added
+    study.add_trials([_judged(each) if each.number in counted else _NOTHING for each in made.trials()])
     return study
 
 
@@ -125,7 +128,8 @@ def _page(made: Study, first: optuna.Study, shares: dict[str, float], file: Path
     drawn = [shown.plot_optimization_history(first, target_name=name)]
     if len(objectives) in (2, 3):  # dimensions that can be drawn
         every = optuna.create_study(directions=[each.direction for each in made.space.objectives])
-        every.add_trials([trial for trial in made.counted() if trial.state == TrialState.COMPLETE])
+        done = {trial.number for trial in made.counted() if trial.state == TrialState.COMPLETE}
+        every.add_trials([each if each.number in done else _NOTHING for each in made.trials()])
         drawn.append(shown.plot_pareto_front(every, target_names=objectives))
     elif len(objectives) == 1:
         drawn.append(shown.plot_intermediate_values(first))

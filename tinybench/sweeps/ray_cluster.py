@@ -10,6 +10,7 @@ from typing import Any
 from tinybench.errors import ConfigError, EngineError, TinybenchError
 from tinybench.redaction import without_secrets
 from tinybench.settings import size
+from tinybench.sweeps.space import Space
 
 _SECONDS_TO_ANSWER = 5.0
 _PATIENCE = 9  # tasks that fail one after another without a trial trained
@@ -22,6 +23,7 @@ class Cluster:
     def __init__(
         self,
         study: str,
+        space: Space,
         storage: str,
         uri: str,
         count: int,
@@ -31,7 +33,7 @@ class Cluster:
         gpu: float,
         memory: str | None,
     ) -> None:
-        """Args: the study, its storage and tracking store, how many workers, and what each of them gets.
+        """Args: the study, its space, its storage and tracking store, how many workers, and what each of them gets.
 
         Raises:
             EngineError: Ray is not installed.
@@ -47,6 +49,11 @@ class Cluster:
                     f"Invalid value for `--{name}`: other machines cannot reach {without_secrets(place)}. "
                     "Give a server, such as postgresql://… for the storage and http://… for tracking."
                 )
+        space.check_workers(count)
+        try:
+            _knock(address)
+        except OSError as error:
+            raise EngineError(_unreachable(address, error)) from error
         self._ray: Any = ray
         self._address = address
         self._given = (study, storage, uri)
@@ -62,7 +69,6 @@ class Cluster:
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
         environment = dict.fromkeys(names, threads) | {"TF_CPP_MIN_LOG_LEVEL": "2"}
         try:
-            _knock(self._address)
             self._ray.init(
                 address=self._address,
                 runtime_env={"env_vars": environment},
@@ -71,10 +77,7 @@ class Cluster:
                 namespace="tinybench",
             )
         except (OSError, RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"Cannot reach a Ray cluster at {self._address}: {str(error).splitlines()[0].rstrip('.')}. "
-                "Start one by ray start --head, or give --address."
-            ) from error
+            raise EngineError(_unreachable(self._address, error)) from error
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -105,6 +108,13 @@ class Cluster:
             raise TinybenchError(f"{_PATIENCE} Ray tasks failed one after another, the last with: {self._failures[-1]}")
         work = self._ray.remote(**self._resources)(_work)
         self._tasks += [work.remote(*self._given) for _ in range(self._count - len(self._tasks))]
+
+
+def _unreachable(address: str, error: Exception) -> str:
+    return (
+        f"Cannot reach a Ray cluster at {address}: {str(error).splitlines()[0].rstrip('.')}. "
+        "Start one by ray start --head, or give --address."
+    )
 
 
 def _knock(address: str) -> None:

@@ -49,6 +49,11 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    @property
+    def continuous(self) -> bool:
+        """Whether it is a range without steps, of which no value comes twice."""
+        return self.distribution in ("uniform", "log-uniform") and self.step is None
+
     def active(self, values: Mapping[str, Any]) -> bool:
         """Whether it is drawn, given the values of all settings by key."""
         return all(values[key] in allowed for key, allowed in self.when.items())

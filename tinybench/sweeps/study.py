@@ -34,6 +34,7 @@ _SPACE = "space"
 _PARENT = "parent_run"
 _BUDGET = "budget"
 _DEADLINE = "deadline"
+_LEFT = "seconds_left"
 _DRIVER = "driver"
 _SILENCE = 20.0  # seconds
 _NAME = re.compile(r"[\w-][\w. -]{0,99}")
@@ -176,9 +177,11 @@ class Study:
         """Whether the time is over."""
         return self.seconds_left() == 0
 
-    def stop_clock(self) -> None:
-        """The minutes of the budget begin anew, with the next trial that is taken."""
-        self.keep(_DEADLINE, None)
+    def stop_clock(self, minutes: float | None = None) -> None:
+        """Let the time run from the next trial on: what is left of it, or as much as is given."""
+        left = self.kept(_LEFT) if minutes is None else 60 * minutes
+        self.keep(_LEFT, left)
+        self.keep(_DEADLINE, 0 if left == 0 else None)
 
     def seconds_left(self) -> float | None:
         """Until the time is over; None where it is not limited, or no trial was taken yet."""
@@ -195,15 +198,20 @@ class Study:
         if holder is not None and holder["who"] != who and not self.abandoned():
             raise TrackingError(
                 f"Another process drives study {self.name!r} ({holder['who']}): join it by "
-                f"tinybench sweep-worker {self.name}, or wait until it has ended ({_SILENCE:.0f} s if it was killed)."
+                f"tinybench sweep-worker {self.name}, or wait until it has ended."
             )
-        here = {"host": platform.node(), "process": os.getpid()}
+        if holder is not None and holder["who"] != who and holder["left"] is not None:
+            self.keep(_LEFT, holder["left"])
+        here = {"host": platform.node(), "process": os.getpid(), "left": self.seconds_left()}
         self.keep(_DRIVER, {"who": who, "at": time.time()} | here)
 
     def leave(self, who: str) -> None:
         """A process gives out trials no more."""
         holder = self._attributes.get(_DRIVER)
         if holder is not None and holder["who"] == who:
+            left = self.seconds_left()
+            if left is not None:
+                self.keep(_LEFT, left)
             self.keep(_DRIVER, None)
 
     def abandoned(self) -> bool:
@@ -241,8 +249,12 @@ class Study:
 
     def _start_clock(self) -> None:
         """The minutes of the budget begin with the first trial, not while its process starts."""
-        if self.space.minutes is not None and self._attributes.get(_DEADLINE) is None:
-            self.keep(_DEADLINE, time.time() + 60 * self.space.minutes)
+        kept, minutes = self._attributes, self.space.minutes
+        left = kept.get(_LEFT)
+        if left is None and minutes is not None:
+            left = 60 * minutes
+        if left is not None and kept.get(_DEADLINE) is None:
+            self.keep(_DEADLINE, time.time() + left)
 
     def draw(self, trial: Trial) -> dict[str, Any]:
         """The values of a trial by key, for the parameters whose conditions hold."""

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.config import RunConfig
 from tinybench.errors import in_one_line
-from tinybench.sweeps.slots import ERROR, FIGURES, RETRY
+from tinybench.sweeps.slots import ERROR, FIGURES, RETRY, RUN
 from tinybench.sweeps.study import Study
 from tinybench.tracking import provenance
 from tinybench.tracking.journal import Journal
@@ -100,13 +100,15 @@ class Tracked:
 def bury(study: Study, tracker: Tracker, journal: Journal) -> None:
     """Close the runs below a study's whose process is gone and could not do so itself: as their trials ended."""
     trials = {str(trial.number): trial for trial in study.trials()}
+    closed = {str(trial.user_attrs[RUN]) for trial in study.dead() if RUN in trial.user_attrs}
     for run in tracker.running_below(study.parent or ""):
         trial = trials.get(run.data.tags.get(TRIAL_TAG))
-        if trial is not None and trial.state == TrialState.RUNNING:
-            continue
-        for each in tracker.running_below(run.info.run_id):  # its seeds, or the phases of a winner
-            _end(journal, each.info.run_id, "KILLED", "lost", _DIED)
-        close(journal, run.info.run_id, trial)
+        if trial is None or trial.state != TrialState.RUNNING:
+            close(journal, run.info.run_id, trial)
+            closed.add(run.info.run_id)
+    for above in closed:  # their seeds, or the phases of a winner
+        for run in [] if journal.stands_in(above) else tracker.running_below(above):
+            close(journal, run.info.run_id, None)
 
 
 def close(journal: Journal, run: str, trial: FrozenTrial | None) -> None:

@@ -12,12 +12,13 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
 import requests
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.errors import in_one_line
 from tinybench.redaction import without_secrets
 
+_ENTRY_TAG = "tinybench.entry"  # of a run: by it a run is found that was made by somebody who then died
 _UNSENT = "unsent-"  # begins the stand-in for the id of a run that could not be made yet
 _PAUSE = 15.0  # seconds that a store which does not answer is left alone
 _REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE", "PERMISSION_DENIED")
@@ -58,11 +60,12 @@ class Journal:
         self.refused: list[str] = []
         self._silent_until = 0.0
         self._made: dict[str, str] = {}
+        self._held: list[Entry] = []  # what the disk did not take either
 
     def create(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         """A new run; gives its id, or a stand-in for it when the store does not answer."""
         key = f"{_UNSENT}{uuid.uuid4().hex}"
-        about = {"experiment": experiment, "name": name, "tags": {**tags}, "at": self.now()}
+        about = {"experiment": experiment, "name": name, "tags": {**tags, _ENTRY_TAG: key}, "at": self.now()}
         self._write({"do": "create", "run": key} | about)
         return self._made.get(key, key)
 
@@ -107,35 +110,45 @@ class Journal:
         return run.startswith(_UNSENT)
 
     def unsent(self) -> int:
-        """Entries that are in the file."""
-        return len(_entries(self.spool))
+        """Entries that are kept."""
+        return len(_entries(self.spool)) + len(self._held)
 
     def send(self) -> int:
         """Send what is in the file, as far as the store takes it; gives how many entries are left."""
-        if not self.spool.exists():
+        if not (self.spool.exists() or self._held):
             return 0
-        with filelock.FileLock(self.spool.with_suffix(".lock")):
-            left = _entries(self.spool)
-            while left and self._sent(left[0]):
-                left.pop(0)
-            part = self.spool.with_suffix(".part")
-            part.write_text("".join(json.dumps(self._resolved(each)) + "\n" for each in left), "utf-8")
-            part.replace(self.spool)
-            if not left:
-                self.spool.unlink()
+        left = [*_entries(self.spool), *self._held]
+        while left and self._sent(left[0], again=True):
+            left.pop(0)
+        self._held = []
+        try:
+            self._keep(left)
+        except OSError:  # a full disk: what is in the file was sent before it is written anew, or is held here
+            self._held = left
         return len(left)
+
+    def _keep(self, entries: list[Entry]) -> None:
+        """Write the file anew."""
+        if not entries:
+            self.spool.unlink(missing_ok=True)
+            return
+        part = self.spool.with_suffix(".part")
+        part.write_text("".join(json.dumps(self._resolved(each)) + "\n" for each in entries), "utf-8")
+        part.replace(self.spool)
 
     def _write(self, entry: Entry) -> None:
         if time.monotonic() < self._silent_until or self.send() or not self._sent(entry):
-            with filelock.FileLock(self.spool.with_suffix(".lock")):
+            try:
                 self.spool.parent.mkdir(parents=True, exist_ok=True)
                 with self.spool.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(self._resolved(entry)) + "\n")
+            except OSError:  # writing a journal never ends what it tells of
+                self._held.append(entry)
 
-    def _sent(self, entry: Entry) -> bool:
-        """Whether an entry needs no more sending: it was taken, or will never be."""
+    def _sent(self, entry: Entry, *, again: bool = False) -> bool:
+        """Whether an entry needs no more sending: it was taken, or will never be; `again` it was tried before."""
         try:
-            self._send(self._resolved(entry))
+            self._send(self._resolved(entry), again=again)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
             gone = entry["do"] == "file" and not Path(entry["file"]).exists()
             if gone or (isinstance(error, MlflowException) and error.error_code in _REFUSED):
@@ -145,14 +158,24 @@ class Journal:
             return False
         return True
 
+    def _found(self, entry: Entry) -> MlflowRun | None:
+        """The run of an entry that was sent already, by a process that died before it could say so."""
+        known = self.client.search_runs([entry["experiment"]], f"tags.`{_ENTRY_TAG}` = '{entry['run']}'")
+        return known[0] if known else None
+
     def _resolved(self, entry: Entry) -> Entry:
         tags = {key: self.known(value) for key, value in entry.get("tags", {}).items()}  # the run that it belongs to
         return entry | {"run": self.known(entry["run"])} | ({"tags": tags} if tags else {})
 
-    def _send(self, entry: Entry) -> None:
+    def _send(self, entry: Entry, *, again: bool) -> None:
         run, values, do = entry["run"], entry.get("values", {}), entry["do"]
         if do == "create":
-            made = self.client.create_run(entry["experiment"], entry["at"], entry["tags"], entry["name"])
+            found = self._found(entry) if again else None
+            made = (
+                self.client.create_run(entry["experiment"], entry["at"], entry["tags"], entry["name"])
+                if found is None
+                else found
+            )
             self._made[run] = made.info.run_id
         elif do == "params":
             self.client.log_batch(run, params=[Param(key, value) for key, value in values.items()])
@@ -169,15 +192,13 @@ class Journal:
 
 
 def _entries(file: Path) -> list[Entry]:
-    """Those of a file; a last line that a killed process did not finish is left out."""
+    """Those of a file; a line that a killed process did not finish is left out."""
     try:
         lines = file.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
     found = []
     for line in lines:
-        try:
+        with suppress(ValueError):
             found.append(json.loads(line))
-        except ValueError:
-            break
     return found

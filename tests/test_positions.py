@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench.sweeps import positions
+from tinybench import positions
 
 TEXT = """\
 # a comment
