@@ -195,7 +195,7 @@ def _entries(file: Path) -> list[Entry]:
     """Those of a file; a line that a killed process did not finish is left out."""
     try:
         lines = file.read_text("utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     found = []
     for line in lines:
