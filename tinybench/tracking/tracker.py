@@ -232,7 +232,9 @@ class Tracker:
                 requests.get(self.uri, timeout=_SECONDS_TO_ANSWER, stream=True).close()
 
     def _unreachable(self, trouble: str, error: Exception) -> str:
-        reason = without_secrets(str(error).splitlines()[0])
+        lines = str(error).splitlines()
+        telling = [line for line in lines if "OperationalError" in line]  # below what SQLAlchemy thinks of it
+        reason = without_secrets((telling or lines)[0])
         return f"{trouble} {without_secrets(self.uri)}: {reason} Check the address and that its server runs."
 
     def _own_tags(self) -> dict[str, str]:
