@@ -36,10 +36,10 @@ class Silent:
     def trial_ends(self, study, trial, best):
         pass
 
-    def goes_on(self, counts, budget):
+    def goes_on(self, counts, budget, left):
         pass
 
-    def winner_begins(self, trial):
+    def winner_begins(self, trial, objectives):
         pass
 
     def note(self, words):
@@ -58,8 +58,8 @@ def test_a_lost_node_loses_no_trial(tmp_path_factory, monkeypatch):
     text = TEXT.replace("trials = 4", "trials = 6").replace("transfer.epochs = 2", "transfer.epochs = 15")
     storage = f"sqlite:///{place}/optuna.db"
 
-    def engine(made, uri):
-        return Cluster(made.name, storage, uri, 2, address=nodes.address, cpu=1, gpu=0, memory=None)
+    def engine(name, space, uri):
+        return Cluster(name, space, storage, uri, 2, address=nodes.address, cpu=1, gpu=0, memory=None)
 
     def lose():
         while True:
