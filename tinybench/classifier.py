@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from tinybench import models
 from tinybench.data import images
 from tinybench.errors import DataError
+from tinybench.serving.answering import About, Answerer
 from tinybench.tracking import models as tracked_models
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
@@ -34,11 +34,13 @@ class Classifier:
         model: Pixels to probabilities.
         names: Of its classes.
         shape: Height, width and channels of its images.
+        temperature: At which its probabilities are calibrated.
     """
 
     model: keras.Model
     names: tuple[str, ...]
     shape: tuple[int, int, int]
+    temperature: float = 1.0
 
     def pixels(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
         """Pictures as the model takes them, (n, *shape).
@@ -94,11 +96,12 @@ def load(source: str, uri: str | None = None) -> Classifier:
     tracker = Tracker.at(uri)
     if source.startswith(("models:/", "runs:/")):
         with tracked_models.files(source) as (file, labels):
-            about = json.loads(labels.read_text())
-            height, width, channels = about["shape"]
-            return Classifier(models.load(file), tuple(about["labels"]), (height, width, channels))
+            about = About.of_json(labels.read_text("utf-8"))
+            return Classifier(models.load(file), about.labels, about.shape, about.temperature)
     top = tracker.top(source)
-    return Classifier(record.final_model(tracker, source), record.class_names(tracker, top), record.shape(tracker, top))
+    temperature = record.final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
+    names, shape = record.class_names(tracker, top), record.shape(tracker, top)
+    return Classifier(record.final_model(tracker, source), names, shape, temperature)
 
 
 def found(places: Sequence[Path]) -> list[Path]:
@@ -129,10 +132,11 @@ def left_out(places: Sequence[Path]) -> str:
 
 def predict(classifier: Classifier, paths: Sequence[Path], top: int = 5) -> Iterator[Prediction]:
     """The likeliest classes of each picture, a batch at a time; one that cannot be read has an error instead."""
+    asked = Answerer(classifier.model, About(classifier.names, classifier.shape, classifier.temperature))
     for start in range(0, len(paths), _BATCH):
         read = [_pixels_or_error(classifier, path) for path in paths[start : start + _BATCH]]
         pixels = [found for found in read if not isinstance(found, str)]
-        rows = iter(np.asarray(classifier.model.predict_on_batch(np.stack(pixels))) if pixels else [])
+        rows: Iterator[NDArray[np.float64]] = iter(asked.probabilities(np.stack(pixels)) if pixels else [])
         for path, found in zip(paths[start : start + _BATCH], read, strict=True):
             yield (
                 Prediction(path, error=found) if isinstance(found, str) else _answer(classifier, path, next(rows), top)
@@ -147,7 +151,7 @@ def _pixels_or_error(classifier: Classifier, path: Path) -> NDArray[np.uint8] | 
         return str(error)
 
 
-def _answer(classifier: Classifier, path: Path, row: NDArray[np.float32], top: int) -> Prediction:
+def _answer(classifier: Classifier, path: Path, row: NDArray[np.floating[Any]], top: int) -> Prediction:
     places = np.argsort(-row, kind="stable")[:top]
     return Prediction(path, tuple(classifier.names[each] for each in places), tuple(map(float, row[places])))
 

@@ -296,7 +296,9 @@ def _conclude(job: Job, model: keras.Model, done: dict[str, PhaseResult]) -> Res
     """The parent's summary and, once, the model."""
     job.parent.tags({"mlflow.note.content": describe.run(job.config, job.dataset, done)})
     job.write_events(job.parent)
-    model_uri = tracked_models.log_once(job.parent, model, job.dataset, [*done.values()][-1].last_epoch)
+    last = [*done.values()][-1]
+    temperature = last.metrics.get("best/temperature", 1.0)
+    model_uri = tracked_models.log_once(job.parent, model, job.dataset, last.last_epoch, temperature)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, done)
     job.console.run_ends(result)
     return result

@@ -24,7 +24,6 @@ from tinybench.data import images
 from tinybench.data.dataset import Dataset
 from tinybench.tracking import models as tracked
 from tinybench.tracking.run import Run
-from tinybench.tracking.served import PictureClassifier
 from tinybench.tracking.tracker import Tracker
 
 
@@ -149,12 +148,6 @@ def test_a_colour_picture_of_another_size_is_read_as_the_data_sets_are(served, n
     np.testing.assert_allclose(by_label(ask(served, sent, top_k=10)), network(as_data[None]), atol=1e-5)
 
 
-def test_a_picture_is_fit_by_height_and_width():
-    classifier = PictureClassifier()
-    classifier.height, classifier.width, classifier.channels = 4, 8, 3
-    assert classifier._pixels(np.zeros((10, 5, 3), np.uint8)).shape == (4, 8, 3)
-
-
 def test_more_pictures_than_a_batch_keep_their_order(served, network):
     pictures = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), np.uint8)
     np.testing.assert_allclose(by_label(ask(served, *pictures, top_k=10)), network(pictures), atol=1e-5)
@@ -176,12 +169,12 @@ def test_as_many_labels_as_asked(served, pixels, asked, given):
 @pytest.mark.parametrize(
     ("picture", "reason"),
     [
-        ("a cat, a picture", "Expected a picture as base64 text, got text that is not base64"),
+        ("a cat, a picture", "expected a picture as base64 text, got text that is not base64"),
         (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP or WebP picture"),
         (b"hello", "not a JPEG, PNG, BMP or WebP picture"),
         (np.zeros((8, 8, 1)), "Expected pixels as whole numbers in 0..255, got float64; they must not be scaled"),
         (np.zeros((8, 8, 2), np.uint8), r"Expected pixels as .*, got \(8, 8, 2\)"),
-        (None, "Expected pixels as "),
+        (None, "expected base64 text or pixels, got NoneType"),
     ],
 )
 def test_what_is_no_picture(served, picture, reason):

@@ -38,7 +38,7 @@ _UNREADABLE = (
 )
 
 
-def decode(data: bytes, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
+def decode(data: bytes, *, channels: Literal[1, 3] = 3, most: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
     """Pixels of an encoded picture, upright.
 
     Gray, palette, CMYK and 16-bit pictures are converted; transparency is laid on white; of an animation
@@ -47,6 +47,7 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
     Args:
         data: A JPEG, PNG, BMP or WebP file.
         channels: 3 for RGB, 1 for gray.
+        most: Pixels that it may have.
 
     Returns:
         (height, width, channels) uint8.
@@ -55,7 +56,7 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
         ValueError: not such a picture, cut short, or too large; the message is a short reason.
     """
     try:
-        with _open(io.BytesIO(data)) as image:
+        with _open(io.BytesIO(data), most) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
             pixels = np.asarray(_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
@@ -119,10 +120,10 @@ def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return resized.reshape(*size, image.shape[2])
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryIO, most: int = PIXEL_LIMIT) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > PIXEL_LIMIT:
-        raise ValueError(f"{image.width} x {image.height} pixels are more than {PIXEL_LIMIT:,}")
+    if image.width * image.height > most:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than {most:,}")
     return image
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
@@ -22,6 +22,7 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSp
 from PIL import Image
 
 from tinybench.errors import TrackingError
+from tinybench.serving.answering import About
 from tinybench.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
 
     from tinybench.data.dataset import Dataset
 
-_PINNED = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scikit-learn", "requests", "tenacity",
-           "filelock", "platformdirs", "rich", "click")  # fmt: skip
+_PINNED = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scipy", "scikit-learn", "requests",
+           "tenacity", "filelock", "platformdirs", "rich", "click")  # fmt: skip
 
 
 MODEL_TAG = "tinybench.model_uri"
 
+_FILES = {"model": "model.keras", "labels": "labels.json", "check": "check.npz"}
+_CHECKED = 32  # test images that go with a model, by which it is known again
 
-def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
+
+def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperature: float = 1.0) -> str:
     """Log the final model to a run, unless a resumed run has done so already.
 
     Args:
@@ -44,6 +48,7 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
         model: Raw pixels of `dataset.shape` to probabilities.
         dataset: Gives the labels and the size that the images had.
         step: The epoch it belongs to; the run's metrics of that step are linked to it.
+        temperature: At which its probabilities are calibrated.
 
     Returns:
         The model's URI.
@@ -56,9 +61,10 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         # MLflow warns of type hints in its own classes, and that AnyType is not checked, which we know
         warnings.simplefilter("ignore", UserWarning)
-        file, labels = Path(folder) / "model.keras", Path(folder) / "labels.json"
+        file, labels, check = (Path(folder) / name for name in _FILES.values())
         model.save(file)
-        labels.write_text(json.dumps({"labels": dataset.class_names, "shape": dataset.shape}))
+        labels.write_text(About(tuple(dataset.class_names), dataset.shape, temperature).as_json(), "utf-8")
+        _keep_check(check, dataset)
         # Model.log, not pyfunc.log_model: the latter needs an active run and would end ours
         logged = Model.log(
             None,
@@ -67,7 +73,7 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
             run_id=run.id,
             step=step,
             python_model=str(package / "tracking" / "served.py"),
-            artifacts={"model": str(file), "labels": str(labels)},
+            artifacts={name: str(Path(folder) / kept) for name, kept in _FILES.items()},
             code_paths=[str(package)],
             signature=_signature(),
             input_example=_example(dataset),
@@ -75,6 +81,14 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int) -> str:
         )
     run.tags({MODEL_TAG: logged.model_uri})
     return str(logged.model_uri)
+
+
+def _keep_check(file: Path, dataset: Dataset) -> None:
+    """Some test images with their rows: whoever loads the model can compare it with what the run kept."""
+    test = dataset.test
+    places = np.unique(np.linspace(0, len(test) - 1, min(_CHECKED, len(test))).astype(int))
+    pixels = np.concatenate([test.images(slice(int(place), int(place) + 1)) for place in places])
+    np.savez_compressed(file, rows=test.rows[places], pixels=pixels, allow_pickle=False)
 
 
 @contextmanager
@@ -89,7 +103,7 @@ def files(model_uri: str) -> Iterator[tuple[Path, Path]]:
             place = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
         except (MlflowException, OSError) as error:
             raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
-        found = [place / "artifacts" / name for name in ("model.keras", "labels.json")]
+        found = [place / "artifacts" / _FILES[name] for name in ("model", "labels")]
         if not all(map(Path.exists, found)):
             raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
         yield found[0], found[1]
@@ -115,6 +129,6 @@ def _signature() -> ModelSignature:
     """Pictures in one column, as base64 text, bytes or nested lists of pixels; labels and probabilities out."""
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), "image")]),
-        outputs=Schema([ColSpec(AnyType(), "labels"), ColSpec(AnyType(), "probabilities")]),
+        outputs=Schema([ColSpec(AnyType(), name) for name in ("labels", "probabilities", "model_version", "warnings")]),
         params=ParamSchema([ParamSpec("top_k", DataType.long, 5)]),
     )

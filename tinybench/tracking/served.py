@@ -5,69 +5,50 @@ MLflow runs this file when it loads the model; the package beside it was stored 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
+import yaml
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from tinybench.data import images
+from tinybench.serving.answering import Answerer
 
-_BATCH = 64
+_REGISTERED = "registered_model_meta"  # MLflow writes it into a registered model that it fetches
+_MODEL = "MLmodel"
 
 
 class PictureClassifier(PythonModel):
     """Takes encoded pictures (bytes or base64) or uint8 arrays of any size."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the Keras model and the labels."""
-        from tinybench import models
-
-        about = json.loads(Path(context.artifacts["labels"]).read_text())
-        self.labels: list[str] = about["labels"]
-        self.height, self.width, self.channels = about["shape"]
-        self.model = models.load(Path(context.artifacts["model"]))
+        """Load the Keras model, its labels and its temperature."""
+        model, about = (Path(context.artifacts[name]) for name in ("model", "labels"))
+        self.answerer = Answerer.load(model, about, version(model.parents[1]))
 
     # MLflow takes annotations for the model's schema; for a DataFrame it leaves that to the signature
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The `top_k` most probable labels of each picture, with their probabilities."""
-        top_k = (params or {}).get("top_k", 5)
-        if top_k < 1:
-            raise ValueError(f"Expected top_k of at least 1, got {top_k}.")
-        pictures = _pictures(model_input)
-        if not pictures:
-            return pd.DataFrame({"labels": [], "probabilities": []})
-        pixels = np.stack([self._pixels(picture) for picture in pictures])
-        probabilities = np.concatenate(
-            [self.model.predict_on_batch(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)]
-        )
-        best = np.argsort(-probabilities, axis=1)[:, :top_k]
-        return pd.DataFrame(
-            {
-                "labels": [[self.labels[place] for place in row] for row in best],
-                "probabilities": [probabilities[row, places].tolist() for row, places in enumerate(best)],
-            }
-        )
+        """The `top_k` most probable labels of each picture, with their calibrated probabilities.
 
-    def _pixels(self, picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """A picture at the size that the training images were stored in."""
-        if isinstance(picture, str):
-            try:
-                picture = base64.b64decode("".join(picture.split()), validate=True)
-            except (binascii.Error, ValueError) as error:
-                raise ValueError("Expected a picture as base64 text, got text that is not base64.") from error
-        if isinstance(picture, bytes | bytearray):
-            array = images.decode(bytes(picture), channels=self.channels)
-        else:
-            array = images.from_array(picture, channels=self.channels)
-        return images.fit(array, (self.height, self.width))
+        Raises:
+            PictureError: a picture that cannot be used; the message says which, and why.
+        """
+        found = self.answerer(_pictures(model_input), (params or {}).get("top_k", 5))
+        return pd.DataFrame([asdict(each) for each in found])
+
+
+def version(folder: Path) -> str:
+    """The version of a model by its files: that of the registry, else the model's id."""
+    registered = folder / _REGISTERED
+    if registered.exists():
+        return str(yaml.safe_load(registered.read_text("utf-8"))["model_version"])
+    about = folder / _MODEL
+    return str(yaml.safe_load(about.read_text("utf-8")).get("model_id") or "") if about.exists() else ""
 
 
 def _pictures(model_input: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""From a run to a registered model: gates, promotion, rollback, and the record of both."""

@@ -1,0 +1,1 @@
+"""A registered model as a service: pictures in, labels with calibrated probabilities out."""

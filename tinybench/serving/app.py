@@ -1,0 +1,116 @@
+"""The HTTP service: MLflow's scoring protocol with errors of one sentence, limits, and checks of health."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tinybench.serving import reading
+from tinybench.serving.answering import Answerer, PictureError
+from tinybench.serving.current import Current
+from tinybench.serving.reading import RequestError
+
+JSON = "application/json"
+
+
+def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
+    """The application.
+
+    Args:
+        current: The model.
+        most_bytes: Of a request's body.
+        threads: Requests that are read at once.
+    """
+
+    async def invocations(request: Request) -> Response:
+        """Pictures in, labels out."""
+        answerer = current.answerer
+        if answerer is None:
+            return _error(f"The model is not loaded yet. {current.trouble}".strip(), 503)
+        try:
+            body = await _body(request, most_bytes)
+            found = await run_in_threadpool(_answers, answerer, body, request.headers.get("content-type", ""))
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except RequestError as error:
+            return _error(str(error), error.status)
+        except PictureError as error:
+            return _error(str(error), 400)
+        return Response(found, media_type=JSON)
+
+    async def alive(_: Request) -> Response:
+        """Whether the process answers."""
+        return Response("\n", media_type=JSON)
+
+    async def ready(_: Request) -> Response:
+        """Whether it may be sent requests."""
+        about = {"ready": current.ready, "model": current.address, "trouble": current.trouble}
+        return Response(_json(about), 200 if current.ready else 503, media_type=JSON)
+
+    async def version(_: Request) -> Response:
+        """MLflow's version, as its own server says it."""
+        from importlib import metadata
+
+        return Response(metadata.version("mlflow"), media_type=JSON)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        yield
+        current.close()
+
+    routes = [Route("/invocations", invocations, methods=["POST"])]
+    routes += [Route(path, alive) for path in ("/ping", "/health")] + [
+        Route("/ready", ready),
+        Route("/version", version),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body of a request, as far as it may go.
+
+    Raises:
+        RequestError: it is too large.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) > most:
+        raise _too_large(most)
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError(
+        f"The body is larger than the {most / 1e6:,.0f} MB that this server takes: send fewer pictures.", 413
+    )
+
+
+def _answers(answerer: Answerer, body: bytes, content_type: str) -> bytes:
+    pictures, params = reading.pictures(body, content_type)
+    found = answerer(pictures, params.get("top_k", 5))
+    return _json({"predictions": [asdict(each) for each in found]})
+
+
+def _error(message: str, status: int) -> Response:
+    answer: dict[str, Any] = {"error": message}
+    return Response(_json(answer), status, media_type=JSON)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
