@@ -21,6 +21,8 @@ from tinybench.cli_cache import cache
 from tinybench.cli_compare import compare
 from tinybench.cli_measure import measure, pareto
 from tinybench.cli_recipes import recipes
+from tinybench.cli_registry import history, promote, registry, rollback
+from tinybench.cli_serve import serve
 from tinybench.cli_sweep import sweep, sweep_worker
 from tinybench.config import UNTOUCHED, resolve
 from tinybench.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
@@ -212,6 +214,11 @@ cli.add_command(measure)
 cli.add_command(pareto)
 cli.add_command(sweep)
 cli.add_command(sweep_worker)
+cli.add_command(promote)
+cli.add_command(history)
+cli.add_command(rollback)
+cli.add_command(registry)
+cli.add_command(serve)
 cli.add_command(recipes)
 cli.add_command(cache)
 

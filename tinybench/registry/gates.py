@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinybench.efficiency import measuring
 from tinybench.evaluation import calibration
 from tinybench.evaluation.answers import Answers
 from tinybench.evaluation.comparison import Side, compare
@@ -37,7 +39,8 @@ class Subject:
         reloaded: Rows of test images and the probabilities that the model, loaded again, gave for them.
         trouble: Why it could not be loaded; empty where it could.
         bytes: Of its file.
-        p99_ms: Latency of one image; None where it was not measured, with the reason in `trouble_measuring`.
+        p99_ms: Latency of one image, of each round; none where it was not measured, for the reason in
+            `trouble_measuring`.
         trouble_measuring: Why there is no latency.
     """
 
@@ -50,7 +53,7 @@ class Subject:
     reloaded: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
     trouble: str = ""
     bytes: int = 0
-    p99_ms: float | None = None
+    p99_ms: tuple[float, ...] = ()
     trouble_measuring: str = ""
 
 
@@ -219,16 +222,29 @@ def _size(gate: SizeGate, candidate: Subject, champion: Subject | None) -> Verdi
 
 
 def _latency(gate: LatencyGate, candidate: Subject, champion: Subject | None) -> Verdict:
-    if candidate.p99_ms is None:
+    if not candidate.p99_ms:
         return Verdict("latency", False, f"not measured: {candidate.trouble_measuring}", "measured", {})
-    beside = None if champion is None else champion.p99_ms
-    return _bounded("latency", "ms (p99)", candidate.p99_ms, gate.max_p99_ms, beside, gate.max_ratio)
+    if champion is None:
+        return _bounded("latency", "ms (p99)", median(candidate.p99_ms), gate.max_p99_ms, None, gate.max_ratio)
+    noise = measuring.noise([candidate.p99_ms, champion.p99_ms])
+    own, beside = median(candidate.p99_ms), median(champion.p99_ms)
+    return _bounded("latency", "ms (p99)", own, gate.max_p99_ms, beside, gate.max_ratio, noise)
 
 
 def _bounded(
-    gate: str, unit: str, own: float, most: float | None, beside: float | None, ratio: float | None
+    gate: str,
+    unit: str,
+    own: float,
+    most: float | None,
+    beside: float | None,
+    ratio: float | None,
+    noise: float = 0.0,
 ) -> Verdict:
-    """A figure below a limit, and below so many times the champion's."""
+    """A figure below a limit, and below so many times the champion's.
+
+    What lies above by less than `noise`, as a share, which the same model shows from one round to the next, is no
+    reason to refuse.
+    """
     figures, found, limits, holds = {"value": own}, f"{own:.4g} {unit}", [], True
     if most is not None:
         limits.append(f"at most {most:.4g} {unit}")
@@ -238,5 +254,6 @@ def _bounded(
         if beside:
             figures |= {"champion": beside, "ratio": own / beside}
             found += f", {own / beside:.3g} times the champion's {beside:.4g}"
-            holds = holds and own / beside <= ratio
+            found += f"; the same model differs by {noise:.0%}" if noise else ""
+            holds = holds and own / beside <= ratio * (1 + noise)
     return Verdict(gate, holds, found, ", ".join(limits) or "none", figures)

@@ -50,7 +50,7 @@ class LatencyGate:
 
     max_p99_ms: float | None = None
     max_ratio: float | None = 1.5
-    rounds: float = 2
+    rounds: float = 3
 
 
 @dataclass(frozen=True)

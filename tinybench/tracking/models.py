@@ -36,7 +36,7 @@ _PINNED = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scipy"
 
 MODEL_TAG = "tinybench.model_uri"
 
-_FILES = {"model": "model.keras", "labels": "labels.json", "check": "check.npz"}
+FILES = {"model": "model.keras", "labels": "labels.json", "check": "check.npz"}
 _CHECKED = 32  # test images that go with a model, by which it is known again
 
 
@@ -61,7 +61,7 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperat
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         # MLflow warns of type hints in its own classes, and that AnyType is not checked, which we know
         warnings.simplefilter("ignore", UserWarning)
-        file, labels, check = (Path(folder) / name for name in _FILES.values())
+        file, labels, check = (Path(folder) / name for name in FILES.values())
         model.save(file)
         labels.write_text(About(tuple(dataset.class_names), dataset.shape, temperature).as_json(), "utf-8")
         _keep_check(check, dataset)
@@ -73,7 +73,7 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperat
             run_id=run.id,
             step=step,
             python_model=str(package / "tracking" / "served.py"),
-            artifacts={name: str(Path(folder) / kept) for name, kept in _FILES.items()},
+            artifacts={name: str(Path(folder) / kept) for name, kept in FILES.items()},
             code_paths=[str(package)],
             signature=_signature(),
             input_example=_example(dataset),
@@ -103,7 +103,7 @@ def files(model_uri: str) -> Iterator[tuple[Path, Path]]:
             place = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
         except (MlflowException, OSError) as error:
             raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
-        found = [place / "artifacts" / _FILES[name] for name in ("model", "labels")]
+        found = [place / "artifacts" / FILES[name] for name in ("model", "labels")]
         if not all(map(Path.exists, found)):
             raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
         yield found[0], found[1]

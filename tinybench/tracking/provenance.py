@@ -31,13 +31,17 @@ def tags() -> dict[str, str]:
         "processor_threads": str(os.cpu_count()),
     }
     found |= {f"version.{name}": version for name, version in versions().items()}
-    commit = _git("rev-parse", "HEAD").strip()
-    if commit:
+    if known := commit():
         found |= {
-            "mlflow.source.git.commit": commit,
+            "mlflow.source.git.commit": known,
             "git.dirty": str(bool(_git("status", "--porcelain"))).lower(),
         }
     return found
+
+
+def commit() -> str:
+    """The git commit of the code; empty where there is none."""
+    return _git("rev-parse", "HEAD").strip()
 
 
 def source() -> dict[str, str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlflow.exceptions import MlflowException
+
 from tinybench import recipes
+from tinybench.errors import ConfigError
 from tinybench.report.impact import Step
+from tinybench.tracking.models import MODEL_TAG
 from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, WARNING_TAG, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlflow.entities import Run as MlflowRun
 
@@ -30,9 +34,9 @@ def progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
                     known[name],
                     run.data.metrics,
                     own,
-                    _param(run, "model"),
+                    param(run, "model"),
                     run.info.run_id,
-                    int(folds) if (folds := _param(run, "data.folds")).isdigit() else 0,
+                    int(folds) if (folds := param(run, "data.folds")).isdigit() else 0,
                     run.data.tags.get(WARNING_TAG, ""),
                 )
             )
@@ -73,7 +77,31 @@ def _trained(tracker: Tracker, wanted: str) -> MlflowRun | None:
     return None
 
 
-def _param(run: MlflowRun, key: str) -> str:
-    """Under `mlflow run`, what was left alone is under `recipe.<key>`."""
+def whole(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
+    """Finished runs that logged a model: no phase, no fold, no trial.
+
+    Args:
+        tracker: The store; all of its experiments are looked through.
+        search: MLflow's filter, beside that.
+
+    Raises:
+        ConfigError: MLflow does not understand the filter.
+    """
+    wanted = f"attributes.status = 'FINISHED' and tags.`{MODEL_TAG}` != ''" + (f" and {search}" if search else "")
+    experiments = [each.experiment_id for each in tracker.client.search_experiments()]
+    token = None
+    while True:
+        try:
+            page = tracker.client.search_runs(experiments, wanted, max_results=1000, page_token=token)
+        except MlflowException as error:
+            raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def param(run: MlflowRun, key: str) -> str:
+    """A setting of a run as text. Under `mlflow run`, what was left alone is under `recipe.<key>`."""
     params: dict[str, str] = run.data.params
     return params.get(f"recipe.{key}") or params.get(key, "")

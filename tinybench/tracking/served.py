@@ -12,13 +12,10 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-import yaml
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from tinybench.serving.answering import Answerer
-
-_REGISTERED = "registered_model_meta"  # MLflow writes it into a registered model that it fetches
-_MODEL = "MLmodel"
+from tinybench.serving.versions import version
 
 
 class PictureClassifier(PythonModel):
@@ -40,15 +37,6 @@ class PictureClassifier(PythonModel):
         """
         found = self.answerer(_pictures(model_input), (params or {}).get("top_k", 5))
         return pd.DataFrame([asdict(each) for each in found])
-
-
-def version(folder: Path) -> str:
-    """The version of a model by its files: that of the registry, else the model's id."""
-    registered = folder / _REGISTERED
-    if registered.exists():
-        return str(yaml.safe_load(registered.read_text("utf-8"))["model_version"])
-    about = folder / _MODEL
-    return str(yaml.safe_load(about.read_text("utf-8")).get("model_id") or "") if about.exists() else ""
 
 
 def _pictures(model_input: Any) -> list[Any]:

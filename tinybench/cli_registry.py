@@ -1,0 +1,137 @@
+"""The commands about registered models: `promote`, `history`, `rollback`, `registry list` and `registry show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybench.config import UNTOUCHED
+from tinybench.report import quiet
+
+if TYPE_CHECKING:
+    from tinybench.tracking.tracker import Tracker
+
+_uri = click.option("--uri", help="Tracking store that holds the runs and models.")
+_name = click.argument("name", required=False)
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option("--model", help="Only runs of this model.")
+@click.option("--dataset", help="Only runs on this data set.")
+@click.option("--recipe", help="Only runs of this recipe.")
+@click.option("--filter", "search", help="Only runs that MLflow's filter finds, as in \"tags.team = 'x'\".")
+@click.option("--metric", default="accuracy", show_default=True, help="Of the validation images: accuracy, top5, loss.")
+@click.option("--name", help="Registered model.  [default: tinybench-<dataset>]")
+@click.option("--gates", type=click.Path(path_type=Path), help="Limits.  [default: gates.toml here, or the usual ones]")
+@click.option("--dry-run", "dry", is_flag=True, help="Only show the decision table.")
+@_uri
+def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, **given: Any) -> int:
+    """Judge the best finished run, or RUN_ID, beside the champion; make it champion if every gate holds.
+
+    The run is chosen by validation images and judged by test images. Refused, it becomes challenger and the exit code
+    is 1.
+
+    Example: tinybench promote --dataset digits --dry-run
+    """
+    from rich.console import Console as Terminal
+
+    from tinybench.registry import policy
+
+    left = {key: None if value in UNTOUCHED else value for key, value in given.items()}
+    limits = policy.read(gates)
+    with quiet.starting():
+        from tinybench.registry import candidates, promotion
+        from tinybench.report import registry as report
+        from tinybench.training import device
+
+        tracker = _tracker(uri)
+        device.start()
+    wanted = candidates.Wanted(
+        None if run_id in UNTOUCHED else run_id,
+        left["metric"] or "accuracy",
+        left["model"],
+        left["dataset"],
+        left["recipe"],
+        left["search"] or "",
+    )
+    done = promotion.promote(tracker, wanted, limits, name=left["name"], dry=dry)
+    report.show(done, Terminal())
+    return 0 if done.promoted else 1
+
+
+@click.command()
+@_name
+@_uri
+def history(name: str | None, uri: str | None) -> None:
+    """Every decision about the registered model NAME: who, when, from which version to which, and why."""
+    from rich.console import Console as Terminal
+
+    with quiet.starting():
+        from tinybench.registry import promotion
+        from tinybench.report import registry as report
+        from tinybench.tracking.versions import CHAMPION, Registry
+
+        tracker = _tracker(uri)
+    found = Registry(tracker.client, promotion.only_name(tracker, name))
+    report.history(promotion.decisions(found), found.aliases().get(CHAMPION), Terminal())
+
+
+@click.command()
+@_name
+@click.option("--to", type=click.IntRange(1), help="Version.  [default: the champion before]")
+@_uri
+def rollback(name: str | None, to: int | None, uri: str | None) -> None:
+    """Let the champion of NAME be what it was before, or the version given by --to."""
+    with quiet.starting():
+        from tinybench.registry import promotion
+
+        tracker = _tracker(uri)
+    done = promotion.rollback(tracker, promotion.only_name(tracker, name), to)
+    click.echo(f"Version {done.version} is champion of {done.name} again; it was version {done.before}.")
+
+
+@click.group()
+def registry() -> None:
+    """Look at registered models."""
+
+
+@registry.command("list")
+@_uri
+def list_(uri: str | None) -> None:
+    """List the registered models, with champion and challenger."""
+    from rich.console import Console as Terminal
+
+    with quiet.starting():
+        from tinybench.report import registry as report
+        from tinybench.tracking import versions
+
+        tracker = _tracker(uri)
+    known = [versions.Registry(tracker.client, name) for name in versions.names(tracker.client)]
+    report.listed(known, Terminal())
+
+
+@registry.command()
+@_name
+@click.option("--version", type=click.IntRange(1), help="[default: the champion]")
+@_uri
+def show(name: str | None, version: int | None, uri: str | None) -> None:
+    """Show the card of a version of NAME, and what was decided about it."""
+    from rich.console import Console as Terminal
+
+    with quiet.starting():
+        from tinybench.registry import promotion
+        from tinybench.report import registry as report
+        from tinybench.tracking.versions import Registry
+
+        tracker = _tracker(uri)
+    found = Registry(tracker.client, promotion.only_name(tracker, name))
+    report.version(found, version, Terminal())
+
+
+def _tracker(uri: str | None) -> Tracker:
+    from tinybench.tracking.tracker import Tracker
+
+    return Tracker.at(uri)

@@ -1,0 +1,89 @@
+"""A model card: what a registered version is, where it comes from, how good it is, and where it must not be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tinybench.tracking import queries, record
+from tinybench.tracking.tracker import WARNING_TAG
+
+if TYPE_CHECKING:
+    from tinybench.tracking.tracker import Tracker
+
+_FIGURES = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
+_PICTURE = "figures/confusion.png"
+
+
+def write(tracker: Tracker, run_id: str) -> str:
+    """The card of a run's model, as Markdown.
+
+    Raises:
+        TrackingError: there is no such run.
+    """
+    run, last = tracker.get(run_id), record.final_run(tracker, run_id)
+    found, tags = last.data.metrics, run.data.tags
+    model, dataset = queries.param(run, "model"), queries.param(run, "dataset")
+    experiment = run.info.experiment_id
+    lines = [
+        f"# {model} on {dataset}",
+        f"Trained by recipe `{queries.param(run, 'recipe')}`, phases {queries.param(run, 'phases')}, seed "
+        f"{queries.param(run, 'seed')}, in run [{run_id[:8]}](#/experiments/{experiment}/runs/{run_id}).",
+        "## Figures",
+        *_figures(found),
+        "## Cost",
+        *_costs(found),
+        "## Calibration",
+        _calibration(found),
+        "## Data",
+        f"`{dataset}`, fingerprint `{tags.get('data.fingerprint', '')[:12]}`, test images "
+        f"`{tags.get('data.test_hash', '')[:12]}`. Weights were chosen by validation images; test images were scored "
+        "once a phase.",
+        "## Limits",
+        *_limits(tags),
+        "## Lineage",
+        f"Run `{run_id}`, model `{tags.get('tinybench.model_uri', '')}`, settings "
+        f"`{tags.get('tinybench.config_hash', '')[:12]}`, code `{tags.get('mlflow.source.git.commit', '')[:12]}`.",
+        f"![Confusion of the test images](get-artifact?path={_PICTURE}&run_uuid={last.info.run_id})",
+    ]
+    return "\n\n".join(lines)
+
+
+def _figures(found: Mapping[str, float]) -> Iterator[str]:
+    rows = ["| of the test images | value | 95 % interval |", "|---|---|---|"]
+    for name, words in _FIGURES.items():
+        key = f"test/{name}"
+        if key in found:
+            ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
+            interval = f"{ends[0]:.4f} to {ends[1]:.4f}" if None not in ends else ""
+            rows.append(f"| {words} | {found[key]:.4f} | {interval} |")
+    yield "\n".join(rows)
+
+
+def _costs(found: Mapping[str, float]) -> Iterator[str]:
+    words = {
+        "efficiency/parameters": ("{:,.0f} parameters", 1.0),
+        "efficiency/weight_bytes": ("{:.3g} MB of weights", 1e-6),
+        "efficiency/cpu_latency_p50_ms": ("{:.3g} ms an image on the processor (p50)", 1.0),
+        "efficiency/cpu_latency_p99_ms": ("{:.3g} ms p99", 1.0),
+        "efficiency/gpu_latency_p50_ms": ("{:.3g} ms on the GPU (p50)", 1.0),
+    }
+    known = [text.format(found[key] * factor) for key, (text, factor) in words.items() if key in found]
+    yield (", ".join(known) + ".") if known else "Not measured."
+
+
+def _calibration(found: Mapping[str, float]) -> str:
+    if "test/ece_scaled" not in found:
+        return "Probabilities are as the network gives them."
+    return (
+        f"Probabilities are given at temperature {found.get('best/temperature', 1):.3g}, fitted on validation images: "
+        f"calibration error {found['test/ece_scaled']:.4f}, {found['test/ece']:.4f} without it."
+    )
+
+
+def _limits(tags: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        "- It takes every picture for one of its classes, also one that shows none of them.\n"
+        "- Figures hold for pictures like the test images: other cameras, sizes and subjects may do worse; the answer "
+        "warns of small and gray ones." + (f"\n- {tags[WARNING_TAG]}" if tags.get(WARNING_TAG) else "")
+    )

@@ -1,0 +1,95 @@
+"""What was decided about a registered model, by whom, when and why: kept with its versions, read back as a history."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tinybench.registry.gates import Verdict
+
+TAG = "tinybench.decision."  # with the moment after it
+PROMOTE, REFUSE, ROLLBACK = "promote", "refuse", "rollback"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision.
+
+    Attributes:
+        action: `promote`, `refuse` or `rollback`.
+        name: Registered model.
+        version: That it is about; None of a dry run.
+        run_id: That trained it.
+        before: Champion until then; None where there was none.
+        chosen: How the candidate was found, in words.
+        at: When, UTC.
+        who: User and machine.
+        commit: Of the code that decided.
+        looks: How often the test images have been used to decide about this name, this time included.
+        verdicts: Of the gates.
+    """
+
+    action: str
+    name: str
+    version: int | None
+    run_id: str
+    before: int | None
+    chosen: str = ""
+    at: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    who: str = field(default_factory=lambda: f"{_user()}@{platform.node()}")
+    commit: str = ""
+    looks: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def failed(self) -> list[Verdict]:
+        """Gates that did not hold."""
+        return [each for each in self.verdicts if not each.holds]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+    def tags(self) -> dict[str, str]:
+        """For its version."""
+        return {f"{TAG}{self.at}": json.dumps(self.plain())}
+
+    @classmethod
+    def of(cls, text: str) -> Decision:
+        """What `tags` wrote, read back."""
+        plain = json.loads(text)
+        verdicts = tuple(Verdict(**each) for each in plain.pop("verdicts"))
+        return cls(**plain, verdicts=verdicts)
+
+
+def history(tags: Iterable[Mapping[str, str]]) -> list[Decision]:
+    """Every decision in the tags of some versions, the oldest first."""
+    found = [Decision.of(value) for each in tags for key, value in each.items() if key.startswith(TAG)]
+    return sorted(found, key=lambda each: each.at)
+
+
+def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
+    """Those that moved the champion: a decision is written before its move, which a crash may have kept from it.
+
+    A move was made if the next one began where it ended; the last one, if the champion is there now.
+    """
+    moves = [each for each in decisions if each.action != REFUSE]
+    found: list[Decision] = []
+    wanted = champion
+    for each in reversed(moves):
+        if each.version == wanted:
+            found.append(each)
+            wanted = each.before
+    return found[::-1]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"

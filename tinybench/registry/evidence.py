@@ -1,0 +1,90 @@
+"""What the gates need of a model: its stored answers, its files, itself loaded again, and its latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tinybench.efficiency import certificate, measuring
+from tinybench.efficiency.spec import Spec
+from tinybench.errors import EngineError, TrackingError, in_one_line
+from tinybench.registry.gates import Subject
+from tinybench.tracking import logged, record
+from tinybench.tracking.models import MODEL_TAG
+
+if TYPE_CHECKING:
+    from tinybench.registry.policy import Policy
+    from tinybench.tracking.logged import Logged
+    from tinybench.tracking.tracker import Tracker
+
+_TEST = "data.test_hash"
+
+
+@contextmanager
+def gathered(
+    tracker: Tracker, policy: Policy, candidate: str, champion: str | None
+) -> Iterator[tuple[Subject, Subject | None]]:
+    """The candidate and the champion, by the runs that trained them; what a policy leaves out is not looked for.
+
+    Raises:
+        TrackingError: a run or a model that is not there, or kept no answers.
+    """
+    with ExitStack() as kept:
+        runs = [run for run in (candidate, champion) if run is not None]
+        models = [kept.enter_context(logged.opened(model_of(tracker, run))) for run in runs]
+        subjects = [_subject(tracker, run, model) for run, model in zip(runs, models, strict=True)]
+        if policy.reload is not None:
+            subjects[0] = _reloaded(subjects[0], models[0])
+        if policy.latency is not None:
+            subjects = _measured(subjects, models, int(policy.latency.rounds))
+        yield subjects[0], subjects[1] if champion is not None else None
+
+
+def model_of(tracker: Tracker, run_id: str) -> str:
+    """The address of the model that a run logged.
+
+    Raises:
+        TrackingError: it logged none.
+    """
+    found: str | None = tracker.get(run_id).data.tags.get(MODEL_TAG)
+    if found is None:
+        raise TrackingError(f"Run {run_id} logged no model: give a whole run that is finished, and no phase of one.")
+    return found
+
+
+def _subject(tracker: Tracker, run_id: str, model: Logged) -> Subject:
+    last = record.final_run(tracker, run_id)
+    answers = record.answered(tracker, last, "test")
+    if answers is None:
+        raise TrackingError(f"Run {run_id} kept no answers on test images: it cannot be judged.")
+    return Subject(
+        run_id,
+        answers,
+        model.about.temperature,
+        model.about.labels,
+        tracker.top(run_id).data.tags.get(_TEST, ""),
+        model.signature,
+        bytes=model.keras.stat().st_size,
+    )
+
+
+def _reloaded(subject: Subject, model: Logged) -> Subject:
+    try:
+        return replace(subject, reloaded=model.again())
+    except Exception as error:  # what a stored model does when it is loaded is anybody's guess
+        return replace(subject, trouble=f"it cannot be used: {in_one_line(error)}")
+
+
+def _measured(subjects: list[Subject], models: list[Logged], rounds: int) -> list[Subject]:
+    """With the latency of each, in turn, so that what else the machine does falls on both."""
+    specs = [Spec(str(model.keras), threads=certificate.usable_threads(), batch=1) for model in models]
+    found: list[list[float]] = [[] for _ in specs]
+    try:
+        for _ in range(rounds):
+            for place, spec in enumerate(specs):
+                found[place].append(measuring.measure(spec).figures["latency_p99_ms"])
+    except EngineError as error:
+        return [replace(subject, trouble_measuring=str(error)) for subject in subjects]
+    return [replace(subject, p99_ms=tuple(each)) for subject, each in zip(subjects, found, strict=True)]

@@ -1,0 +1,206 @@
+"""From a run to the champion, and back: the page to read first of this folder.
+
+A candidate is found, judged beside the champion, registered with its card, and either takes the alias `champion` or,
+refused, the alias `challenger`. The decision is written before the alias moves, which is a single write: whatever
+ends the process, the champion is the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import filelock
+
+from tinybench import paths
+from tinybench.errors import ConfigError, TrackingError
+from tinybench.registry import candidates, card, evidence, gates
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, effective, history
+from tinybench.tracking import logged, provenance, versions
+from tinybench.tracking.run import Run
+from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry, Version
+
+if TYPE_CHECKING:
+    from tinybench.registry.candidates import Candidate, Wanted
+    from tinybench.registry.policy import Policy
+    from tinybench.tracking.tracker import Tracker
+
+_ARTIFACTS = "registry"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a promotion came to.
+
+    Attributes:
+        decision: What was decided.
+        candidate: The run.
+        champion: Version that was champion until then.
+        dry: Nothing was written.
+        already: The candidate is the champion; nothing was judged.
+    """
+
+    decision: Decision
+    candidate: Candidate
+    champion: Version | None
+    dry: bool = False
+    already: bool = False
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the candidate is, or would be, champion."""
+        return self.decision.action == PROMOTE
+
+
+def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | None = None, dry: bool = False) -> Outcome:
+    """Judge a candidate, and make it champion if every gate holds.
+
+    Args:
+        tracker: The store of runs and models.
+        wanted: Which run.
+        policy: The gates.
+        name: Registered model; `tinybench-<dataset>` when None.
+        dry: Only judge.
+
+    Raises:
+        ConfigError: a choice that cannot be made.
+        TrackingError: no such run or model, or another promotion was faster.
+    """
+    candidate = candidates.find(tracker, wanted)
+    registry = Registry(tracker.client, name or default_name(candidate.dataset))
+    champion = registry.at(CHAMPION)
+    before = None if champion is None else champion.number
+    made = Decision(
+        PROMOTE, registry.name, None, candidate.run_id, before, candidate.chosen, commit=provenance.commit()
+    )
+    if champion is not None and champion.run_id == candidate.run_id:
+        return Outcome(replace(made, version=before), candidate, champion, dry, already=True)
+    run_beside = None if champion is None else champion.run_id
+    with evidence.gathered(tracker, policy, candidate.run_id, run_beside) as (subject, beside):
+        verdicts, test = tuple(gates.judge(policy, subject, beside)), subject.test
+    action = PROMOTE if all(each.holds for each in verdicts) else REFUSE
+    made = replace(made, action=action, verdicts=verdicts, looks=registry.looked(test))
+    if dry:
+        return Outcome(made, candidate, champion, dry)
+    with held(registry):
+        _check_unmoved(registry, champion)
+        model = evidence.model_of(tracker, candidate.run_id)
+        version = registry.register(candidate.run_id, model, card.write(tracker, candidate.run_id))
+        if champion is None and not registry.looks(test):
+            registry.looked(test)  # there was no name before to count it with
+        made = replace(made, version=version.number)
+        _carry_out(tracker, registry, made)
+    return Outcome(made, candidate, champion)
+
+
+def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
+    """Let the champion be what it was before, or a given version.
+
+    Raises:
+        TrackingError: there is no champion or nothing before it, no such version, or its model is gone.
+    """
+    registry = Registry(tracker.client, name)
+    with held(registry):
+        champion = registry.at(CHAMPION)
+        if champion is None:
+            raise TrackingError(f"{name} has no champion: promote a run first.")
+        target = registry.version(_previous(registry, champion.number) if to is None else to)
+        if target.number == champion.number:
+            raise TrackingError(f"Version {target.number} of {name} is the champion already.")
+        with logged.opened(target.uri):  # it must still be there
+            pass
+        decision = Decision(
+            ROLLBACK,
+            name,
+            target.number,
+            target.run_id,
+            champion.number,
+            "given by its number" if to is not None else "the champion before",
+            commit=provenance.commit(),
+        )
+        _carry_out(tracker, registry, decision)
+    return decision
+
+
+def decisions(registry: Registry) -> list[Decision]:
+    """All that was decided about a name, the oldest first."""
+    return history(each.tags for each in registry.versions())
+
+
+def default_name(dataset: str) -> str:
+    """The registered model of a data set; MLflow takes no slash or colon in a name."""
+    return f"tinybench-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset.removeprefix('folder:')).strip('-') or 'model'}"
+
+
+def only_name(tracker: Tracker, name: str | None) -> str:
+    """The name that is given, or the only one there is.
+
+    Raises:
+        ConfigError: there are several, or none.
+    """
+    known = versions.names(tracker.client)
+    if name is not None:
+        if name not in known:
+            raise ConfigError(f"No registered model {name!r}, but {', '.join(known) or 'none'}: check it, or --uri.")
+        return name
+    if len(known) != 1:
+        raise ConfigError(f"Name a registered model: there are {', '.join(known) or 'none'}.")
+    return known[0]
+
+
+@contextmanager
+def held(registry: Registry) -> Iterator[None]:
+    """Decide about a name alone, on this machine.
+
+    Raises:
+        TrackingError: another process is at it.
+    """
+    key = sha256(f"{registry.client.tracking_uri} {registry.name}".encode()).hexdigest()[:16]
+    place = paths.state() / "registry"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(place / f"{key}.lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise TrackingError(
+            f"Another process decides about {registry.name} at this moment: look at tinybench history {registry.name}, "
+            "then try again."
+        ) from None
+
+
+def _check_unmoved(registry: Registry, champion: Version | None) -> None:
+    """Read the champion again: what was judged beside another one counts for nothing."""
+    now = registry.at(CHAMPION)
+    if (now and now.number) != (champion and champion.number):
+        words = "none" if now is None else f"version {now.number}"
+        raise TrackingError(f"The champion of {registry.name} became {words} meanwhile: judge again beside it.")
+
+
+def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None:
+    """Write a decision down, then do it."""
+    assert decision.version is not None
+    run = Run(tracker.client, decision.run_id)
+    run.text(json.dumps(decision.plain(), indent=1), f"{_ARTIFACTS}/{decision.at.replace(':', '')}.json")
+    registry.tag(decision.version, decision.tags())
+    if decision.action == REFUSE:
+        registry.point(CHALLENGER, decision.version)
+        return
+    registry.point(CHAMPION, decision.version)
+    now = registry.at(CHAMPION)
+    if now is None or now.number != decision.version:
+        raise TrackingError(f"Another machine moved the champion of {registry.name} as well: see its history.")
+    if registry.aliases().get(CHALLENGER) == decision.version:
+        registry.unpoint(CHALLENGER)
+
+
+def _previous(registry: Registry, champion: int) -> int:
+    """The champion before the one that is given was promoted."""
+    for each in reversed(effective(decisions(registry), champion)):
+        if each.action == PROMOTE and each.version == champion and each.before is not None:
+            return each.before
+    raise TrackingError(f"Nothing was champion of {registry.name} before version {champion}: name one by --to.")

@@ -1,0 +1,109 @@
+"""Registered models on the terminal: the table of a decision, the history, the versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Table
+
+from tinybench.errors import TrackingError
+from tinybench.registry.decision import PROMOTE, REFUSE, Decision, effective
+from tinybench.registry.decision import history as decided
+from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console as Terminal
+
+    from tinybench.registry.promotion import Outcome
+
+_DONE = {PROMOTE: "promoted", REFUSE: "refused"}
+
+
+def show(done: Outcome, terminal: Terminal) -> None:
+    """What a promotion came to."""
+    made, champion = done.decision, done.champion
+    _line(terminal, f"Candidate: run {made.run_id}, {made.chosen}.")
+    if done.already:
+        _line(terminal, f"It is the champion of {made.name} already: version {made.before}.")
+        return
+    words = "none" if champion is None else f"version {champion.number}, run {champion.run_id}"
+    _line(terminal, f"Champion of {made.name}: {words}.")
+    terminal.print(_gates(made))
+    times = "for the first time" if made.looks == 1 else f"{made.looks} times by now"
+    _line(terminal, f"These test images are used to decide about {made.name} {times}: each time they say less.")
+    _line(terminal, _conclusion(done))
+
+
+def _conclusion(done: Outcome) -> str:
+    made = done.decision
+    why = ", ".join(each.gate for each in made.failed)
+    if done.dry:
+        return f"It would be {'promoted' if done.promoted else f'refused by {why}'}. Nothing was written."
+    if done.promoted:
+        return f"Version {made.version} is champion: models:/{made.name}@{CHAMPION}"
+    return f"Refused by {why}. Version {made.version} is challenger: models:/{made.name}@{CHALLENGER}"
+
+
+def _gates(made: Decision) -> Table:
+    table = Table("gate", "", "found", "limit")
+    for each in made.verdicts:
+        mark = "[green]holds[/green]" if each.holds else "[red]fails[/red]"
+        table.add_row(each.gate, mark, escape(each.found), escape(each.limit))
+    return table
+
+
+def history(decisions: Sequence[Decision], champion: int | None, terminal: Terminal) -> None:
+    """Every decision, the oldest first."""
+    if not decisions:
+        _line(terminal, "Nothing was decided yet.")
+        return
+    moved = {each.at for each in effective(decisions, champion)}
+    table = Table("when (UTC)", "who", "what", "from", "to", "why", "commit")
+    for each in decisions:
+        what = _DONE.get(each.action, "rolled back")
+        if each.action != REFUSE and each.at not in moved:
+            what += ", but ended before it was done"
+        why = ", ".join(f"{gate.gate}: {gate.found}" for gate in each.failed) or each.chosen
+        before = "" if each.before is None else str(each.before)
+        table.add_row(
+            each.at[:19].replace("T", " "), each.who, what, before, str(each.version), escape(why), each.commit[:8]
+        )
+    terminal.print(table)
+
+
+def listed(known: Sequence[Registry], terminal: Terminal) -> None:
+    """Registered models, a line each."""
+    if not known:
+        _line(terminal, "No model is registered yet: tinybench promote registers one.")
+        return
+    table = Table("name", "versions", "champion", "challenger")
+    for each in known:
+        at = each.aliases()
+        table.add_row(
+            each.name, str(len(each.versions())), *(str(at.get(alias, "")) for alias in (CHAMPION, CHALLENGER))
+        )
+    terminal.print(table)
+
+
+def version(registry: Registry, number: int | None, terminal: Terminal) -> None:
+    """A version's card and its decisions.
+
+    Raises:
+        TrackingError: there is no such version, or no champion.
+    """
+    found = registry.at(CHAMPION) if number is None else registry.version(number)
+    if found is None:
+        raise TrackingError(f"{registry.name} has no champion: name a version by --version.")
+    at = registry.aliases()
+    aliases = [alias for alias in (CHAMPION, CHALLENGER) if at.get(alias) == found.number]
+    _line(terminal, f"Version {found.number} of {found.name}{''.join(f', {alias}' for alias in aliases)}: {found.uri}")
+    terminal.print(Markdown(found.description))
+    history(decided([found.tags]), at.get(CHAMPION), terminal)
+
+
+def _line(terminal: Terminal, text: str) -> None:
+    terminal.print(text, highlight=False, soft_wrap=True, markup=False)
