@@ -162,6 +162,4 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
     """The MLflow status and the reason that an exception stands for."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", str(error) or "Interrupted by Ctrl-C."
-    if isinstance(error, SystemExit):
-        return "KILLED", "The command ended early, as it does when its output is closed."
     return "FAILED", in_one_line(error)
