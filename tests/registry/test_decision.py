@@ -1,0 +1,56 @@
+"""What was decided is read back as it was written, and what did not happen does not count."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, effective, history
+from tinybench.registry.gates import Verdict
+
+
+def made(action, before, version, at):
+    verdicts = (Verdict("accuracy", False, "0.9", "more", {"low": -0.1}),)
+    return Decision(
+        action, "m", version, "run", before, "given", f"2026-01-01T00:00:{at:02}.0Z", "me@here", "c", 2, verdicts
+    )
+
+
+def test_a_decision_is_read_back_from_its_tags():
+    first, second = made(PROMOTE, None, 1, 1), made(REFUSE, 1, 2, 2)
+    assert history([second.tags(), {"other": "tag"}, first.tags()]) == [first, second]
+    assert [each.gate for each in second.failed] == ["accuracy"]
+
+
+def test_a_tag_is_a_name_that_mlflow_takes():
+    (key,) = made(PROMOTE, None, 1, 1).tags()
+    assert "+" not in key
+    assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/ ")
+
+
+def test_a_move_that_was_written_but_not_made_does_not_count():
+    first, broken, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 3, 2), made(PROMOTE, 1, 2, 3)
+    assert effective([first, broken, second], 2) == [first, second]
+    assert effective([first, broken], 1) == [first]
+    assert effective([first, broken], 3) == [first, broken]
+
+
+def test_a_refusal_moves_nothing():
+    first, refused, back = made(PROMOTE, None, 1, 1), made(REFUSE, 1, 2, 2), made(ROLLBACK, 1, 1, 3)
+    assert refused not in effective([first, refused, back], 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12))
+def test_whatever_crashed_on_the_way_the_moves_lead_to_the_champion(steps):
+    champion, decisions = None, []
+    for at, (version, crashed) in enumerate(steps):
+        if version == champion:
+            continue
+        decisions.append(made(PROMOTE, champion, version, at))
+        if not crashed:
+            champion = version
+    moves = effective(decisions, champion)
+    assert champion == (moves[-1].version if moves else None)
+    assert all(one.version == other.before for one, other in pairwise(moves))

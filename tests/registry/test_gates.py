@@ -1,0 +1,171 @@
+"""Each gate refuses what it is there for, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinybench.evaluation.answers import Answers
+from tinybench.registry import gates, policy
+from tinybench.registry.gates import Subject
+from tinybench.registry.policy import Policy
+
+CLASSES, EACH = 4, 50
+LABELS = np.repeat(np.arange(CLASSES), EACH)
+COLUMNS = '[{"type": "any", "name": "image", "required": true}]'
+
+
+def answers(wrong=(), sure=3.0, labels=LABELS):
+    """Right but for some places, and about as sure as they are right."""
+    predicted = labels.copy()
+    predicted[list(wrong)] = (predicted[list(wrong)] + 1) % CLASSES
+    logits = np.zeros((len(labels), CLASSES))
+    logits[np.arange(len(labels)), predicted] = sure
+    return Answers.of_logits(np.arange(len(labels)), labels, logits)
+
+
+def subject(wrong=(), **changed):
+    given_ = answers(wrong, changed.pop("sure", 3.0))
+    rows = np.array([0, 7, 20])
+    base = Subject(
+        "run",
+        given_,
+        1.0,
+        ("a", "b", "c", "d"),
+        "hash",
+        {"inputs": COLUMNS, "outputs": COLUMNS, "params": "[]"},
+        (rows, given_.probabilities()[rows]),
+        bytes=1_000_000,
+        p99_ms=(2.0, 2.0, 2.0),
+    )
+    return replace(base, **changed)
+
+
+def verdicts(candidate, champion, limits=None):
+    return {each.gate: each for each in gates.judge(limits or Policy(), candidate, champion)}
+
+
+def failing(*given_, **limits):
+    return {name for name, each in verdicts(*given_, **limits).items() if not each.holds}
+
+
+SOME = tuple(range(0, 200, 20))  # 10 of 200, over all classes
+
+
+def test_an_equal_one_holds_every_gate():
+    found = verdicts(subject(SOME), subject(SOME))
+    assert [*found] == [*policy.GATES]
+    assert not failing(subject(SOME), subject(SOME))
+
+
+def test_without_a_champion_limits_alone_are_judged():
+    assert not failing(subject(SOME), None)
+    limits = policy.parse("[size]\nmax_mb = 0.5\n[latency]\nmax_p99_ms = 1\n")
+    assert failing(subject(SOME), None, limits=limits) == {"size", "latency"}
+
+
+def test_less_accurate_is_refused_by_accuracy():
+    worse = subject(tuple(range(0, 200, 5)))  # 40 wrong
+    found = verdicts(worse, subject(SOME))["accuracy"]
+    assert not found.holds
+    assert found.figures["difference"] == pytest.approx(-0.15)
+    assert found.figures["low"] < -0.15 < found.figures["high"]
+    assert "accuracy" not in failing(subject(SOME), worse)
+
+
+def test_delta_is_what_may_be_lost():
+    worse = subject(tuple(range(0, 200, 5)))
+    assert "accuracy" in failing(worse, subject(SOME), limits=policy.parse("[accuracy]\ndelta = 0.15\n"))
+    assert "accuracy" not in failing(worse, subject(SOME), limits=policy.parse("[accuracy]\ndelta = 0.3\n"))
+
+
+def test_a_class_that_is_given_up_is_refused_even_where_the_whole_is_better():
+    champion = subject(tuple(range(50, 110)))  # wrong in 60 images of classes b and c
+    given_up = subject(tuple(range(15)))  # wrong in 15 of a
+    assert failing(given_up, champion, limits=policy.parse("[calibration]\noff = true\n")) == {"classes"}
+    found = verdicts(given_up, champion)["classes"]
+    assert found.found.startswith("a most, by +0.3000; 1 by too much")
+
+
+def test_classes_with_few_images_are_not_judged_and_that_is_said():
+    limits = policy.parse("[classes]\nmin_images = 51\n")
+    found = verdicts(subject(tuple(range(40))), subject(SOME), limits)["classes"]
+    assert found.holds
+    assert found.found == "no class has so many images; 4 have fewer images"
+
+
+def test_probabilities_that_lie_are_refused_by_calibration():
+    wrong = tuple(range(0, 200, 2))
+    assert failing(subject(wrong, sure=12.0), subject(wrong, sure=1.0)) == {"calibration"}
+    assert failing(subject(wrong, sure=12.0, temperature=12.0), subject(wrong, sure=1.0)) == {"reload"}
+
+
+def test_a_model_that_is_not_what_was_tested_is_refused_by_reload():
+    rows = np.array([0, 7])
+    other = subject(SOME, reloaded=(rows, np.full((2, CLASSES), 0.25)))
+    assert failing(other, None) == {"reload"}
+    broken = subject(SOME, reloaded=None, trouble="it cannot be used: OSError: gone")
+    assert verdicts(broken, None)["reload"].found == "it cannot be used: OSError: gone"
+
+
+def test_other_test_images_are_refused_and_nothing_is_compared_by_them():
+    found = verdicts(subject(tuple(range(100))), subject(SOME, test="other"))
+    assert not found["data"].holds
+    assert found["accuracy"].holds
+    assert "nothing to compare it with" in found["accuracy"].found
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"labels": ("a", "b", "c", "e")}, "1 labels are missing"),
+        ({"signature": {"inputs": "[]", "outputs": COLUMNS, "params": "[]"}}, "other inputs"),
+        ({"signature": {"inputs": COLUMNS, "outputs": "[]", "params": None}}, "other outputs"),
+    ],
+)
+def test_what_clients_count_on_is_refused_when_it_is_gone(changed, words):
+    found = verdicts(subject(SOME, **changed), subject(SOME))["signature"]
+    assert not found.holds
+    assert found.found == words
+
+
+def test_more_than_the_champion_gave_is_compatible():
+    more = COLUMNS[:-1] + ', {"type": "any", "name": "warnings", "required": true}]'
+    signature = {"inputs": COLUMNS, "outputs": more, "params": "[]"}
+    assert not failing(subject(SOME, signature=signature), subject(SOME))
+
+
+def test_larger_and_slower_are_refused_against_the_champion():
+    big = subject(SOME, bytes=3_000_000, p99_ms=(4.0, 4.0, 4.0))
+    assert failing(big, subject(SOME)) == {"size", "latency"}
+
+
+def test_slower_within_the_noise_of_the_same_model_is_no_reason():
+    noisy = subject(SOME, p99_ms=(2.0, 4.0, 4.0))
+    found = verdicts(noisy, subject(SOME))["latency"]
+    assert found.holds
+    assert "the same model differs by 100%" in found.found
+
+
+def test_a_latency_that_could_not_be_measured_is_refused():
+    assert failing(subject(SOME, p99_ms=(), trouble_measuring="no memory"), subject(SOME)) == {"latency"}
+
+
+def test_a_gate_that_is_off_is_not_judged():
+    limits = policy.parse("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    assert gates.judge(limits, subject(SOME), subject(())) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(0, 199), max_size=60), st.sets(st.integers(0, 199), max_size=60))
+def test_the_difference_of_accuracy_is_the_opposite_the_other_way_round(one, other):
+    there, back = (
+        verdicts(subject(tuple(a)), subject(tuple(b)))["accuracy"].figures for a, b in ((one, other), (other, one))
+    )
+    assert there["difference"] == pytest.approx(-back["difference"])
+    assert there["difference"] == pytest.approx((len(other) - len(one)) / 200)
+    assert there["low"] <= there["difference"] <= there["high"]

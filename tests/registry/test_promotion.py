@@ -1,0 +1,310 @@
+"""Promotion and rollback in a real store, with runs that were trained: what is written, and what is left by a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from stores import elsewhere, fresh
+
+import tinybench
+from tinybench import cli
+from tinybench.errors import ConfigError, TrackingError
+from tinybench.registry import policy, promotion
+from tinybench.registry.candidates import Wanted
+from tinybench.tracking.tracker import Tracker
+from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
+
+GOOD = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "data.per_class": 60}
+GOOD |= {"data.test_per_class": 20, "track.pictures": False, "track.costs": "off"}
+NAME = "tinybench-digits"
+# The same images, a few of each class; timings of a busy machine are another test's
+LIMITS = "[latency]\noff = true\n[calibration]\noff = true\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A store with a good run, a better one, and one that learned nothing."""
+    store = fresh(tmp_path_factory)
+    wanted = {"good": {}, "better": {"scratch.epochs": 12}, "bad": {"scratch.lr": 1e-7, "scratch.epochs": 1}}
+    with elsewhere(tmp_path_factory):
+        runs = {
+            name: tinybench.train(**GOOD | {"track.uri": store} | settings).run_id for name, settings in wanted.items()
+        }
+    mlflow.set_tracking_uri(None)
+    return store, runs
+
+
+@pytest.fixture
+def store(trained, tmp_path):
+    """A copy of it, to be written to."""
+    made = tmp_path / "mlflow.db"
+    made.write_bytes(Path(trained[0].removeprefix("sqlite:///")).read_bytes())
+    Path("gates.toml").write_text(LIMITS)
+    yield f"sqlite:///{made}"
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def runs(trained):
+    return trained[1]
+
+
+@pytest.fixture
+def tracker(store):
+    return Tracker.at(store)
+
+
+def promote(tracker, run_id=None, **words):
+    return promotion.promote(tracker, Wanted(run_id), policy.read(), **words)
+
+
+@pytest.fixture
+def two(tracker, runs):
+    """Two champions, one after another."""
+    promote(tracker, runs["good"])
+    promote(tracker, runs["better"])
+    return Registry(tracker.client, NAME)
+
+
+def test_the_best_by_validation_images_is_chosen(tracker, runs):
+    found = promote(tracker, dry=True)
+    values = {name: tracker.get(run).data.metrics["best/val_accuracy"] for name, run in runs.items()}
+    assert values["bad"] < min(values["good"], values["better"])
+    assert found.candidate.run_id == runs[max(values, key=values.__getitem__)]
+    assert "the best of 3 runs" in found.candidate.chosen
+
+
+def test_a_dry_run_writes_nothing(tracker):
+    assert promote(tracker, dry=True).promoted
+    assert not Registry(tracker.client, NAME).exists
+
+
+def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
+    done = promote(tracker, runs["good"])
+    assert done.promoted
+    registry = Registry(tracker.client, NAME)
+    version = registry.at(CHAMPION)
+    assert (version.number, version.run_id) == (1, runs["good"])
+    for words in ("# smallcnn on digits", "95 % interval", "## Limits", "## Lineage", runs["good"], "![Confusion"):
+        assert words in version.description
+    (decision,) = promotion.decisions(registry)
+    assert decision == done.decision
+    assert decision.looks == 1
+    (file,) = tracker.client.list_artifacts(runs["good"], "registry")
+    kept = json.loads(Path(tracker.client.download_artifacts(runs["good"], file.path)).read_text())
+    assert kept["action"] == "promote"
+    assert {each["gate"] for each in kept["verdicts"]} == set(policy.GATES) - {"latency", "calibration"}
+
+
+def test_what_is_registered_answers_as_the_run_did(tracker, two):
+    from tinybench.tracking import logged, record
+
+    champion = two.at(CHAMPION)
+    with logged.opened(champion.uri) as files:
+        rows, given = files.again()
+        temperature = files.about.temperature
+        assert files.answerer().version == str(champion.number)
+    kept = record.answered(tracker, record.final_run(tracker, champion.run_id), "test")
+    places = [kept.rows.tolist().index(row) for row in rows]
+    assert abs(kept.probabilities(temperature)[places] - given).max() < 1e-3
+    assert len(rows) == 32
+
+
+def test_a_worse_one_is_refused_by_the_right_gate_and_becomes_challenger(tracker, runs, two):
+    done = promote(tracker, runs["bad"])
+    assert not done.promoted
+    assert "accuracy" in {each.gate for each in done.decision.failed}
+    assert two.at(CHAMPION).run_id == runs["better"]
+    assert two.at(CHALLENGER).run_id == runs["bad"]
+    assert done.decision.looks == 3
+    assert promotion.decisions(two)[-1].action == "refuse"
+
+
+def test_the_champion_itself_is_not_judged(tracker, runs, two):
+    done = promote(tracker, runs["better"])
+    assert done.already
+    assert len(promotion.decisions(two)) == 2
+    assert len(two.versions()) == 2
+
+
+def test_a_challenger_that_is_promoted_later_is_the_same_version(tracker, runs, two):
+    refused = promote(tracker, runs["bad"]).decision.version
+    Path("gates.toml").write_text(LIMITS + "[accuracy]\noff = true\n[classes]\noff = true\n")
+    done = promote(tracker, runs["bad"])
+    assert done.decision.version == refused
+    assert two.aliases() == {CHAMPION: refused}
+
+
+def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
+    Path("gates.toml").write_text(LIMITS + "[accuracy]\noff = true\n[classes]\noff = true\n")
+    promote(tracker, runs["bad"])
+    assert promotion.rollback(tracker, NAME).version == 2
+    assert promotion.rollback(tracker, NAME).version == 1
+    assert two.at(CHAMPION).run_id == runs["good"]
+    with pytest.raises(TrackingError, match="Nothing was champion of tinybench-digits before version 1"):
+        promotion.rollback(tracker, NAME)
+    assert promotion.rollback(tracker, NAME, to=3).version == 3
+    assert [each.action for each in promotion.decisions(two)] == ["promote"] * 3 + ["rollback"] * 3
+
+
+def test_a_rollback_to_what_is_not_there_moves_nothing(tracker, two):
+    with pytest.raises(TrackingError, match="tinybench-digits has no version 9, but 1, 2"):
+        promotion.rollback(tracker, NAME, to=9)
+    with pytest.raises(TrackingError, match="Version 2 of tinybench-digits is the champion already"):
+        promotion.rollback(tracker, NAME, to=2)
+    assert two.at(CHAMPION).number == 2
+
+
+def test_two_at_once_one_is_told(tracker, runs, two):
+    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
+        promotion.rollback(tracker, NAME)
+
+
+def test_a_champion_that_moved_while_another_was_judged_is_told(tracker, runs, two, monkeypatch):
+    judged = promotion.gates.judge
+
+    def meanwhile(*given):
+        two.point(CHAMPION, 1)
+        return judged(*given)
+
+    monkeypatch.setattr(promotion.gates, "judge", meanwhile)
+    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
+        promote(tracker, runs["bad"])
+    assert two.aliases() == {CHAMPION: 1}
+
+
+def test_the_test_images_choose_nothing(tracker):
+    with pytest.raises(ConfigError, match="Test images judge a candidate; they do not choose it"):
+        promotion.promote(tracker, Wanted(figure="test/accuracy"), policy.read())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (Wanted(model="resnet50"), "No finished run with model resnet50"),
+        (Wanted(run_id="0" * 32), "No run '0000"),
+        (Wanted(search="tags."), "Invalid value for `--filter`"),
+    ],
+)
+def test_what_cannot_be_found_is_told(tracker, wanted, words):
+    with pytest.raises((ConfigError, TrackingError), match=words) as caught:
+        promotion.promote(tracker, wanted, policy.read())
+    assert "\n" not in str(caught.value)
+
+
+STEPS = """
+import os, signal, sys
+from mlflow import MlflowClient
+from tinybench.registry import policy, promotion
+from tinybench.registry.candidates import Wanted
+from tinybench.tracking.tracker import Tracker
+
+WRITES = ("create_registered_model", "create_model_version", "set_model_version_tag", "set_registered_model_tag",
+          "set_registered_model_alias", "delete_registered_model_alias", "log_text")
+left = int(sys.argv[3])
+
+def dying(write):
+    def call(*given, **words):
+        global left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        return write(*given, **words)
+    return call
+
+for name in WRITES:
+    setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))
+done = promotion.promote(Tracker.at(sys.argv[1]), Wanted(sys.argv[2]), policy.read())
+print("whole", done.promoted)
+"""
+
+
+def dying_after(store, run_id, writes):
+    words = [sys.executable, "-c", STEPS, store, run_id, str(writes)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ, timeout=200)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, runs, tmp_path):
+    first = promote(Tracker.at(store), runs["good"])
+    assert first.promoted
+    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
+    seen = set()
+    for writes in range(20):
+        file = tmp_path / f"{writes}.db"
+        file.write_bytes(kept)
+        code, said = dying_after(f"sqlite:///{file}", runs["better"], writes)
+        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
+        champion = registry.at(CHAMPION)
+        seen.add(champion.run_id)
+        assert champion.run_id in (runs["good"], runs["better"])
+        moves = promotion.effective(promotion.decisions(registry), champion.number)
+        assert moves[-1].version == champion.number
+        if code == 0:
+            assert "whole True" in said
+            break
+        assert code == -9, said
+        again = promote(Tracker.at(f"sqlite:///{file}"), runs["better"])
+        assert again.promoted
+        assert registry.at(CHAMPION).run_id == runs["better"]
+    else:
+        raise AssertionError("it never came to its end")
+    assert writes >= 4
+    assert seen == {runs["good"], runs["better"]}
+
+
+@pytest.mark.slow
+def test_killed_at_any_write_of_the_first_promotion_there_is_none_or_the_new_one(store, runs, tmp_path):
+    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
+    for writes in range(20):
+        file = tmp_path / f"{writes}.db"
+        file.write_bytes(kept)
+        code, said = dying_after(f"sqlite:///{file}", runs["good"], writes)
+        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
+        champion = registry.at(CHAMPION)
+        assert champion is None or champion.run_id == runs["good"]
+        if code == 0:
+            break
+        assert code == -9, said
+        assert promote(Tracker.at(f"sqlite:///{file}"), runs["good"]).promoted
+    assert writes >= 4
+
+
+def test_the_commands(store, runs):
+    def command(*words):
+        return CliRunner().invoke(cli.cli, [*words, "--uri", store], catch_exceptions=False, standalone_mode=False)
+
+    assert command("promote", runs["good"]).return_value == 0
+    refused = command("promote", runs["bad"])
+    assert refused.return_value == 1
+    assert "Refused by accuracy" in refused.output
+    assert "they say less" in refused.output
+    assert "Version 1" in command("registry", "show").output
+    assert NAME in command("registry", "list").output
+    listed = command("history").output
+    assert "promoted" in listed
+    assert "refused" in listed
+    assert "is champion of" in command("rollback", "--to", "2").output
+    with pytest.raises(ConfigError, match="No registered model 'other', but tinybench-digits"):
+        command("history", "other")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("digits", "tinybench-digits"),
+        ("folder:/data/my pets", "tinybench-data-my-pets"),
+        ("folder:", "tinybench-model"),
+    ],
+)
+def test_a_data_set_gives_a_name_that_mlflow_takes(dataset, name):
+    assert promotion.default_name(dataset) == name
