@@ -51,3 +51,9 @@ def test_a_mistake_is_told_with_its_line(text, words):
 def test_a_file_that_is_not_there_is_told():
     with pytest.raises(ConfigError, match=r"Cannot read the gates absent\.toml"):
         policy.read(Path("absent.toml"))
+
+
+def test_the_limits_in_the_readme_are_the_usual_ones():
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (block,) = [block for block in text.split("```toml\n")[1:] if block.startswith("[accuracy]")]
+    assert policy.parse(block.partition("```")[0]) == Policy()

@@ -35,9 +35,8 @@ def pictures(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[str, A
     asked = _json(body)
     known = [form for form in _FORMS if form in asked]
     if len(known) != 1:
-        raise RequestError(
-            f"Expected one of {', '.join(_FORMS)}, got {', '.join(sorted(asked)[:5]) or 'nothing'}. {_HOW}"
-        )
+        given = ", ".join(repr(key[:40]) for key in sorted(asked)[:5]) or "nothing"
+        raise RequestError(f"Expected one of {', '.join(_FORMS)}, got {given}. {_HOW}")
     params = asked.get("params") or {}
     if not isinstance(params, dict) or set(params) - {"top_k"}:
         raise RequestError('Expected params as {"top_k": 3}.')
@@ -45,6 +44,8 @@ def pictures(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[str, A
 
 
 def _json(body: bytes) -> dict[str, Any]:
+    if not body:
+        raise RequestError(f"Expected a JSON object, got an empty body. {_HOW}")
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,238 @@
+"""A real server on a registered champion: its answers, its limits, broken bodies, many clients, a new champion."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+from stores import elsewhere, fresh
+
+import tinybench
+from tinybench import config, data
+from tinybench.registry import policy, promotion
+from tinybench.registry.candidates import Wanted
+from tinybench.tracking import record
+from tinybench.tracking.tracker import Tracker
+from tinybench.tracking.versions import CHAMPION, Registry
+
+SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3}
+SMALL |= {"track.pictures": False, "track.costs": "off"}
+NAME = "tinybench-digits"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with two champions, of which the second is one now."""
+    made = fresh(tmp_path_factory)
+    off = policy.parse("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    with elsewhere(tmp_path_factory):
+        for seed in (0, 1):
+            run = tinybench.train(**SMALL, seed=seed, **{"track.uri": made}).run_id
+            promotion.promote(Tracker.at(made), Wanted(run), off)
+    mlflow.set_tracking_uri(None)
+    return made
+
+
+class Served:
+    """`tinybench serve` in a process of its own."""
+
+    def __init__(self, store, *words):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        line = [sys.executable, "-m", "tinybench", "serve", NAME, "--uri", store, "--port", self.url.rpartition(":")[2]]
+        self.process = subprocess.Popen(
+            [*line, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+        )
+
+    def until_ready(self):
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            try:
+                found = requests.get(f"{self.url}/ready", timeout=2)
+                if found.ok:
+                    return found.json()
+            except requests.RequestException:
+                pass
+            assert self.process.poll() is None, self.process.communicate()[0]
+            time.sleep(0.2)
+        raise AssertionError("it was never ready")
+
+    def post(self, body, kind="application/json", session=requests):
+        return session.post(f"{self.url}/invocations", data=body, headers={"content-type": kind}, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def served(store):
+    made = Served(store, "--follow", "--every", "0.3", "--max-body", "1MB")
+    assert made.until_ready()["model"] == f"models:/{NAME}/2"
+    yield made
+    made.process.terminate()
+    assert made.process.wait(40) == 0
+
+
+@pytest.fixture(scope="module")
+def tested(store):
+    """Test images as files, and what the champion's run answered for them."""
+    tracker = Tracker.at(store)
+    champion = Registry(tracker.client, NAME).at(CHAMPION)
+    kept = record.answered(tracker, record.final_run(tracker, champion.run_id), "test")
+    mlflow.set_tracking_uri(None)
+    images = data.load("digits", config.resolve("quickstart").data, 1, image_size=16).test
+    return (
+        [file(pixels) for pixels in images.images(slice(0, 60))],
+        kept.logits.argmax(axis=1)[:60],
+        images.rows[:60],
+        kept.rows[:60],
+    )
+
+
+def file(pixels, kind="PNG"):
+    made = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(made, kind)
+    return made.getvalue()
+
+
+def test_labels_are_those_that_the_run_kept(served, tested):
+    pictures, labels, rows, kept_rows = tested
+    assert np.array_equal(rows, kept_rows)
+    found = [served.post(picture, "image/png").json()["predictions"][0] for picture in pictures]
+    assert [int(answer["labels"][0]) for answer in found] == labels.tolist()
+    assert {answer["model_version"] for answer in found} == {"2"}
+
+
+def test_checks_of_health(served):
+    assert requests.get(f"{served.url}/health", timeout=5).status_code == 200
+    assert requests.get(f"{served.url}/ping", timeout=5).status_code == 200
+    assert requests.get(f"{served.url}/version", timeout=5).text == mlflow.__version__
+    assert requests.get(f"{served.url}/ready", timeout=5).json()["ready"]
+    assert requests.get(f"{served.url}/nothing", timeout=5).status_code == 404
+
+
+def test_too_large_a_body_is_refused(served):
+    found = served.post(b"x" * 1_100_000, "image/png")
+    assert found.status_code == 413
+    assert "larger than the 1 MB" in found.json()["error"]
+
+
+def broken(number, good):
+    """A body that is no good request, made from a good one."""
+    chosen = random.Random(number)
+    body = bytearray(good)
+    kind = chosen.choice(["application/json", "image/png", "application/octet-stream"])
+    for _ in range(chosen.randint(1, 30)):
+        body[chosen.randrange(len(body))] = chosen.randrange(256)
+    cut = bytes(body[: chosen.randrange(len(body))])
+    shapes = [bytes(body), cut, b'{"inputs": [' + cut + b"]}", b'{"inputs": ["' + cut.hex().encode() + b'"]}',
+              b"[" * chosen.randrange(1, 50_000), b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"]  # fmt: skip
+    return chosen.choice(shapes), kind
+
+
+def test_500_broken_bodies_end_nothing_and_are_never_the_servers_fault(served, tested):
+    good = tested[0][0]
+    seen = Counter()
+    with requests.Session() as session:
+        for number in range(500):
+            found = served.post(*broken(number, good), session=session)
+            seen[found.status_code] += 1
+            if found.status_code != 200:  # some pictures can be read, broken as they are
+                assert set(found.json()) == {"error"}
+                assert "Traceback" not in found.text
+    assert set(seen) <= {200, 400}, seen
+    assert seen[400] > 300
+    assert served.post(good, "image/png").ok
+
+
+def clients(served, pictures, requests_each, seen):
+    def ask():
+        with requests.Session() as session:
+            for number in range(requests_each):
+                try:
+                    found = served.post(pictures[number % len(pictures)], "image/png", session)
+                    version = found.json()["predictions"][0]["model_version"] if found.ok else ""
+                    seen.append((found.status_code, version))
+                except requests.RequestException as error:
+                    seen.append((0, str(error)))
+
+    return [threading.Thread(target=ask) for _ in range(8)]
+
+
+def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
+    seen: list[tuple[int, str]] = []
+    threads = clients(served, tested[0], 125, seen)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(seen) == {(200, "2"): 1000}
+    try:
+        seen.clear()
+        threads = clients(served, tested[0], 600, seen)
+        for thread in threads:
+            thread.start()
+        promotion.rollback(Tracker.at(store), NAME)
+        for thread in threads:
+            thread.join()
+        assert {code for code, _ in seen} == {200}
+        end = time.monotonic() + 60
+        while served.post(tested[0][0], "image/png").json()["predictions"][0]["model_version"] != "1":
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    finally:
+        promotion.rollback(Tracker.at(store), NAME, to=2)
+        mlflow.set_tracking_uri(None)
+
+
+def test_without_a_champion_it_does_not_begin(store):
+    line = [sys.executable, "-m", "tinybench", "serve", "nobody", "--uri", store]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error: nobody has no champion: register one by tinybench promote."
+
+
+@pytest.mark.slow
+def test_mlflows_own_server_gives_the_same_answers(store, tested, tmp_path):
+    import base64
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    line = ["models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--port", port]
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("mlflow")), *line],
+        env=os.environ | {"MLFLOW_TRACKING_URI": store, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                requests.get(f"{url}/ping", timeout=2)
+                break
+            except requests.RequestException:
+                assert time.monotonic() < end
+                time.sleep(0.5)
+        pictures, labels, *_ = tested
+        asked = {"inputs": [base64.b64encode(picture).decode() for picture in pictures], "params": {"top_k": 3}}
+        found = requests.post(f"{url}/invocations", json=asked, timeout=60)
+        assert [int(each["labels"][0]) for each in found.json()["predictions"]] == labels.tolist()
+        for wrong in ([], ["what?"], [[[1, 2], [3]]], [None]):
+            refused = requests.post(f"{url}/invocations", json={"inputs": wrong}, timeout=60)
+            assert refused.status_code == 400
+        assert requests.post(f"{url}/invocations", json=asked, timeout=60).ok
+    finally:
+        os.killpg(process.pid, 9)
