@@ -128,7 +128,7 @@ def show(name: str | None, version: int | None, uri: str | None) -> None:
 
         tracker = _tracker(uri)
     found = Registry(tracker.client, promotion.only_name(tracker, name))
-    report.version(found, version, Terminal())
+    report.version(found, version, promotion.decisions(found), Terminal())
 
 
 def _tracker(uri: str | None) -> Tracker:

@@ -33,7 +33,11 @@ LIMITS = "[latency]\noff = true\n[calibration]\noff = true\n"
 def trained(tmp_path_factory):
     """A store with a good run, a better one, and one that learned nothing."""
     store = fresh(tmp_path_factory)
-    wanted = {"good": {}, "better": {"scratch.epochs": 12}, "bad": {"scratch.lr": 1e-7, "scratch.epochs": 1}}
+    wanted = {
+        "good": {"track.pictures": True},
+        "better": {"scratch.epochs": 12},
+        "bad": {"scratch.lr": 1e-7, "scratch.epochs": 1},
+    }
     with elsewhere(tmp_path_factory):
         runs = {
             name: tinybench.train(**GOOD | {"track.uri": store} | settings).run_id for name, settings in wanted.items()
@@ -93,7 +97,14 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     registry = Registry(tracker.client, NAME)
     version = registry.at(CHAMPION)
     assert (version.number, version.run_id) == (1, runs["good"])
-    for words in ("# smallcnn on digits", "95 % interval", "## Limits", "## Lineage", runs["good"], "![Confusion"):
+    for words in (
+        "# smallcnn on digits",
+        "95 % interval",
+        "## Limits",
+        "## Lineage",
+        runs["good"],
+        "get-artifact?path=figures/confusion_matrix.png",
+    ):
         assert words in version.description
     (decision,) = promotion.decisions(registry)
     assert decision == done.decision
@@ -288,7 +299,9 @@ def test_the_commands(store, runs):
     assert refused.return_value == 1
     assert "Refused by accuracy" in refused.output
     assert "they say less" in refused.output
-    assert "Version 1" in command("registry", "show").output
+    shown = command("registry", "show").output
+    assert "Version 1" in shown
+    assert "ended before" not in shown
     assert NAME in command("registry", "list").output
     listed = command("history").output
     assert "promoted" in listed

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 _FIGURES = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
-_PICTURE = "figures/confusion.png"
+_PICTURES = (
+    "figures/confusion_matrix.png",
+    "figures/per_class_accuracy.png",
+    "figures/curves.png",
+)  # the first is shown
 
 
 def write(tracker: Tracker, run_id: str) -> str:
@@ -44,9 +48,18 @@ def write(tracker: Tracker, run_id: str) -> str:
         "## Lineage",
         f"Run `{run_id}`, model `{tags.get('tinybench.model_uri', '')}`, settings "
         f"`{tags.get('tinybench.config_hash', '')[:12]}`, code `{tags.get('mlflow.source.git.commit', '')[:12]}`.",
-        f"![Confusion of the test images](get-artifact?path={_PICTURE}&run_uuid={last.info.run_id})",
+        *_picture(tracker, last.info.run_id),
     ]
     return "\n\n".join(lines)
+
+
+def _picture(tracker: Tracker, run_id: str) -> Iterator[str]:
+    """A picture of the run, as MLflow's page shows it."""
+    kept = {each.path for each in tracker.client.list_artifacts(run_id, "figures")}
+    for path in _PICTURES:
+        if path in kept:
+            yield f"![How test images are taken for one another](get-artifact?path={path}&run_uuid={run_id})"
+            return
 
 
 def _figures(found: Mapping[str, float]) -> Iterator[str]:

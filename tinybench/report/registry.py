@@ -10,7 +10,6 @@ from rich.table import Table
 
 from tinybench.errors import TrackingError
 from tinybench.registry.decision import PROMOTE, REFUSE, Decision, effective
-from tinybench.registry.decision import history as decided
 from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
 
 if TYPE_CHECKING:
@@ -56,14 +55,16 @@ def _gates(made: Decision) -> Table:
     return table
 
 
-def history(decisions: Sequence[Decision], champion: int | None, terminal: Terminal) -> None:
-    """Every decision, the oldest first."""
+def history(
+    decisions: Sequence[Decision], champion: int | None, terminal: Terminal, version: int | None = None
+) -> None:
+    """Every decision, the oldest first; with `version` those about it."""
     if not decisions:
         _line(terminal, "Nothing was decided yet.")
         return
     moved = {each.at for each in effective(decisions, champion)}
     table = Table("when (UTC)", "who", "what", "from", "to", "why", "commit")
-    for each in decisions:
+    for each in (one for one in decisions if version in (None, one.version)):
         what = _DONE.get(each.action, "rolled back")
         if each.action != REFUSE and each.at not in moved:
             what += ", but ended before it was done"
@@ -89,7 +90,7 @@ def listed(known: Sequence[Registry], terminal: Terminal) -> None:
     terminal.print(table)
 
 
-def version(registry: Registry, number: int | None, terminal: Terminal) -> None:
+def version(registry: Registry, number: int | None, decisions: Sequence[Decision], terminal: Terminal) -> None:
     """A version's card and its decisions.
 
     Raises:
@@ -102,7 +103,7 @@ def version(registry: Registry, number: int | None, terminal: Terminal) -> None:
     aliases = [alias for alias in (CHAMPION, CHALLENGER) if at.get(alias) == found.number]
     _line(terminal, f"Version {found.number} of {found.name}{''.join(f', {alias}' for alias in aliases)}: {found.uri}")
     terminal.print(Markdown(found.description))
-    history(decided([found.tags]), at.get(CHAMPION), terminal)
+    history(decisions, at.get(CHAMPION), terminal, found.number)
 
 
 def _line(terminal: Terminal, text: str) -> None:
