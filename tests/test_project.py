@@ -69,3 +69,9 @@ def test_the_lock_satisfies_the_ranges(dependency):
     for pin in pins:
         (version,) = pin.specifier
         assert wanted.specifier.contains(version.version, prereleases=True)
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest would take the second for the first."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -90,7 +90,7 @@ def rollback(name: str | None, to: int | None, uri: str | None) -> None:
 
         tracker = _tracker(uri)
     done = promotion.rollback(tracker, promotion.only_name(tracker, name), to)
-    click.echo(f"Version {done.version} is champion of {done.name} again; it was version {done.before}.")
+    click.echo(f"Version {done.version} is champion of {done.name} again, instead of version {done.before}.")
 
 
 @click.group()

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, effective, history
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history
 from tinybench.registry.gates import Verdict
 
 
@@ -35,6 +35,23 @@ def test_a_move_that_was_written_but_not_made_does_not_count():
     assert effective([first, broken, second], 2) == [first, second]
     assert effective([first, broken], 1) == [first]
     assert effective([first, broken], 3) == [first, broken]
+
+
+def test_what_was_carried_out_counts_whoever_moved_the_alias_since():
+    first, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2)
+    known = history([first.tags() | first.done_tags(), second.tags() | second.done_tags()])
+    assert [each.done for each in known] == [True, True]
+    assert len(effective(known, None)) == len(effective(known, 1)) == 2
+
+
+def test_rollbacks_take_back_one_champion_after_another():
+    moves = [made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2), made(PROMOTE, 2, 1, 3)]
+    assert champions(moves) == [1, 2, 1]
+    moves.append(made(ROLLBACK, 1, 2, 4))
+    assert champions(moves) == [1, 2]
+    moves.append(made(ROLLBACK, 2, 1, 5))
+    assert champions(moves) == [1]
+    assert champions([*moves, made(ROLLBACK, 1, 2, 6)]) == [1, 2]
 
 
 def test_a_refusal_moves_nothing():

@@ -88,7 +88,7 @@ def test_a_class_that_is_given_up_is_refused_even_where_the_whole_is_better():
     given_up = subject(tuple(range(15)))  # wrong in 15 of a
     assert failing(given_up, champion, limits=policy.parse("[calibration]\noff = true\n")) == {"classes"}
     found = verdicts(given_up, champion)["classes"]
-    assert found.found.startswith("a most, by +0.3000; 1 by too much")
+    assert found.found.startswith("class a fell most, by 0.3000; 1 by too much")
 
 
 def test_classes_with_few_images_are_not_judged_and_that_is_said():
@@ -144,11 +144,12 @@ def test_larger_and_slower_are_refused_against_the_champion():
     assert failing(big, subject(SOME)) == {"size", "latency"}
 
 
-def test_slower_within_the_noise_of_the_same_model_is_no_reason():
-    noisy = subject(SOME, p99_ms=(2.0, 4.0, 4.0))
-    found = verdicts(noisy, subject(SOME))["latency"]
+def test_slower_within_the_noise_of_the_champion_is_no_reason_but_its_own_noise_is_no_excuse():
+    noisy = subject(SOME, p99_ms=(2.0, 2.0, 2.8))
+    found = verdicts(subject(SOME, p99_ms=(3.5, 3.5, 3.5)), noisy)["latency"]
     assert found.holds
-    assert "the same model differs by 100%" in found.found
+    assert "the champion differs from itself by 40%" in found.found
+    assert failing(subject(SOME, p99_ms=(1.0, 3.5, 3.5)), subject(SOME)) == {"latency"}
 
 
 def test_a_latency_that_could_not_be_measured_is_refused():

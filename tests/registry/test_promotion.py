@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -107,7 +108,7 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     ):
         assert words in version.description
     (decision,) = promotion.decisions(registry)
-    assert decision == done.decision
+    assert decision == replace(done.decision, done=True)
     assert decision.looks == 1
     (file,) = tracker.client.list_artifacts(runs["good"], "registry")
     kept = json.loads(Path(tracker.client.download_artifacts(runs["good"], file.path)).read_text())
@@ -172,6 +173,51 @@ def test_a_rollback_to_what_is_not_there_moves_nothing(tracker, two):
     with pytest.raises(TrackingError, match="Version 2 of tinybench-digits is the champion already"):
         promotion.rollback(tracker, NAME, to=2)
     assert two.at(CHAMPION).number == 2
+
+
+def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two):
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    promote(tracker, runs["good"])
+    assert [promotion.rollback(tracker, NAME).version for _ in range(2)] == [2, 1]
+    with pytest.raises(TrackingError, match="Nothing was champion"):
+        promotion.rollback(tracker, NAME)
+
+
+def test_a_name_of_somebody_else_becomes_ours_and_its_champion_is_not_compared_with(tracker, runs):
+    tracker.client.create_registered_model("mine")
+    promote(tracker, runs["good"], name="mine")
+    assert promotion.only_name(tracker, "mine") == "mine"
+    tracker.client.create_registered_model("theirs")
+    version = tracker.client.create_model_version("theirs", "file:///nowhere")
+    tracker.client.set_registered_model_alias("theirs", CHAMPION, version.version)
+    with pytest.raises(TrackingError, match="models:/theirs/1, the champion, was not made by tinybench"):
+        promote(tracker, runs["good"], name="theirs")
+
+
+@pytest.mark.parametrize("name", ["no/go", "a'b", ""])
+def test_a_name_that_mlflow_does_not_take_is_told_at_once(tracker, runs, name):
+    with pytest.raises(ConfigError, match="Invalid value for `--name`"):
+        promote(tracker, runs["good"], name=name)
+
+
+def test_a_deleted_run_is_not_promoted(tracker, runs):
+    tracker.client.delete_run(runs["good"])
+    with pytest.raises(TrackingError, match="is deleted: restore it first"):
+        promote(tracker, runs["good"])
+
+
+def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
+    text = promotion.Run.text
+
+    def meanwhile(run, *given):
+        two.point(CHAMPION, 1)  # which sees no lock of ours
+        text(run, *given)
+
+    monkeypatch.setattr(promotion.Run, "text", meanwhile)
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
+        promote(tracker, runs["bad"])
+    assert two.aliases() == {CHAMPION: 1}
 
 
 def test_two_at_once_one_is_told(tracker, runs, two):
@@ -306,7 +352,10 @@ def test_the_commands(store, runs):
     listed = command("history").output
     assert "promoted" in listed
     assert "refused" in listed
-    assert "is champion of" in command("rollback", "--to", "2").output
+    with pytest.raises(TrackingError, match="Version 2 of tinybench-digits never was champion: judge it by"):
+        command("rollback", "--to", "2")
+    assert command("promote", runs["better"]).return_value == 0
+    assert "Version 1 is champion of tinybench-digits again, instead of version 3." in command("rollback").output
     with pytest.raises(ConfigError, match="No registered model 'other', but tinybench-digits"):
         command("history", "other")
 

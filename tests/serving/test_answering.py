@@ -97,10 +97,13 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
         (5, "expected base64 text or pixels, got int"),
         ({"image": 1}, "got dict"),
         ([], "Expected pixels as (height, width)"),
-        ([[1, 2], [3]], "lists of different lengths or depths"),
+        ([[1, 2], [3]], "lists of unlike lengths or depths"),
         ([[1.5, 2], [3, 4]], "they must not be scaled"),
         ([[1, 2], [3, 400]], "whole numbers in 0..255"),
-        ([["a", "b"]], "whole numbers in 0..255"),
+        ([["a", "b"]], "expected pixels as whole numbers in 0..255, got text"),
+        ([["a" * 1_000_000, *["b"] * 500_000]], "got text"),
+        ([[1, "a" * 1_000_000, *["b"] * 1000]], "lists of unlike lengths or depths"),
+        ([[None]], "must not be scaled"),
         ([[[[1]]]], "Expected pixels as (height, width)"),
         ([[10**30]], "whole numbers in 0..255"),
     ],
@@ -117,6 +120,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(asked, monkeypatch):
     monkeypatch.setattr(answering, "MOST_PIXELS", 1000)
     with pytest.raises(PictureError, match="100 x 100 pixels are more than 1,000"):
         asked([encoded(np.zeros((100, 100, 3), np.uint8))])
+
+
+def test_many_large_pictures_are_too_much_for_one_request(asked, monkeypatch):
+    monkeypatch.setattr(answering, "MOST_TOGETHER", 300)
+    asked([colour(), colour()])
+    with pytest.raises(PictureError, match="more than 300 pixels together: send fewer at once"):
+        asked([colour(), colour(), colour()])
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,11 @@ def test_checks_of_health(served):
     assert requests.get(f"{served.url}/ping", timeout=5).status_code == 200
     assert requests.get(f"{served.url}/version", timeout=5).text == mlflow.__version__
     assert requests.get(f"{served.url}/ready", timeout=5).json()["ready"]
-    assert requests.get(f"{served.url}/nothing", timeout=5).status_code == 404
+    absent = requests.get(f"{served.url}/nothing", timeout=5)
+    assert (absent.status_code, absent.json()) == (
+        404,
+        {"error": "Not Found: POST /invocations, GET /health, GET /ready."},
+    )
 
 
 def test_too_large_a_body_is_refused(served):
@@ -196,11 +200,29 @@ def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
         mlflow.set_tracking_uri(None)
 
 
-def test_without_a_champion_it_does_not_begin(store):
-    line = [sys.executable, "-m", "tinybench", "serve", "nobody", "--uri", store]
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("nobody", "nobody has no champion: register one by tinybench promote."),
+        (f"models:/{NAME}/99", f"{NAME} has no version 99, but 1, 2."),
+    ],
+)
+def test_what_is_not_there_is_not_served(store, model, words):
+    line = [sys.executable, "-m", "tinybench", "serve", model, "--uri", store]
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 1
-    assert done.stderr.strip() == "Error: nobody has no champion: register one by tinybench promote."
+    assert done.stderr.strip() == f"Error: {words}"
+
+
+@pytest.mark.slow
+def test_no_request_to_several_workers_finds_one_without_a_model(store, tested):
+    made = Served(store, "--workers", "2", "--threads", "1")
+    try:
+        made.until_ready()
+        assert {made.post(tested[0][0], "image/png").status_code for _ in range(60)} == {200}
+    finally:
+        made.process.terminate()
+        made.process.wait(60)
 
 
 @pytest.mark.slow

@@ -67,6 +67,8 @@ def find(tracker: Tracker, wanted: Wanted) -> Candidate:
         )
     if wanted.run_id is not None:
         run = tracker.top(wanted.run_id)
+        if run.info.lifecycle_stage != "active":
+            raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
         if run.info.status != "FINISHED":
             raise TrackingError(f"Run {run.info.run_id} is {run.info.status}: only a finished run can be promoted.")
         return Candidate(run.info.run_id, queries.param(run, "dataset"), "given by its id")

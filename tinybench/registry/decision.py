@@ -6,12 +6,13 @@ import getpass
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.registry.gates import Verdict
 
+_DONE = "tinybench.done."  # with that moment, once it is carried out
 TAG = "tinybench.decision."  # with the moment after it
 PROMOTE, REFUSE, ROLLBACK = "promote", "refuse", "rollback"
 
@@ -32,6 +33,7 @@ class Decision:
         commit: Of the code that decided.
         looks: How often the test images have been used to decide about this name, this time included.
         verdicts: Of the gates.
+        done: The move was made, and that was written as well.
     """
 
     action: str
@@ -40,11 +42,12 @@ class Decision:
     run_id: str
     before: int | None
     chosen: str = ""
-    at: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    at: str = field(default_factory=lambda: now())
     who: str = field(default_factory=lambda: f"{_user()}@{platform.node()}")
     commit: str = ""
     looks: int = 0
     verdicts: tuple[Verdict, ...] = ()
+    done: bool = False
 
     @property
     def failed(self) -> list[Verdict]:
@@ -59,6 +62,10 @@ class Decision:
         """For its version."""
         return {f"{TAG}{self.at}": json.dumps(self.plain())}
 
+    def done_tags(self) -> dict[str, str]:
+        """For its version, once it is carried out."""
+        return {f"{_DONE}{self.at}": "1"}
+
     @classmethod
     def of(cls, text: str) -> Decision:
         """What `tags` wrote, read back."""
@@ -69,23 +76,50 @@ class Decision:
 
 def history(tags: Iterable[Mapping[str, str]]) -> list[Decision]:
     """Every decision in the tags of some versions, the oldest first."""
-    found = [Decision.of(value) for each in tags for key, value in each.items() if key.startswith(TAG)]
+    found = [
+        replace(Decision.of(value), done=f"{_DONE}{key.removeprefix(TAG)}" in each)
+        for each in tags
+        for key, value in each.items()
+        if key.startswith(TAG)
+    ]
     return sorted(found, key=lambda each: each.at)
 
 
 def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
     """Those that moved the champion: a decision is written before its move, which a crash may have kept from it.
 
-    A move was made if the next one began where it ended; the last one, if the champion is there now.
+    A move was made if that was written; or, where a crash came between, if the next one began where it ended, and the
+    last one if the champion is there now. Others may move the alias as well.
     """
     moves = [each for each in decisions if each.action != REFUSE]
     found: list[Decision] = []
     wanted = champion
     for each in reversed(moves):
-        if each.version == wanted:
+        if each.done or each.version == wanted:
             found.append(each)
             wanted = each.before
     return found[::-1]
+
+
+def champions(moves: Iterable[Decision]) -> list[int]:
+    """Versions as one followed the other, without those that were rolled back; the last is the champion."""
+    found: list[int] = []
+    for each in moves:
+        assert each.version is not None
+        if each.action == ROLLBACK and each.version in found:
+            found.pop()
+            while found and found[-1] != each.version:
+                found.pop()
+            if not found:
+                found.append(each.version)
+        else:
+            found.append(each.version)
+    return found
+
+
+def now() -> str:
+    """This moment, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _user() -> str:

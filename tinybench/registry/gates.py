@@ -24,6 +24,8 @@ from tinybench.registry.policy import (
     SizeGate,
 )
 
+_MOST_NOISE = 0.5  # of a machine that a latency can be told on
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -173,7 +175,7 @@ def _classes(gate: ClassesGate, candidate: Subject, champion: Subject | None) ->
     worst = int(np.where(judged, falls, -np.inf).argmax())
     fall = float(falls[worst])
     too_far = int(np.count_nonzero(judged & (falls > gate.max_fall)))
-    found = f"{candidate.labels[worst]} most, by {fall:+.4f}; {too_far} by too much{few}"
+    found = f"class {candidate.labels[worst]} fell most, by {fall:.4f}; {too_far} by too much{few}"
     return Verdict("classes", too_far == 0, found, limit, {"worst_fall": fall, "judged": float(judged.sum())})
 
 
@@ -226,7 +228,7 @@ def _latency(gate: LatencyGate, candidate: Subject, champion: Subject | None) ->
         return Verdict("latency", False, f"not measured: {candidate.trouble_measuring}", "measured", {})
     if champion is None:
         return _bounded("latency", "ms (p99)", median(candidate.p99_ms), gate.max_p99_ms, None, gate.max_ratio)
-    noise = measuring.noise([candidate.p99_ms, champion.p99_ms])
+    noise = min(measuring.noise([champion.p99_ms]), _MOST_NOISE)  # not the candidate's own, which would excuse it
     own, beside = median(candidate.p99_ms), median(champion.p99_ms)
     return _bounded("latency", "ms (p99)", own, gate.max_p99_ms, beside, gate.max_ratio, noise)
 
@@ -254,6 +256,6 @@ def _bounded(
         if beside:
             figures |= {"champion": beside, "ratio": own / beside}
             found += f", {own / beside:.3g} times the champion's {beside:.4g}"
-            found += f"; the same model differs by {noise:.0%}" if noise else ""
+            found += f"; the champion differs from itself by {noise:.0%}" if noise else ""
             holds = holds and own / beside <= ratio * (1 + noise)
     return Verdict(gate, holds, found, ", ".join(limits) or "none", figures)

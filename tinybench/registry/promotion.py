@@ -20,7 +20,7 @@ import filelock
 from tinybench import paths
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.registry import candidates, card, evidence, gates
-from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, effective, history
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history, now
 from tinybench.tracking import logged, provenance, versions
 from tinybench.tracking.run import Run
 from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry, Version
@@ -72,8 +72,10 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
         TrackingError: no such run or model, or another promotion was faster.
     """
     candidate = candidates.find(tracker, wanted)
-    registry = Registry(tracker.client, name or default_name(candidate.dataset))
+    registry = Registry(tracker.client, _checked(name) or default_name(candidate.dataset))
     champion = registry.at(CHAMPION)
+    if champion is not None and not champion.ours:
+        raise TrackingError(f"{champion.uri}, the champion, was not made by tinybench: give another --name.")
     before = None if champion is None else champion.number
     made = Decision(
         PROMOTE, registry.name, None, candidate.run_id, before, candidate.chosen, commit=provenance.commit()
@@ -88,12 +90,12 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
     if dry:
         return Outcome(made, candidate, champion, dry)
     with held(registry):
-        _check_unmoved(registry, champion)
+        _check_unmoved(registry, before)
         model = evidence.model_of(tracker, candidate.run_id)
         version = registry.register(candidate.run_id, model, card.write(tracker, candidate.run_id))
         if champion is None and not registry.looks(test):
             registry.looked(test)  # there was no name before to count it with
-        made = replace(made, version=version.number)
+        made = replace(made, version=version.number, at=now())
         _carry_out(tracker, registry, made)
     return Outcome(made, candidate, champion)
 
@@ -109,9 +111,14 @@ def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
         champion = registry.at(CHAMPION)
         if champion is None:
             raise TrackingError(f"{name} has no champion: promote a run first.")
-        target = registry.version(_previous(registry, champion.number) if to is None else to)
+        known = champions(effective(decisions(registry), champion.number))
+        target = registry.version(_previous(registry.name, known, champion.number) if to is None else to)
         if target.number == champion.number:
             raise TrackingError(f"Version {target.number} of {name} is the champion already.")
+        if target.number not in {each.version for each in effective(decisions(registry), champion.number)}:
+            raise TrackingError(
+                f"Version {target.number} of {name} never was champion: judge it by tinybench promote {target.run_id}."
+            )
         with logged.opened(target.uri):  # it must still be there
             pass
         decision = Decision(
@@ -173,11 +180,11 @@ def held(registry: Registry) -> Iterator[None]:
         ) from None
 
 
-def _check_unmoved(registry: Registry, champion: Version | None) -> None:
+def _check_unmoved(registry: Registry, champion: int | None) -> None:
     """Read the champion again: what was judged beside another one counts for nothing."""
-    now = registry.at(CHAMPION)
-    if (now and now.number) != (champion and champion.number):
-        words = "none" if now is None else f"version {now.number}"
+    found = registry.aliases().get(CHAMPION)
+    if found != champion:
+        words = "none" if found is None else f"version {found}"
         raise TrackingError(f"The champion of {registry.name} became {words} meanwhile: judge again beside it.")
 
 
@@ -190,17 +197,28 @@ def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None
     if decision.action == REFUSE:
         registry.point(CHALLENGER, decision.version)
         return
+    _check_unmoved(registry, decision.before)  # as late as can be: another machine does not see our lock
     registry.point(CHAMPION, decision.version)
-    now = registry.at(CHAMPION)
-    if now is None or now.number != decision.version:
+    if registry.aliases().get(CHAMPION) != decision.version:
         raise TrackingError(f"Another machine moved the champion of {registry.name} as well: see its history.")
+    registry.tag(decision.version, decision.done_tags())
     if registry.aliases().get(CHALLENGER) == decision.version:
         registry.unpoint(CHALLENGER)
 
 
-def _previous(registry: Registry, champion: int) -> int:
-    """The champion before the one that is given was promoted."""
-    for each in reversed(effective(decisions(registry), champion)):
-        if each.action == PROMOTE and each.version == champion and each.before is not None:
-            return each.before
-    raise TrackingError(f"Nothing was champion of {registry.name} before version {champion}: name one by --to.")
+def _previous(name: str, known: list[int], champion: int) -> int:
+    """The champion before this one."""
+    if len(known) < 2:
+        raise TrackingError(f"Nothing was champion of {name} before version {champion}: name one by --to.")
+    return known[-2]
+
+
+def _checked(name: str | None) -> str | None:
+    """A name that MLflow takes.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if name is not None and not re.fullmatch(r"[\w .-]{1,200}", name):
+        raise ConfigError(f"Invalid value for `--name`: expected letters, digits, spaces, . _ and -, got {name!r}.")
+    return name

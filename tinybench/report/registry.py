@@ -41,7 +41,8 @@ def _conclusion(done: Outcome) -> str:
     made = done.decision
     why = ", ".join(each.gate for each in made.failed)
     if done.dry:
-        return f"It would be {'promoted' if done.promoted else f'refused by {why}'}. Nothing was written."
+        words = "promoted" if done.promoted else f"refused by {why}"
+        return f"It would be {words}. Nothing was written, but that the test images were used."
     if done.promoted:
         return f"Version {made.version} is champion: models:/{made.name}@{CHAMPION}"
     return f"Refused by {why}. Version {made.version} is challenger: models:/{made.name}@{CHALLENGER}"
@@ -68,7 +69,7 @@ def history(
         what = _DONE.get(each.action, "rolled back")
         if each.action != REFUSE and each.at not in moved:
             what += ", but ended before it was done"
-        why = ", ".join(f"{gate.gate}: {gate.found}" for gate in each.failed) or each.chosen
+        why = ", ".join(f"{gate.gate}: {gate.found} (limit: {gate.limit})" for gate in each.failed) or each.chosen
         before = "" if each.before is None else str(each.before)
         table.add_row(
             each.at[:19].replace("T", " "), each.who, what, before, str(each.version), escape(why), each.commit[:8]

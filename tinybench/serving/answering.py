@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 50_000_000  # of a picture: what a good camera gives, and a bomb does not stay below
 MOST_PICTURES = 1024  # of a request
+MOST_TOGETHER = 400_000_000  # pixels of a request's pictures: some ten seconds to unpack
+_DEPTH = 6  # of nested lists that are looked into
 _BATCH = 64
 _SMALL = 0.5  # of the size that the model was trained on
 _TALLEST = 8  # batch sizes that are tried before the first request: 1, 2, 4, 8
@@ -122,13 +124,18 @@ class Answerer:
         if len(pictures) > MOST_PICTURES:
             raise PictureError(f"Expected at most {MOST_PICTURES:,} pictures at once, got {len(pictures):,}.")
         pixels = np.empty((len(pictures), *self.about.shape), np.uint8)
-        warnings = []
+        warnings, together = [], 0
         for place, picture in enumerate(pictures):
             try:
                 found = self.read(picture)
             except ValueError as error:
                 which = f"Picture {place + 1} of {len(pictures)}" if len(pictures) > 1 else "The picture"
                 raise PictureError(f"{which} cannot be used: {str(error).rstrip('.')}.") from None
+            together += found.shape[0] * found.shape[1]
+            if together > MOST_TOGETHER:
+                raise PictureError(
+                    f"The pictures have more than {MOST_TOGETHER:,} pixels together: send fewer at once."
+                )
             warnings.append([*self._warnings(found)])
             pixels[place] = images.fit(found, self.about.shape[:2])
         return [
@@ -194,12 +201,20 @@ def _array(pixels: Any) -> NDArray[Any]:
     """
     if isinstance(pixels, np.ndarray) and pixels.dtype != object:
         return pixels
-    try:
-        found = np.array(pixels)
-    except (ValueError, TypeError, RecursionError, OverflowError):
-        raise ValueError(
-            "expected pixels as (height, width, channels), got lists of different lengths or depths"
-        ) from None
-    if found.size > MOST_PIXELS * 3:
+    leaf, size = pixels, 1
+    for _ in range(_DEPTH):
+        if not isinstance(leaf, (list, tuple, np.ndarray)) or not len(leaf):
+            break
+        leaf, size = leaf[0], size * len(leaf)
+    if isinstance(leaf, (str, bytes)):  # NumPy would make every one as wide as the longest
+        raise ValueError("expected pixels as whole numbers in 0..255, got text")
+    if size > 4 * MOST_PIXELS:
         raise ValueError(f"more than {MOST_PIXELS:,} pixels")
-    return found
+    try:
+        found = np.array(pixels, np.float64)
+    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError):
+        raise ValueError(
+            "expected pixels as (height, width, channels), got lists of unlike lengths or depths"
+        ) from None
+    whole = (found == np.rint(found)).all()
+    return found.clip(-1, 256).astype(np.int64) if whole else found

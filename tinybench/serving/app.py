@@ -11,16 +11,18 @@ from typing import Any
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tinybench.serving import reading
+from tinybench.serving import protocol
 from tinybench.serving.answering import Answerer, PictureError
 from tinybench.serving.current import Current
-from tinybench.serving.reading import RequestError
+from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
+_PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded
 
 
 def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
@@ -34,6 +36,8 @@ def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         """Pictures in, labels out."""
+        if not current.looked.is_set():  # another process of this server may have said that it is ready
+            await run_in_threadpool(current.looked.wait, _PATIENCE)
         answerer = current.answerer
         if answerer is None:
             return _error(f"The model is not loaded yet. {current.trouble}".strip(), 503)
@@ -74,7 +78,19 @@ def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
         Route("/ready", ready),
         Route("/version", version),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    failures = {HTTPException: _refused, Exception: _failed}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=failures)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """A path or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    return _error(f"{error.detail}: POST /invocations, GET /health, GET /ready.", error.status_code)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Our own mistake: the log has it."""
+    return _error("The server failed to answer; its log says why.", 500)
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -102,7 +118,7 @@ def _too_large(most: int) -> RequestError:
 
 
 def _answers(answerer: Answerer, body: bytes, content_type: str) -> bytes:
-    pictures, params = reading.pictures(body, content_type)
+    pictures, params = protocol.pictures(body, content_type)
     found = answerer(pictures, params.get("top_k", 5))
     return _json({"predictions": [asdict(each) for each in found]})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tinybench.errors import TinybenchError, in_one_line
 from tinybench.serving.answering import Answerer
 
+_RETRY = 5.0  # seconds after a model that could not be loaded
 _log = logging.getLogger("tinybench.serving")
 
 
@@ -24,10 +25,11 @@ class Current:
         Args:
             find: Gives the address of the model that is to be served now.
             load: The model at an address.
-            every: Seconds between looks for another one; None looks once.
+            every: Seconds between looks for another one; None looks until it has found one.
         """
         self._find, self._load, self._every = find, load, every
         self._ended = threading.Event()
+        self.looked = threading.Event()  # for the first time
         self.answerer: Answerer | None = None
         self.address = ""
         self.trouble = ""
@@ -44,7 +46,8 @@ class Current:
 
     def _go(self) -> None:
         self._look()
-        while self._every is not None and not self._ended.wait(self._every):
+        self.looked.set()
+        while (self._every is not None or not self.ready) and not self._ended.wait(self._every or _RETRY):
             self._look()
 
     def _look(self) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _VARIABLE = "TINYBENCH_SERVE"  # by which processes know what to serve
+_MOST_WAITING = 128  # requests of a worker; more get a 503 at once
 _GRACE = 30  # seconds for requests under way when the server ends
 
 
@@ -61,6 +62,7 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
+        limit_concurrency=_MOST_WAITING,
     )
 
 
@@ -98,7 +100,8 @@ def _find(settings: Settings) -> str:
     tracker = Tracker.at(settings.uri)
     made = re.fullmatch(r"models:/([^@/]+)@(.+)", settings.model)
     if made is None:
-        return settings.model
+        numbered = re.fullmatch(r"models:/([^@/]+)/(\d+)", settings.model)
+        return Registry(tracker.client, numbered[1]).version(int(numbered[2])).uri if numbered else settings.model
     found = Registry(tracker.client, made[1]).at(made[2])
     if found is None:
         raise TrackingError(f"{made[1]} has no {made[2]}: register one by tinybench promote.")

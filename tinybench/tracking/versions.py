@@ -46,6 +46,11 @@ class Version:
     created: int
 
     @property
+    def ours(self) -> bool:
+        """Whether tinybench made it."""
+        return OURS in self.tags
+
+    @property
     def uri(self) -> str:
         """Its address."""
         return f"models:/{self.name}/{self.number}"
@@ -110,7 +115,9 @@ class Registry:
         known = self.of_model(model)
         if known is not None:
             return known
-        if not self.exists:
+        if self.exists:
+            self.client.set_registered_model_tag(self.name, OURS, "1")
+        else:
             self.client.create_registered_model(self.name, tags={OURS: "1"})
         logged = self._logged(model)
         made = self.client.create_model_version(

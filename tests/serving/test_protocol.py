@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinybench.serving import reading
-from tinybench.serving.reading import RequestError
+from tinybench.serving import protocol
+from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
 
 
 def read(value, kind=JSON):
-    return reading.pictures(json.dumps(value).encode(), kind)
+    return protocol.pictures(json.dumps(value).encode(), kind)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_form_of_the_protocol(asked, pictures):
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png; charset=binary", "application/octet-stream", "IMAGE/WEBP"])
 def test_a_file_as_it_is(kind):
-    assert reading.pictures(b"file", kind) == ([b"file"], {})
+    assert protocol.pictures(b"file", kind) == ([b"file"], {})
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_file_as_it_is(kind):
 )
 def test_what_is_no_request_is_told_in_a_sentence(body, words):
     with pytest.raises(RequestError) as caught:
-        reading.pictures(body, JSON)
+        protocol.pictures(body, JSON)
     assert words in str(caught.value)
     assert caught.value.status == 400
     assert len(str(caught.value)) < 400
@@ -69,7 +69,7 @@ def test_what_is_no_request_is_told_in_a_sentence(body, words):
 
 def test_another_type_is_refused_as_such():
     with pytest.raises(RequestError, match="got 'text/csv'") as caught:
-        reading.pictures(b"a,b", "text/csv")
+        protocol.pictures(b"a,b", "text/csv")
     assert caught.value.status == 415
 
 
@@ -81,6 +81,7 @@ anything = st.recursive(
 forms = st.sampled_from(["inputs", "instances", "dataframe_split", "dataframe_records", "params", "x"])
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # its alphabet takes seconds to be made
 @given(st.dictionaries(forms, anything, max_size=3))
 def test_whatever_json_comes_it_is_read_or_refused(asked):
     try:
@@ -94,4 +95,4 @@ def test_whatever_json_comes_it_is_read_or_refused(asked):
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_they_are_refused(body):
     with pytest.raises(RequestError):
-        reading.pictures(body, JSON)
+        protocol.pictures(body, JSON)
