@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybench.config import UNTOUCHED
+from tinybench.errors import ConfigError
 from tinybench.report import quiet
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, 
     from tinybench.registry import policy
 
     left = {key: None if value in UNTOUCHED else value for key, value in given.items()}
-    limits = policy.read(gates)
+    limits = policy.read(None if str(gates) in UNTOUCHED else gates)
+    if run_id not in (None, *UNTOUCHED) and (left["model"] or left["dataset"] or left["recipe"] or left["search"]):
+        raise ConfigError("A run that is given is not chosen: leave out the filters, or RUN_ID.")
     with quiet.starting():
         from tinybench.registry import candidates, promotion
         from tinybench.report import registry as report

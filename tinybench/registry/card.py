@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from tinybench.report import describe
 from tinybench.tracking import queries, record
 from tinybench.tracking.tracker import WARNING_TAG
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
     from tinybench.tracking.tracker import Tracker
 
 _FIGURES = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
@@ -44,7 +47,7 @@ def write(tracker: Tracker, run_id: str) -> str:
         f"`{tags.get('data.test_hash', '')[:12]}`. Weights were chosen by validation images; test images were scored "
         "once a phase.",
         "## Limits",
-        *_limits(tags),
+        *_limits(run),
         "## Lineage",
         f"Run `{run_id}`, model `{tags.get('tinybench.model_uri', '')}`, settings "
         f"`{tags.get('tinybench.config_hash', '')[:12]}`, code `{tags.get('mlflow.source.git.commit', '')[:12]}`.",
@@ -94,9 +97,14 @@ def _calibration(found: Mapping[str, float]) -> str:
     )
 
 
-def _limits(tags: Mapping[str, str]) -> Iterator[str]:
-    yield (
-        "- It takes every picture for one of its classes, also one that shows none of them.\n"
-        "- Figures hold for pictures like the test images: other cameras, sizes and subjects may do worse; the answer "
-        "warns of small and gray ones." + (f"\n- {tags[WARNING_TAG]}" if tags.get(WARNING_TAG) else "")
-    )
+def _limits(run: MlflowRun) -> Iterator[str]:
+    warned = run.data.tags.get(WARNING_TAG)
+    flattered = queries.param(run, "dataset") == "tiny-imagenet" and queries.param(run, "weights") == "imagenet"
+    found = [
+        "It takes every picture for one of its classes, also one that shows none of them.",
+        "Figures hold for pictures like the test images: other cameras, sizes and subjects may do worse; it warns of "
+        "small and gray ones.",
+        *([describe.FLATTERED] if flattered else []),
+        *([warned] if warned else []),
+    ]
+    yield "\n".join(f"- {words}" for words in found)

@@ -20,7 +20,7 @@ COLUMNS |= {"test/loss": "loss", "efficiency/training_seconds": "trained s"}
 HELD_OUT = {key.replace("test/", "out_of_fold/"): label for key, label in COLUMNS.items() if key.startswith("test/")}
 HELD_OUT |= {"out_of_fold/log_loss": "log loss"}
 
-_FLATTERED = (
+FLATTERED = (
     "Tiny ImageNet's classes are ImageNet classes: weights from ImageNet have seen their like, so these scores are "
     "flattered."
 )
@@ -120,7 +120,7 @@ def warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     """What a reader of the figures should know."""
     found = list(dataset.warnings)
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
-        found.append(_FLATTERED)
+        found.append(FLATTERED)
     found += [f"{count} exact duplicates across {pair}." for pair, count in dataset.duplicates.items() if count]
     return found
 
