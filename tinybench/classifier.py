@@ -15,8 +15,7 @@ from tinybench import models
 from tinybench.data import images
 from tinybench.errors import DataError
 from tinybench.serving.answering import About, Answerer
-from tinybench.tracking import models as tracked_models
-from tinybench.tracking import record
+from tinybench.tracking import logged, record
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -95,9 +94,8 @@ def load(source: str, uri: str | None = None) -> Classifier:
     """
     tracker = Tracker.at(uri)
     if source.startswith(("models:/", "runs:/")):
-        with tracked_models.files(source) as (file, labels):
-            about = About.of_json(labels.read_text("utf-8"))
-            return Classifier(models.load(file), about.labels, about.shape, about.temperature)
+        with logged.opened(source) as files:
+            return Classifier(models.load(files.keras), files.about.labels, files.about.shape, files.about.temperature)
     top = tracker.top(source)
     temperature = record.final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
     names, shape = record.class_names(tracker, top), record.shape(tracker, top)

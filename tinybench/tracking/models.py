@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,12 +14,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.entities import LoggedModelStatus
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
-from tinybench.errors import TrackingError
 from tinybench.serving.answering import About
 from tinybench.tracking.run import Run
 
@@ -89,24 +85,6 @@ def _keep_check(file: Path, dataset: Dataset) -> None:
     places = np.unique(np.linspace(0, len(test) - 1, min(_CHECKED, len(test))).astype(int))
     pixels = np.concatenate([test.images(slice(int(place), int(place) + 1)) for place in places])
     np.savez_compressed(file, rows=test.rows[places], pixels=pixels, allow_pickle=False)
-
-
-@contextmanager
-def files(model_uri: str) -> Iterator[tuple[Path, Path]]:
-    """The `.keras` file and the labels of a logged model, while the block lasts.
-
-    Raises:
-        TrackingError: there is no such model, or it is not one of ours.
-    """
-    with TemporaryDirectory() as folder:
-        try:
-            place = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
-        except (MlflowException, OSError) as error:
-            raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
-        found = [place / "artifacts" / FILES[name] for name in ("model", "labels")]
-        if not all(map(Path.exists, found)):
-            raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
-        yield found[0], found[1]
 
 
 def _logged(run: Run) -> str | None:
