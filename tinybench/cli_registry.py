@@ -75,11 +75,11 @@ def history(name: str | None, uri: str | None) -> None:
     with quiet.starting():
         from tinybench.registry import promotion
         from tinybench.report import registry as report
-        from tinybench.tracking.versions import CHAMPION, Registry
+        from tinybench.tracking.versions import Registry
 
         tracker = _tracker(uri)
     found = Registry(tracker.client, promotion.only_name(tracker, name))
-    report.history(promotion.decisions(found), found.aliases().get(CHAMPION), Terminal())
+    report.history(found, promotion.decisions(found), Terminal())
 
 
 @click.command()

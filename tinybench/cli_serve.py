@@ -37,8 +37,12 @@ def serve(
 
     Example: tinybench serve tinybench-digits --follow
     """
+    import re
+
     from tinybench.errors import ConfigError
 
+    if follow and re.fullmatch(r"models:/[^@/]+/\d+|models:/m-\w+|runs:/.*", model):
+        raise ConfigError(f"Invalid value for `--follow`: {model} never changes. Give a name or models:/NAME@ALIAS.")
     try:
         most = int(size().parse(max_body))
     except ValueError:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinybench.evaluation.answers import Answers
 from tinybench.registry import gates, policy
-from tinybench.registry.gates import Subject
+from tinybench.registry.gates import Lost, Subject
 from tinybench.registry.policy import Policy
 
 CLASSES, EACH = 4, 50
@@ -36,6 +36,7 @@ def subject(wrong=(), **changed):
         given_,
         1.0,
         ("a", "b", "c", "d"),
+        "archive",
         "hash",
         {"inputs": COLUMNS, "outputs": COLUMNS, "params": "[]"},
         (rows, given_.probabilities()[rows]),
@@ -113,10 +114,38 @@ def test_a_model_that_is_not_what_was_tested_is_refused_by_reload():
 
 
 def test_other_test_images_are_refused_and_nothing_is_compared_by_them():
-    found = verdicts(subject(tuple(range(100))), subject(SOME, test="other"))
-    assert not found["data"].holds
-    assert found["accuracy"].holds
-    assert "nothing to compare it with" in found["accuracy"].found
+    found = verdicts(subject(SOME), subject(SOME, test="other"))
+    assert {name for name, each in found.items() if not each.holds} == {"data", "accuracy", "classes", "calibration"}
+    assert found["data"].found == "200 test images, others than the champion's; fingerprint archive"
+    assert found["accuracy"].found == "0.9500; not compared: other test images"
+    assert found["classes"].found == "not compared: other test images"
+
+
+def test_the_same_test_images_of_other_data_are_refused_unless_the_policy_takes_them():
+    other = subject(SOME, data="another archive")
+    assert failing(other, subject(SOME)) == {"data"}
+    assert "fingerprint another arch, the champion's archive" in verdicts(other, subject(SOME))["data"].found
+    assert not failing(other, subject(SOME), limits=policy.parse("[data]\nsame_fingerprint = false\n"))
+
+
+def test_beside_a_champion_that_is_lost_every_gate_that_compares_is_refused_and_says_why():
+    found = verdicts(subject(SOME), Lost("the champion is lost: no model"))
+    failed = {name for name, each in found.items() if not each.holds}
+    assert failed == {name for name in policy.GATES if getattr(Policy(), name).compares}
+    assert failed == set(policy.GATES) - {"reload"}
+    assert all("not compared: the champion is lost: no model" in found[name].found for name in failed)
+    alone = policy.parse(
+        "[size]\nmax_ratio = 'none'\n[latency]\nmax_ratio = 'none'\n[calibration]\nmax_rise = 'none'\n"
+        + "".join(f"[{name}]\noff = true\n" for name in ("data", "signature", "accuracy", "classes"))
+    )
+    assert not failing(subject(SOME), Lost("gone"), limits=alone)
+
+
+def test_a_least_accuracy_holds_without_a_champion_as_well():
+    limits = policy.parse("[accuracy]\nmin_accuracy = 0.96\n")
+    assert failing(subject(SOME), None, limits=limits) == {"accuracy"}
+    assert failing(subject(SOME), subject(SOME), limits=limits) == {"accuracy"}
+    assert not failing(subject(SOME[1:]), None, limits=policy.parse("[accuracy]\nmin_accuracy = 0.955\n"))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +183,13 @@ def test_slower_within_the_noise_of_the_champion_is_no_reason_but_its_own_noise_
 
 def test_a_latency_that_could_not_be_measured_is_refused():
     assert failing(subject(SOME, p99_ms=(), trouble_measuring="no memory"), subject(SOME)) == {"latency"}
+
+
+def test_a_champion_that_could_not_be_measured_keeps_the_candidate_from_being_compared():
+    beside = subject(SOME, p99_ms=(), trouble_measuring="no memory")
+    found = verdicts(subject(SOME), beside)["latency"]
+    assert (found.holds, found.found) == (False, "2 ms (p99); not compared: the champion: no memory")
+    assert not failing(subject(SOME), beside, limits=policy.parse("[latency]\nmax_ratio = 'none'\nmax_p99_ms = 3\n"))
 
 
 def test_a_gate_that_is_off_is_not_judged():

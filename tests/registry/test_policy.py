@@ -31,7 +31,8 @@ def test_a_file_in_the_folder_is_read_and_changes_what_it_names():
     ("text", "words"),
     [
         ("[speed]\n", "line 1: there is no gate `speed`: expected one of data, signature, accuracy"),
-        ("[accuracy]\ndelt = 1\n", "line 2: gate `accuracy` has no `delt`: expected one of delta, off"),
+        ("[accuracy]\ndelt = 1\n", "line 2: gate `accuracy` has no `delt`: expected one of delta, min_accuracy, off"),
+        ("[data]\nsame_fingerprint = 1\n", "line 2: `data.same_fingerprint`: expected true or false, got 1"),
         ("[accuracy]\ndelta = -0.1\n", "line 2: `accuracy.delta`: expected a number from 0, got -0.1"),
         ("[accuracy]\ndelta = 'none'\n", "line 2: `accuracy.delta`: expected a number from 0, got 'none'"),
         ("[size]\nmax_mb = true\n", "line 2: `size.max_mb`: expected a number from 0, or none, got True"),

@@ -26,8 +26,9 @@ from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
 GOOD = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "data.per_class": 60}
 GOOD |= {"data.test_per_class": 20, "track.pictures": False, "track.costs": "off"}
 NAME = "tinybench-digits"
-# The same images, a few of each class; timings of a busy machine are another test's
-LIMITS = "[latency]\noff = true\n[calibration]\noff = true\n"
+# The same images, a few of each class; timings of a busy machine are another test's, and each reload is a process
+LIMITS = "[latency]\noff = true\n[calibration]\noff = true\n[reload]\noff = true\n"
+RELOADED = LIMITS.partition("[reload]")[0]
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,30 @@ def trained(tmp_path_factory):
     return store, runs
 
 
+def copied(store, folder):
+    made = folder / "mlflow.db"
+    made.write_bytes(Path(store.removeprefix("sqlite:///")).read_bytes())
+    return f"sqlite:///{made}"
+
+
+@pytest.fixture(scope="module")
+def champions(trained, tmp_path_factory):
+    """A copy of it with two champions, one after another."""
+    store, runs = trained
+    made = copied(store, tmp_path_factory.mktemp("champions"))
+    for name in ("good", "better"):
+        promotion.promote(Tracker.at(made), Wanted(runs[name]), policy.parse(LIMITS))
+    mlflow.set_tracking_uri(None)
+    return made
+
+
 @pytest.fixture
-def store(trained, tmp_path):
-    """A copy of it, to be written to."""
-    made = tmp_path / "mlflow.db"
-    made.write_bytes(Path(trained[0].removeprefix("sqlite:///")).read_bytes())
+def store(trained, tmp_path, request):
+    """A copy to be written to: with champions where a test asks for `two`."""
     Path("gates.toml").write_text(LIMITS)
-    yield f"sqlite:///{made}"
+    wanted = "champions" if "two" in request.fixturenames else "trained"
+    found = request.getfixturevalue(wanted)
+    yield copied(found if wanted == "champions" else found[0], tmp_path)
     mlflow.set_tracking_uri(None)
 
 
@@ -72,10 +90,8 @@ def promote(tracker, run_id=None, **words):
 
 
 @pytest.fixture
-def two(tracker, runs):
-    """Two champions, one after another."""
-    promote(tracker, runs["good"])
-    promote(tracker, runs["better"])
+def two(tracker):
+    """The registered model with two champions, one after another."""
     return Registry(tracker.client, NAME)
 
 
@@ -87,12 +103,64 @@ def test_the_best_by_validation_images_is_chosen(tracker, runs):
     assert "the best of 3 runs" in found.candidate.chosen
 
 
+def test_a_run_on_other_test_images_is_not_chosen_beside_a_champion(tracker, runs, two):
+    for name in ("good", "bad"):
+        tracker.client.set_tag(runs[name], "data.test_hash", "other")
+    found = promote(tracker, dry=True)
+    assert found.already
+    assert "the best of 1 runs; 2 more were tested on other images than the champion" in found.candidate.chosen
+    two.point(CHAMPION, 1)
+    tracker.client.set_tag(runs["good"], "data.test_hash", "gone")
+    with pytest.raises(TrackingError, match=r"None of the 2 finished runs .* has the champion's test"):
+        promotion.promote(tracker, Wanted(search=f"attributes.run_id != '{runs['good']}'"), policy.read())
+
+
+def test_a_run_that_was_refused_beside_this_champion_is_told(tracker, runs, two):
+    promote(tracker, runs["bad"])
+    found = promote(tracker, runs["bad"], dry=True)
+    assert "; refused beside this champion on 20" in found.decision.chosen
+    assert found.decision.looks == 4
+
+
+def test_the_run_of_a_phase_stands_for_the_whole_and_that_is_told(tracker, runs):
+    (phase,) = tracker.client.search_runs(
+        [tracker.get(runs["good"]).info.experiment_id], f"tags.`mlflow.parentRunId` = '{runs['good']}'"
+    )
+    found = promote(tracker, phase.info.run_id, dry=True)
+    assert found.candidate.run_id == runs["good"]
+    assert found.candidate.chosen == f"given by its id, as the run that {phase.info.run_id} is a part of"
+
+
+def test_a_champion_whose_files_are_gone_can_be_replaced_by_who_says_so(tracker, runs, two):
+    gone = tracker.get(runs["better"]).data.tags["tinybench.model_uri"]
+    tracker.client.delete_logged_model(gone.removeprefix("models:/"))
+    refused = promote(tracker, runs["good"])
+    assert not refused.promoted
+    found = {each.gate: each.found for each in refused.decision.failed}
+    assert "not compared: the champion is lost: No model" in found["accuracy"]
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    assert promote(tracker, runs["good"]).promoted
+    assert two.at(CHAMPION).run_id == runs["good"]
+
+
+def test_the_package_that_is_stored_with_the_model_is_what_is_loaded_again(tracker, runs):
+    from tinybench.tracking import logged
+
+    with logged.opened(tracker.get(runs["good"]).data.tags["tinybench.model_uri"]) as files:
+        assert files.again()[1].shape == (32, 10)
+        (stored,) = files.folder.glob("code/tinybench/serving/answering.py")
+        stored.write_text("raise RuntimeError('broken since')")
+        with pytest.raises(TrackingError, match="broken since"):
+            files.again()
+
+
 def test_a_dry_run_writes_nothing(tracker):
     assert promote(tracker, dry=True).promoted
     assert not Registry(tracker.client, NAME).exists
 
 
 def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
+    Path("gates.toml").write_text(RELOADED)
     done = promote(tracker, runs["good"])
     assert done.promoted
     registry = Registry(tracker.client, NAME)
@@ -110,8 +178,9 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     (decision,) = promotion.decisions(registry)
     assert decision == replace(done.decision, done=True)
     assert decision.looks == 1
-    (file,) = tracker.client.list_artifacts(runs["good"], "registry")
+    file = tracker.client.list_artifacts(runs["good"], "registry")[-1]  # the store's copies share their files
     kept = json.loads(Path(tracker.client.download_artifacts(runs["good"], file.path)).read_text())
+    assert kept["at"] == decision.at
     assert kept["action"] == "promote"
     assert {each["gate"] for each in kept["verdicts"]} == set(policy.GATES) - {"latency", "calibration"}
 
@@ -218,6 +287,22 @@ def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, r
     with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
         promote(tracker, runs["bad"])
     assert two.aliases() == {CHAMPION: 1}
+
+
+def test_what_was_decided_about_a_deleted_version_is_missed(tracker, store, two):
+    promotion.rollback(tracker, NAME)
+    tracker.client.set_registered_model_alias(NAME, CHAMPION, "2")
+    tracker.client.delete_model_version(NAME, "1")
+    said = CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False).output
+    assert "Deleted versions, with what was decided about them: 1." in said
+
+
+def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypatch):
+    file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
+    monkeypatch.chdir(file.parent)
+    other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
+    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides"), promotion.held(other):
+        pass
 
 
 def test_two_at_once_one_is_told(tracker, runs, two):

@@ -34,6 +34,7 @@ def read(value, kind=JSON):
 def test_every_form_of_the_protocol(asked, pictures):
     assert read(asked) == (pictures, {})
     assert read(asked | {"params": {"top_k": 3}}) == (pictures, {"top_k": 3})
+    assert read(asked | {"params": None}) == (pictures, {})
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png; charset=binary", "application/octet-stream", "IMAGE/WEBP"])
@@ -56,6 +57,8 @@ def test_a_file_as_it_is(kind):
         (b'{"dataframe_records": [1]}', "Expected dataframe_records as a list of"),
         (b'{"inputs": ["a"], "params": {"k": 1}}', 'Expected params as {"top_k": 3}'),
         (b'{"inputs": ["a"], "params": [1]}', 'Expected params as {"top_k": 3}'),
+        (b'{"inputs": ["a"], "params": []}', 'Expected params as {"top_k": 3}'),
+        (b'{"inputs": ["a"], "params": false}', 'Expected params as {"top_k": 3}'),
         (b'{"inputs": ' + b"[" * 100_000, "nested too deeply"),
     ],
 )

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import mlflow
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from PIL import Image
 from stores import elsewhere, fresh
 
 import tinybench
-from tinybench import config, data
+from tinybench import cli, config, data
+from tinybench.errors import ConfigError
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Wanted
+from tinybench.serving import app
 from tinybench.tracking import record
 from tinybench.tracking.tracker import Tracker
 from tinybench.tracking.versions import CHAMPION, Registry
@@ -200,6 +203,34 @@ def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
         mlflow.set_tracking_uri(None)
 
 
+def test_what_never_changes_is_not_followed():
+    with pytest.raises(ConfigError, match=f"Invalid value for `--follow`: models:/{NAME}/2 never changes"):
+        cli.cli(["serve", f"models:/{NAME}/2", "--follow"], standalone_mode=False)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):
+    class Loaded:
+        looked, answerer = threading.Event(), object()
+
+        def close(self):
+            pass
+
+    Loaded.looked.set()
+    monkeypatch.setattr(app, "_PATIENCE", 0.2)
+    made, said = app.make(Loaded(), most_bytes=1000, threads=1), []
+
+    async def never():
+        await anyio.sleep(30)
+
+    async def keep(message):
+        said.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": [], "query_string": b""}
+    anyio.run(made, scope, never, keep)
+    assert said[0]["status"] == 408
+    assert said[1]["body"] == b'{"error":"The body did not come within 0 seconds."}'
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -212,6 +243,26 @@ def test_what_is_not_there_is_not_served(store, model, words):
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 1
     assert done.stderr.strip() == f"Error: {words}"
+
+
+@pytest.mark.slow
+def test_a_new_champion_is_followed_with_a_number_of_threads(store, tested):
+    made = Served(store, "--threads", "1", "--follow", "--every", "0.3")
+    try:
+        assert made.until_ready()["model"].endswith("/2")
+        promotion.rollback(Tracker.at(store), NAME)
+        end = time.monotonic() + 60
+        while not made.until_ready()["model"].endswith("/1"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert made.until_ready()["trouble"] == ""
+        assert made.post(tested[0][0], "image/png").ok
+    finally:
+        promotion.rollback(Tracker.at(store), NAME, to=2)
+        mlflow.set_tracking_uri(None)
+        made.process.terminate()
+        said = made.process.communicate(timeout=60)[0]
+    assert all(line.startswith("INFO: ") for line in said.splitlines()), said
 
 
 @pytest.mark.slow

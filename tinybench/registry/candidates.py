@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.tracking import queries
+from tinybench.tracking.record import TEST_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
     from tinybench.tracking.tracker import Tracker
 
-FIGURES = {"accuracy": True, "top5": True, "loss": False}  # of the validation images; whether more is better
+FIGURES = {"accuracy": 1, "top5": 1, "loss": -1}  # of the validation images; the sign by which more is better
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Wanted:
     recipe: str | None = None
     search: str = ""
 
+    @property
+    def metric(self) -> str:
+        """The figure, as runs have it."""
+        return f"best/val_{self.figure}"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -53,12 +59,12 @@ class Candidate:
     chosen: str
 
 
-def find(tracker: Tracker, wanted: Wanted) -> Candidate:
-    """The run that is to be judged.
+def pool(tracker: Tracker, wanted: Wanted) -> list[MlflowRun]:
+    """The runs that a candidate may be: one or more.
 
     Raises:
-        ConfigError: an unknown figure, a filter that MLflow does not understand, or several data sets to choose from.
-        TrackingError: there is no such run, or it has not finished.
+        ConfigError: an unknown figure, or a filter that MLflow does not understand.
+        TrackingError: there is none, or the one that is given has not finished.
     """
     if wanted.figure not in FIGURES:
         raise ConfigError(
@@ -66,25 +72,69 @@ def find(tracker: Tracker, wanted: Wanted) -> Candidate:
             f"{wanted.figure!r}. Test images judge a candidate; they do not choose it."
         )
     if wanted.run_id is not None:
-        run = tracker.top(wanted.run_id)
-        if run.info.lifecycle_stage != "active":
-            raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
-        if run.info.status != "FINISHED":
-            raise TrackingError(f"Run {run.info.run_id} is {run.info.status}: only a finished run can be promoted.")
-        return Candidate(run.info.run_id, queries.param(run, "dataset"), "given by its id")
-    name = f"best/val_{wanted.figure}"
+        return [_given(tracker, wanted.run_id)]
+    name = wanted.metric
     runs = [run for run in queries.whole(tracker, wanted.search) if name in run.data.metrics and _fits(run, wanted)]
     if not runs:
         raise TrackingError(f"No finished run {_words(wanted)}: train one, or check the filters and the store (--uri).")
+    return runs
+
+
+def dataset(runs: Sequence[MlflowRun]) -> str:
+    """The data set that runs were trained on.
+
+    Raises:
+        ConfigError: there are several.
+    """
     sets = sorted({queries.param(run, "dataset") for run in runs})
     if len(sets) > 1:
         raise ConfigError(f"There are runs on {', '.join(sets)}: choose by --dataset.")
-    sign = 1 if FIGURES[wanted.figure] else -1
-    best = max(runs, key=lambda run: (sign * run.data.metrics[name], run.info.start_time))
-    splits = len({run.data.tags.get("data.split_hash") for run in runs})
-    chosen = f"{name} {best.data.metrics[name]:.4f}, the best of {len(runs)} runs"
+    return sets[0]
+
+
+def best(runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None) -> Candidate:
+    """The one with the best figure; of equals the newest.
+
+    Args:
+        runs: Of `pool`.
+        wanted: As it was asked.
+        test: Fingerprint of the champion's test images: on others a run that was not asked for by its id could only be
+            refused.
+
+    Raises:
+        ConfigError: they are of several data sets.
+        TrackingError: none has these test images.
+    """
+    if wanted.run_id is not None:
+        (run,) = runs
+        part = "" if run.info.run_id == wanted.run_id else f", as the run that {wanted.run_id} is a part of"
+        return Candidate(run.info.run_id, dataset(runs), f"given by its id{part}")
+    comparable = [run for run in runs if test in (None, run.data.tags.get(TEST_TAG))]
+    if not comparable:
+        raise TrackingError(
+            f"None of the {len(runs)} finished runs {_words(wanted)} has the champion's test images: train one on the "
+            "champion's data, or begin another registered model by --name."
+        )
+    found = max(comparable, key=lambda run: (_goodness(run, wanted), run.info.start_time))
+    chosen = f"{wanted.metric} {found.data.metrics[wanted.metric]:.4f}, the best of {len(comparable)} runs"
+    splits = len({run.data.tags.get("data.split_hash") for run in comparable})
     chosen += f", which {splits} different validation splits judged" if splits > 1 else ""
-    return Candidate(best.info.run_id, sets[0], chosen)
+    others = len(runs) - len(comparable)
+    chosen += f"; {others} more were tested on other images than the champion" if others else ""
+    return Candidate(found.info.run_id, dataset(comparable), chosen)
+
+
+def _given(tracker: Tracker, run_id: str) -> MlflowRun:
+    run = tracker.top(run_id)
+    if run.info.lifecycle_stage != "active":
+        raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
+    if run.info.status != "FINISHED":
+        raise TrackingError(f"Run {run.info.run_id} is {run.info.status}: only a finished run can be promoted.")
+    return run
+
+
+def _goodness(run: MlflowRun, wanted: Wanted) -> float:
+    return FIGURES[wanted.figure] * float(run.data.metrics[wanted.metric])
 
 
 def _fits(run: MlflowRun, wanted: Wanted) -> bool:

@@ -1,4 +1,7 @@
-"""What the gates need of a model: its stored answers, its files, itself loaded again, and its latency."""
+"""What the gates need of a model: its stored answers, its files, itself loaded again, and its latency.
+
+A champion that is no longer there is no reason to stop: the gates say so.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 from tinybench.efficiency import certificate, measuring
 from tinybench.efficiency.spec import Spec
 from tinybench.errors import EngineError, TrackingError, in_one_line
-from tinybench.registry.gates import Subject
+from tinybench.registry.gates import Lost, Subject
 from tinybench.tracking import logged, record
 from tinybench.tracking.models import MODEL_TAG
 
@@ -19,27 +22,31 @@ if TYPE_CHECKING:
     from tinybench.tracking.logged import Logged
     from tinybench.tracking.tracker import Tracker
 
-_TEST = "data.test_hash"
-
 
 @contextmanager
 def gathered(
     tracker: Tracker, policy: Policy, candidate: str, champion: str | None
-) -> Iterator[tuple[Subject, Subject | None]]:
+) -> Iterator[tuple[Subject, Subject | Lost | None]]:
     """The candidate and the champion, by the runs that trained them; what a policy leaves out is not looked for.
 
     Raises:
-        TrackingError: a run or a model that is not there, or kept no answers.
+        TrackingError: the candidate's run or model is not there, or kept no answers.
     """
     with ExitStack() as kept:
-        runs = [run for run in (candidate, champion) if run is not None]
-        models = [kept.enter_context(logged.opened(model_of(tracker, run))) for run in runs]
-        subjects = [_subject(tracker, run, model) for run, model in zip(runs, models, strict=True)]
+        subject, model = _looked_at(tracker, candidate, kept)
+        subjects, models, lost = [subject], [model], None
+        if champion is not None:
+            try:
+                beside, its_model = _looked_at(tracker, champion, kept)
+            except TrackingError as error:
+                lost = Lost(f"the champion is lost: {error}")
+            else:
+                subjects, models = [subject, beside], [model, its_model]
         if policy.reload is not None:
-            subjects[0] = _reloaded(subjects[0], models[0])
+            subjects[0] = _reloaded(subject, model)
         if policy.latency is not None:
             subjects = _measured(subjects, models, int(policy.latency.rounds))
-        yield subjects[0], subjects[1] if champion is not None else None
+        yield subjects[0], subjects[1] if len(subjects) > 1 else lost
 
 
 def model_of(tracker: Tracker, run_id: str) -> str:
@@ -54,17 +61,25 @@ def model_of(tracker: Tracker, run_id: str) -> str:
     return found
 
 
+def _looked_at(tracker: Tracker, run_id: str, kept: ExitStack) -> tuple[Subject, Logged]:
+    model = kept.enter_context(logged.opened(model_of(tracker, run_id)))
+    return _subject(tracker, run_id, model), model
+
+
 def _subject(tracker: Tracker, run_id: str, model: Logged) -> Subject:
     last = record.final_run(tracker, run_id)
     answers = record.answered(tracker, last, "test")
     if answers is None:
         raise TrackingError(f"Run {run_id} kept no answers on test images: it cannot be judged.")
+    tags = tracker.top(run_id).data.tags
+    data, test = (tags.get(name, "") for name in record.SAME_TEST_TAGS)
     return Subject(
         run_id,
         answers,
         model.about.temperature,
         model.about.labels,
-        tracker.top(run_id).data.tags.get(_TEST, ""),
+        data,
+        test,
         model.signature,
         bytes=model.keras.stat().st_size,
     )
@@ -80,11 +95,18 @@ def _reloaded(subject: Subject, model: Logged) -> Subject:
 def _measured(subjects: list[Subject], models: list[Logged], rounds: int) -> list[Subject]:
     """With the latency of each, in turn, so that what else the machine does falls on both."""
     specs = [Spec(str(model.keras), threads=certificate.usable_threads(), batch=1) for model in models]
-    found: list[list[float]] = [[] for _ in specs]
+    measured = list(subjects)
+    for _ in range(rounds):
+        for place, spec in enumerate(specs):
+            if not measured[place].trouble_measuring:
+                measured[place] = _timed(measured[place], spec)
+    return measured
+
+
+def _timed(subject: Subject, spec: Spec) -> Subject:
+    """With one more round; without any where one failed."""
     try:
-        for _ in range(rounds):
-            for place, spec in enumerate(specs):
-                found[place].append(measuring.measure(spec).figures["latency_p99_ms"])
+        found = measuring.measure(spec).figures["latency_p99_ms"]
     except EngineError as error:
-        return [replace(subject, trouble_measuring=str(error)) for subject in subjects]
-    return [replace(subject, p99_ms=tuple(each)) for subject, each in zip(subjects, found, strict=True)]
+        return replace(subject, p99_ms=(), trouble_measuring=str(error))
+    return replace(subject, p99_ms=(*subject.p99_ms, found))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -15,15 +15,19 @@ from tinybench.evaluation import calibration
 from tinybench.evaluation.answers import Answers
 from tinybench.evaluation.comparison import Side, compare
 from tinybench.registry.policy import (
+    GATES,
     AccuracyGate,
     CalibrationGate,
     ClassesGate,
+    DataGate,
     LatencyGate,
     Policy,
     ReloadGate,
+    SignatureGate,
     SizeGate,
 )
 
+NO_CHAMPION = "no champion"
 _MOST_NOISE = 0.5  # of a machine that a latency can be told on
 
 
@@ -36,6 +40,7 @@ class Subject:
         answers: On the test images.
         temperature: Fitted on its validation images.
         labels: Of its classes, in the order of its outputs.
+        data: Fingerprint of the archive or folder that its images came from.
         test: Fingerprint of the test images.
         signature: Its MLflow signature, as MLflow writes it.
         reloaded: Rows of test images and the probabilities that the model, loaded again, gave for them.
@@ -50,6 +55,7 @@ class Subject:
     answers: Answers
     temperature: float
     labels: tuple[str, ...]
+    data: str
     test: str
     signature: Mapping[str, Any]
     reloaded: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
@@ -57,6 +63,17 @@ class Subject:
     bytes: int = 0
     p99_ms: tuple[float, ...] = ()
     trouble_measuring: str = ""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A champion that cannot be looked at any more.
+
+    Attributes:
+        why: For people.
+    """
+
+    why: str
 
 
 @dataclass(frozen=True)
@@ -82,47 +99,62 @@ class Verdict:
         return asdict(self)
 
 
-def judge(policy: Policy, candidate: Subject, champion: Subject | None) -> list[Verdict]:
-    """The verdict of each gate of a policy; without a champion, of its limits alone.
+def judge(policy: Policy, candidate: Subject, champion: Subject | Lost | None) -> list[Verdict]:
+    """The verdict of each gate of a policy; without a champion, of the limits that need none.
 
-    What was compared on other images says nothing: where the gate of data does not hold, no gate compares.
+    A gate that should compare and cannot, for the champion is lost or was tested on other images, does not hold.
     """
-    same = champion is not None and champion.test == candidate.test and _same_rows(candidate, champion)
-    beside = champion if same else None
-    found: list[Verdict] = []
-    if policy.data is not None:
-        found.append(_data(candidate, champion, same=same))
-    if policy.signature is not None:
-        found.append(_signature(candidate, champion))
-    judges: Sequence[tuple[Any, Callable[[Any, Subject, Subject | None], Verdict]]] = (
-        (policy.accuracy, _accuracy),
-        (policy.classes, _classes),
-        (policy.calibration, _calibration),
-        (policy.reload, _reload),
-    )
-    found += [judged(gate, candidate, beside) for gate, judged in judges if gate is not None]
-    alone: Sequence[tuple[Any, Callable[[Any, Subject, Subject | None], Verdict]]] = (
-        (policy.size, _size),
-        (policy.latency, _latency),
-    )
-    return found + [judged(gate, candidate, champion) for gate, judged in alone if gate is not None]
+    lost = champion.why if isinstance(champion, Lost) else ""
+    beside = champion if isinstance(champion, Subject) else None
+    others = "other test images" if beside is not None and not _same_rows(candidate, beside) else ""
+    judges: Mapping[str, tuple[Callable[..., Verdict], str]] = {
+        "data": (_data, lost),
+        "signature": (_signature, lost),
+        "accuracy": (_accuracy, lost or others),
+        "classes": (_classes, lost or others),
+        "calibration": (_calibration, lost or others),
+        "reload": (_reload, ""),
+        "size": (_size, lost),
+        "latency": (_latency, lost),
+    }
+    found = []
+    for name in GATES:
+        gate, (judged, why) = getattr(policy, name), judges[name]
+        if gate is not None:
+            verdict = judged(gate, candidate, None if why else beside)
+            found.append(_uncompared(verdict, why) if why and gate.compares else verdict)
+    return found
+
+
+def _uncompared(verdict: Verdict, why: str) -> Verdict:
+    words = f"not compared: {why}"
+    return replace(verdict, holds=False, found=f"{verdict.found}; {words}" if verdict.figures else words)
 
 
 def _same_rows(one: Subject, other: Subject) -> bool:
     a, b = one.answers, other.answers
-    return a.classes == b.classes and np.array_equal(a.rows, b.rows) and np.array_equal(a.labels, b.labels)
+    alike = one.test == other.test and a.classes == b.classes
+    return alike and np.array_equal(a.rows, b.rows) and np.array_equal(a.labels, b.labels)
 
 
-def _data(candidate: Subject, champion: Subject | None, *, same: bool) -> Verdict:
+def _data(gate: DataGate, candidate: Subject, champion: Subject | None) -> Verdict:
     images = len(candidate.answers.rows)
-    found = f"{images:,} test images" + ("" if champion is None else ", the champion's" if same else ", others")
-    return Verdict("data", champion is None or same, found, "the champion's test images", {"images": float(images)})
+    limit = "the champion's test images" + (" and fingerprint" if gate.same_fingerprint else "")
+    found, holds = f"{images:,} test images", True
+    if champion is not None:
+        holds = _same_rows(candidate, champion)
+        found += ", the champion's" if holds else ", others than the champion's"
+        if gate.same_fingerprint:
+            same = candidate.data == champion.data
+            found += f"; fingerprint {candidate.data[:12]}" + ("" if same else f", the champion's {champion.data[:12]}")
+            holds = holds and same
+    return Verdict("data", holds, found, limit, {"images": float(images)})
 
 
-def _signature(candidate: Subject, champion: Subject | None) -> Verdict:
+def _signature(_: SignatureGate, candidate: Subject, champion: Subject | None) -> Verdict:
     limit = "inputs, outputs, parameters and labels of the champion"
     if champion is None:
-        return Verdict("signature", True, "no champion", limit, {})
+        return Verdict("signature", True, NO_CHAMPION, limit, {})
     differing = [
         part
         for part in ("inputs", "outputs", "params")
@@ -149,8 +181,12 @@ def _columns(schema: Any) -> dict[str, Any]:
 def _accuracy(gate: AccuracyGate, candidate: Subject, champion: Subject | None) -> Verdict:
     limit = f"interval above {-gate.delta:+.4g}"
     own = float((candidate.answers.logits.argmax(axis=1) == candidate.answers.labels).mean())
+    enough = True
+    if gate.min_accuracy is not None:
+        limit = f"at least {gate.min_accuracy:.4g}, {limit}"
+        enough = own >= gate.min_accuracy
     if champion is None:
-        return Verdict("accuracy", True, f"{own:.4f}, nothing to compare it with", limit, {"accuracy": own})
+        return Verdict("accuracy", enough, f"{own:.4f}", limit, {"accuracy": own})
     sides = [Side("candidate", (candidate.answers,)), Side("champion", (champion.answers,))]
     (difference,) = compare(sides).differences
     sign = 1 if difference.first == "candidate" else -1
@@ -158,13 +194,13 @@ def _accuracy(gate: AccuracyGate, candidate: Subject, champion: Subject | None) 
     value = sign * difference.value
     found = f"{own:.4f}, {value:+.4f} [{low:+.4f}, {high:+.4f}] against the champion"
     figures = {"accuracy": own, "difference": value, "low": low, "high": high, "p": difference.p}
-    return Verdict("accuracy", low > -gate.delta, found, limit, figures)
+    return Verdict("accuracy", enough and low > -gate.delta, found, limit, figures)
 
 
 def _classes(gate: ClassesGate, candidate: Subject, champion: Subject | None) -> Verdict:
     limit = f"no class of {gate.min_images:.0f} or more images falls by more than {gate.max_fall:.4g}"
     if champion is None:
-        return Verdict("classes", True, "nothing to compare it with", limit, {})
+        return Verdict("classes", True, NO_CHAMPION, limit, {})
     labels = candidate.answers.labels
     counts = np.bincount(labels, minlength=candidate.answers.classes)
     falls = (_right(champion, counts) - _right(candidate, counts)) / np.maximum(counts, 1)
@@ -226,11 +262,14 @@ def _size(gate: SizeGate, candidate: Subject, champion: Subject | None) -> Verdi
 def _latency(gate: LatencyGate, candidate: Subject, champion: Subject | None) -> Verdict:
     if not candidate.p99_ms:
         return Verdict("latency", False, f"not measured: {candidate.trouble_measuring}", "measured", {})
-    if champion is None:
-        return _bounded("latency", "ms (p99)", median(candidate.p99_ms), gate.max_p99_ms, None, gate.max_ratio)
+    own = median(candidate.p99_ms)
+    if champion is None or not champion.p99_ms:
+        alone = _bounded("latency", "ms (p99)", own, gate.max_p99_ms, None, gate.max_ratio)
+        if champion is None or not gate.compares:
+            return alone
+        return _uncompared(alone, f"the champion: {champion.trouble_measuring}")
     noise = min(measuring.noise([champion.p99_ms]), _MOST_NOISE)  # not the candidate's own, which would excuse it
-    own, beside = median(candidate.p99_ms), median(champion.p99_ms)
-    return _bounded("latency", "ms (p99)", own, gate.max_p99_ms, beside, gate.max_ratio, noise)
+    return _bounded("latency", "ms (p99)", own, gate.max_p99_ms, median(champion.p99_ms), gate.max_ratio, noise)
 
 
 def _bounded(

@@ -14,19 +14,46 @@ from tinybench.tables import Tables
 FILE = "gates.toml"  # read where the command runs, if it is there
 
 
+class Gate:
+    """A gate with its limits."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it needs the champion, where there is one."""
+        return True
+
+
 @dataclass(frozen=True)
-class AccuracyGate:
+class DataGate(Gate):
+    """Both must have been tested on the same images of the same data.
+
+    Attributes:
+        same_fingerprint: Of the archive or folder that the images came from; false asks for the test images alone.
+    """
+
+    same_fingerprint: bool = True
+
+
+@dataclass(frozen=True)
+class SignatureGate(Gate):
+    """Clients of the champion must be able to use it."""
+
+
+@dataclass(frozen=True)
+class AccuracyGate(Gate):
     """The candidate may not be less accurate.
 
     Attributes:
         delta: The lower end of the 95 % interval of candidate less champion must lie above minus this.
+        min_accuracy: Of the candidate, also where there is no champion.
     """
 
     delta: float = 0.01
+    min_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
-class CalibrationGate:
+class CalibrationGate(Gate):
     """Its probabilities must mean what they say.
 
     Attributes:
@@ -37,9 +64,14 @@ class CalibrationGate:
     max_ece: float | None = 0.15
     max_rise: float | None = 0.03
 
+    @property
+    def compares(self) -> bool:
+        """Only by its rise."""
+        return self.max_rise is not None
+
 
 @dataclass(frozen=True)
-class LatencyGate:
+class LatencyGate(Gate):
     """It must answer as fast.
 
     Attributes:
@@ -52,9 +84,14 @@ class LatencyGate:
     max_ratio: float | None = 1.5
     rounds: float = 3
 
+    @property
+    def compares(self) -> bool:
+        """Only by its ratio."""
+        return self.max_ratio is not None
+
 
 @dataclass(frozen=True)
-class SizeGate:
+class SizeGate(Gate):
     """It must not be much larger.
 
     Attributes:
@@ -65,9 +102,14 @@ class SizeGate:
     max_mb: float | None = None
     max_ratio: float | None = 2.0
 
+    @property
+    def compares(self) -> bool:
+        """Only by its ratio."""
+        return self.max_ratio is not None
+
 
 @dataclass(frozen=True)
-class ClassesGate:
+class ClassesGate(Gate):
     """No class may be given up for others.
 
     Attributes:
@@ -80,7 +122,7 @@ class ClassesGate:
 
 
 @dataclass(frozen=True)
-class ReloadGate:
+class ReloadGate(Gate):
     """The model that is registered must be the one that was tested.
 
     Attributes:
@@ -89,18 +131,18 @@ class ReloadGate:
 
     tolerance: float = 0.005
 
-
-@dataclass(frozen=True)
-class PlainGate:
-    """A gate without limits."""
+    @property
+    def compares(self) -> bool:
+        """The champion is not its business."""
+        return False
 
 
 @dataclass(frozen=True)
 class Policy:
     """Every gate; None for one that is switched off."""
 
-    data: PlainGate | None = field(default_factory=PlainGate)
-    signature: PlainGate | None = field(default_factory=PlainGate)
+    data: DataGate | None = field(default_factory=DataGate)
+    signature: SignatureGate | None = field(default_factory=SignatureGate)
     accuracy: AccuracyGate | None = field(default_factory=AccuracyGate)
     classes: ClassesGate | None = field(default_factory=ClassesGate)
     calibration: CalibrationGate | None = field(default_factory=CalibrationGate)
@@ -148,17 +190,22 @@ def parse(text: str, shown_as: str = FILE) -> Policy:
 def _gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
     usual = getattr(Policy(), name)
     allowed = {each.name: getattr(usual, each.name) for each in fields(usual)}
-    limits = {}
+    limits: dict[str, Any] = {}
     for key, value in table.items():
-        if key == "off":
-            if not isinstance(value, bool):
-                tables.refuse((name, key), f"`{name}.off`: expected true or false, got {value!r}.")
-        elif key not in allowed:
+        if key not in (*allowed, "off"):
             words = ", ".join((*allowed, "off"))
             tables.refuse((name, key), f"gate `{name}` has no `{key}`: expected one of {words}.")
+        if isinstance(allowed.get(key, False), bool):
+            limits[key] = _switch(tables, name, key, value)
         else:
             limits[key] = _limit(tables, name, key, value, may_be_none=_optional(usual, key))
-    return None if table.get("off") else replace(usual, **limits)
+    return None if limits.pop("off", False) else replace(usual, **limits)
+
+
+def _switch(tables: Tables, name: str, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        tables.refuse((name, key), f"`{name}.{key}`: expected true or false, got {value!r}.")
+    return value
 
 
 def _optional(gate: Any, key: str) -> bool:

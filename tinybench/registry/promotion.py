@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
@@ -22,6 +23,7 @@ from tinybench.errors import ConfigError, TrackingError
 from tinybench.registry import candidates, card, evidence, gates
 from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history, now
 from tinybench.tracking import logged, provenance, versions
+from tinybench.tracking.record import TEST_TAG
 from tinybench.tracking.run import Run
 from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry, Version
 
@@ -71,15 +73,16 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
         ConfigError: a choice that cannot be made.
         TrackingError: no such run or model, or another promotion was faster.
     """
-    candidate = candidates.find(tracker, wanted)
-    registry = Registry(tracker.client, _checked(name) or default_name(candidate.dataset))
+    runs = candidates.pool(tracker, wanted)
+    registry = Registry(tracker.client, _checked(name) or default_name(candidates.dataset(runs)))
     champion = registry.at(CHAMPION)
     if champion is not None and not champion.ours:
         raise TrackingError(f"{champion.uri}, the champion, was not made by tinybench: give another --name.")
+    test_images = None if policy.data is None else _test_images(tracker, champion)
+    candidate = candidates.best(runs, wanted, test_images)
     before = None if champion is None else champion.number
-    made = Decision(
-        PROMOTE, registry.name, None, candidate.run_id, before, candidate.chosen, commit=provenance.commit()
-    )
+    chosen = candidate.chosen + _refused_already(registry, candidate.run_id, before)
+    made = Decision(PROMOTE, registry.name, None, candidate.run_id, before, chosen, commit=provenance.commit())
     if champion is not None and champion.run_id == candidate.run_id:
         return Outcome(replace(made, version=before), candidate, champion, dry, already=True)
     run_beside = None if champion is None else champion.run_id
@@ -93,7 +96,7 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
         _check_unmoved(registry, before)
         model = evidence.model_of(tracker, candidate.run_id)
         version = registry.register(candidate.run_id, model, card.write(tracker, candidate.run_id))
-        if champion is None and not registry.looks(test):
+        if not registry.looks(test):
             registry.looked(test)  # there was no name before to count it with
         made = replace(made, version=version.number, at=now())
         _carry_out(tracker, registry, made)
@@ -160,6 +163,23 @@ def only_name(tracker: Tracker, name: str | None) -> str:
     return known[0]
 
 
+def _test_images(tracker: Tracker, champion: Version | None) -> str | None:
+    """Fingerprint of the images that a champion was tested on; None where its run is gone."""
+    if champion is None:
+        return None
+    with suppress(TrackingError):
+        found: str | None = tracker.top(champion.run_id).data.tags.get(TEST_TAG)
+        return found
+    return None
+
+
+def _refused_already(registry: Registry, run_id: str, champion: int | None) -> str:
+    """That a candidate was refused beside this champion before, in words."""
+    known = [each for each in decisions(registry) if each.action == REFUSE and each.run_id == run_id]
+    known = [each for each in known if each.before == champion]
+    return f"; refused beside this champion on {known[-1].at[:10]} already" if known else ""
+
+
 @contextmanager
 def held(registry: Registry) -> Iterator[None]:
     """Decide about a name alone, on this machine.
@@ -167,7 +187,7 @@ def held(registry: Registry) -> Iterator[None]:
     Raises:
         TrackingError: another process is at it.
     """
-    key = sha256(f"{registry.client.tracking_uri} {registry.name}".encode()).hexdigest()[:16]
+    key = sha256(f"{_place(registry.client.tracking_uri)} {registry.name}".encode()).hexdigest()[:16]
     place = paths.state() / "registry"
     place.mkdir(parents=True, exist_ok=True)
     try:
@@ -178,6 +198,12 @@ def held(registry: Registry) -> Iterator[None]:
             f"Another process decides about {registry.name} at this moment: look at tinybench history {registry.name}, "
             "then try again."
         ) from None
+
+
+def _place(uri: str) -> str:
+    """A store's address, the same for all who use it on this machine: paths may be relative."""
+    kind, _, path = uri.partition(":///")
+    return str(Path(path).resolve()) if kind == "sqlite" else uri
 
 
 def _check_unmoved(registry: Registry, champion: int | None) -> None:

@@ -31,6 +31,8 @@ def show(done: Outcome, terminal: Terminal) -> None:
         return
     words = "none" if champion is None else f"version {champion.number}, run {champion.run_id}"
     _line(terminal, f"Champion of {made.name}: {words}.")
+    if champion is None:
+        _line(terminal, "Nothing is compared: limits that need no champion are judged, such as accuracy.min_accuracy.")
     terminal.print(_gates(made))
     times = "for the first time" if made.looks == 1 else f"{made.looks} times by now"
     _line(terminal, f"These test images are used to decide about {made.name} {times}: each time they say less.")
@@ -42,7 +44,7 @@ def _conclusion(done: Outcome) -> str:
     why = ", ".join(each.gate for each in made.failed)
     if done.dry:
         words = "promoted" if done.promoted else f"refused by {why}"
-        return f"It would be {words}. Nothing was written, but that the test images were used."
+        return f"It would be {words}. Nothing was registered or moved."
     if done.promoted:
         return f"Version {made.version} is champion: models:/{made.name}@{CHAMPION}"
     return f"Refused by {why}. Version {made.version} is challenger: models:/{made.name}@{CHALLENGER}"
@@ -56,14 +58,12 @@ def _gates(made: Decision) -> Table:
     return table
 
 
-def history(
-    decisions: Sequence[Decision], champion: int | None, terminal: Terminal, version: int | None = None
-) -> None:
+def history(registry: Registry, decisions: Sequence[Decision], terminal: Terminal, version: int | None = None) -> None:
     """Every decision, the oldest first; with `version` those about it."""
     if not decisions:
         _line(terminal, "Nothing was decided yet.")
         return
-    moved = {each.at for each in effective(decisions, champion)}
+    moved = {each.at for each in effective(decisions, registry.aliases().get(CHAMPION))}
     table = Table("when (UTC)", "who", "what", "from", "to", "why", "commit")
     for each in (one for one in decisions if version in (None, one.version)):
         what = _DONE.get(each.action, "rolled back")
@@ -75,6 +75,10 @@ def history(
             each.at[:19].replace("T", " "), each.who, what, before, str(each.version), escape(why), each.commit[:8]
         )
     terminal.print(table)
+    there = {each.number for each in registry.versions()}
+    gone = ", ".join(str(number) for number in range(1, max(there)) if number not in there)
+    if gone:
+        _line(terminal, f"Deleted versions, with what was decided about them: {gone}. Their runs keep it in registry/.")
 
 
 def listed(known: Sequence[Registry], terminal: Terminal) -> None:
@@ -104,7 +108,7 @@ def version(registry: Registry, number: int | None, decisions: Sequence[Decision
     aliases = [alias for alias in (CHAMPION, CHALLENGER) if at.get(alias) == found.number]
     _line(terminal, f"Version {found.number} of {found.name}{''.join(f', {alias}' for alias in aliases)}: {found.uri}")
     terminal.print(Markdown(found.description))
-    history(decisions, at.get(CHAMPION), terminal, found.number)
+    history(registry, decisions, terminal, found.number)
 
 
 def _line(terminal: Terminal, text: str) -> None:

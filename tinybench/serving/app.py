@@ -22,7 +22,7 @@ from tinybench.serving.current import Current
 from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
-_PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded
+_PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded, and we for its body
 
 
 def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
@@ -97,11 +97,19 @@ async def _body(request: Request, most: int) -> bytes:
     """The body of a request, as far as it may go.
 
     Raises:
-        RequestError: it is too large.
+        RequestError: it is too large, or too slow.
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > most:
         raise _too_large(most)
+    try:
+        with anyio.fail_after(_PATIENCE):
+            return await _received(request, most)
+    except TimeoutError:
+        raise RequestError(f"The body did not come within {_PATIENCE:.0f} seconds.", 408) from None
+
+
+async def _received(request: Request, most: int) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

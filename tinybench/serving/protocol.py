@@ -37,7 +37,8 @@ def pictures(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[str, A
     if len(known) != 1:
         given = ", ".join(repr(key[:40]) for key in sorted(asked)[:5]) or "nothing"
         raise RequestError(f"Expected one of {', '.join(_FORMS)}, got {given}. {_HOW}")
-    params = asked.get("params") or {}
+    params = asked.get("params")
+    params = {} if params is None else params  # as MLflow takes null
     if not isinstance(params, dict) or set(params) - {"top_k"}:
         raise RequestError('Expected params as {"top_k": 3}.')
     return _listed(known[0], asked[known[0]]), params

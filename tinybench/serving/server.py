@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from tinybench.errors import ConfigError, TrackingError
+from tinybench.report import quiet
 from tinybench.serving import app
 from tinybench.serving.answering import Answerer
 from tinybench.serving.current import Current
@@ -71,8 +72,20 @@ def application() -> Starlette:
     logging.basicConfig(format="%(levelname)s:     %(message)s", level=logging.INFO)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     settings = Settings(**json.loads(os.environ[_VARIABLE]))
+    _start_libraries(settings.threads)
     current = Current(lambda: _find(settings), lambda address: _load(address, settings), settings.follow)
     return app.make(current, most_bytes=settings.most_bytes, threads=settings.readers)
+
+
+def _start_libraries(threads: int | None) -> None:
+    """Load TensorFlow without its notes, on so many threads: it takes a number only before it has begun."""
+    quiet.libraries()
+    with quiet.starting():
+        import tensorflow as tf
+
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.list_logical_devices()
 
 
 def address(given: str) -> str:
@@ -111,9 +124,5 @@ def _find(settings: Settings) -> str:
 def _load(where: str, settings: Settings) -> Answerer:
     from tinybench.tracking import logged
 
-    if settings.threads is not None:
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     with logged.opened(where) as files:
         return files.answerer()

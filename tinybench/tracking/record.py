@@ -39,7 +39,8 @@ _CHECKPOINTS = "checkpoints"
 _PREDICTIONS = "predictions"
 _BEST = "best.keras"
 _SPLIT_TAG = "data.split_hash"
-SAME_TEST_TAGS = ("data.fingerprint", "data.test_hash")  # runs that share one can have the same test images
+TEST_TAG = "data.test_hash"
+SAME_TEST_TAGS = ("data.fingerprint", TEST_TAG)  # runs that share one can have the same test images
 
 
 def begin(parent: Run, config: RunConfig, start_from: str | None) -> None:
