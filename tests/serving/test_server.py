@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -115,6 +118,18 @@ def test_labels_are_those_that_the_run_kept(served, tested):
     found = [served.post(picture, "image/png").json()["predictions"][0] for picture in pictures]
     assert [int(answer["labels"][0]) for answer in found] == labels.tolist()
     assert {answer["model_version"] for answer in found} == {"2"}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_readmes_request_gets_the_readmes_answer(served, tested, tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text().splitlines()
+    (place,) = [place for place, line in enumerate(readme) if line.startswith("curl ")]
+    command = shlex.split(readme[place].replace("http://127.0.0.1:5001", served.url))
+    (tmp_path / "cat.jpg").write_bytes(file(np.asarray(Image.open(io.BytesIO(tested[0][0]))), "JPEG"))
+    answer = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout)
+    shown = json.loads(readme[place + 1])
+    assert answer.keys() == shown.keys()
+    assert answer["predictions"][0].keys() == shown["predictions"][0].keys()
 
 
 def test_checks_of_health(served):
