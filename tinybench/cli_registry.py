@@ -60,7 +60,8 @@ def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, 
         left["recipe"],
         left["search"] or "",
     )
-    done = promotion.promote(tracker, wanted, limits, name=left["name"], dry=dry)
+    with Terminal(stderr=True).status("Looking for the candidate …") as status:
+        done = promotion.promote(tracker, wanted, limits, name=left["name"], dry=dry, tell=status.update)
     report.show(done, Terminal())
     return 0 if done.promoted else 1
 

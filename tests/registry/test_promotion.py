@@ -1,98 +1,22 @@
-"""Promotion and rollback in a real store, with runs that were trained: what is written, and what is left by a crash."""
+"""Promotion in a real store, with runs that were trained: who is chosen, who is refused, and what is written."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import pytest
+from champions import LIMITS, NAME, RELOADED, promote
 from click.testing import CliRunner
-from mlflow import MlflowClient
-from stores import elsewhere, fresh
+from PIL import Image
 
-import tinybench
 from tinybench import cli
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Wanted
-from tinybench.tracking.tracker import Tracker
+from tinybench.tracking import logged, record
 from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
-
-GOOD = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "data.per_class": 60}
-GOOD |= {"data.test_per_class": 20, "track.pictures": False, "track.costs": "off"}
-NAME = "tinybench-digits"
-# The same images, a few of each class; timings of a busy machine are another test's, and each reload is a process
-LIMITS = "[latency]\noff = true\n[calibration]\noff = true\n[reload]\noff = true\n"
-RELOADED = LIMITS.partition("[reload]")[0]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A store with a good run, a better one, and one that learned nothing."""
-    store = fresh(tmp_path_factory)
-    wanted = {
-        "good": {"track.pictures": True},
-        "better": {"scratch.epochs": 12},
-        "bad": {"scratch.lr": 1e-7, "scratch.epochs": 1},
-    }
-    with elsewhere(tmp_path_factory):
-        runs = {
-            name: tinybench.train(**GOOD | {"track.uri": store} | settings).run_id for name, settings in wanted.items()
-        }
-    mlflow.set_tracking_uri(None)
-    return store, runs
-
-
-def copied(store, folder):
-    made = folder / "mlflow.db"
-    made.write_bytes(Path(store.removeprefix("sqlite:///")).read_bytes())
-    return f"sqlite:///{made}"
-
-
-@pytest.fixture(scope="module")
-def champions(trained, tmp_path_factory):
-    """A copy of it with two champions, one after another."""
-    store, runs = trained
-    made = copied(store, tmp_path_factory.mktemp("champions"))
-    for name in ("good", "better"):
-        promotion.promote(Tracker.at(made), Wanted(runs[name]), policy.parse(LIMITS))
-    mlflow.set_tracking_uri(None)
-    return made
-
-
-@pytest.fixture
-def store(trained, tmp_path, request):
-    """A copy to be written to: with champions where a test asks for `two`."""
-    Path("gates.toml").write_text(LIMITS)
-    wanted = "champions" if "two" in request.fixturenames else "trained"
-    found = request.getfixturevalue(wanted)
-    yield copied(found if wanted == "champions" else found[0], tmp_path)
-    mlflow.set_tracking_uri(None)
-
-
-@pytest.fixture
-def runs(trained):
-    return trained[1]
-
-
-@pytest.fixture
-def tracker(store):
-    return Tracker.at(store)
-
-
-def promote(tracker, run_id=None, **words):
-    return promotion.promote(tracker, Wanted(run_id), policy.read(), **words)
-
-
-@pytest.fixture
-def two(tracker):
-    """The registered model with two champions, one after another."""
-    return Registry(tracker.client, NAME)
 
 
 def test_the_best_by_validation_images_is_chosen(tracker, runs):
@@ -144,8 +68,6 @@ def test_a_champion_whose_files_are_gone_can_be_replaced_by_who_says_so(tracker,
 
 
 def test_the_package_that_is_stored_with_the_model_is_what_is_loaded_again(tracker, runs):
-    from tinybench.tracking import logged
-
     with logged.opened(tracker.get(runs["good"]).data.tags["tinybench.model_uri"]) as files:
         assert files.again()[1].shape == (32, 10)
         (stored,) = files.folder.glob("code/tinybench/serving/answering.py")
@@ -166,13 +88,17 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     registry = Registry(tracker.client, NAME)
     version = registry.at(CHAMPION)
     assert (version.number, version.run_id) == (1, runs["good"])
+    phase = record.final_run(tracker, runs["good"]).info.run_id
+    with Image.open(tracker.client.download_artifacts(phase, "registry/card.png")) as picture:
+        assert max(picture.size) <= 800
     for words in (
         "# smallcnn on digits",
         "95 % interval",
         "## Limits",
         "## Lineage",
         runs["good"],
-        "get-artifact?path=figures/confusion_matrix.png",
+        f"](get-artifact?path=figures/confusion_matrix.png&run_uuid={phase})",
+        f"(get-artifact?path=registry/card.png&run_uuid={phase})",
     ):
         assert words in version.description
     (decision,) = promotion.decisions(registry)
@@ -186,8 +112,6 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
 
 
 def test_what_is_registered_answers_as_the_run_did(tracker, two):
-    from tinybench.tracking import logged, record
-
     champion = two.at(CHAMPION)
     with logged.opened(champion.uri) as files:
         rows, given = files.again()
@@ -224,34 +148,6 @@ def test_a_challenger_that_is_promoted_later_is_the_same_version(tracker, runs, 
     assert two.aliases() == {CHAMPION: refused}
 
 
-def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
-    Path("gates.toml").write_text(LIMITS + "[accuracy]\noff = true\n[classes]\noff = true\n")
-    promote(tracker, runs["bad"])
-    assert promotion.rollback(tracker, NAME).version == 2
-    assert promotion.rollback(tracker, NAME).version == 1
-    assert two.at(CHAMPION).run_id == runs["good"]
-    with pytest.raises(TrackingError, match="Nothing was champion of tinybench-digits before version 1"):
-        promotion.rollback(tracker, NAME)
-    assert promotion.rollback(tracker, NAME, to=3).version == 3
-    assert [each.action for each in promotion.decisions(two)] == ["promote"] * 3 + ["rollback"] * 3
-
-
-def test_a_rollback_to_what_is_not_there_moves_nothing(tracker, two):
-    with pytest.raises(TrackingError, match="tinybench-digits has no version 9, but 1, 2"):
-        promotion.rollback(tracker, NAME, to=9)
-    with pytest.raises(TrackingError, match="Version 2 of tinybench-digits is the champion already"):
-        promotion.rollback(tracker, NAME, to=2)
-    assert two.at(CHAMPION).number == 2
-
-
-def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two):
-    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
-    promote(tracker, runs["good"])
-    assert [promotion.rollback(tracker, NAME).version for _ in range(2)] == [2, 1]
-    with pytest.raises(TrackingError, match="Nothing was champion"):
-        promotion.rollback(tracker, NAME)
-
-
 def test_a_name_of_somebody_else_becomes_ours_and_its_champion_is_not_compared_with(tracker, runs):
     tracker.client.create_registered_model("mine")
     promote(tracker, runs["good"], name="mine")
@@ -275,54 +171,6 @@ def test_a_deleted_run_is_not_promoted(tracker, runs):
         promote(tracker, runs["good"])
 
 
-def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
-    text = promotion.Run.text
-
-    def meanwhile(run, *given):
-        two.point(CHAMPION, 1)  # which sees no lock of ours
-        text(run, *given)
-
-    monkeypatch.setattr(promotion.Run, "text", meanwhile)
-    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
-    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
-        promote(tracker, runs["bad"])
-    assert two.aliases() == {CHAMPION: 1}
-
-
-def test_what_was_decided_about_a_deleted_version_is_missed(tracker, store, two):
-    promotion.rollback(tracker, NAME)
-    tracker.client.set_registered_model_alias(NAME, CHAMPION, "2")
-    tracker.client.delete_model_version(NAME, "1")
-    said = CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False).output
-    assert "Deleted versions, with what was decided about them: 1." in said
-
-
-def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypatch):
-    file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
-    monkeypatch.chdir(file.parent)
-    other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
-    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides"), promotion.held(other):
-        pass
-
-
-def test_two_at_once_one_is_told(tracker, runs, two):
-    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
-        promotion.rollback(tracker, NAME)
-
-
-def test_a_champion_that_moved_while_another_was_judged_is_told(tracker, runs, two, monkeypatch):
-    judged = promotion.gates.judge
-
-    def meanwhile(*given):
-        two.point(CHAMPION, 1)
-        return judged(*given)
-
-    monkeypatch.setattr(promotion.gates, "judge", meanwhile)
-    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
-        promote(tracker, runs["bad"])
-    assert two.aliases() == {CHAMPION: 1}
-
-
 def test_the_test_images_choose_nothing(tracker):
     with pytest.raises(ConfigError, match="Test images judge a candidate; they do not choose it"):
         promotion.promote(tracker, Wanted(figure="test/accuracy"), policy.read())
@@ -340,85 +188,6 @@ def test_what_cannot_be_found_is_told(tracker, wanted, words):
     with pytest.raises((ConfigError, TrackingError), match=words) as caught:
         promotion.promote(tracker, wanted, policy.read())
     assert "\n" not in str(caught.value)
-
-
-STEPS = """
-import os, signal, sys
-from mlflow import MlflowClient
-from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
-from tinybench.tracking.tracker import Tracker
-
-WRITES = ("create_registered_model", "create_model_version", "set_model_version_tag", "set_registered_model_tag",
-          "set_registered_model_alias", "delete_registered_model_alias", "log_text")
-left = int(sys.argv[3])
-
-def dying(write):
-    def call(*given, **words):
-        global left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        return write(*given, **words)
-    return call
-
-for name in WRITES:
-    setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))
-done = promotion.promote(Tracker.at(sys.argv[1]), Wanted(sys.argv[2]), policy.read())
-print("whole", done.promoted)
-"""
-
-
-def dying_after(store, run_id, writes):
-    words = [sys.executable, "-c", STEPS, store, run_id, str(writes)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ, timeout=200)
-    return done.returncode, done.stdout + done.stderr
-
-
-@pytest.mark.slow
-def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, runs, tmp_path):
-    first = promote(Tracker.at(store), runs["good"])
-    assert first.promoted
-    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
-    seen = set()
-    for writes in range(20):
-        file = tmp_path / f"{writes}.db"
-        file.write_bytes(kept)
-        code, said = dying_after(f"sqlite:///{file}", runs["better"], writes)
-        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
-        champion = registry.at(CHAMPION)
-        seen.add(champion.run_id)
-        assert champion.run_id in (runs["good"], runs["better"])
-        moves = promotion.effective(promotion.decisions(registry), champion.number)
-        assert moves[-1].version == champion.number
-        if code == 0:
-            assert "whole True" in said
-            break
-        assert code == -9, said
-        again = promote(Tracker.at(f"sqlite:///{file}"), runs["better"])
-        assert again.promoted
-        assert registry.at(CHAMPION).run_id == runs["better"]
-    else:
-        raise AssertionError("it never came to its end")
-    assert writes >= 4
-    assert seen == {runs["good"], runs["better"]}
-
-
-@pytest.mark.slow
-def test_killed_at_any_write_of_the_first_promotion_there_is_none_or_the_new_one(store, runs, tmp_path):
-    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
-    for writes in range(20):
-        file = tmp_path / f"{writes}.db"
-        file.write_bytes(kept)
-        code, said = dying_after(f"sqlite:///{file}", runs["good"], writes)
-        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
-        champion = registry.at(CHAMPION)
-        assert champion is None or champion.run_id == runs["good"]
-        if code == 0:
-            break
-        assert code == -9, said
-        assert promote(Tracker.at(f"sqlite:///{file}"), runs["good"]).promoted
-    assert writes >= 4
 
 
 def test_the_commands(store, runs):

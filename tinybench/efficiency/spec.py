@@ -30,6 +30,7 @@ class Spec:
         threads: Of the processor.
         batch: The one batch size of the throughput; None tries growing ones.
         quick: Fewer calls.
+        latency_only: No throughput, and no other way to call it.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Spec:
     threads: int = 1
     batch: int | None = None
     quick: bool = False
+    latency_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.

@@ -183,6 +183,8 @@ def _forward(found: Found, model: keras.Model, spec: Spec, gpu: nvml.Gpu | None,
     found.figures["memory_peak_bytes"] = float(max(memory.peak() - baseline, 0))
     if not exact:
         found.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
+    if spec.latency_only:
+        return
     _whole_way(found, compile, shape, spec.quick)
     _predictions(found, model, spec.quick)
     found.certificate["after"] = certificate.moment(gpu)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from tinybench.report import describe
 from tinybench.tracking import queries, record
+from tinybench.tracking.run import Run
 from tinybench.tracking.tracker import WARNING_TAG
 
 if TYPE_CHECKING:
@@ -15,11 +20,13 @@ if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 _FIGURES = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
-_PICTURES = (
-    "figures/confusion_matrix.png",
-    "figures/per_class_accuracy.png",
-    "figures/curves.png",
-)  # the first is shown
+_PICTURES = {  # the first that is there is shown
+    "figures/confusion_matrix.png": "How test images are taken for one another",
+    "figures/per_class_accuracy.png": "Accuracy by class",
+    "figures/curves.png": "Loss and accuracy by epoch",
+}
+_WIDEST = 800  # pixels
+FOLDER = "registry"  # of a run's artifacts: what belongs to its versions
 
 
 def write(tracker: Tracker, run_id: str) -> str:
@@ -30,7 +37,7 @@ def write(tracker: Tracker, run_id: str) -> str:
     """
     run, last = tracker.get(run_id), record.final_run(tracker, run_id)
     found, tags = last.data.metrics, run.data.tags
-    model, dataset = queries.param(run, "model"), queries.param(run, "dataset")
+    model, dataset = Path(queries.param(run, "model")).stem, queries.param(run, "dataset")
     experiment = run.info.experiment_id
     lines = [
         f"# {model} on {dataset}",
@@ -57,12 +64,19 @@ def write(tracker: Tracker, run_id: str) -> str:
 
 
 def _picture(tracker: Tracker, run_id: str) -> Iterator[str]:
-    """A picture of the run, as MLflow's page shows it."""
+    """A picture of the run, small enough for MLflow's page, which shows all its pixels; a click opens the whole one."""
     kept = {each.path for each in tracker.client.list_artifacts(run_id, "figures")}
-    for path in _PICTURES:
-        if path in kept:
-            yield f"![How test images are taken for one another](get-artifact?path={path}&run_uuid={run_id})"
-            return
+    path = next((path for path in _PICTURES if path in kept), None)
+    if path is None:
+        return
+    with TemporaryDirectory() as folder:
+        small = Path(folder) / "card.png"
+        with Image.open(tracker.client.download_artifacts(run_id, path, folder)) as picture:
+            picture.thumbnail((_WIDEST, _WIDEST))
+            picture.save(small)
+        Run(tracker.client, run_id).artifact(small, FOLDER)
+    shown = f"![{_PICTURES[path]}](get-artifact?path={FOLDER}/card.png&run_uuid={run_id})"
+    yield f"[{shown}](get-artifact?path={path}&run_uuid={run_id})"
 
 
 def _figures(found: Mapping[str, float]) -> Iterator[str]:

@@ -5,7 +5,7 @@ A champion that is no longer there is no reason to stop: the gates say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,9 +25,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gathered(
-    tracker: Tracker, policy: Policy, candidate: str, champion: str | None
+    tracker: Tracker,
+    policy: Policy,
+    candidate: str,
+    champion: str | None,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Iterator[tuple[Subject, Subject | Lost | None]]:
     """The candidate and the champion, by the runs that trained them; what a policy leaves out is not looked for.
+
+    Args:
+        tracker: The store.
+        policy: The gates that will judge.
+        candidate: Its run.
+        champion: Its run; None where there is none.
+        tell: Is told what is being done, which may take a minute.
 
     Raises:
         TrackingError: the candidate's run or model is not there, or kept no answers.
@@ -43,9 +54,11 @@ def gathered(
             else:
                 subjects, models = [subject, beside], [model, its_model]
         if policy.reload is not None:
+            tell("Loading the model again as a server does …")
             subjects[0] = _reloaded(subject, model)
         if policy.latency is not None:
-            subjects = _measured(subjects, models, int(policy.latency.rounds))
+            rounds = int(policy.latency.rounds) if len(subjects) > 1 else 1  # which tell how far to trust a ratio
+            subjects = _measured(subjects, models, rounds, tell)
         yield subjects[0], subjects[1] if len(subjects) > 1 else lost
 
 
@@ -92,13 +105,15 @@ def _reloaded(subject: Subject, model: Logged) -> Subject:
         return replace(subject, trouble=f"it cannot be used: {in_one_line(error)}")
 
 
-def _measured(subjects: list[Subject], models: list[Logged], rounds: int) -> list[Subject]:
+def _measured(subjects: list[Subject], models: list[Logged], rounds: int, tell: Callable[[str], None]) -> list[Subject]:
     """With the latency of each, in turn, so that what else the machine does falls on both."""
-    specs = [Spec(str(model.keras), threads=certificate.usable_threads(), batch=1) for model in models]
+    threads = certificate.usable_threads()
+    specs = [Spec(str(model.keras), threads=threads, latency_only=True) for model in models]
     measured = list(subjects)
-    for _ in range(rounds):
+    for number in range(rounds):
         for place, spec in enumerate(specs):
             if not measured[place].trouble_measuring:
+                tell(f"Measuring latency, round {number + 1} of {rounds}: {('candidate', 'champion')[place]} …")
                 measured[place] = _timed(measured[place], spec)
     return measured
 

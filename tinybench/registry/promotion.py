@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tinybench.registry.policy import Policy
     from tinybench.tracking.tracker import Tracker
 
-_ARTIFACTS = "registry"
+_COUNTING = 60  # seconds that counting a look may wait for others that do
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,15 @@ class Outcome:
         return self.decision.action == PROMOTE
 
 
-def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | None = None, dry: bool = False) -> Outcome:
+def promote(
+    tracker: Tracker,
+    wanted: Wanted,
+    policy: Policy,
+    *,
+    name: str | None = None,
+    dry: bool = False,
+    tell: Callable[[str], None] = lambda words: None,
+) -> Outcome:
     """Judge a candidate, and make it champion if every gate holds.
 
     Args:
@@ -68,6 +76,7 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
         policy: The gates.
         name: Registered model; `tinybench-<dataset>` when None.
         dry: Only judge.
+        tell: Is told what is being done, which may take minutes.
 
     Raises:
         ConfigError: a choice that cannot be made.
@@ -86,10 +95,12 @@ def promote(tracker: Tracker, wanted: Wanted, policy: Policy, *, name: str | Non
     if champion is not None and champion.run_id == candidate.run_id:
         return Outcome(replace(made, version=before), candidate, champion, dry, already=True)
     run_beside = None if champion is None else champion.run_id
-    with evidence.gathered(tracker, policy, candidate.run_id, run_beside) as (subject, beside):
+    with evidence.gathered(tracker, policy, candidate.run_id, run_beside, tell) as (subject, beside):
         verdicts, test = tuple(gates.judge(policy, subject, beside)), subject.test
     action = PROMOTE if all(each.holds for each in verdicts) else REFUSE
-    made = replace(made, action=action, verdicts=verdicts, looks=registry.looked(test))
+    with held(registry, "looks", _COUNTING):
+        looks = registry.looked(test)
+    made = replace(made, action=action, verdicts=verdicts, looks=looks)
     if dry:
         return Outcome(made, candidate, champion, dry)
     with held(registry):
@@ -181,8 +192,13 @@ def _refused_already(registry: Registry, run_id: str, champion: int | None) -> s
 
 
 @contextmanager
-def held(registry: Registry) -> Iterator[None]:
-    """Decide about a name alone, on this machine.
+def held(registry: Registry, what: str = "champion", wait: float = 0) -> Iterator[None]:
+    """Write something about a name alone, on this machine.
+
+    Args:
+        registry: The name.
+        what: Is written.
+        wait: Seconds until another process has to be done with it.
 
     Raises:
         TrackingError: another process is at it.
@@ -191,7 +207,7 @@ def held(registry: Registry) -> Iterator[None]:
     place = paths.state() / "registry"
     place.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(place / f"{key}.lock", timeout=0):
+        with filelock.FileLock(place / f"{key}.{what}.lock", timeout=wait):
             yield
     except filelock.Timeout:
         raise TrackingError(
@@ -218,7 +234,7 @@ def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None
     """Write a decision down, then do it."""
     assert decision.version is not None
     run = Run(tracker.client, decision.run_id)
-    run.text(json.dumps(decision.plain(), indent=1), f"{_ARTIFACTS}/{decision.at.replace(':', '')}.json")
+    run.text(json.dumps(decision.plain(), indent=1), f"{card.FOLDER}/{decision.at.replace(':', '')}.json")
     registry.tag(decision.version, decision.tags())
     if decision.action == REFUSE:
         registry.point(CHALLENGER, decision.version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 OURS = "tinybench"  # tag of names that tinybench made
-_LOOKS = "tinybench.look."  # of a name: that a decision used some test images
+_LOOKS = "tinybench.looks."  # of a name: how often decisions used some test images
 _LONGEST = 5000  # of a description
 _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
@@ -147,18 +146,14 @@ class Registry:
     def looks(self, test: str) -> int:
         """How often decisions about this name used some test images."""
         found = self._registered()
-        return 0 if found is None else sum(key.startswith(_LOOKS + test[:16]) for key in found.tags)
+        return 0 if found is None else int(found.tags.get(_LOOKS + test[:16], "0"))
 
     def looked(self, test: str) -> int:
-        """Count one more look; gives how many there were with it.
-
-        Each has a tag of its own, so that two that look at the same time are two; a name that is not registered yet
-        has none.
-        """
-        if not self.exists:
-            return 1
-        self.client.set_registered_model_tag(self.name, f"{_LOOKS}{test[:16]}.{uuid4().hex[:12]}", "1")
-        return self.looks(test)
+        """Count one more look, where the name is registered; gives how many there were with it."""
+        count = self.looks(test) + 1
+        if self.exists:
+            self.client.set_registered_model_tag(self.name, _LOOKS + test[:16], str(count))
+        return count
 
     def _logged(self, model: str) -> LoggedModel:
         return self.client.get_logged_model(model.removeprefix("models:/"))

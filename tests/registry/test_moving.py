@@ -1,0 +1,53 @@
+"""Several that move a champion at once: one wins, the others are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from champions import NAME, promote
+from mlflow import MlflowClient
+
+from tinybench.errors import TrackingError
+from tinybench.registry import policy, promotion
+from tinybench.tracking.versions import CHAMPION, Registry
+
+
+def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
+    text = promotion.Run.text
+
+    def meanwhile(run, *given):
+        two.point(CHAMPION, 1)  # which sees no lock of ours
+        text(run, *given)
+
+    monkeypatch.setattr(promotion.Run, "text", meanwhile)
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
+        promote(tracker, runs["bad"])
+    assert two.aliases() == {CHAMPION: 1}
+
+
+def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypatch):
+    file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
+    monkeypatch.chdir(file.parent)
+    other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
+    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides"), promotion.held(other):
+        pass
+
+
+def test_two_at_once_one_is_told(tracker, runs, two):
+    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
+        promotion.rollback(tracker, NAME)
+
+
+def test_a_champion_that_moved_while_another_was_judged_is_told(tracker, runs, two, monkeypatch):
+    judged = promotion.gates.judge
+
+    def meanwhile(*given):
+        two.point(CHAMPION, 1)
+        return judged(*given)
+
+    monkeypatch.setattr(promotion.gates, "judge", meanwhile)
+    with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
+        promote(tracker, runs["bad"])
+    assert two.aliases() == {CHAMPION: 1}

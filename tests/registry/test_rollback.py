@@ -1,0 +1,50 @@
+"""Going back: to the champion before, or to one by its number; and what the history knows of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from champions import LIMITS, NAME, promote
+from click.testing import CliRunner
+
+from tinybench import cli
+from tinybench.errors import TrackingError
+from tinybench.registry import policy, promotion
+from tinybench.tracking.versions import CHAMPION
+
+
+def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
+    Path("gates.toml").write_text(LIMITS + "[accuracy]\noff = true\n[classes]\noff = true\n")
+    promote(tracker, runs["bad"])
+    assert promotion.rollback(tracker, NAME).version == 2
+    assert promotion.rollback(tracker, NAME).version == 1
+    assert two.at(CHAMPION).run_id == runs["good"]
+    with pytest.raises(TrackingError, match="Nothing was champion of tinybench-digits before version 1"):
+        promotion.rollback(tracker, NAME)
+    assert promotion.rollback(tracker, NAME, to=3).version == 3
+    assert [each.action for each in promotion.decisions(two)] == ["promote"] * 3 + ["rollback"] * 3
+
+
+def test_a_rollback_to_what_is_not_there_moves_nothing(tracker, two):
+    with pytest.raises(TrackingError, match="tinybench-digits has no version 9, but 1, 2"):
+        promotion.rollback(tracker, NAME, to=9)
+    with pytest.raises(TrackingError, match="Version 2 of tinybench-digits is the champion already"):
+        promotion.rollback(tracker, NAME, to=2)
+    assert two.at(CHAMPION).number == 2
+
+
+def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two):
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    promote(tracker, runs["good"])
+    assert [promotion.rollback(tracker, NAME).version for _ in range(2)] == [2, 1]
+    with pytest.raises(TrackingError, match="Nothing was champion"):
+        promotion.rollback(tracker, NAME)
+
+
+def test_what_was_decided_about_a_deleted_version_is_missed(tracker, store, two):
+    promotion.rollback(tracker, NAME)
+    tracker.client.set_registered_model_alias(NAME, CHAMPION, "2")
+    tracker.client.delete_model_version(NAME, "1")
+    said = CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False).output
+    assert "Deleted versions, with what was decided about them: 1." in said
