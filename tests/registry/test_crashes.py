@@ -23,7 +23,7 @@ from tinybench.registry.candidates import Wanted
 from tinybench.tracking.tracker import Tracker
 
 WRITES = ("create_registered_model", "create_model_version", "set_model_version_tag", "set_registered_model_tag",
-          "set_registered_model_alias", "delete_registered_model_alias", "log_text")
+          "set_registered_model_alias", "delete_registered_model_alias", "log_text", "log_artifact")
 left = int(sys.argv[3])
 
 def dying(write):
