@@ -1,4 +1,4 @@
-"""A real MLflow server that can be killed and started again on the same store."""
+"""A real MLflow server that can be killed and started again on the same store; any application behind uvicorn."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+import uvicorn
 
 _SECONDS = 60
 
@@ -49,3 +52,18 @@ class Server:
             os.killpg(self._process.pid, 9)
             self._process.wait()
             self._process = None
+
+
+@contextmanager
+def in_a_thread(app, **words):
+    """An application behind uvicorn in this process; gives its host and port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **words))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -25,12 +25,34 @@ def runs(folder: Path) -> list[Run]:
     return list(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["0"]))
 
 
-def test_one_run_of_mlflow_s_is_the_parent(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder where a run was trained, and what was said."""
+    folder = tmp_path_factory.mktemp("trained")
     small = "recipe=quickstart transfer_epochs=1 finetune_epochs=1 data.per_class=10 dropout=0.25 track.tags=team=red"
     small += " track.pictures=false"
-    result = mlflow_run(tmp_path, *(word for pair in small.split() for word in ("-P", pair)))
+    return folder, mlflow_run(folder, *(word for pair in small.split() for word in ("-P", pair)))
+
+
+def test_what_was_trained_is_promoted(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, _ = trained
+    (folder / "limits.toml").write_text("[latency]\noff = true\n[calibration]\noff = true\n")
+    given = {"gates": folder / "limits.toml", "filter": "tags.team = 'red'", "dataset": "digits", "metric": "loss"}
+    words = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
+    result = mlflow_run(folder, "-e", "promote", *words)
     assert result.returncode == 0, result.stderr
-    found = {run.data.tags.get("tinybench.phase", "parent"): run for run in runs(tmp_path)}
+    assert "Version 1 is champion: models:/tinybench-digits@champion" in result.stdout
+    store = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    assert store.get_model_version_by_alias("tinybench-digits", "champion").version in (1, "1")
+    refused = mlflow_run(folder, "-e", "promote", "-P", "filter=tags.team = 'blue'")
+    assert refused.returncode != 0
+    assert "Error: No finished run that tags.team = 'blue' finds" in refused.stderr
+
+
+def test_one_run_of_mlflow_s_is_the_parent(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, result = trained
+    assert result.returncode == 0, result.stderr
+    found = {run.data.tags.get("tinybench.phase", "parent"): run for run in runs(folder) if "team" in run.data.tags}
     parent = found.pop("parent")
     assert {run.info.status for run in [parent, *found.values()]} == {"FINISHED"}
     assert {phase: run.data.tags["mlflow.parentRunId"] for phase, run in found.items()} == {

@@ -94,7 +94,8 @@ def rollback(name: str | None, to: int | None, uri: str | None) -> None:
 
         tracker = _tracker(uri)
     done = promotion.rollback(tracker, promotion.only_name(tracker, name), to)
-    click.echo(f"Version {done.version} is champion of {done.name} again, instead of version {done.before}.")
+    instead = "" if done.before is None else f", instead of version {done.before}"
+    click.echo(f"Version {done.version} is champion of {done.name} again{instead}.")
 
 
 @click.group()

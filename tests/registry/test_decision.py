@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history, withdrawn
 from tinybench.registry.gates import Verdict
+from tinybench.registry.policy import GATES
 
 
 def made(action, before, version, at):
@@ -35,6 +37,19 @@ def test_a_move_that_was_written_but_not_made_does_not_count():
     assert effective([first, broken, second], 2) == [first, second]
     assert effective([first, broken], 1) == [first]
     assert effective([first, broken], 3) == [first, broken]
+
+
+def test_withdrawn_is_what_was_rolled_back_and_has_not_come_back_since():
+    steps = ((PROMOTE, None, 1), (PROMOTE, 1, 2), (ROLLBACK, 2, 1), (PROMOTE, 1, 3))
+    moves = [replace(made(*step, at), run_id=f"run{step[-1]}") for at, step in enumerate(steps)]
+    assert withdrawn(moves) == {"run2"}
+    assert withdrawn([*moves, replace(made(ROLLBACK, 3, 2, 5), run_id="run2")]) == {"run3"}
+    assert withdrawn([*moves, replace(made(PROMOTE, 3, 2, 5), run_id="run2")]) == set()
+
+
+def test_gates_that_were_off_are_known():
+    assert made(PROMOTE, None, 1, 1).off == [gate for gate in GATES if gate != "accuracy"]
+    assert made(ROLLBACK, 2, 1, 1).off == []
 
 
 def test_what_was_carried_out_counts_whoever_moved_the_alias_since():

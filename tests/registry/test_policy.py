@@ -36,7 +36,7 @@ def test_a_file_in_the_folder_is_read_and_changes_what_it_names():
         ("[accuracy]\ndelta = -0.1\n", "line 2: `accuracy.delta`: expected a number from 0, got -0.1"),
         ("[accuracy]\ndelta = 'none'\n", "line 2: `accuracy.delta`: expected a number from 0, got 'none'"),
         ("[size]\nmax_mb = true\n", "line 2: `size.max_mb`: expected a number from 0, or none, got True"),
-        ("[latency]\nrounds = 1.5\n", "line 2: `latency.rounds`: expected a whole number from 1, got 1.5"),
+        ("[latency]\nrounds = 1.5\n", "line 2: `latency.rounds`: expected a whole number in 1..20, got 1.5"),
         ("[latency]\noff = 1\n", "line 2: `latency.off`: expected true or false, got 1"),
         ("accuracy = 3\n", "line 1: `accuracy`: expected a table of limits, got 3"),
         ("[accuracy\n", "not valid TOML"),

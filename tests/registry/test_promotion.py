@@ -76,9 +76,46 @@ def test_the_package_that_is_stored_with_the_model_is_what_is_loaded_again(track
             files.again()
 
 
-def test_a_dry_run_writes_nothing(tracker):
+def test_a_dry_run_registers_nothing_but_is_a_look_at_the_test_images(tracker, runs):
     assert promote(tracker, dry=True).promoted
     assert not Registry(tracker.client, NAME).exists
+    assert promote(tracker, runs["good"]).decision.looks == 2
+    assert promote(tracker, runs["good"], name="another").decision.looks == 3
+
+
+def test_a_damaged_champion_is_as_good_as_lost_and_left_alone_where_nothing_compares(tracker, runs, two, monkeypatch):
+    opened = logged.opened
+
+    def damaged(model):
+        if model == tracker.get(runs["better"]).data.tags["tinybench.model_uri"]:
+            raise ValueError("Expecting value: line 1")
+        return opened(model)
+
+    monkeypatch.setattr(logged, "opened", damaged)
+    refused = promote(tracker, runs["good"])
+    assert "cannot be read: ValueError: Expecting value" in refused.decision.failed[0].found
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    done = promote(tracker, runs["good"])
+    assert done.promoted
+    assert done.decision.off == list(policy.GATES)
+    with pytest.raises(TrackingError, match="cannot be read"):
+        promote(tracker, runs["better"])
+
+
+def test_what_was_rolled_back_is_not_chosen_again_unless_by_its_id(tracker, runs, two):
+    promotion.rollback(tracker, NAME)
+    best = max(runs, key=lambda name: tracker.get(runs[name]).data.metrics["best/val_accuracy"])
+    assert best == "better"
+    found = promote(tracker, dry=True)
+    assert found.candidate.run_id == runs["good"]
+    assert "1 more were rolled back" in found.candidate.chosen
+    assert promote(tracker, runs["better"]).promoted
+
+
+def test_without_a_state_folder_it_is_told_at_once(tracker, runs, monkeypatch):
+    monkeypatch.setenv("TINYBENCH_STATE", "/dev/null/here")
+    with pytest.raises(TrackingError, match="Cannot lock anything in /dev/null/here/registry: Not a directory"):
+        promote(tracker, runs["good"])
 
 
 def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
@@ -192,13 +229,16 @@ def test_what_cannot_be_found_is_told(tracker, wanted, words):
 
 def test_the_commands(store, runs):
     def command(*words):
-        return CliRunner().invoke(cli.cli, [*words, "--uri", store], catch_exceptions=False, standalone_mode=False)
+        given = [*words, "--uri", store]
+        wide = {"COLUMNS": "250"}
+        return CliRunner().invoke(cli.cli, given, catch_exceptions=False, standalone_mode=False, env=wide)
 
     assert command("promote", runs["good"]).return_value == 0
     refused = command("promote", runs["bad"])
     assert refused.return_value == 1
     assert "Refused by accuracy" in refused.output
     assert "they say less" in refused.output
+    assert "Switched off, so not judged: calibration, reload, latency." in refused.output
     shown = command("registry", "show").output
     assert "Version 1" in shown
     assert "ended before" not in shown
@@ -206,6 +246,7 @@ def test_the_commands(store, runs):
     listed = command("history").output
     assert "promoted" in listed
     assert "refused" in listed
+    assert "not judged:" in listed
     with pytest.raises(TrackingError, match="Version 2 of tinybench-digits never was champion: judge it by"):
         command("rollback", "--to", "2")
     assert command("promote", runs["better"]).return_value == 0

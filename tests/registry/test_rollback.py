@@ -48,3 +48,19 @@ def test_what_was_decided_about_a_deleted_version_is_missed(tracker, store, two)
     tracker.client.delete_model_version(NAME, "1")
     said = CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False).output
     assert "Deleted versions, with what was decided about them: 1." in said
+
+
+def test_a_champion_that_was_deleted_can_be_replaced_by_a_former_one_and_by_nothing_else(tracker, runs, two):
+    tracker.client.delete_model_version(NAME, "2")
+    assert two.aliases() == {}
+    with pytest.raises(TrackingError, match="has lost its champion, version 1 at last: bring one back by tinybench"):
+        promote(tracker, runs["bad"])
+    done = promotion.rollback(tracker, NAME)
+    assert (done.version, done.before) == (1, None)
+    assert two.at(CHAMPION).number == 1
+
+
+def test_a_name_that_never_had_a_champion_has_nothing_to_go_back_to(tracker):
+    tracker.client.create_registered_model(NAME)
+    with pytest.raises(TrackingError, match="has no champion and never had one: promote a run first"):
+        promotion.rollback(tracker, NAME)

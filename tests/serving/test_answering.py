@@ -103,7 +103,7 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
         ([["a", "b"]], "expected pixels as whole numbers in 0..255, got text"),
         ([["a" * 1_000_000, *["b"] * 500_000]], "got text"),
         ([[1, "a" * 1_000_000, *["b"] * 1000]], "lists of unlike lengths or depths"),
-        ([[None]], "must not be scaled"),
+        ([[None]], "whole numbers in 0..255, got nan"),
         ([[[[1]]]], "Expected pixels as (height, width)"),
         ([[10**30]], "whole numbers in 0..255"),
     ],
@@ -169,3 +169,39 @@ def test_whatever_bytes_come_they_are_answered_or_refused(asked, noise, form):
 def test_what_is_known_of_a_model_is_read_back(asked):
     assert About.of_json(asked.about.as_json()) == asked.about
     assert About.of_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0  # of models before there was one
+
+
+def test_large_pictures_are_read_one_at_a_time_and_small_ones_beside_them(asked, monkeypatch):
+    monkeypatch.setattr(answering, "_LARGE", 1000)
+    large, small = encoded(colour(40, 40)), encoded(colour(10, 10))
+    with asked._large:
+        waiting = threading.Thread(target=asked, args=([large],))
+        waiting.start()
+        assert asked([small])
+        waiting.join(0.3)
+        assert waiting.is_alive()
+    waiting.join(20)
+    assert not waiting.is_alive()
+
+
+def test_too_many_pixels_together_are_refused_before_they_are_read(asked, monkeypatch):
+    monkeypatch.setattr(answering, "MOST_TOGETHER", 1000)
+    monkeypatch.setattr(asked, "_read", lambda picture: pytest.fail("it was read"))
+    with pytest.raises(PictureError, match="more than 1,000 pixels together"):
+        asked([encoded(colour(40, 40))])
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        ([[300, 0], [0, 0]], "whole numbers in 0..255, got 0 to 300"),
+        ([[-1, 5]], "got -1 to 5"),
+        ([[float("inf"), 5]], "got 5 to inf"),
+        ([[float("nan"), 5]], "got nan to nan"),
+        ([[10**400]], "got larger ones"),
+        (eval("[" * 90 + "1" + "]" * 90), "lists that are nested deeper"),
+    ],
+)
+def test_pixels_that_are_none_are_told_why(asked, picture, words):
+    with pytest.raises(PictureError, match=words):
+        asked([picture])

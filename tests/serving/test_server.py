@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
+from servers import in_a_thread
 from stores import elsewhere, fresh
 
 import tinybench
@@ -221,6 +223,27 @@ def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
 def test_what_never_changes_is_not_followed():
     with pytest.raises(ConfigError, match=f"Invalid value for `--follow`: models:/{NAME}/2 never changes"):
         cli.cli(["serve", f"models:/{NAME}/2", "--follow"], standalone_mode=False)
+
+
+def test_more_requests_than_it_may_hold_are_sent_away_and_its_health_is_told_all_the_same():
+    class Waiting:
+        looked, answerer, trouble = threading.Event(), None, ""
+
+        def close(self):
+            pass
+
+    made = app.make(Waiting(), most_bytes=1000, threads=2, most_waiting=1)
+    with in_a_thread(made) as (host, port), ThreadPoolExecutor(1) as others:
+        url = f"http://{host}:{port}"
+        first = others.submit(requests.post, f"{url}/invocations", b"x", timeout=20)
+        time.sleep(0.5)
+        refused = requests.post(f"{url}/invocations", b"x", timeout=20)
+        assert refused.status_code == 503
+        assert refused.json() == {"error": "1 requests are waiting already: try again later."}
+        assert requests.get(f"{url}/health", timeout=20).status_code == 200
+        Waiting.looked.set()
+        later = (first.result(20), requests.post(f"{url}/invocations", b"x", timeout=20))
+        assert [each.json()["error"] for each in later] == ["The model is not loaded yet."] * 2
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):

@@ -61,7 +61,7 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3, most: int = PIXEL_LIMIT)
             upright = ImageOps.exif_transpose(image)
             pixels = np.asarray(_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
     except _UNREADABLE as error:
-        raise ValueError(_reason(error)) from None
+        raise ValueError(_reason(error, most)) from None
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
@@ -83,8 +83,10 @@ def from_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.
         array = array[..., 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise ValueError(f"Expected pixels as (height, width) or (height, width, 1, 3 or 4), got {array.shape}.")
-    if array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255:
+    if array.dtype.kind not in "ui":
         raise ValueError(f"Expected pixels as whole numbers in 0..255, got {array.dtype}; they must not be scaled.")
+    if array.min() < 0 or array.max() > 255:
+        raise ValueError(f"Expected pixels as whole numbers in 0..255, got {array.min()} to {array.max()}.")
     picture = _eight_bit(Image.fromarray(array.astype(np.uint8)))
     return np.asarray(picture.convert("RGB" if channels == 3 else "L")).reshape(*array.shape[:2], channels)
 
@@ -130,15 +132,20 @@ def _open(file: BinaryIO, most: int = PIXEL_LIMIT) -> Image.Image:
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow's own conversion clips at 255 instead of scaling.
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+        wide = np.asarray(image)
+        if wide.dtype != np.uint16:
+            wide = wide.clip(0, 65535).astype(np.uint16)
+        whole, rest = np.divmod(wide, np.uint16(257))
+        return Image.fromarray((whole + (rest > 128)).astype(np.uint8))  # rounded, in two bytes a pixel
     if image.has_transparency_data:
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
     return image
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, most: int = PIXEL_LIMIT) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {most:,} pixels"  # Pillow would name its own limit
     if isinstance(error, UnidentifiedImageError):
         return "not a JPEG, PNG, BMP or WebP picture"
     return " ".join(str(error).split()) or type(error).__name__

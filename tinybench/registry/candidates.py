@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,9 @@ def dataset(runs: Sequence[MlflowRun]) -> str:
     return sets[0]
 
 
-def best(runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None) -> Candidate:
+def best(
+    runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None, withdrawn: Collection[str] = ()
+) -> Candidate:
     """The one with the best figure; of equals the newest.
 
     Args:
@@ -100,10 +102,11 @@ def best(runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None) -> 
         wanted: As it was asked.
         test: Fingerprint of the champion's test images: on others a run that was not asked for by its id could only be
             refused.
+        withdrawn: Runs that were rolled back: only a person may promote them again, by their id.
 
     Raises:
         ConfigError: they are of several data sets.
-        TrackingError: none has these test images.
+        TrackingError: none has these test images, or all were rolled back.
     """
     if wanted.run_id is not None:
         (run,) = runs
@@ -115,13 +118,17 @@ def best(runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None) -> 
             f"None of the {len(runs)} finished runs {_words(wanted)} has the champion's test images: train one on the "
             "champion's data, or begin another registered model by --name."
         )
-    found = max(comparable, key=lambda run: (_goodness(run, wanted), run.info.start_time))
-    chosen = f"{wanted.metric} {found.data.metrics[wanted.metric]:.4f}, the best of {len(comparable)} runs"
-    splits = len({run.data.tags.get("data.split_hash") for run in comparable})
+    left = [run for run in comparable if run.info.run_id not in withdrawn]
+    if not left:
+        raise TrackingError(f"Every run {_words(wanted)} was rolled back: give its id to promote one again.")
+    found = max(left, key=lambda run: (_goodness(run, wanted), run.info.start_time))
+    chosen = f"{wanted.metric} {found.data.metrics[wanted.metric]:.4f}, the best of {len(left)} runs"
+    splits = len({run.data.tags.get("data.split_hash") for run in left})
     chosen += f", which {splits} different validation splits judged" if splits > 1 else ""
     others = len(runs) - len(comparable)
     chosen += f"; {others} more were tested on other images than the champion" if others else ""
-    return Candidate(found.info.run_id, dataset(comparable), chosen)
+    chosen += f"; {len(comparable) - len(left)} more were rolled back" if len(left) < len(comparable) else ""
+    return Candidate(found.info.run_id, dataset(left), chosen)
 
 
 def _given(tracker: Tracker, run_id: str) -> MlflowRun:
@@ -151,4 +158,4 @@ def _asked(wanted: Wanted) -> Iterator[str]:
         if value is not None:
             yield f"with {key} {value}"
     if wanted.search:
-        yield f"and {wanted.search}"
+        yield f"that {wanted.search} finds"

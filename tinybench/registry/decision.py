@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.registry.gates import Verdict
+from tinybench.registry.policy import GATES
 
 _DONE = "tinybench.done."  # with that moment, once it is carried out
 TAG = "tinybench.decision."  # with the moment after it
@@ -31,7 +32,7 @@ class Decision:
         at: When, UTC.
         who: User and machine.
         commit: Of the code that decided.
-        looks: How often the test images have been used to decide about this name, this time included.
+        looks: How often the test images have been used to decide, this time included.
         verdicts: Of the gates.
         done: The move was made, and that was written as well.
     """
@@ -53,6 +54,12 @@ class Decision:
     def failed(self) -> list[Verdict]:
         """Gates that did not hold."""
         return [each for each in self.verdicts if not each.holds]
+
+    @property
+    def off(self) -> list[str]:
+        """Gates that were switched off; none of a rollback, which judges nothing."""
+        judged = {each.gate for each in self.verdicts}
+        return [] if self.action == ROLLBACK else [gate for gate in GATES if gate not in judged]
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -114,6 +121,19 @@ def champions(moves: Iterable[Decision]) -> list[int]:
                 found.append(each.version)
         else:
             found.append(each.version)
+    return found
+
+
+def withdrawn(moves: Iterable[Decision]) -> set[str]:
+    """Runs whose version was champion until a rollback, and not again since."""
+    found: set[str] = set()
+    champion: dict[int, str] = {}
+    for each in moves:
+        if each.action == ROLLBACK and each.before in champion:
+            found.add(champion[each.before])
+        if each.version is not None:
+            champion[each.version] = each.run_id
+        found.discard(each.run_id)
     return found
 
 

@@ -46,7 +46,7 @@ def gathered(
     with ExitStack() as kept:
         subject, model = _looked_at(tracker, candidate, kept)
         subjects, models, lost = [subject], [model], None
-        if champion is not None:
+        if champion is not None and policy.compares:
             try:
                 beside, its_model = _looked_at(tracker, champion, kept)
             except TrackingError as error:
@@ -75,8 +75,18 @@ def model_of(tracker: Tracker, run_id: str) -> str:
 
 
 def _looked_at(tracker: Tracker, run_id: str, kept: ExitStack) -> tuple[Subject, Logged]:
-    model = kept.enter_context(logged.opened(model_of(tracker, run_id)))
-    return _subject(tracker, run_id, model), model
+    """A model's side of the gates, and its files while they are kept.
+
+    Raises:
+        TrackingError: one of both is gone or damaged.
+    """
+    try:
+        model = kept.enter_context(logged.opened(model_of(tracker, run_id)))
+        return _subject(tracker, run_id, model), model
+    except TrackingError:
+        raise
+    except Exception as error:  # what a damaged file does when it is read is anybody's guess
+        raise TrackingError(f"What run {run_id} kept cannot be read: {in_one_line(error)}.") from error
 
 
 def _subject(tracker: Tracker, run_id: str, model: Logged) -> Subject:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinybench.efficiency import measuring
 from tinybench.evaluation import calibration
 from tinybench.evaluation.answers import Answers
-from tinybench.evaluation.comparison import Side, compare
+from tinybench.evaluation.paired import accuracy_difference
 from tinybench.registry.policy import (
     GATES,
     AccuracyGate,
@@ -145,7 +145,7 @@ def _data(gate: DataGate, candidate: Subject, champion: Subject | None) -> Verdi
         holds = _same_rows(candidate, champion)
         found += ", the champion's" if holds else ", others than the champion's"
         if gate.same_fingerprint:
-            same = candidate.data == champion.data
+            same = candidate.data == champion.data != ""
             found += f"; fingerprint {candidate.data[:12]}" + ("" if same else f", the champion's {champion.data[:12]}")
             holds = holds and same
     return Verdict("data", holds, found, limit, {"images": float(images)})
@@ -180,20 +180,16 @@ def _columns(schema: Any) -> dict[str, Any]:
 
 def _accuracy(gate: AccuracyGate, candidate: Subject, champion: Subject | None) -> Verdict:
     limit = f"interval above {-gate.delta:+.4g}"
-    own = float((candidate.answers.logits.argmax(axis=1) == candidate.answers.labels).mean())
+    own = float(_hits(candidate).mean())
     enough = True
     if gate.min_accuracy is not None:
         limit = f"at least {gate.min_accuracy:.4g}, {limit}"
         enough = own >= gate.min_accuracy
     if champion is None:
         return Verdict("accuracy", enough, f"{own:.4f}", limit, {"accuracy": own})
-    sides = [Side("candidate", (candidate.answers,)), Side("champion", (champion.answers,))]
-    (difference,) = compare(sides).differences
-    sign = 1 if difference.first == "candidate" else -1
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    value = sign * difference.value
+    value, low, high = accuracy_difference(_hits(candidate), _hits(champion))
     found = f"{own:.4f}, {value:+.4f} [{low:+.4f}, {high:+.4f}] against the champion"
-    figures = {"accuracy": own, "difference": value, "low": low, "high": high, "p": difference.p}
+    figures = {"accuracy": own, "difference": value, "low": low, "high": high}
     return Verdict("accuracy", enough and low > -gate.delta, found, limit, figures)
 
 
@@ -211,15 +207,20 @@ def _classes(gate: ClassesGate, candidate: Subject, champion: Subject | None) ->
     worst = int(np.where(judged, falls, -np.inf).argmax())
     fall = float(falls[worst])
     too_far = int(np.count_nonzero(judged & (falls > gate.max_fall)))
-    found = f"class {candidate.labels[worst]} fell most, by {fall:.4f}; {too_far} by too much{few}"
+    fell = f"class {candidate.labels[worst]} fell most, by {fall:.4f}; {too_far} by too much"
+    found = (fell if fall > 0 else "no class fell") + few
     return Verdict("classes", too_far == 0, found, limit, {"worst_fall": fall, "judged": float(judged.sum())})
 
 
 def _right(subject: Subject, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Images of each class that were answered rightly."""
-    answers = subject.answers
-    right = answers.logits.argmax(axis=1) == answers.labels
-    return np.bincount(answers.labels[right], minlength=len(counts))
+    return np.bincount(subject.answers.labels[_hits(subject)], minlength=len(counts))
+
+
+def _hits(subject: Subject) -> NDArray[np.bool_]:
+    """Whether each image was answered rightly."""
+    right: NDArray[np.bool_] = subject.answers.logits.argmax(axis=1) == subject.answers.labels
+    return right
 
 
 def _calibration(gate: CalibrationGate, candidate: Subject, champion: Subject | None) -> Verdict:
@@ -293,8 +294,9 @@ def _bounded(
     if ratio is not None:
         limits.append(f"at most {ratio:.4g} times the champion's")
         if beside:
-            figures |= {"champion": beside, "ratio": own / beside}
+            allowed = ratio * (1 + noise)
+            figures |= {"champion": beside, "ratio": own / beside, "allowed": allowed}
             found += f", {own / beside:.3g} times the champion's {beside:.4g}"
-            found += f"; the champion differs from itself by {noise:.0%}" if noise else ""
-            holds = holds and own / beside <= ratio * (1 + noise)
+            limits[-1] += f" ({allowed:.3g} as it differs from itself by {noise:.0%})" if noise else ""
+            holds = holds and own / beside <= allowed
     return Verdict(gate, holds, found, ", ".join(limits) or "none", figures)

@@ -150,7 +150,13 @@ class Policy:
     size: SizeGate | None = field(default_factory=SizeGate)
     latency: LatencyGate | None = field(default_factory=LatencyGate)
 
+    @property
+    def compares(self) -> bool:
+        """Whether any gate needs the champion."""
+        return any(gate is not None and gate.compares for gate in (getattr(self, name) for name in GATES))
 
+
+_MOST_ROUNDS = 20  # each takes a quarter of a minute a model
 GATES = tuple(each.name for each in fields(Policy))
 
 
@@ -218,6 +224,6 @@ def _limit(tables: Tables, name: str, key: str, value: Any, *, may_be_none: bool
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         none = ", or none" if may_be_none else ""
         tables.refuse((name, key), f"`{name}.{key}`: expected a number from 0{none}, got {value!r}.")
-    if key == "rounds" and (value < 1 or value != int(value)):
-        tables.refuse((name, key), f"`{name}.{key}`: expected a whole number from 1, got {value!r}.")
+    if key == "rounds" and (not 1 <= value <= _MOST_ROUNDS or value != int(value)):
+        tables.refuse((name, key), f"`{name}.{key}`: expected a whole number in 1..{_MOST_ROUNDS}, got {value!r}.")
     return float(value)

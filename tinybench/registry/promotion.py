@@ -20,8 +20,18 @@ import filelock
 
 from tinybench import paths
 from tinybench.errors import ConfigError, TrackingError
-from tinybench.registry import candidates, card, evidence, gates
-from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history, now
+from tinybench.registry import candidates, card, evidence, gates, looks
+from tinybench.registry.decision import (
+    PROMOTE,
+    REFUSE,
+    ROLLBACK,
+    Decision,
+    champions,
+    effective,
+    history,
+    now,
+    withdrawn,
+)
 from tinybench.tracking import logged, provenance, versions
 from tinybench.tracking.record import TEST_TAG
 from tinybench.tracking.run import Run
@@ -84,11 +94,18 @@ def promote(
     """
     runs = candidates.pool(tracker, wanted)
     registry = Registry(tracker.client, _checked(name) or default_name(candidates.dataset(runs)))
-    champion = registry.at(CHAMPION)
+    with held(registry):  # told before minutes of judging, if it cannot be
+        champion = registry.at(CHAMPION)
     if champion is not None and not champion.ours:
         raise TrackingError(f"{champion.uri}, the champion, was not made by tinybench: give another --name.")
+    moves = effective(decisions(registry), None if champion is None else champion.number)
+    if champion is None and moves:
+        raise TrackingError(
+            f"{registry.name} has lost its champion, version {moves[-1].version} at last: bring one back by "
+            f"tinybench rollback {registry.name} --to VERSION, so that there is one to compare with."
+        )
     test_images = None if policy.data is None else _test_images(tracker, champion)
-    candidate = candidates.best(runs, wanted, test_images)
+    candidate = candidates.best(runs, wanted, test_images, withdrawn(moves))
     before = None if champion is None else champion.number
     chosen = candidate.chosen + _refused_already(registry, candidate.run_id, before)
     made = Decision(PROMOTE, registry.name, None, candidate.run_id, before, chosen, commit=provenance.commit())
@@ -98,38 +115,35 @@ def promote(
     with evidence.gathered(tracker, policy, candidate.run_id, run_beside, tell) as (subject, beside):
         verdicts, test = tuple(gates.judge(policy, subject, beside)), subject.test
     action = PROMOTE if all(each.holds for each in verdicts) else REFUSE
-    with held(registry, "looks", _COUNTING):
-        looks = registry.looked(test)
-    made = replace(made, action=action, verdicts=verdicts, looks=looks)
+    made = replace(made, action=action, verdicts=verdicts, looks=_looked(tracker, candidate.run_id, test))
     if dry:
         return Outcome(made, candidate, champion, dry)
     with held(registry):
         _check_unmoved(registry, before)
         model = evidence.model_of(tracker, candidate.run_id)
         version = registry.register(candidate.run_id, model, card.write(tracker, candidate.run_id))
-        if not registry.looks(test):
-            registry.looked(test)  # there was no name before to count it with
         made = replace(made, version=version.number, at=now())
         _carry_out(tracker, registry, made)
     return Outcome(made, candidate, champion)
 
 
 def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
-    """Let the champion be what it was before, or a given version.
+    """Let the champion be what it was before, or a given version; where it is lost, the last one that is there.
 
     Raises:
-        TrackingError: there is no champion or nothing before it, no such version, or its model is gone.
+        TrackingError: there never was a champion or nothing before it, no such version, or its model is gone.
     """
     registry = Registry(tracker.client, name)
     with held(registry):
-        champion = registry.at(CHAMPION)
-        if champion is None:
-            raise TrackingError(f"{name} has no champion: promote a run first.")
-        known = champions(effective(decisions(registry), champion.number))
-        target = registry.version(_previous(registry.name, known, champion.number) if to is None else to)
-        if target.number == champion.number:
+        champion = registry.aliases().get(CHAMPION)
+        moves = effective(decisions(registry), champion)
+        if champion is None and not moves:
+            raise TrackingError(f"{name} has no champion and never had one: promote a run first.")
+        known = champions(moves) if champion is not None else [*champions(moves), 0]  # the last one is gone from there
+        target = registry.version(_previous(registry.name, known, champion) if to is None else to)
+        if target.number == champion:
             raise TrackingError(f"Version {target.number} of {name} is the champion already.")
-        if target.number not in {each.version for each in effective(decisions(registry), champion.number)}:
+        if target.number not in {each.version for each in moves}:
             raise TrackingError(
                 f"Version {target.number} of {name} never was champion: judge it by tinybench promote {target.run_id}."
             )
@@ -140,7 +154,7 @@ def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
             name,
             target.number,
             target.run_id,
-            champion.number,
+            champion,
             "given by its number" if to is not None else "the champion before",
             commit=provenance.commit(),
         )
@@ -174,6 +188,13 @@ def only_name(tracker: Tracker, name: str | None) -> str:
     return known[0]
 
 
+def _looked(tracker: Tracker, run_id: str, test: str) -> int:
+    """Count a look at test images; gives how many there were with it."""
+    with _alone(_place(tracker.client.tracking_uri), "looks", _COUNTING, "counts looks at test images"):
+        looks.add(tracker, tracker.get(run_id).info.experiment_id, test)
+        return looks.count(tracker, test)
+
+
 def _test_images(tracker: Tracker, champion: Version | None) -> str | None:
     """Fingerprint of the images that a champion was tested on; None where its run is gone."""
     if champion is None:
@@ -192,28 +213,37 @@ def _refused_already(registry: Registry, run_id: str, champion: int | None) -> s
 
 
 @contextmanager
-def held(registry: Registry, what: str = "champion", wait: float = 0) -> Iterator[None]:
-    """Write something about a name alone, on this machine.
-
-    Args:
-        registry: The name.
-        what: Is written.
-        wait: Seconds until another process has to be done with it.
+def held(registry: Registry) -> Iterator[None]:
+    """Decide about a name alone, on this machine.
 
     Raises:
         TrackingError: another process is at it.
     """
-    key = sha256(f"{_place(registry.client.tracking_uri)} {registry.name}".encode()).hexdigest()[:16]
+    what = f"decides about {registry.name} at this moment: look at tinybench history {registry.name}"
+    with _alone(_place(registry.client.tracking_uri), registry.name, 0, what):
+        yield
+
+
+@contextmanager
+def _alone(store: str, what: str, wait: float, words: str) -> Iterator[None]:
+    """Hold a lock of this machine.
+
+    Raises:
+        TrackingError: another process holds it for longer than `wait` seconds, or there can be none.
+    """
     place = paths.state() / "registry"
-    place.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(place / f"{key}.{what}.lock", timeout=wait):
-            yield
+        place.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(place / f"{sha256(f'{store} {what}'.encode()).hexdigest()[:16]}.lock", timeout=wait)
+        lock.acquire()
     except filelock.Timeout:
-        raise TrackingError(
-            f"Another process decides about {registry.name} at this moment: look at tinybench history {registry.name}, "
-            "then try again."
-        ) from None
+        raise TrackingError(f"Another process {words}, then try again.") from None
+    except OSError as error:
+        raise TrackingError(f"Cannot lock anything in {place}: {error.strerror}. Set TINYBENCH_STATE.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _place(uri: str) -> str:
@@ -248,7 +278,7 @@ def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None
         registry.unpoint(CHALLENGER)
 
 
-def _previous(name: str, known: list[int], champion: int) -> int:
+def _previous(name: str, known: list[int], champion: int | None) -> int:
     """The champion before this one."""
     if len(known) < 2:
         raise TrackingError(f"Nothing was champion of {name} before version {champion}: name one by --to.")

@@ -34,8 +34,10 @@ def show(done: Outcome, terminal: Terminal) -> None:
     if champion is None:
         _line(terminal, "Nothing is compared: limits that need no champion are judged, such as accuracy.min_accuracy.")
     terminal.print(_gates(made))
+    if made.off:
+        _line(terminal, f"Switched off, so not judged: {', '.join(made.off)}.")
     times = "for the first time" if made.looks == 1 else f"{made.looks} times by now"
-    _line(terminal, f"These test images are used to decide about {made.name} {times}: each time they say less.")
+    _line(terminal, f"These test images are used to decide {times}: each time they say less.")
     _line(terminal, _conclusion(done))
 
 
@@ -70,6 +72,7 @@ def history(registry: Registry, decisions: Sequence[Decision], terminal: Termina
         if each.action != REFUSE and each.at not in moved:
             what += ", but ended before it was done"
         why = ", ".join(f"{gate.gate}: {gate.found} (limit: {gate.limit})" for gate in each.failed) or each.chosen
+        why += f"; not judged: {', '.join(each.off)}" if each.off else ""
         before = "" if each.before is None else str(each.before)
         table.add_row(
             each.at[:19].replace("T", " "), each.who, what, before, str(each.version), escape(why), each.commit[:8]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ MOST_PIXELS = 50_000_000  # of a picture: what a good camera gives, and a bomb d
 MOST_PICTURES = 1024  # of a request
 MOST_TOGETHER = 400_000_000  # pixels of a request's pictures: some ten seconds to unpack
 _DEPTH = 6  # of nested lists that are looked into
+_LARGE = 4_000_000  # pixels of a picture that is read while no other such is
 _BATCH = 64
 _SMALL = 0.5  # of the size that the model was trained on
 _TALLEST = 8  # batch sizes that are tried before the first request: 1, 2, 4, 8
@@ -90,6 +93,7 @@ class Answerer:
         self._logits = "logits" in names  # as evaluation asks: `evaluation.score`
         self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._logits else model
         self._one_at_a_time = threading.Lock()
+        self._large = threading.Lock()  # one such picture takes a gigabyte while it is read
         self.about = about
         self.version = version
 
@@ -127,17 +131,20 @@ class Answerer:
         warnings, together = [], 0
         for place, picture in enumerate(pictures):
             try:
-                found = self.read(picture)
+                given = _decoded(picture) if isinstance(picture, str) else picture
+                size = _size(given)
+                together += size
+                if together <= MOST_TOGETHER:
+                    with self._large if size > _LARGE else nullcontext():
+                        pixels[place], words = self._fitted(given)
+                    warnings.append(words)
             except ValueError as error:
                 which = f"Picture {place + 1} of {len(pictures)}" if len(pictures) > 1 else "The picture"
                 raise PictureError(f"{which} cannot be used: {str(error).rstrip('.')}.") from None
-            together += found.shape[0] * found.shape[1]
             if together > MOST_TOGETHER:
                 raise PictureError(
                     f"The pictures have more than {MOST_TOGETHER:,} pixels together: send fewer at once."
                 )
-            warnings.append([*self._warnings(found)])
-            pixels[place] = images.fit(found, self.about.shape[:2])
         return [
             self._answer(row, words, top_k) for row, words in zip(self.probabilities(pixels), warnings, strict=True)
         ]
@@ -155,15 +162,18 @@ class Answerer:
         calibrated: NDArray[np.float64] = softmax(logits / self.about.temperature, axis=1)
         return calibrated
 
-    def read(self, picture: Any) -> NDArray[np.uint8]:
+    def _fitted(self, picture: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        """Pixels of a picture as the model takes them, and what is to be said of it."""
+        found = self._read(picture)
+        return images.fit(found, self.about.shape[:2]), [*self._warnings(found)]
+
+    def _read(self, picture: Any) -> NDArray[np.uint8]:
         """Pixels of a picture, (height, width, channels), in its own size.
 
         Raises:
             ValueError: it is none; the message is a short reason.
         """
         channels: Any = self.about.shape[2]
-        if isinstance(picture, str):
-            picture = _decoded(picture)
         if isinstance(picture, (bytes, bytearray, memoryview)):
             return images.decode(bytes(picture), channels=channels, most=MOST_PIXELS)
         if not isinstance(picture, (list, tuple, np.ndarray)):
@@ -181,6 +191,19 @@ class Answerer:
         best = np.argsort(-row, kind="stable")[:top_k]
         labels = [self.about.labels[place] for place in best]
         return Answer(labels, row[best].tolist(), self.version, warnings)
+
+
+def _size(picture: Any) -> int:
+    """How many pixels a picture will have, before it is read; 0 where that cannot be told."""
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        try:
+            height, width = images.size(io.BytesIO(picture))
+        except ValueError:
+            return 0
+        return height * width
+    if isinstance(picture, (list, tuple, np.ndarray)) and len(picture) and isinstance(picture[0], Sized):
+        return len(picture) * len(picture[0])
+    return 0
 
 
 def _decoded(text: str) -> bytes:
@@ -201,20 +224,23 @@ def _array(pixels: Any) -> NDArray[Any]:
     """
     if isinstance(pixels, np.ndarray) and pixels.dtype != object:
         return pixels
-    leaf, size = pixels, 1
-    for _ in range(_DEPTH):
-        if not isinstance(leaf, (list, tuple, np.ndarray)) or not len(leaf):
-            break
-        leaf, size = leaf[0], size * len(leaf)
+    leaf, size, depth = pixels, 1, 0
+    while isinstance(leaf, (list, tuple, np.ndarray)) and len(leaf):
+        leaf, size, depth = leaf[0], size * len(leaf), depth + 1
+        if depth > _DEPTH:
+            raise ValueError("expected pixels as (height, width, channels), got lists that are nested deeper")
     if isinstance(leaf, (str, bytes)):  # NumPy would make every one as wide as the longest
         raise ValueError("expected pixels as whole numbers in 0..255, got text")
     if size > 4 * MOST_PIXELS:
         raise ValueError(f"more than {MOST_PIXELS:,} pixels")
     try:
         found = np.array(pixels, np.float64)
-    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError):
+    except OverflowError:
+        raise ValueError("expected pixels as whole numbers in 0..255, got larger ones") from None
+    except (ValueError, TypeError, RecursionError, MemoryError):
         raise ValueError(
             "expected pixels as (height, width, channels), got lists of unlike lengths or depths"
         ) from None
-    whole = (found == np.rint(found)).all()
-    return found.clip(-1, 256).astype(np.int64) if whole else found
+    if found.size and not (found.min() >= 0 and found.max() <= 255):  # NaN is not either
+        raise ValueError(f"expected pixels as whole numbers in 0..255, got {found.min():g} to {found.max():g}")
+    return found.astype(np.uint8) if (found == np.rint(found)).all() else found

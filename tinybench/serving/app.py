@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -22,20 +23,34 @@ from tinybench.serving.current import Current
 from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
+MOST_WAITING = 128
+_MANY = 1_000_000  # numbers of a body, which take a gigabyte as Python's own: one such body at a time
+_heavy = threading.Lock()
 _PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded, and we for its body
 
 
-def make(current: Current, *, most_bytes: int, threads: int) -> Starlette:
+def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int = MOST_WAITING) -> Starlette:
     """The application.
 
     Args:
         current: The model.
         most_bytes: Of a request's body.
         threads: Requests that are read at once.
+        most_waiting: Requests that are under way; others are sent away.
     """
+    under_way: set[Request] = set()
 
     async def invocations(request: Request) -> Response:
-        """Pictures in, labels out."""
+        """Pictures in, labels out, unless there are too many requests already."""
+        if len(under_way) >= most_waiting:
+            return _error(f"{most_waiting} requests are waiting already: try again later.", 503)
+        under_way.add(request)
+        try:
+            return await answered(request)
+        finally:
+            under_way.remove(request)
+
+    async def answered(request: Request) -> Response:
         if not current.looked.is_set():  # another process of this server may have said that it is ready
             await run_in_threadpool(current.looked.wait, _PATIENCE)
         answerer = current.answerer
@@ -126,8 +141,9 @@ def _too_large(most: int) -> RequestError:
 
 
 def _answers(answerer: Answerer, body: bytes, content_type: str) -> bytes:
-    pictures, params = protocol.pictures(body, content_type)
-    found = answerer(pictures, params.get("top_k", 5))
+    with _heavy if body.count(b",") > _MANY else nullcontext():
+        pictures, params = protocol.pictures(body, content_type)
+        found = answerer(pictures, params.get("top_k", 5))
     return _json({"predictions": [asdict(each) for each in found]})
 
 

@@ -16,12 +16,12 @@ from tinybench.report import quiet
 from tinybench.serving import app
 from tinybench.serving.answering import Answerer
 from tinybench.serving.current import Current
+from tinybench.serving.patience import PatientProtocol
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _VARIABLE = "TINYBENCH_SERVE"  # by which processes know what to serve
-_MOST_WAITING = 128  # requests of a worker; more get a 503 at once
 _GRACE = 30  # seconds for requests under way when the server ends
 
 
@@ -63,7 +63,7 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
-        limit_concurrency=_MOST_WAITING,
+        http=PatientProtocol,
     )
 
 
@@ -96,7 +96,7 @@ def address(given: str) -> str:
     """
     if given.startswith(("models:/", "runs:/")):
         return given
-    if not re.fullmatch(r"[\w.-]+", given):
+    if not re.fullmatch(r"[\w .-]+", given):
         raise ConfigError(f"Invalid value for `MODEL`: expected a name or models:/NAME@ALIAS, got {given!r}.")
     return f"models:/{given}@champion"
 

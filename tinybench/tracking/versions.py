@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 OURS = "tinybench"  # tag of names that tinybench made
-_LOOKS = "tinybench.looks."  # of a name: how often decisions used some test images
 _LONGEST = 5000  # of a description
 _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
@@ -142,18 +141,6 @@ class Registry:
     def unpoint(self, alias: str) -> None:
         """Take an alias away."""
         self.client.delete_registered_model_alias(self.name, alias)
-
-    def looks(self, test: str) -> int:
-        """How often decisions about this name used some test images."""
-        found = self._registered()
-        return 0 if found is None else int(found.tags.get(_LOOKS + test[:16], "0"))
-
-    def looked(self, test: str) -> int:
-        """Count one more look, where the name is registered; gives how many there were with it."""
-        count = self.looks(test) + 1
-        if self.exists:
-            self.client.set_registered_model_tag(self.name, _LOOKS + test[:16], str(count))
-        return count
 
     def _logged(self, model: str) -> LoggedModel:
         return self.client.get_logged_model(model.removeprefix("models:/"))

@@ -1,0 +1,26 @@
+"""How often test images were looked at to decide something: kept with the experiments, whatever came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinybench.tracking.tracker import Tracker
+
+_TAG = "tinybench.looks."
+
+
+def count(tracker: Tracker, test: str) -> int:
+    """How often, in a whole store.
+
+    Args:
+        tracker: The store.
+        test: Fingerprint of the test images.
+    """
+    return sum(int(each.tags.get(_TAG + test[:16], "0")) for each in tracker.client.search_experiments())
+
+
+def add(tracker: Tracker, experiment_id: str, test: str) -> None:
+    """Count one more, with the experiment of the run that was judged."""
+    known = tracker.client.get_experiment(experiment_id).tags.get(_TAG + test[:16], "0")
+    tracker.client.set_experiment_tag(experiment_id, _TAG + test[:16], str(int(known) + 1))
