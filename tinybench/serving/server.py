@@ -41,7 +41,7 @@ class Settings:
     model: str
     uri: str | None = None
     threads: int | None = None
-    readers: int = 8
+    readers: int = 32  # some of which may wait until a large picture was read
     most_bytes: int = 32_000_000
     follow: float | None = None
 
