@@ -9,7 +9,7 @@ from champions import NAME, promote
 from mlflow import MlflowClient
 
 from tinybench.errors import TrackingError
-from tinybench.registry import policy, promotion
+from tinybench.registry import holding, policy, promotion
 from tinybench.tracking.versions import CHAMPION, Registry
 
 
@@ -31,12 +31,12 @@ def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypa
     file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
     monkeypatch.chdir(file.parent)
     other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
-    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides"), promotion.held(other):
+    with holding.held(two), pytest.raises(TrackingError, match="Another process decides"), holding.held(other):
         pass
 
 
 def test_two_at_once_one_is_told(tracker, runs, two):
-    with promotion.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
+    with holding.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
         promotion.rollback(tracker, NAME)
 
 

@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
-from tinybench import paths
 from tinybench.errors import ConfigError, TrackingError
 from tinybench.registry import candidates, card, evidence, gates, looks
 from tinybench.registry.decision import (
@@ -32,6 +27,7 @@ from tinybench.registry.decision import (
     now,
     withdrawn,
 )
+from tinybench.registry.holding import alone, held
 from tinybench.tracking import logged, provenance, versions
 from tinybench.tracking.record import TEST_TAG
 from tinybench.tracking.run import Run
@@ -94,37 +90,69 @@ def promote(
     """
     runs = candidates.pool(tracker, wanted)
     registry = Registry(tracker.client, _checked(name) or default_name(candidates.dataset(runs)))
+    decided = decisions(registry)
+    champion, moves = _standing(registry, decided)
+    images = None if policy.data is None else _test_images(tracker, champion)
+    candidate = candidates.best(runs, wanted, images, withdrawn(moves))
+    made = _proposed(registry.name, candidate, champion, decided)
+    if champion is not None and champion.run_id == candidate.run_id:
+        return Outcome(replace(made, version=champion.number), candidate, champion, dry, already=True)
+    made = _judged(tracker, policy, made, champion, tell)
+    if not dry:
+        made = _written(tracker, registry, made)
+    return Outcome(made, candidate, champion, dry)
+
+
+def _standing(registry: Registry, decided: list[Decision]) -> tuple[Version | None, list[Decision]]:
+    """The champion, and how it came to be.
+
+    Raises:
+        TrackingError: it is lost, or none of ours; another process is about to move it.
+    """
     with held(registry):  # told before minutes of judging, if it cannot be
         champion = registry.at(CHAMPION)
     if champion is not None and not champion.ours:
         raise TrackingError(f"{champion.uri}, the champion, was not made by tinybench: give another --name.")
-    moves = effective(decisions(registry), None if champion is None else champion.number)
+    moves = effective(decided, None if champion is None else champion.number)
     if champion is None and moves:
         raise TrackingError(
             f"{registry.name} has lost its champion, version {moves[-1].version} at last: bring one back by "
             f"tinybench rollback {registry.name} --to VERSION, so that there is one to compare with."
         )
-    test_images = None if policy.data is None else _test_images(tracker, champion)
-    candidate = candidates.best(runs, wanted, test_images, withdrawn(moves))
+    return champion, moves
+
+
+def _proposed(name: str, candidate: Candidate, champion: Version | None, decided: list[Decision]) -> Decision:
+    """A promotion that was not judged yet; it says so where the candidate was refused beside this champion before."""
     before = None if champion is None else champion.number
-    chosen = candidate.chosen + _refused_already(registry, candidate.run_id, before)
-    made = Decision(PROMOTE, registry.name, None, candidate.run_id, before, chosen, commit=provenance.commit())
-    if champion is not None and champion.run_id == candidate.run_id:
-        return Outcome(replace(made, version=before), candidate, champion, dry, already=True)
-    run_beside = None if champion is None else champion.run_id
-    with evidence.gathered(tracker, policy, candidate.run_id, run_beside, tell) as (subject, beside):
-        verdicts, test = tuple(gates.judge(policy, subject, beside)), subject.test
+    chosen = candidate.chosen
+    refused = [each.at for each in decided if (each.action, each.run_id) == (REFUSE, candidate.run_id)
+               and each.before == before]  # fmt: skip
+    if refused:
+        chosen += f"; refused beside this champion on {refused[-1][:10]} already"
+    return Decision(PROMOTE, name, None, candidate.run_id, before, chosen, commit=provenance.commit())
+
+
+def _judged(
+    tracker: Tracker, policy: Policy, made: Decision, champion: Version | None, tell: Callable[[str], None]
+) -> Decision:
+    """With the verdict of every gate, which is a look at the test images."""
+    beside = None if champion is None else champion.run_id
+    with evidence.gathered(tracker, policy, made.run_id, beside, tell) as (subject, other):
+        verdicts, test = tuple(gates.judge(policy, subject, other)), subject.test
     action = PROMOTE if all(each.holds for each in verdicts) else REFUSE
-    made = replace(made, action=action, verdicts=verdicts, looks=_looked(tracker, candidate.run_id, test))
-    if dry:
-        return Outcome(made, candidate, champion, dry)
+    return replace(made, action=action, verdicts=verdicts, looks=_looked(tracker, made.run_id, test))
+
+
+def _written(tracker: Tracker, registry: Registry, made: Decision) -> Decision:
+    """Register the candidate, and carry out what was decided."""
     with held(registry):
-        _check_unmoved(registry, before)
-        model = evidence.model_of(tracker, candidate.run_id)
-        version = registry.register(candidate.run_id, model, card.write(tracker, candidate.run_id))
+        _check_unmoved(registry, made.before)
+        model = evidence.model_of(tracker, made.run_id)
+        version = registry.register(made.run_id, model, card.write(tracker, made.run_id))
         made = replace(made, version=version.number, at=now())
         _carry_out(tracker, registry, made)
-    return Outcome(made, candidate, champion)
+    return made
 
 
 def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
@@ -190,7 +218,7 @@ def only_name(tracker: Tracker, name: str | None) -> str:
 
 def _looked(tracker: Tracker, run_id: str, test: str) -> int:
     """Count a look at test images; gives how many there were with it."""
-    with _alone(_place(tracker.client.tracking_uri), "looks", _COUNTING, "counts looks at test images"):
+    with alone(tracker.client.tracking_uri, "/looks", _COUNTING, "counts looks at test images"):
         looks.add(tracker, tracker.get(run_id).info.experiment_id, test)
         return looks.count(tracker, test)
 
@@ -203,53 +231,6 @@ def _test_images(tracker: Tracker, champion: Version | None) -> str | None:
         found: str | None = tracker.top(champion.run_id).data.tags.get(TEST_TAG)
         return found
     return None
-
-
-def _refused_already(registry: Registry, run_id: str, champion: int | None) -> str:
-    """That a candidate was refused beside this champion before, in words."""
-    known = [each for each in decisions(registry) if each.action == REFUSE and each.run_id == run_id]
-    known = [each for each in known if each.before == champion]
-    return f"; refused beside this champion on {known[-1].at[:10]} already" if known else ""
-
-
-@contextmanager
-def held(registry: Registry) -> Iterator[None]:
-    """Decide about a name alone, on this machine.
-
-    Raises:
-        TrackingError: another process is at it.
-    """
-    what = f"decides about {registry.name} at this moment: look at tinybench history {registry.name}"
-    with _alone(_place(registry.client.tracking_uri), registry.name, 0, what):
-        yield
-
-
-@contextmanager
-def _alone(store: str, what: str, wait: float, words: str) -> Iterator[None]:
-    """Hold a lock of this machine.
-
-    Raises:
-        TrackingError: another process holds it for longer than `wait` seconds, or there can be none.
-    """
-    place = paths.state() / "registry"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(place / f"{sha256(f'{store} {what}'.encode()).hexdigest()[:16]}.lock", timeout=wait)
-        lock.acquire()
-    except filelock.Timeout:
-        raise TrackingError(f"Another process {words}, then try again.") from None
-    except OSError as error:
-        raise TrackingError(f"Cannot lock anything in {place}: {error.strerror}. Set TINYBENCH_STATE.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _place(uri: str) -> str:
-    """A store's address, the same for all who use it on this machine: paths may be relative."""
-    kind, _, path = uri.partition(":///")
-    return str(Path(path).resolve()) if kind == "sqlite" else uri
 
 
 def _check_unmoved(registry: Registry, champion: int | None) -> None:
