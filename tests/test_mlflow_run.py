@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from stores import elsewhere
 
 ROOT = Path(__file__).parents[1]
 
 
 def mlflow_run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run an entry point in a folder, as a person whose environment is activated would."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # of other modules
+    environment = kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -28,10 +30,10 @@ def runs(folder: Path) -> list[Run]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder where a run was trained, and what was said."""
-    folder = tmp_path_factory.mktemp("trained")
     small = "recipe=quickstart transfer_epochs=1 finetune_epochs=1 data.per_class=10 dropout=0.25 track.tags=team=red"
     small += " track.pictures=false"
-    return folder, mlflow_run(folder, *(word for pair in small.split() for word in ("-P", pair)))
+    with elsewhere(tmp_path_factory) as folder:
+        return folder, mlflow_run(folder, *(word for pair in small.split() for word in ("-P", pair)))
 
 
 def test_what_was_trained_is_promoted(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
