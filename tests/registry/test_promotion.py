@@ -32,7 +32,10 @@ def test_a_run_on_other_test_images_is_not_chosen_beside_a_champion(tracker, run
         tracker.client.set_tag(runs[name], "data.test_hash", "other")
     found = promote(tracker, dry=True)
     assert found.already
-    assert "the best of 1 runs; 2 more were tested on other images than the champion" in found.candidate.chosen
+    assert (
+        "the best of 1 runs; left out, for they were tested on other images than the champion: 2"
+        in found.candidate.chosen
+    )
     two.point(CHAMPION, 1)
     tracker.client.set_tag(runs["good"], "data.test_hash", "gone")
     with pytest.raises(TrackingError, match=r"None of the 2 finished runs .* has the champion's test"):
@@ -108,7 +111,7 @@ def test_what_was_rolled_back_is_not_chosen_again_unless_by_its_id(tracker, runs
     assert best == "better"
     found = promote(tracker, dry=True)
     assert found.candidate.run_id == runs["good"]
-    assert "1 more were rolled back" in found.candidate.chosen
+    assert "left out, for they were rolled back: 1" in found.candidate.chosen
     assert promote(tracker, runs["better"]).promoted
 
 

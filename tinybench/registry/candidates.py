@@ -126,8 +126,10 @@ def best(
     splits = len({run.data.tags.get("data.split_hash") for run in left})
     chosen += f", which {splits} different validation splits judged" if splits > 1 else ""
     others = len(runs) - len(comparable)
-    chosen += f"; {others} more were tested on other images than the champion" if others else ""
-    chosen += f"; {len(comparable) - len(left)} more were rolled back" if len(left) < len(comparable) else ""
+    chosen += f"; left out, for they were tested on other images than the champion: {others}" if others else ""
+    chosen += (
+        f"; left out, for they were rolled back: {len(comparable) - len(left)}" if len(left) < len(comparable) else ""
+    )
     return Candidate(found.info.run_id, dataset(left), chosen)
 
 
