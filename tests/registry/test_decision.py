@@ -22,7 +22,9 @@ def made(action, before, version, at):
 
 def test_a_decision_is_read_back_from_its_tags():
     first, second = made(PROMOTE, None, 1, 1), made(REFUSE, 1, 2, 2)
-    assert history([second.tags(), {"other": "tag"}, first.tags()]) == [first, second]
+    tags = [second.tags(), {"other": "tag"}, first.tags()]
+    assert history(tags, {}) == [first, second]
+    assert history(tags, first.moved_tags()) == [replace(first, done=True), second]
     assert [each.gate for each in second.failed] == ["accuracy"]
 
 
@@ -47,6 +49,23 @@ def test_withdrawn_is_what_was_rolled_back_and_has_not_come_back_since():
     assert withdrawn([*moves, replace(made(PROMOTE, 3, 2, 5), run_id="run2")]) == set()
 
 
+def test_what_jumps_over_others_withdraws_them_and_what_is_undone_withdraws_nothing():
+    moves = [made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2), made(PROMOTE, 2, 3, 3)]
+    moves = [replace(each, run_id=f"run{each.version}") for each in moves]
+    back = replace(made(ROLLBACK, 3, 1, 4), run_id="run1")
+    assert withdrawn([*moves, back]) == {"run2", "run3"}
+    undone = replace(made(ROLLBACK, 1, 3, 5), run_id="run3")
+    assert withdrawn([*moves[:1], replace(moves[2], before=1), replace(back, before=3), undone]) == set()
+
+
+def test_moves_of_a_deleted_version_are_known_by_the_name():
+    first, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2)
+    found = history([first.tags()], first.moved_tags() | second.moved_tags() | {"tinybench": "1"})
+    assert [each.version for each in found] == [1, 2]
+    assert (found[1].whole, found[1].done, found[1].verdicts, found[1].off) == (False, True, (), [])
+    assert champions(effective(found, None)) == [1, 2]
+
+
 def test_gates_that_were_off_are_known():
     assert made(PROMOTE, None, 1, 1).off == [gate for gate in GATES if gate != "accuracy"]
     assert made(ROLLBACK, 2, 1, 1).off == []
@@ -54,7 +73,7 @@ def test_gates_that_were_off_are_known():
 
 def test_what_was_carried_out_counts_whoever_moved_the_alias_since():
     first, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2)
-    known = history([first.tags() | first.done_tags(), second.tags() | second.done_tags()])
+    known = history([first.tags(), second.tags()], first.moved_tags() | second.moved_tags())
     assert [each.done for each in known] == [True, True]
     assert len(effective(known, None)) == len(effective(known, 1)) == 2
 

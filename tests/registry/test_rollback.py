@@ -20,7 +20,9 @@ def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
     assert promotion.rollback(tracker, NAME).version == 2
     assert promotion.rollback(tracker, NAME).version == 1
     assert two.at(CHAMPION).run_id == runs["good"]
-    with pytest.raises(TrackingError, match="Nothing was champion of tinybench-digits before version 1"):
+    with pytest.raises(
+        TrackingError, match="Nothing that is still there was champion of tinybench-digits before version 1"
+    ):
         promotion.rollback(tracker, NAME)
     assert promotion.rollback(tracker, NAME, to=3).version == 3
     assert [each.action for each in promotion.decisions(two)] == ["promote"] * 3 + ["rollback"] * 3
@@ -38,26 +40,63 @@ def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two)
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
     promote(tracker, runs["good"])
     assert [promotion.rollback(tracker, NAME).version for _ in range(2)] == [2, 1]
-    with pytest.raises(TrackingError, match="Nothing was champion"):
+    with pytest.raises(TrackingError, match="Nothing that is still there was champion"):
         promotion.rollback(tracker, NAME)
 
 
-def test_what_was_decided_about_a_deleted_version_is_missed(tracker, store, two):
-    promotion.rollback(tracker, NAME)
-    tracker.client.set_registered_model_alias(NAME, CHAMPION, "2")
-    tracker.client.delete_model_version(NAME, "1")
-    said = CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False).output
-    assert "Deleted versions, with what was decided about them: 1." in said
+def history(store):
+    return (
+        CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False, env={"COLUMNS": "250"}).output
+    )
+
+
+@pytest.fixture
+def three(tracker, runs, two):
+    """A third champion, by the run that learned nothing."""
+    Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
+    promote(tracker, runs["bad"])
+    Path("gates.toml").write_text(LIMITS)
+    return two
+
+
+def test_the_moves_of_a_deleted_version_stay_in_the_history(tracker, store, two):
+    tracker.client.delete_model_version(NAME, "2")
+    said = history(store)
+    assert "its version was deleted since" in said
+    assert "Deleted versions: 2. What the gates said of them is in registry/ of their runs." in said
 
 
 def test_a_champion_that_was_deleted_can_be_replaced_by_a_former_one_and_by_nothing_else(tracker, runs, two):
     tracker.client.delete_model_version(NAME, "2")
     assert two.aliases() == {}
-    with pytest.raises(TrackingError, match="has lost its champion, version 1 at last: bring one back by tinybench"):
+    with pytest.raises(TrackingError, match="has lost its champion, version 2: bring a former one back by tinybench"):
         promote(tracker, runs["bad"])
     done = promotion.rollback(tracker, NAME)
     assert (done.version, done.before) == (1, None)
     assert two.at(CHAMPION).number == 1
+    found = promote(tracker, dry=True)
+    assert found.candidate.run_id == runs["good"]  # and not the one whose version was deleted, though it is better
+
+
+def test_where_the_only_champion_was_deleted_no_other_takes_its_place_unseen(tracker, runs, two):
+    for version in ("1", "2"):
+        tracker.client.delete_model_version(NAME, version)
+    with pytest.raises(TrackingError, match=r"has lost its champion, version 2: .* or begin another model by --name"):
+        promote(tracker, runs["bad"])
+    with pytest.raises(TrackingError, match="Nothing that is still there was champion of tinybench-digits: name one"):
+        promotion.rollback(tracker, NAME)
+
+
+def test_what_was_rolled_back_does_not_come_back_when_its_successor_is_deleted(tracker, three):
+    assert promotion.rollback(tracker, NAME).version == 2
+    tracker.client.delete_model_version(NAME, "2")
+    assert promotion.rollback(tracker, NAME).version == 1
+
+
+def test_an_alias_that_was_moved_by_hand_is_gone_back_from_to_the_last_champion(tracker, runs, two):
+    promote(tracker, runs["bad"])
+    two.point(CHAMPION, 3)
+    assert promotion.rollback(tracker, NAME).version == 2
 
 
 def test_a_name_that_never_had_a_champion_has_nothing_to_go_back_to(tracker):

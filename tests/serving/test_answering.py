@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tinybench.serving import answering
-from tinybench.serving.answering import About, Answerer, PictureError
+from tinybench.serving.answering import About, Answerer, PictureError, Room
 
 SHAPE = (12, 10, 3)
 LABELS = ("ant", "bee", "cat", "dog")
@@ -171,10 +171,10 @@ def test_what_is_known_of_a_model_is_read_back(asked):
     assert About.of_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0  # of models before there was one
 
 
-def test_large_pictures_are_read_one_at_a_time_and_small_ones_beside_them(asked, monkeypatch):
-    monkeypatch.setattr(answering, "_LARGE", 1000)
+def test_pictures_wait_for_room_and_small_ones_find_some(asked, monkeypatch):
+    monkeypatch.setattr(asked, "_room", Room(2000))
     large, small = encoded(colour(40, 40)), encoded(colour(10, 10))
-    with asked._large:
+    with asked._room.of(1500):
         waiting = threading.Thread(target=asked, args=([large],))
         waiting.start()
         assert asked([small])
@@ -182,6 +182,8 @@ def test_large_pictures_are_read_one_at_a_time_and_small_ones_beside_them(asked,
         assert waiting.is_alive()
     waiting.join(20)
     assert not waiting.is_alive()
+    with asked._room.of(10**9):  # all of it
+        pass
 
 
 def test_too_many_pixels_together_are_refused_before_they_are_read(asked, monkeypatch):

@@ -150,6 +150,7 @@ def test_too_large_a_body_is_refused(served):
     found = served.post(b"x" * 1_100_000, "image/png")
     assert found.status_code == 413
     assert "larger than the 1 MB" in found.json()["error"]
+    assert found.headers["connection"] == "close"
 
 
 def broken(number, good):
@@ -239,7 +240,7 @@ def test_more_requests_than_it_may_hold_are_sent_away_and_its_health_is_told_all
         time.sleep(0.5)
         refused = requests.post(f"{url}/invocations", b"x", timeout=20)
         assert refused.status_code == 503
-        assert refused.json() == {"error": "1 requests are waiting already: try again later."}
+        assert refused.json() == {"error": "1 requests are under way already: try again later."}
         assert requests.get(f"{url}/health", timeout=20).status_code == 200
         Waiting.looked.set()
         later = (first.result(20), requests.post(f"{url}/invocations", b"x", timeout=20))

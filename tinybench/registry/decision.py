@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 from tinybench.registry.gates import Verdict
 from tinybench.registry.policy import GATES
 
-_DONE = "tinybench.done."  # with that moment, once it is carried out
-TAG = "tinybench.decision."  # with the moment after it
+TAG = "tinybench.decision."  # of a version, with the moment after it: all of a decision
+_MOVED = "tinybench.moved."  # of the name, once it is carried out: what must be known when the version is deleted
+_KEPT = ("action", "name", "version", "run_id", "before", "chosen", "who", "commit", "looks")
 PROMOTE, REFUSE, ROLLBACK = "promote", "refuse", "rollback"
 
 
@@ -35,6 +36,7 @@ class Decision:
         looks: How often the test images have been used to decide, this time included.
         verdicts: Of the gates.
         done: The move was made, and that was written as well.
+        whole: False of a move whose version was deleted since, and with it why it was made.
     """
 
     action: str
@@ -49,6 +51,7 @@ class Decision:
     looks: int = 0
     verdicts: tuple[Verdict, ...] = ()
     done: bool = False
+    whole: bool = True
 
     @property
     def failed(self) -> list[Verdict]:
@@ -59,7 +62,7 @@ class Decision:
     def off(self) -> list[str]:
         """Gates that were switched off; none of a rollback, which judges nothing."""
         judged = {each.gate for each in self.verdicts}
-        return [] if self.action == ROLLBACK else [gate for gate in GATES if gate not in judged]
+        return [gate for gate in GATES if gate not in judged] if self.whole and self.action != ROLLBACK else []
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -69,9 +72,9 @@ class Decision:
         """For its version."""
         return {f"{TAG}{self.at}": json.dumps(self.plain())}
 
-    def done_tags(self) -> dict[str, str]:
-        """For its version, once it is carried out."""
-        return {f"{_DONE}{self.at}": "1"}
+    def moved_tags(self) -> dict[str, str]:
+        """For the name, once it is carried out."""
+        return {f"{_MOVED}{self.at}": json.dumps({name: getattr(self, name) for name in _KEPT})}
 
     @classmethod
     def of(cls, text: str) -> Decision:
@@ -81,15 +84,21 @@ class Decision:
         return cls(**plain, verdicts=verdicts)
 
 
-def history(tags: Iterable[Mapping[str, str]]) -> list[Decision]:
-    """Every decision in the tags of some versions, the oldest first."""
-    found = [
-        replace(Decision.of(value), done=f"{_DONE}{key.removeprefix(TAG)}" in each)
-        for each in tags
+def history(versions: Iterable[Mapping[str, str]], name: Mapping[str, str]) -> list[Decision]:
+    """Every decision that is known by the tags of versions and of their name, the oldest first.
+
+    Of a version that was deleted the moves are known, by what the name keeps.
+    """
+    moved = {key.removeprefix(_MOVED): value for key, value in name.items() if key.startswith(_MOVED)}
+    found = {
+        key.removeprefix(TAG): replace(Decision.of(value), done=key.removeprefix(TAG) in moved)
+        for each in versions
         for key, value in each.items()
         if key.startswith(TAG)
-    ]
-    return sorted(found, key=lambda each: each.at)
+    }
+    known = {at: json.loads(value) for at, value in moved.items() if at not in found}
+    lost = [Decision(**kept, at=at, done=True, whole=False) for at, kept in known.items()]
+    return sorted([*found.values(), *lost], key=lambda each: each.at)
 
 
 def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
@@ -111,30 +120,27 @@ def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decis
 def champions(moves: Iterable[Decision]) -> list[int]:
     """Versions as one followed the other, without those that were rolled back; the last is the champion."""
     found: list[int] = []
-    for each in moves:
+    promoted: dict[int, int] = {}  # when it was, for the first time
+    for at, each in enumerate(moves):
         assert each.version is not None
-        if each.action == ROLLBACK and each.version in found:
+        if each.action != ROLLBACK:
+            promoted.setdefault(each.version, at)
+        elif each.version in found:
             found.pop()
             while found and found[-1] != each.version:
                 found.pop()
-            if not found:
-                found.append(each.version)
-        else:
+        else:  # back to one that had been rolled back itself: away from those that came after it
+            since = promoted.get(each.version, -1)
+            found = [one for one in found if promoted.get(one, -1) < since]
+        if not found or found[-1] != each.version:
             found.append(each.version)
     return found
 
 
-def withdrawn(moves: Iterable[Decision]) -> set[str]:
-    """Runs whose version was champion until a rollback, and not again since."""
-    found: set[str] = set()
-    champion: dict[int, str] = {}
-    for each in moves:
-        if each.action == ROLLBACK and each.before in champion:
-            found.add(champion[each.before])
-        if each.version is not None:
-            champion[each.version] = each.run_id
-        found.discard(each.run_id)
-    return found
+def withdrawn(moves: Sequence[Decision]) -> set[str]:
+    """Runs that were champion, and were rolled back since."""
+    left = champions(moves)
+    return {each.run_id for each in moves} - {each.run_id for each in moves if each.version in left}
 
 
 def now() -> str:

@@ -28,7 +28,6 @@ from tinybench.registry.policy import (
 )
 
 NO_CHAMPION = "no champion"
-_MOST_NOISE = 0.5  # of a machine that a latency can be told on
 
 
 @dataclass(frozen=True)
@@ -256,47 +255,35 @@ def _reload(gate: ReloadGate, candidate: Subject, _: Subject | None) -> Verdict:
 
 
 def _size(gate: SizeGate, candidate: Subject, champion: Subject | None) -> Verdict:
-    own = candidate.bytes / 1e6
-    return _bounded("size", "MB", own, gate.max_mb, None if champion is None else champion.bytes / 1e6, gate.max_ratio)
+    times = None if champion is None else candidate.bytes / champion.bytes
+    return _bounded("size", "MB", candidate.bytes / 1e6, gate.max_mb, times, gate.max_ratio)
 
 
 def _latency(gate: LatencyGate, candidate: Subject, champion: Subject | None) -> Verdict:
     if not candidate.p99_ms:
         return Verdict("latency", False, f"not measured: {candidate.trouble_measuring}", "measured", {})
-    own = median(candidate.p99_ms)
-    if champion is None or not champion.p99_ms:
-        alone = _bounded("latency", "ms (p99)", own, gate.max_p99_ms, None, gate.max_ratio)
-        if champion is None or not gate.compares:
-            return alone
-        return _uncompared(alone, f"the champion: {champion.trouble_measuring}")
-    noise = min(measuring.noise([champion.p99_ms]), _MOST_NOISE)  # not the candidate's own, which would excuse it
-    return _bounded("latency", "ms (p99)", own, gate.max_p99_ms, median(champion.p99_ms), gate.max_ratio, noise)
+    own, times = median(candidate.p99_ms), None
+    if champion is not None and champion.p99_ms:  # by round, since what else the machine did then fell on both
+        times = median(one / other for one, other in zip(candidate.p99_ms, champion.p99_ms, strict=True))
+    found = _bounded("latency", "ms (p99)", own, gate.max_p99_ms, times, gate.max_ratio)
+    if champion is None or not gate.compares:
+        return found
+    if not champion.p99_ms:
+        return _uncompared(found, f"the champion: {champion.trouble_measuring}")
+    apart = measuring.noise([champion.p99_ms])
+    return replace(found, found=f"{found.found}, which differs from itself by {apart:.0%}")
 
 
-def _bounded(
-    gate: str,
-    unit: str,
-    own: float,
-    most: float | None,
-    beside: float | None,
-    ratio: float | None,
-    noise: float = 0.0,
-) -> Verdict:
-    """A figure below a limit, and below so many times the champion's.
-
-    What lies above by less than `noise`, as a share, which the same model shows from one round to the next, is no
-    reason to refuse.
-    """
+def _bounded(gate: str, unit: str, own: float, most: float | None, times: float | None, ratio: float | None) -> Verdict:
+    """A figure below a limit, and so many times the champion's at most."""
     figures, found, limits, holds = {"value": own}, f"{own:.4g} {unit}", [], True
     if most is not None:
         limits.append(f"at most {most:.4g} {unit}")
         holds = own <= most
     if ratio is not None:
         limits.append(f"at most {ratio:.4g} times the champion's")
-        if beside:
-            allowed = ratio * (1 + noise)
-            figures |= {"champion": beside, "ratio": own / beside, "allowed": allowed}
-            found += f", {own / beside:.3g} times the champion's {beside:.4g}"
-            limits[-1] += f" ({allowed:.3g} as it differs from itself by {noise:.0%})" if noise else ""
-            holds = holds and own / beside <= allowed
+        if times is not None:
+            figures["ratio"] = times
+            found += f", {times:.3g} times the champion's"
+            holds = holds and times <= ratio
     return Verdict(gate, holds, found, ", ".join(limits) or "none", figures)

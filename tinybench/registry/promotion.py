@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tinybench.errors import ConfigError, TrackingError
-from tinybench.registry import candidates, card, evidence, gates, looks
+from tinybench.registry import candidates, card, evidence, gates
 from tinybench.registry.decision import (
     PROMOTE,
     REFUSE,
@@ -28,7 +28,7 @@ from tinybench.registry.decision import (
     withdrawn,
 )
 from tinybench.registry.holding import alone, held
-from tinybench.tracking import logged, provenance, versions
+from tinybench.tracking import logged, looks, provenance, versions
 from tinybench.tracking.record import TEST_TAG
 from tinybench.tracking.run import Run
 from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry, Version
@@ -91,7 +91,7 @@ def promote(
     runs = candidates.pool(tracker, wanted)
     registry = Registry(tracker.client, _checked(name) or default_name(candidates.dataset(runs)))
     decided = decisions(registry)
-    champion, moves = _standing(registry, decided)
+    champion, moves = _standing(registry, decided, dry=dry)
     images = None if policy.data is None else _test_images(tracker, champion)
     candidate = candidates.best(runs, wanted, images, withdrawn(moves))
     made = _proposed(registry.name, candidate, champion, decided)
@@ -103,21 +103,21 @@ def promote(
     return Outcome(made, candidate, champion, dry)
 
 
-def _standing(registry: Registry, decided: list[Decision]) -> tuple[Version | None, list[Decision]]:
+def _standing(registry: Registry, decided: list[Decision], *, dry: bool) -> tuple[Version | None, list[Decision]]:
     """The champion, and how it came to be.
 
     Raises:
         TrackingError: it is lost, or none of ours; another process is about to move it.
     """
-    with held(registry):  # told before minutes of judging, if it cannot be
+    with nullcontext() if dry else held(registry):  # told before minutes of judging, if it cannot be
         champion = registry.at(CHAMPION)
     if champion is not None and not champion.ours:
         raise TrackingError(f"{champion.uri}, the champion, was not made by tinybench: give another --name.")
     moves = effective(decided, None if champion is None else champion.number)
     if champion is None and moves:
         raise TrackingError(
-            f"{registry.name} has lost its champion, version {moves[-1].version} at last: bring one back by "
-            f"tinybench rollback {registry.name} --to VERSION, so that there is one to compare with."
+            f"{registry.name} has lost its champion, version {moves[-1].version}: bring a former one back by tinybench "
+            f"rollback {registry.name}, so that there is one to compare with, or begin another model by --name."
         )
     return champion, moves
 
@@ -167,8 +167,7 @@ def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
         moves = effective(decisions(registry), champion)
         if champion is None and not moves:
             raise TrackingError(f"{name} has no champion and never had one: promote a run first.")
-        known = champions(moves) if champion is not None else [*champions(moves), 0]  # the last one is gone from there
-        target = registry.version(_previous(registry.name, known, champion) if to is None else to)
+        target = registry.version(_previous(registry, moves, champion) if to is None else to)
         if target.number == champion:
             raise TrackingError(f"Version {target.number} of {name} is the champion already.")
         if target.number not in {each.version for each in moves}:
@@ -192,7 +191,7 @@ def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
 
 def decisions(registry: Registry) -> list[Decision]:
     """All that was decided about a name, the oldest first."""
-    return history(each.tags for each in registry.versions())
+    return history((each.tags for each in registry.versions()), registry.tags())
 
 
 def default_name(dataset: str) -> str:
@@ -250,20 +249,25 @@ def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None
     if decision.action == REFUSE:
         registry.point(CHALLENGER, decision.version)
         return
+    if registry.aliases().get(CHALLENGER) == decision.version:
+        registry.unpoint(CHALLENGER)
     _check_unmoved(registry, decision.before)  # as late as can be: another machine does not see our lock
     registry.point(CHAMPION, decision.version)
     if registry.aliases().get(CHAMPION) != decision.version:
         raise TrackingError(f"Another machine moved the champion of {registry.name} as well: see its history.")
-    registry.tag(decision.version, decision.done_tags())
-    if registry.aliases().get(CHALLENGER) == decision.version:
-        registry.unpoint(CHALLENGER)
+    registry.tag_name(decision.moved_tags())
 
 
-def _previous(name: str, known: list[int], champion: int | None) -> int:
-    """The champion before this one."""
-    if len(known) < 2:
-        raise TrackingError(f"Nothing was champion of {name} before version {champion}: name one by --to.")
-    return known[-2]
+def _previous(registry: Registry, moves: list[Decision], champion: int | None) -> int:
+    """The champion before this one, of those that are still there; it may be lost, or one that others have made."""
+    there = {each.number for each in registry.versions()}
+    known = [number for number in champions(moves) if number in there]
+    if known and known[-1] == champion:
+        known.pop()
+    if not known:
+        until = "" if champion is None else f" before version {champion}"
+        raise TrackingError(f"Nothing that is still there was champion of {registry.name}{until}: name one by --to.")
+    return known[-1]
 
 
 def _checked(name: str | None) -> str | None:

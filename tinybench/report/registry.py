@@ -72,6 +72,7 @@ def history(registry: Registry, decisions: Sequence[Decision], terminal: Termina
         if each.action != REFUSE and each.at not in moved:
             what += ", but ended before it was done"
         why = ", ".join(f"{gate.gate}: {gate.found} (limit: {gate.limit})" for gate in each.failed) or each.chosen
+        why += "" if each.whole else "; its version was deleted since"
         why += f"; not judged: {', '.join(each.off)}" if each.off else ""
         before = "" if each.before is None else str(each.before)
         table.add_row(
@@ -79,9 +80,10 @@ def history(registry: Registry, decisions: Sequence[Decision], terminal: Termina
         )
     terminal.print(table)
     there = {each.number for each in registry.versions()}
-    gone = ", ".join(str(number) for number in range(1, max(there)) if number not in there)
+    newest = max(there | {each.version for each in decisions if each.version is not None})
+    gone = ", ".join(str(number) for number in range(1, newest + 1) if number not in there)
     if gone:
-        _line(terminal, f"Deleted versions, with what was decided about them: {gone}. Their runs keep it in registry/.")
+        _line(terminal, f"Deleted versions: {gone}. What the gates said of them is in registry/ of their runs.")
 
 
 def listed(known: Sequence[Registry], terminal: Terminal) -> None:

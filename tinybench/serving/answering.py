@@ -11,7 +11,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator, Sequence, Sized
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ MOST_PIXELS = 50_000_000  # of a picture: what a good camera gives, and a bomb d
 MOST_PICTURES = 1024  # of a request
 MOST_TOGETHER = 400_000_000  # pixels of a request's pictures: some ten seconds to unpack
 _DEPTH = 6  # of nested lists that are looked into
-_LARGE = 2_000_000  # pixels of a picture that is read while no other such is
 _BATCH = 64
 _SMALL = 0.5  # of the size that the model was trained on
 _TALLEST = 8  # batch sizes that are tried before the first request: 1, 2, 4, 8
@@ -82,6 +81,28 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
 
 
+class Room:
+    """So much, shared by threads: who needs more than is left waits."""
+
+    def __init__(self, all_of_it: int) -> None:
+        self._all = self._left = all_of_it
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
+        """Take some; who asks for more than there is takes all."""
+        taken = min(size, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= taken)
+            self._left -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += taken
+                self._changed.notify_all()
+
+
 class Answerer:
     """A loaded model that is asked for pictures; threads may ask it at the same time."""
 
@@ -93,7 +114,7 @@ class Answerer:
         self._logits = "logits" in names  # as evaluation asks: `evaluation.score`
         self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._logits else model
         self._one_at_a_time = threading.Lock()
-        self._large = threading.Lock()  # one such picture takes a gigabyte while it is read
+        self._room = Room(MOST_PIXELS)  # a picture takes some ten bytes a pixel while it is read
         self.about = about
         self.version = version
 
@@ -135,7 +156,7 @@ class Answerer:
                 size = _size(given)
                 together += size
                 if together <= MOST_TOGETHER:
-                    with self._large if size > _LARGE else nullcontext():
+                    with self._room.of(size):
                         pixels[place], words = self._fitted(given)
                     warnings.append(words)
             except ValueError as error:

@@ -43,7 +43,7 @@ def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int =
     async def invocations(request: Request) -> Response:
         """Pictures in, labels out, unless there are too many requests already."""
         if len(under_way) >= most_waiting:
-            return _error(f"{most_waiting} requests are waiting already: try again later.", 503)
+            return _error(f"{most_waiting} requests are under way already: try again later.", 503)
         under_way.add(request)
         try:
             return await answered(request)
@@ -149,7 +149,9 @@ def _answers(answerer: Answerer, body: bytes, content_type: str) -> bytes:
 
 def _error(message: str, status: int) -> Response:
     answer: dict[str, Any] = {"error": message}
-    return Response(_json(answer), status, media_type=JSON)
+    # Where a body was not read to its end, what follows on this connection would be taken for more of it
+    headers = {"connection": "close"} if status in (408, 413, 503) else None
+    return Response(_json(answer), status, media_type=JSON, headers=headers)
 
 
 def _json(value: Any) -> bytes:

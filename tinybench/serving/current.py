@@ -55,6 +55,7 @@ class Current:
         try:
             wanted = self._find()
             if wanted == self.address:
+                self.trouble = ""
                 return
             fresh = self._load(wanted)
             fresh.warm_up()

@@ -42,7 +42,12 @@ class PatientProtocol(H11Protocol):
         if self._asked:
             self._forget()
         elif self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(SECONDS, self.transport.close)
+            self._deadline = self.loop.call_later(SECONDS, self._end)
+
+    def _end(self) -> None:
+        """Close; what the client does not take is thrown away after as long again."""
+        self._deadline = self.loop.call_later(SECONDS, self.transport.abort)
+        self.transport.close()
 
     def _forget(self) -> None:
         if self._deadline is not None:

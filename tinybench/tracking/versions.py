@@ -73,6 +73,11 @@ class Registry:
         found = self._registered()
         return {} if found is None else {alias: int(number) for alias, number in found.aliases.items()}
 
+    def tags(self) -> dict[str, str]:
+        """Of the name itself: they stay when a version is deleted."""
+        found = self._registered()
+        return {} if found is None else dict(found.tags)
+
     def at(self, alias: str) -> Version | None:
         """The version that an alias points to; None where it points to none."""
         number = self.aliases().get(alias)
@@ -133,6 +138,11 @@ class Registry:
         """Set tags of a version."""
         for key, value in values.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
+
+    def tag_name(self, values: Mapping[str, str]) -> None:
+        """Set tags of the name itself."""
+        for key, value in values.items():
+            self.client.set_registered_model_tag(self.name, key, value)
 
     def point(self, alias: str, number: int) -> None:
         """Let an alias point to a version: one write, which is done or is not."""

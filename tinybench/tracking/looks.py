@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlflow.entities import ViewType
+
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
     from tinybench.tracking.tracker import Tracker
 
 _TAG = "tinybench.looks."
@@ -17,7 +22,18 @@ def count(tracker: Tracker, test: str) -> int:
         tracker: The store.
         test: Fingerprint of the test images.
     """
-    return sum(int(each.tags.get(_TAG + test[:16], "0")) for each in tracker.client.search_experiments())
+    return sum(int(each.tags.get(_TAG + test[:16], "0")) for each in _experiments(tracker))
+
+
+def _experiments(tracker: Tracker) -> Iterator[Experiment]:
+    """All of them, also deleted ones."""
+    token = None
+    while True:
+        page = tracker.client.search_experiments(view_type=ViewType.ALL, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def add(tracker: Tracker, experiment_id: str, test: str) -> None:
