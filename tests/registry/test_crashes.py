@@ -11,9 +11,9 @@ import pytest
 from champions import NAME, promote
 from mlflow import MlflowClient
 
-from tinybench.registry import promotion
+from tinybench.registry import evidence, promotion
 from tinybench.tracking.tracker import Tracker
-from tinybench.tracking.versions import CHAMPION, Registry
+from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
 
 STEPS = """
 import os, signal, sys
@@ -23,7 +23,8 @@ from tinybench.registry.candidates import Wanted
 from tinybench.tracking.tracker import Tracker
 
 WRITES = ("create_registered_model", "create_model_version", "set_model_version_tag", "set_registered_model_tag",
-          "set_registered_model_alias", "delete_registered_model_alias", "log_text", "log_artifact")
+          "set_registered_model_alias", "delete_registered_model_alias", "log_text", "log_artifact",
+          "set_experiment_tag")
 left = int(sys.argv[3])
 
 def dying(write):
@@ -52,6 +53,9 @@ def dying_after(store, run_id, writes):
 def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, runs, tmp_path):
     first = promote(Tracker.at(store), runs["good"])
     assert first.promoted
+    there = Registry(MlflowClient(store), NAME)  # and the next one was refused before
+    refused = there.register(runs["better"], evidence.model_of(Tracker.at(store), runs["better"]), "")
+    there.point(CHALLENGER, refused.number)
     kept = Path(store.removeprefix("sqlite:///")).read_bytes()
     seen = set()
     for writes in range(20):
@@ -66,11 +70,12 @@ def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, r
         assert moves[-1].version == champion.number
         if code == 0:
             assert "whole True" in said
+            assert registry.aliases() == {CHAMPION: refused.number}
             break
         assert code == -9, said
         again = promote(Tracker.at(f"sqlite:///{file}"), runs["better"])
         assert again.promoted
-        assert registry.at(CHAMPION).run_id == runs["better"]
+        assert registry.aliases() == {CHAMPION: refused.number}
     else:
         raise AssertionError("it never came to its end")
     assert writes >= 4
