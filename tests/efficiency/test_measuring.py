@@ -53,6 +53,13 @@ def test_no_module_of_the_folder_that_one_is_in_is_taken(tmp_path: Path, monkeyp
         measuring.measure(replace(SMALL, model="nope"))
 
 
+def test_latency_alone_is_all_that_is_measured_where_nothing_else_is_wanted():
+    found = measuring.measure(replace(SMALL, latency_only=True))
+    assert found.figures["latency_p99_ms"] >= found.figures["latency_p50_ms"] > 0
+    assert not {name for name in found.figures if name.startswith(("throughput", "jpeg", "latency_predict"))}
+    assert found.rungs == ()
+
+
 def test_the_certificate_says_how_it_was_taken(found: Measurement) -> None:
     machine = found.certificate["machine"]
     assert (machine["device"], machine["keras_backend"], machine["threads"]) == ("cpu", "tensorflow", 1)

@@ -49,51 +49,48 @@ def dying_after(store, run_id, writes):
     return done.returncode, done.stdout + done.stderr
 
 
+def walked(store, run_id, folder):
+    """A promotion killed before its first write, its second and so on, each in a copy of a store; at last a whole one.
+
+    Gives each copy's address, its registered model and whether the promotion was whole.
+    """
+    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
+    for writes in range(20):
+        file = folder / f"{writes}.db"
+        file.write_bytes(kept)
+        code, said = dying_after(f"sqlite:///{file}", run_id, writes)
+        assert code in (0, -9), said
+        yield f"sqlite:///{file}", Registry(MlflowClient(f"sqlite:///{file}"), NAME), code == 0
+        if code == 0:
+            assert "whole True" in said
+            assert writes >= 4
+            return
+    raise AssertionError("it never came to its end")
+
+
 @pytest.mark.slow
 def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, runs, tmp_path):
-    first = promote(Tracker.at(store), runs["good"])
-    assert first.promoted
+    assert promote(Tracker.at(store), runs["good"]).promoted
     there = Registry(MlflowClient(store), NAME)  # and the next one was refused before
     refused = there.register(runs["better"], evidence.model_of(Tracker.at(store), runs["better"]), "")
     there.point(CHALLENGER, refused.number)
-    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
     seen = set()
-    for writes in range(20):
-        file = tmp_path / f"{writes}.db"
-        file.write_bytes(kept)
-        code, said = dying_after(f"sqlite:///{file}", runs["better"], writes)
-        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
+    for copy, registry, whole in walked(store, runs["better"], tmp_path):
         champion = registry.at(CHAMPION)
         seen.add(champion.run_id)
-        assert champion.run_id in (runs["good"], runs["better"])
         moves = promotion.effective(promotion.decisions(registry), champion.number)
         assert moves[-1].version == champion.number
-        if code == 0:
-            assert "whole True" in said
-            assert registry.aliases() == {CHAMPION: refused.number}
-            break
-        assert code == -9, said
-        again = promote(Tracker.at(f"sqlite:///{file}"), runs["better"])
-        assert again.promoted
+        if not whole:
+            assert promote(Tracker.at(copy), runs["better"]).promoted
         assert registry.aliases() == {CHAMPION: refused.number}
-    else:
-        raise AssertionError("it never came to its end")
-    assert writes >= 4
     assert seen == {runs["good"], runs["better"]}
 
 
 @pytest.mark.slow
 def test_killed_at_any_write_of_the_first_promotion_there_is_none_or_the_new_one(store, runs, tmp_path):
-    kept = Path(store.removeprefix("sqlite:///")).read_bytes()
-    for writes in range(20):
-        file = tmp_path / f"{writes}.db"
-        file.write_bytes(kept)
-        code, said = dying_after(f"sqlite:///{file}", runs["good"], writes)
-        registry = Registry(MlflowClient(f"sqlite:///{file}"), NAME)
+    for copy, registry, whole in walked(store, runs["good"], tmp_path):
         champion = registry.at(CHAMPION)
         assert champion is None or champion.run_id == runs["good"]
-        if code == 0:
-            break
-        assert code == -9, said
-        assert promote(Tracker.at(f"sqlite:///{file}"), runs["good"]).promoted
-    assert writes >= 4
+        if not whole:
+            assert promote(Tracker.at(copy), runs["good"]).promoted
+        assert registry.at(CHAMPION).run_id == runs["good"]

@@ -86,6 +86,18 @@ def test_a_dry_run_registers_nothing_but_is_a_look_at_the_test_images(tracker, r
     assert promote(tracker, runs["good"], name="another").decision.looks == 3
 
 
+def test_latency_is_measured_in_the_same_invocation_in_turn_with_the_champion(tracker, runs, two):
+    off = "".join(f"[{gate}]\noff = true\n" for gate in policy.GATES if gate != "latency")
+    Path("gates.toml").write_text(off + "[latency]\nrounds = 1\nmax_ratio = 1e-9\n")
+    told = []
+    done = promote(tracker, runs["good"], dry=True, tell=told.append)
+    assert told == [f"Measuring latency, round 1 of 1: {name} …" for name in ("candidate", "champion")]
+    (found,) = done.decision.verdicts
+    assert (found.gate, found.holds) == ("latency", False)  # nothing is a milliard times as fast
+    assert 0 < found.figures["value"] < 1000
+    assert 0.01 < found.figures["ratio"] < 100
+
+
 def test_a_damaged_champion_is_as_good_as_lost_and_left_alone_where_nothing_compares(tracker, runs, two, monkeypatch):
     opened = logged.opened
 

@@ -36,8 +36,8 @@ def show(done: Outcome, terminal: Terminal) -> None:
     terminal.print(_gates(made))
     if made.off:
         _line(terminal, f"Switched off, so not judged: {', '.join(made.off)}.")
-    times = "for the first time" if made.looks == 1 else f"{made.looks} times by now"
-    _line(terminal, f"These test images are used to decide {times}: each time they say less.")
+    times = "once" if made.looks == 1 else f"{made.looks} times"
+    _line(terminal, f"These test images have been used to decide {times} by now: each time they say less.")
     _line(terminal, _conclusion(done))
 
 

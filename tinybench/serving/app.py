@@ -29,35 +29,32 @@ _heavy = threading.Lock()
 _PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded, and we for its body
 
 
-def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int = MOST_WAITING) -> Starlette:
-    """The application.
+class Service:
+    """What is asked of a model over HTTP."""
 
-    Args:
-        current: The model.
-        most_bytes: Of a request's body.
-        threads: Requests that are read at once.
-        most_waiting: Requests that are under way; others are sent away.
-    """
-    under_way: set[Request] = set()
+    def __init__(self, current: Current, most_bytes: int, most_waiting: int) -> None:
+        self._current, self._most_bytes, self._most_waiting = current, most_bytes, most_waiting
+        self._under_way: set[Request] = set()
 
-    async def invocations(request: Request) -> Response:
+    async def invocations(self, request: Request) -> Response:
         """Pictures in, labels out, unless there are too many requests already."""
-        if len(under_way) >= most_waiting:
-            return _error(f"{most_waiting} requests are under way already: try again later.", 503)
-        under_way.add(request)
+        if len(self._under_way) >= self._most_waiting:
+            return _error(f"{self._most_waiting} requests are under way already: try again later.", 503)
+        self._under_way.add(request)
         try:
-            return await answered(request)
+            return await self._answered(request)
         finally:
-            under_way.remove(request)
+            self._under_way.remove(request)
 
-    async def answered(request: Request) -> Response:
+    async def _answered(self, request: Request) -> Response:
+        current = self._current
         if not current.looked.is_set():  # another process of this server may have said that it is ready
             await run_in_threadpool(current.looked.wait, _PATIENCE)
         answerer = current.answerer
         if answerer is None:
             return _error(f"The model is not loaded yet. {current.trouble}".strip(), 503)
         try:
-            body = await _body(request, most_bytes)
+            body = await _body(request, self._most_bytes)
             found = await run_in_threadpool(_answers, answerer, body, request.headers.get("content-type", ""))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
@@ -67,20 +64,34 @@ def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int =
             return _error(str(error), 400)
         return Response(found, media_type=JSON)
 
-    async def alive(_: Request) -> Response:
-        """Whether the process answers."""
-        return Response("\n", media_type=JSON)
-
-    async def ready(_: Request) -> Response:
+    async def ready(self, _: Request) -> Response:
         """Whether it may be sent requests."""
+        current = self._current
         about = {"ready": current.ready, "model": current.address, "trouble": current.trouble}
         return Response(_json(about), 200 if current.ready else 503, media_type=JSON)
 
-    async def version(_: Request) -> Response:
-        """MLflow's version, as its own server says it."""
-        from importlib import metadata
 
-        return Response(metadata.version("mlflow"), media_type=JSON)
+async def alive(_: Request) -> Response:
+    """Whether the process answers."""
+    return Response("\n", media_type=JSON)
+
+
+async def version(_: Request) -> Response:
+    """MLflow's version, as its own server says it."""
+    from importlib import metadata
+
+    return Response(metadata.version("mlflow"), media_type=JSON)
+
+
+def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int = MOST_WAITING) -> Starlette:
+    """The application.
+
+    Args:
+        current: The model.
+        most_bytes: Of a request's body.
+        threads: Requests that are read at once.
+        most_waiting: Requests that are under way; others are sent away.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -88,11 +99,9 @@ def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int =
         yield
         current.close()
 
-    routes = [Route("/invocations", invocations, methods=["POST"])]
-    routes += [Route(path, alive) for path in ("/ping", "/health")] + [
-        Route("/ready", ready),
-        Route("/version", version),
-    ]
+    service = Service(current, most_bytes, most_waiting)
+    routes = [Route("/invocations", service.invocations, methods=["POST"]), Route("/ready", service.ready)]
+    routes += [Route("/ping", alive), Route("/health", alive), Route("/version", version)]
     failures = {HTTPException: _refused, Exception: _failed}
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=failures)
 
