@@ -15,7 +15,7 @@ def _measure(name: str, phase: str) -> None:
     import numpy as np
 
     from tinybench import models
-    from tinybench.config import resolve
+    from tinybench.config.run_config import resolve
     from tinybench.training import phases
 
     config = resolve(None, {"model": name, "weights": "none", "image_size": 224})
@@ -49,7 +49,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        from tinybench.training import allocator
+        from tinybench.hardware import allocator
 
         if sys.argv[1] == "1":
             allocator.keep_freed_memory()

@@ -28,20 +28,20 @@ def main() -> None:
 
 
 def _others(model: str, folder: Path) -> None:
-    from tinybench import costs
-    from tinybench.efficiency import measuring
+    from tinybench.efficiency import measurement
+    from tinybench.job import run_costs
 
-    (spec,) = costs.specs([model], ["cpu"], engine="onnxruntime", quick=True)
-    (vino,) = costs.specs([model], ["cpu"], engine="openvino", quick=True)
+    (spec,) = run_costs.specs([model], ["cpu"], engine="onnxruntime", quick=True)
+    (vino,) = run_costs.specs([model], ["cpu"], engine="openvino", quick=True)
     path = folder / "model.onnx"
     subprocess.run([sys.executable, "-m", "benchmarks.cost", "--export", spec.as_json(), str(path)], check=True)
     ours, theirs, app, our_vino = [], [], [], []
     for _ in range(_TURNS):
-        ours.append(measuring.measure(spec).figures["latency_p50_ms"])
+        ours.append(measurement.measure(spec).figures["latency_p50_ms"])
         words = [sys.executable, "-m", "benchmarks.cost", "--profile", str(path), str(spec.threads)]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
         theirs.append(float(done.stdout.splitlines()[-1]))
-        our_vino.append(measuring.measure(vino).figures["latency_p50_ms"])
+        our_vino.append(measurement.measure(vino).figures["latency_p50_ms"])
         app += _benchmark_app(path, spec.threads)
     _print(f"{model}, ONNX Runtime", ours, theirs, "its own profiler")
     if app:
@@ -58,11 +58,11 @@ def _print(what: str, ours: list[float], theirs: list[float], tool: str) -> None
 
 
 def _export(spec: str, path: str) -> None:
-    from tinybench.efficiency import subject
+    from tinybench.efficiency import measured_model
     from tinybench.efficiency.spec import Spec
     from tinybench.models import onnx_graph
 
-    onnx_graph.save(subject.model(Spec(**json.loads(spec))), Path(path))
+    onnx_graph.save(measured_model.model(Spec(**json.loads(spec))), Path(path))
 
 
 def _profile(path: str, threads: str) -> None:
@@ -98,8 +98,8 @@ def _benchmark_app(path: Path, threads: int) -> list[float]:
 
 def _sampler(folder: Path) -> None:
     environment = dict(os.environ)
-    from tinybench.efficiency import nvml
-    from tinybench.errors import DeviceError
+    from tinybench.core.errors import DeviceError
+    from tinybench.hardware import nvml
 
     try:
         print(f"sampling {nvml.find().name}")
@@ -121,7 +121,7 @@ def _steps() -> None:
     import keras
     import numpy as np
 
-    from tinybench.efficiency import nvml
+    from tinybench.hardware import nvml
 
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(10)]

@@ -14,17 +14,18 @@ _IMAGES, _CLASSES, _SIDE, _TURNS = 10_000, 200, 64, 3
 
 def main() -> None:
     """Print both times and their ratio, and the time of the intervals alone."""
-    from tinybench import config, models
+    from tinybench import models
+    from tinybench.config import run_config
     from tinybench.data.dataset import Pool, Split
     from tinybench.evaluation import intervals
-    from tinybench.evaluation.judging import judge
-    from tinybench.evaluation.score import Answerer
+    from tinybench.evaluation.predict_split import Answerer
+    from tinybench.evaluation.split_metrics import judge
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (_IMAGES, _SIDE, _SIDE, 3), np.uint8)
     labels = generator.integers(0, _CLASSES, _IMAGES).astype(np.int32)
     split = Split(Pool(pixels, labels, np.zeros(_IMAGES, "S16")), np.arange(_IMAGES), labels)
-    chosen = config.resolve(None, {"model": "mobilenetv2", "weights": "none", "image_size": _SIDE})
+    chosen = run_config.resolve(None, {"model": "mobilenetv2", "weights": "none", "image_size": _SIDE})
     model = models.build(chosen, pixels.shape[1:], _CLASSES)
     ask = Answerer(model)
     bare, judged = [], []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinybench import models
-from tinybench.config import resolve
+from tinybench.config.run_config import resolve
 from tinybench.explain import gradcam
 
 _IMAGES = 50

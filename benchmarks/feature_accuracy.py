@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.phase import train
 from tinybench import data, models
-from tinybench.config import RunConfig, resolve
-from tinybench.training import device
+from tinybench.config.run_config import RunConfig, resolve
+from tinybench.hardware import device
 
 _VIEWS = ("live", 0, 1, 2)
 _EPOCHS = 15

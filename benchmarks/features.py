@@ -28,20 +28,20 @@ _TURNS = 1 if _QUICK else 2
 
 
 def _settings(**overrides: Any) -> Any:
-    from tinybench.config import resolve
+    from tinybench.config.run_config import resolve
 
     return resolve(None, {"weights": "none", "cache.budget": "100GB", **overrides})
 
 
 def _made(images: int) -> Any:
     """A data set of made pixels: what they show does not change how long they take."""
-    from tinybench.data import digests
+    from tinybench.data import fingerprint
     from tinybench.data.dataset import Dataset, Pool, Split
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (images, 64, 64, 3), np.uint8)
     labels = generator.integers(0, 200, images).astype(np.int32)
-    pool = Pool(pixels, labels, digests.of_images(pixels))
+    pool = Pool(pixels, labels, fingerprint.of_images(pixels))
     held = images // 10
     splits = [
         Split(pool, rows, labels[rows]) for rows in np.split(np.arange(images), [images - 2 * held, images - held])
@@ -59,7 +59,8 @@ def _own_cache() -> Iterator[None]:
 def _ours_passes(unfrozen: int, images: int) -> dict[str, float]:
     """Seconds to choose an engine; seconds an image to fill the bank, to train and to validate above it."""
     from tinybench import models
-    from tinybench.training import engines, phases
+    from tinybench.features import engine_selection
+    from tinybench.training import phases
     from tinybench.training.steps import Steps
 
     phase = "finetune" if unfrozen else "transfer"
@@ -68,7 +69,7 @@ def _ours_passes(unfrozen: int, images: int) -> dict[str, float]:
     cut = phases.divide(model, config, phase)
     pixels = np.random.default_rng(0).integers(0, 256, (images, 64, 64, 3)).astype(np.float32)
     began = time.perf_counter()
-    engine = engines.choose(cut.extractor, pixels[:64], 100_000).engine
+    engine = engine_selection.choose(cut.extractor, pixels[:64], 100_000).engine
     chosen = time.perf_counter()
     engine(pixels)
     filled = time.perf_counter()
@@ -117,7 +118,7 @@ def _ours_trials(trials: int) -> dict[str, float]:
     """
     from benchmarks import phase
     from tinybench import models
-    from tinybench.training import engines
+    from tinybench.features import engine_selection
 
     generator = np.random.default_rng(0)
 
@@ -127,7 +128,9 @@ def _ours_trials(trials: int) -> dict[str, float]:
         def __call__(self, pixels: Any) -> Any:
             return generator.random((len(pixels), 2048), np.float32)
 
-    engines.choose = lambda *args, **kwargs: engines.Choice(Made(), (engines.Trial("keras", "float32", 1.0),))
+    engine_selection.choose = lambda *args, **kwargs: engine_selection.Choice(
+        Made(), (engine_selection.Trial("keras", "float32", 1.0),)
+    )
     dataset = _made(_TRIAL_IMAGES * 10 // 9)
     seconds = []
     for trial in range(-1, trials):
@@ -286,7 +289,7 @@ def main() -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1].startswith("_"):
         if sys.argv[1].startswith("_ours"):
-            from tinybench.training import allocator
+            from tinybench.hardware import allocator
 
             allocator.keep_freed_memory()  # as the command line does
         with _own_cache():

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from tinybench import models
-from tinybench.config import resolve
+from tinybench.config.run_config import resolve
 from tinybench.data.dataset import Pool, Split
+from tinybench.features.batches import order
 from tinybench.training import phases
-from tinybench.training.batches import order
 
 _IMAGES = 20_000
 _SHAPE = (64, 64, 3)

@@ -27,7 +27,7 @@ def _dataset(folder: str):
     from dataclasses import replace
 
     from tinybench import data
-    from tinybench.sections import DataConfig
+    from tinybench.config.sections import DataConfig
 
     found = data.load("cifar10", DataConfig(root=folder, per_class=_REAL_IMAGES // 9), 0, image_size=32)
     return replace(found, validation=found.test)
@@ -35,7 +35,7 @@ def _dataset(folder: str):
 
 def _made():
     """Made images of which a network can learn something: a coloured square on noise, by its class."""
-    from tinybench.data import digests
+    from tinybench.data import fingerprint
     from tinybench.data.dataset import Dataset, Pool, Split
 
     generator = np.random.default_rng(0)
@@ -45,14 +45,14 @@ def _made():
     for image, label in zip(pixels, labels, strict=True):
         row, column = generator.integers(0, 20, 2)
         image[row : row + 12, column : column + 12] = (25 * label, 255 - 25 * label, 60 * (label % 5))
-    pool = Pool(pixels, labels, digests.of_images(pixels))
+    pool = Pool(pixels, labels, fingerprint.of_images(pixels))
     places = np.split(np.arange(count), [_IMAGES, _IMAGES + _HELD])
     splits = [Split(pool, rows, labels[rows]) for rows in places]
     return Dataset("made", *splits, tuple(map(str, range(10))), (32, 32, 3), "made", "made", "here")
 
 
 def _config(recipe: str, epochs: int, seed: int = 0, *, deterministic: bool = True):
-    from tinybench.config import resolve
+    from tinybench.config.run_config import resolve
 
     plain = {"optimizer.name": "adam", "scratch.schedule": "constant", "scratch.warmup": 0, "scratch.patience": None}
     without = {"augment.flip": False, "augment.rotation": 0, "augment.zoom": 0, "augment.translation": 0}
@@ -71,13 +71,13 @@ def _config(recipe: str, epochs: int, seed: int = 0, *, deterministic: bool = Tr
 
 
 def _ours(recipe: str, seed: int, folder: str, deterministic: bool = True) -> dict[str, float]:
-    from tinybench.training import onednn
+    from tinybench.hardware import onednn
 
     config = _config(recipe, _epochs(folder), seed, deterministic=deterministic)
     onednn.allow(deterministic)
     from benchmarks import phase
     from tinybench import models
-    from tinybench.training import allocator, device
+    from tinybench.hardware import allocator, device
 
     allocator.keep_freed_memory()
     dataset = _dataset(folder)

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tinybench.config import RunConfig
+from tinybench.cli.console import Console
+from tinybench.config.run_config import RunConfig
 from tinybench.data.dataset import Dataset
-from tinybench.report.console import Console
-from tinybench.training import loop, phases, precision, supply
+from tinybench.training import feed_selection, loop, phases, precision
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Progress
 
@@ -19,7 +19,9 @@ def train(model: Any, config: RunConfig, phase: str, dataset: Dataset) -> tuple[
     trained = phase == "finetune"
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "phase")
-        with supply.arranged(model, config, phase, dataset, store.folder, trained=trained, watcher=Console()) as given:
+        with feed_selection.arranged(
+            model, config, phase, dataset, store.folder, trained=trained, watcher=Console()
+        ) as given:
             fed = time.perf_counter() - began
             _, trainer = phases.prepare(
                 model, config, phase, given.cut, augmented=given.decision.augmented, train=dataset.train

@@ -37,10 +37,10 @@ def picture(seed):
 def register(folder, name):
     """A store with a registered champion; gives the store and the model's file."""
     from tinybench import data, models
-    from tinybench.config import resolve
-    from tinybench.tracking import models as tracked
+    from tinybench.config.run_config import resolve
+    from tinybench.tracking import model_logging as tracked
+    from tinybench.tracking.model_versions import CHAMPION, Registry
     from tinybench.tracking.tracker import Tracker
-    from tinybench.tracking.versions import CHAMPION, Registry
 
     for number in range(80):
         file = folder / "pictures" / f"class{number % 2}" / f"{number}.jpg"
@@ -113,8 +113,9 @@ def main() -> None:
     """Print both figures and their ratios."""
     name = sys.argv[1] if len(sys.argv) > 1 else "efficientnetb0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from tinybench.efficiency import certificate, measuring
+    from tinybench.efficiency import measurement
     from tinybench.efficiency.spec import Spec
+    from tinybench.hardware import certificate
 
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -122,7 +123,7 @@ def main() -> None:
         store, file = register(folder, name)
         spec = Spec(str(file), threads=certificate.usable_threads(), batch=BATCH)
         for _ in range(2):
-            alone = measuring.measure(spec).figures
+            alone = measurement.measure(spec).figures
             process, url = serve(store)
             try:
                 served, single = images_per_second(url), latency_ms(url)

@@ -40,9 +40,9 @@ def trivial(config, dataset, folder, on_epoch):
 
 def work(storage: str, store: str) -> None:
     """A worker, as `tinybench sweep-worker` is one."""
-    from tinybench.sweeps import store as storages
+    from tinybench.sweeps import optuna_storage as storages
     from tinybench.sweeps import study
-    from tinybench.sweeps.tracked import Tracked
+    from tinybench.sweeps.trial_runs import Tracked
     from tinybench.sweeps.worker import Worker
     from tinybench.tracking import journal
 
@@ -58,9 +58,9 @@ def work(storage: str, store: str) -> None:
 
 def measure(trials: int, workers: int) -> str:
     """A study with so many trials by so many workers."""
-    from tinybench.sections import TrackConfig
-    from tinybench.sweeps import reading, study
-    from tinybench.sweeps import store as storages
+    from tinybench.config.sections import TrackConfig
+    from tinybench.sweeps import optuna_storage as storages
+    from tinybench.sweeps import space_file, study
     from tinybench.tracking.tracker import Tracker
 
     with TemporaryDirectory() as folder:
@@ -69,7 +69,9 @@ def measure(trials: int, workers: int) -> str:
             os.environ.get("TINYBENCH_STORAGE", f"sqlite:///{folder}/optuna.db"),
             f"sqlite:///{folder}/mlflow.db",
         )
-        made = study.create(storages.connect(storage), "bench", reading.read(SPACE.format(trials=trials), "bench"), {})
+        made = study.create(
+            storages.connect(storage), "bench", space_file.read(SPACE.format(trials=trials), "bench"), {}
+        )
         tracker = Tracker(TrackConfig(uri=store))
         parent = tracker.parent("bench")
         made.parent = parent.id

@@ -4,7 +4,7 @@ import statistics
 import tempfile
 import time
 
-from tinybench.sections import TrackConfig
+from tinybench.config.sections import TrackConfig
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.progress import EPOCH_METRICS
 

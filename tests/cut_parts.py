@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench import config
+from tinybench.config import run_config
+from tinybench.features.cut import Cut
 from tinybench.training import phases
-from tinybench.training.cut import Cut
 
 PLAIN = {"augment.rotation": 0, "augment.translation": 0, "head.dropout": 0, "precision": "float32"}
 
@@ -16,8 +16,8 @@ PLAIN = {"augment.rotation": 0, "augment.translation": 0, "head.dropout": 0, "pr
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
 
 
-def chosen(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", PLAIN | overrides)
+def chosen(**overrides) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", PLAIN | overrides)
 
 
 def pixels(size: int = 16, seed: int = 0) -> NDArray[np.float32]:
@@ -36,7 +36,7 @@ def same_variables(one: keras.Model, two: keras.Model) -> bool:
     return [id(each) for each in one.trainable_variables] == [id(each) for each in two.trainable_variables]
 
 
-def fits(model: keras.Model, settings: config.RunConfig, phase: str, tolerance: float = 1e-6) -> str:
+def fits(model: keras.Model, settings: run_config.RunConfig, phase: str, tolerance: float = 1e-6) -> str:
     """Compare the whole with its two parts, and what each trains; returns the layer of the cut."""
     cut = phases.divide(model, settings, phase)
     assert cut is not None
@@ -55,7 +55,7 @@ def fits(model: keras.Model, settings: config.RunConfig, phase: str, tolerance: 
     return cut.layer
 
 
-def apart(model: keras.Model, settings: config.RunConfig, phase: str, steps: int = 3) -> float:
+def apart(model: keras.Model, settings: run_config.RunConfig, phase: str, steps: int = 3) -> float:
     """Train with features that were computed once and with pixels, from one start: how far apart the weights are."""
     start = model.get_weights()
     cut = phases.divide(model, settings, phase)

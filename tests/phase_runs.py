@@ -7,11 +7,12 @@ from pathlib import Path
 
 import keras
 
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config as config
 from tinybench.data.dataset import Dataset
+from tinybench.features.feed import Pixels
 from tinybench.training import loop, phases
 from tinybench.training.checkpoint import Store
-from tinybench.training.feed import Pixels
 from tinybench.training.progress import Epoch, Progress
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tinybench import job
+from tinybench.job import train as job
 
 # Slow enough to be killed in the middle: six shards of the 1,438 digits
 _SLOW = {"model": "mobilenetv2", "image_size": 96, "phases": "transfer", "transfer.epochs": 2, "engine": "keras"}

@@ -12,7 +12,9 @@ import click
 import pytest
 import yaml
 
-from tinybench import cli, config, data, options, recipes
+from tinybench import data, recipes
+from tinybench.cli import options, root
+from tinybench.config import run_config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,13 +32,13 @@ def lines(start: str) -> list[str]:
 @pytest.mark.parametrize("line", lines("tinybench "))
 def test_commands_are_taken(line):
     _, name, *words = shlex.split(line)
-    command = cli.cli.commands[name]
+    command = root.cli.commands[name]
     while isinstance(command, click.Group):
         command, *words = command.commands[words[0]], *words[1:]
     context = command.make_context(name, words)
     given = {parameter.key.name: context.params[parameter.name] for parameter in context.command.params
              if isinstance(parameter, options.Setting) and context.params[parameter.name]}  # fmt: skip
-    assert config.resolve(None, {key: values[-1] for key, values in given.items()}).recipe
+    assert run_config.resolve(None, {key: values[-1] for key, values in given.items()}).recipe
 
 
 @pytest.mark.parametrize("line", lines("mlflow run"))
@@ -46,7 +48,9 @@ def test_mlflow_runs_name_entry_points_and_settings(line):
     for before, pair in itertools.pairwise(words):
         if before == "-P":
             name, _, value = pair.partition("=")
-            assert name in PROJECT[point]["parameters"] or config.check(config.canonical(name), value) is not None
+            assert (
+                name in PROJECT[point]["parameters"] or run_config.check(run_config.canonical(name), value) is not None
+            )
 
 
 @pytest.mark.parametrize("line", lines("make "))
@@ -89,7 +93,7 @@ def test_every_variable_that_is_named_is_read():
 
 
 def test_every_dotted_key_that_is_named_is_a_setting():
-    sections = {key.split(".")[0] for key in config.KEYS if "." in key}
+    sections = {key.split(".")[0] for key in run_config.KEYS if "." in key}
     for key in re.findall(r"`(?:--)?([a-z]+\.[a-z0-9_]+)`", README):
         if key.split(".")[0] in sections - {"data"} or (key.startswith("data.") and key != "data.json"):
-            assert config.canonical(key) == key
+            assert run_config.canonical(key) == key

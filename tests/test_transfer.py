@@ -11,8 +11,8 @@ import pytest
 from stores import elsewhere
 
 import tinybench.data
-from tinybench.sections import DataConfig
-from tinybench.tracking import record
+from tinybench.config.sections import DataConfig
+from tinybench.tracking import run_record
 from tinybench.tracking.tracker import Tracker
 
 
@@ -40,7 +40,7 @@ def done(real_data: Path, backbone: Path, tracker: Tracker, tmp_path_factory: py
 
 
 def _backbone(tracker: Tracker, run_id: str) -> list[np.ndarray]:
-    return record.final_model(tracker, run_id).get_layer("backbone").get_weights()
+    return run_record.final_model(tracker, run_id).get_layer("backbone").get_weights()
 
 
 def test_features_of_imagenet_tell_photographs_apart(done: tinybench.Result) -> None:
@@ -69,7 +69,7 @@ def test_a_frozen_backbone_does_not_move(done: tinybench.Result, tracker: Tracke
 
 def test_fine_tuning_moves_the_end_of_the_backbone_alone(done: tinybench.Result, tracker: Tracker) -> None:
     runs = [done.phases[name].run_id for name in ("transfer", "finetune")]
-    before, after = (record.final_model(tracker, run_id).get_layer("backbone") for run_id in runs)
+    before, after = (run_record.final_model(tracker, run_id).get_layer("backbone") for run_id in runs)
     moved = [
         any(not np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
         for old, new in zip(before.layers, after.layers, strict=True)

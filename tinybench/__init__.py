@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinybench.config import RunConfig, resolve
-from tinybench.errors import TinybenchError
+from tinybench.config.run_config import RunConfig, resolve
+from tinybench.core.errors import TinybenchError
 
 if TYPE_CHECKING:
     from tinybench.api import evaluate, finetune, resume, train
-    from tinybench.results import FoldResult, PhaseResult, Result
+    from tinybench.tracking.results import FoldResult, PhaseResult, Result
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(("evaluate", "finetune", "resume", "train"), "tinybench.api")
-_HOMES |= dict.fromkeys(("FoldResult", "PhaseResult", "Result"), "tinybench.results")
+_HOMES |= dict.fromkeys(("FoldResult", "PhaseResult", "Result"), "tinybench.tracking.results")
 
 
 def __dir__() -> list[str]:

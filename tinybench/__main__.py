@@ -1,5 +1,5 @@
 """`python -m tinybench`, which MLproject uses: it runs the checkout that it stands in."""
 
-from tinybench.cli import main
+from tinybench.cli.root import main
 
 main()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinybench.config import resolve
-from tinybench.errors import ConfigError
-from tinybench.report.console import Console
-from tinybench.results import Result
+from tinybench.cli.console import Console
+from tinybench.config.run_config import resolve
+from tinybench.core.errors import ConfigError
+from tinybench.tracking.results import Result
 
 
 def train(recipe: str | None = None, *, console: Console | None = None, **settings: Any) -> Result:
@@ -25,11 +25,11 @@ def train(recipe: str | None = None, *, console: Console | None = None, **settin
     Raises:
         TinybenchError: what the user can mend, in one line.
     """
-    from tinybench.training import onednn
+    from tinybench.hardware import onednn
 
     config = resolve(recipe, settings)
     onednn.allow(config.deterministic)
-    from tinybench import job
+    from tinybench.job import train as job
 
     return job.run(config, console=console)
 
@@ -43,23 +43,23 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
         console: Where progress is shown.
         **settings: Values that differ from those of the earlier run.
     """
-    from tinybench import job
-    from tinybench.tracking import record
+    from tinybench.job import train as job
+    from tinybench.tracking import run_record
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(uri)
-    if record.config_of(tracker, tracker.top(run_id)).data.folds:
+    if run_record.config_of(tracker, tracker.top(run_id)).data.folds:
         raise ConfigError(
             f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
         )
     settled = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "backbone.", "network.", "head.")
-    config = record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",), callbacks=())
+    config = run_record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",), callbacks=())
     return job.run(config, start_from=run_id, console=console)
 
 
 def resume(run_id: str, *, uri: str | None = None, console: Console | None = None) -> Result:
     """Go on with an interrupted run from its last finished epoch, in the same runs."""
-    from tinybench import job
+    from tinybench.job import train as job
 
     return job.resume(run_id, uri, console=console)
 
@@ -76,6 +76,6 @@ def evaluate(run_id: str, *, split: str = "test", uri: str | None = None, **sett
     Returns:
         Figures by name, such as `test/accuracy`.
     """
-    from tinybench import rescore
+    from tinybench.commands import evaluate as rescore
 
     return rescore.run(run_id, split, uri, settings)

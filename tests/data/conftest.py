@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import tinybench.data
+from tinybench.config.sections import DataConfig
 from tinybench.data.dataset import Dataset
-from tinybench.sections import DataConfig
 
 
 @pytest.fixture(autouse=True)

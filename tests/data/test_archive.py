@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
+from tinybench.core.errors import DataError
 from tinybench.data import archive
 from tinybench.data.archive import open_tree
-from tinybench.errors import DataError
 
 FILES = {"top/a.txt": b"alpha", "top/deep/b.bin": bytes(range(256)) * 40}
 

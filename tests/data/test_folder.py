@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinybench.errors import DataError
+from tinybench.core.errors import DataError
 
 FLAT = {"cat": 10, "dog": 10}
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import tinybench.data
-from tinybench.data import registry
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import DataError
+from tinybench.data import dataset_registry
 from tinybench.data.dataset import Card
-from tinybench.errors import DataError
-from tinybench.sections import DataConfig
 
 SOURCES = ["tiny-imagenet", "cifar10", "cifar100", "mnist", "digits"]
 ARCHIVES = {
@@ -172,12 +172,12 @@ def test_unknown_name_lists_the_choices():
 
 def test_name_cannot_be_taken_twice():
     with pytest.raises(ValueError, match="`digits` is registered twice"):
-        registry.register(Card("digits", "another"))(lambda request: None)
+        dataset_registry.register(Card("digits", "another"))(lambda request: None)
 
 
 def test_download_that_fails_names_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setattr("tinybench.data.download.ATTEMPTS", 1)
+    monkeypatch.setattr("tinybench.core.download.ATTEMPTS", 1)
     with pytest.raises(DataError, match=r"Cannot fetch http://cs231n.*put it at .*tiny.*zip.*`--dataset digits`"):
         tinybench.data.load("tiny-imagenet", DataConfig(root=str(tmp_path / "new")), 0, image_size=64)
 

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench.data import digests, splits
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import DataError
+from tinybench.data import fingerprint, splits
 from tinybench.data.dataset import Pool, Source
-from tinybench.errors import DataError
-from tinybench.sections import DataConfig
 
 
 def pool(labels, seed=0):
     labels = np.asarray(labels, np.int32)
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 4, 4, 3), np.uint8)
-    return Pool(images, labels, digests.of_images(images))
+    return Pool(images, labels, fingerprint.of_images(images))
 
 
 def source(train, test=None, validation=None, names=None):
@@ -134,7 +134,7 @@ def test_exact_duplicates_are_counted_across_splits():
     train, test = pool([0, 0, 0, 1, 1, 1]), pool([0, 1, 1], 9)
     test.images[1] = train.images[0]
     test.images[2] = train.images[0]
-    test = Pool(test.images, test.labels, digests.of_images(test.images))
+    test = Pool(test.images, test.labels, fingerprint.of_images(test.images))
     origin = Source(train, test, ("a", "b"), "f" * 64, "made up")
     data = splits.split("made", origin, DataConfig(), 0)
     first_is_held_out = 0 in data.validation.rows
@@ -165,4 +165,4 @@ def test_split_gathers_pixels_by_position():
 
 def test_digest_tells_shapes_apart():
     flat = np.zeros((2, 8, 1), np.uint8)
-    assert digests.of_image(flat) != digests.of_image(flat.reshape(8, 2, 1))
+    assert fingerprint.of_image(flat) != fingerprint.of_image(flat.reshape(8, 2, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinybench.errors import DataError
+from tinybench.core.errors import DataError
 
 WNIDS = ["n02", "n01", "n10"]
 WORDS = "n01\tcrane, bird\nn02\tcat, house cat\nn10\tcrane, machine\nn11\tunused\n"

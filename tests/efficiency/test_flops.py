@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from tinybench import models
-from tinybench.config import resolve
+from tinybench.config.run_config import resolve
 from tinybench.efficiency import flops
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tinybench.core.errors import ConfigError
 from tinybench.efficiency.spec import Spec
-from tinybench.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from tinybench.evaluation import comparison
-from tinybench.evaluation.answers import Answers
 from tinybench.evaluation.comparison import Side, compare
+from tinybench.evaluation.predictions import Answers
 
 
 def run(right: np.ndarray, labels: np.ndarray | None = None) -> Answers:

@@ -9,8 +9,8 @@ from explained import SIDE, Planted, built, images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench import folds
 from tinybench.explain import faithfulness, gradcam, gradients, inputs
+from tinybench.job import cross_validate
 
 METHODS = {
     "vanilla": gradients.vanilla,
@@ -120,7 +120,7 @@ def test_an_ensemble_has_areas(planted: Planted):
     given = planted.pixels[:2], planted.classes[:2], planted.inside[:2].astype(float)
     before = planted.model.name
     expected = faithfulness.deletion(planted.model, *given)
-    pair = folds.ensemble([planted.model, built(classes=4)], (SIDE, SIDE, 3))
+    pair = cross_validate.ensemble([planted.model, built(classes=4)], (SIDE, SIDE, 3))
     other = faithfulness.deletion(pair.get_layer("fold_2"), *given)
     found = faithfulness.deletion(pair, *given)
     planted.model.name = before

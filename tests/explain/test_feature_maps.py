@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from explained import SIDE, built, images, small
 
-from tinybench import config, folds, models
-from tinybench.errors import ModelError
+from tinybench import models
+from tinybench.config import network_size, run_config
+from tinybench.core.errors import ModelError
 from tinybench.explain import feature_maps, inputs
-from tinybench.models import sizes
+from tinybench.job import cross_validate
 
 
 def test_maps_are_the_outputs_of_the_layer(monkeypatch: pytest.MonkeyPatch):
@@ -25,10 +26,10 @@ def test_maps_are_the_outputs_of_the_layer(monkeypatch: pytest.MonkeyPatch):
     np.testing.assert_allclose(feature_maps.maps(model, pixels[3:4], "block1_pool"), expected[3:4], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sizes.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED)
 def test_every_small_network_shows_its_first_kernels(name: str):
     model = built(name)
-    first = sizes.PUBLISHED[name].filters[0]
+    first = network_size.PUBLISHED[name].filters[0]
     found = feature_maps.first_filters(model)
     assert found.shape == (3, 3, 3, first)
     last = model.get_layer("backbone").layers[-1].name
@@ -51,7 +52,7 @@ def own(shape) -> keras.Model:
     entry = keras.Input((SIDE, SIDE, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
     settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
-    return models.build(config.resolve(None, settings), (SIDE, SIDE, 3), 3)
+    return models.build(run_config.resolve(None, settings), (SIDE, SIDE, 3), 3)
 
 
 def test_a_convolution_in_a_block_of_layers_is_found():
@@ -74,7 +75,7 @@ def test_what_is_not_there_is_refused():
         feature_maps.maps(model, images(1), "block1_poool")
     with pytest.raises(ValueError, match="NaN"):
         feature_maps.maps(model, np.full((1, SIDE, SIDE, 3), np.nan), "block1_pool")
-    ensemble = folds.ensemble([model, small()], (SIDE, SIDE, 3))
+    ensemble = cross_validate.ensemble([model, small()], (SIDE, SIDE, 3))
     with pytest.raises(ModelError, match="fold_1"):
         feature_maps.maps(ensemble, images(1), "block1_pool")
     with pytest.raises(ModelError, match="fold_1"):

@@ -9,10 +9,11 @@ import tensorflow as tf
 from explained import SIDE, Planted, built, images, mass, small
 from scipy import ndimage
 
-from tinybench import config, folds, models
-from tinybench.errors import ModelError
+from tinybench import models
+from tinybench.config import network_size, run_config
+from tinybench.core.errors import ModelError
 from tinybench.explain import gradcam, gradients
-from tinybench.models import sizes
+from tinybench.job import cross_validate
 
 METHODS = {"grad_cam": gradcam.grad_cam, "grad_cam_plus_plus": gradcam.grad_cam_plus_plus}
 CELL = 4  # pixels on a side of one of the last map of the planted network
@@ -96,7 +97,7 @@ def test_maps_go_from_0_to_1_and_are_0_where_nothing_speaks_for_the_class():
         np.testing.assert_allclose(found.max(axis=(1, 2)), [1, 0, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sizes.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED)
 def test_every_small_network_has_maps(name: str):
     model = built(name)
     for method in METHODS.values():
@@ -157,7 +158,7 @@ def own(shape, **chosen) -> keras.Model:
     entry = keras.Input((None, None, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
     settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
-    return models.build(config.resolve(None, settings | chosen), (SIDE, SIDE, 3), 3)
+    return models.build(run_config.resolve(None, settings | chosen), (SIDE, SIDE, 3), 3)
 
 
 def test_a_backbone_that_takes_images_of_any_size_has_a_last_map():
@@ -195,7 +196,7 @@ def test_a_member_of_an_ensemble_has_maps_and_the_ensemble_says_so(planted: Plan
     given = planted.pixels[:2], planted.classes[:2]
     expected = gradcam.grad_cam(planted.model, *given)
     before, member = planted.model.name, small(classes=4)
-    ensemble = folds.ensemble([planted.model, member], shape)
+    ensemble = cross_validate.ensemble([planted.model, member], shape)
     found = gradcam.grad_cam(ensemble.get_layer("fold_1"), *given)
     planted.model.name = before
     np.testing.assert_allclose(found, expected, atol=1e-5)

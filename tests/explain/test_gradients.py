@@ -9,9 +9,9 @@ from explained import SIDE, Planted, built, images, mass, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench import folds
+from tinybench.config import network_size
 from tinybench.explain import gradients, inputs
-from tinybench.models import sizes
+from tinybench.job import cross_validate
 
 METHODS = {"vanilla": gradients.vanilla, "smooth": gradients.smooth, "integrated": gradients.integrated}
 QUICK = {
@@ -129,7 +129,7 @@ def test_noise_is_that_of_the_seed_and_none_is_vanilla(planted: Planted):
     np.testing.assert_allclose(without, gradients.vanilla(*given), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sizes.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED)
 def test_every_small_network_has_gradients(name: str):
     model, pixels, classes = built(name), images(2), np.array([0, 2])
     for method in QUICK.values():
@@ -171,7 +171,7 @@ def test_the_score_of_an_ensemble_is_the_mean_of_its_members(planted: Planted):
     shape, classes = (SIDE, SIDE, 3), planted.classes[:3]
     members = [planted.model, small(classes=4)]
     names = [member.name for member in members]
-    ensemble = folds.ensemble(members, shape)
+    ensemble = cross_validate.ensemble(members, shape)
     pixels = planted.pixels[:3]
     mean = np.mean([gradients.score(member, pixels, classes) for member in members], axis=0)
     np.testing.assert_allclose(gradients.score(ensemble, pixels, classes), mean, rtol=1e-4)

@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from tinybench import config, models
-from tinybench.errors import ModelError, WeightsError
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.core.errors import ModelError, WeightsError
 from tinybench.models import backbones
 
 
-def settings(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", overrides)
+def settings(**overrides) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", overrides)
 
 
 def fresh(shape=(16, 16, 3), classes=4, **overrides) -> keras.Model:
@@ -37,7 +38,7 @@ def own_backbone(tmp_path: Path) -> Path:
     ("name", "count"), [("vgg16", 14_897_416), ("resnet50", 24_163_656), ("efficientnetb0", 4_428_907)]
 )
 def test_parameter_counts_of_the_benchmark(name: str, count: int) -> None:
-    asked = config.replace(config.RunConfig(), {"model": name, "weights": "none", "image_size": 224})
+    asked = run_config.replace(run_config.RunConfig(), {"model": name, "weights": "none", "image_size": 224})
     model = models.build(asked, (64, 64, 3), 200)
     assert model.count_params() == count
     assert model.input_shape == (None, 64, 64, 3)

@@ -16,9 +16,10 @@ from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from tinybench import config, models
-from tinybench.data import download
-from tinybench.errors import WeightsError
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.core import download
+from tinybench.core.errors import WeightsError
 from tinybench.models import weights
 
 MOBILENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
@@ -57,7 +58,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def build(model: str, size: int, **overrides) -> keras.Model:
     chosen = {"model": model, "image_size": size, "weights": "imagenet"} | overrides
-    return models.build(config.resolve("quickstart", chosen), (size, size, 3), 3)
+    return models.build(run_config.resolve("quickstart", chosen), (size, size, 3), 3)
 
 
 def same(model: keras.Model, other: keras.Model) -> bool:

@@ -14,9 +14,9 @@ from stores import fresh
 
 import tinybench
 from tinybench import data, models, recipes
-from tinybench.errors import AbsentError
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import AbsentError
 from tinybench.recipes import Recipe
-from tinybench.sections import DataConfig
 
 # Two steps of training images, and few to judge by; large backbones see small pictures
 _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tinybench import recipes
-from tinybench.config import RunConfig, from_flat, resolve
-from tinybench.errors import ConfigError
+from tinybench.config.run_config import RunConfig, from_flat, resolve
+from tinybench.core.errors import ConfigError
 
 NAMES = list(recipes.all_recipes())
 

@@ -12,8 +12,8 @@ from stores import elsewhere, fresh
 import tinybench
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Wanted
+from tinybench.tracking.model_versions import Registry
 from tinybench.tracking.tracker import Tracker
-from tinybench.tracking.versions import Registry
 
 
 def copied(store, folder):

@@ -12,8 +12,8 @@ from champions import NAME, promote
 from mlflow import MlflowClient
 
 from tinybench.registry import evidence, promotion
+from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, Registry
 from tinybench.tracking.tracker import Tracker
-from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
 
 STEPS = """
 import os, signal, sys

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench.evaluation.answers import Answers
+from tinybench.evaluation.predictions import Answers
 from tinybench.registry import gates, policy
 from tinybench.registry.gates import Lost, Subject
 from tinybench.registry.policy import Policy

@@ -8,9 +8,9 @@ import pytest
 from champions import NAME, promote
 from mlflow import MlflowClient
 
-from tinybench.errors import TrackingError
-from tinybench.registry import holding, policy, promotion
-from tinybench.tracking.versions import CHAMPION, Registry
+from tinybench.core.errors import TrackingError
+from tinybench.registry import locks, policy, promotion
+from tinybench.tracking.model_versions import CHAMPION, Registry
 
 
 def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
@@ -31,12 +31,12 @@ def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypa
     file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
     monkeypatch.chdir(file.parent)
     other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
-    with holding.held(two), pytest.raises(TrackingError, match="Another process decides"), holding.held(other):
+    with locks.held(two), pytest.raises(TrackingError, match="Another process decides"), locks.held(other):
         pass
 
 
 def test_two_at_once_one_is_told(tracker, runs, two):
-    with holding.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
+    with locks.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
         promotion.rollback(tracker, NAME)
 
 

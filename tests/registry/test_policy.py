@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybench.errors import ConfigError
+from tinybench.core.errors import ConfigError
 from tinybench.registry import policy
 from tinybench.registry.policy import GATES, Policy
 

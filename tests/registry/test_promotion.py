@@ -11,12 +11,12 @@ from champions import LIMITS, NAME, RELOADED, promote
 from click.testing import CliRunner
 from PIL import Image
 
-from tinybench import cli
-from tinybench.errors import ConfigError, TrackingError
+from tinybench.cli import root
+from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Wanted
-from tinybench.tracking import logged, record
-from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry
+from tinybench.tracking import logged_model, run_record
+from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, Registry
 
 
 def test_the_best_by_validation_images_is_chosen(tracker, runs):
@@ -71,9 +71,9 @@ def test_a_champion_whose_files_are_gone_can_be_replaced_by_who_says_so(tracker,
 
 
 def test_the_package_that_is_stored_with_the_model_is_what_is_loaded_again(tracker, runs):
-    with logged.opened(tracker.get(runs["good"]).data.tags["tinybench.model_uri"]) as files:
+    with logged_model.opened(tracker.get(runs["good"]).data.tags["tinybench.model_uri"]) as files:
         assert files.again()[1].shape == (32, 10)
-        (stored,) = files.folder.glob("code/tinybench/serving/answering.py")
+        (stored,) = files.folder.glob("code/tinybench/inference/classifier.py")
         stored.write_text("raise RuntimeError('broken since')")
         with pytest.raises(TrackingError, match="broken since"):
             files.again()
@@ -99,14 +99,14 @@ def test_latency_is_measured_in_the_same_invocation_in_turn_with_the_champion(tr
 
 
 def test_a_damaged_champion_is_as_good_as_lost_and_left_alone_where_nothing_compares(tracker, runs, two, monkeypatch):
-    opened = logged.opened
+    opened = logged_model.opened
 
     def damaged(model):
         if model == tracker.get(runs["better"]).data.tags["tinybench.model_uri"]:
             raise ValueError("Expecting value: line 1")
         return opened(model)
 
-    monkeypatch.setattr(logged, "opened", damaged)
+    monkeypatch.setattr(logged_model, "opened", damaged)
     refused = promote(tracker, runs["good"])
     assert "cannot be read: ValueError: Expecting value" in refused.decision.failed[0].found
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
@@ -140,7 +140,7 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     registry = Registry(tracker.client, NAME)
     version = registry.at(CHAMPION)
     assert (version.number, version.run_id) == (1, runs["good"])
-    phase = record.final_run(tracker, runs["good"]).info.run_id
+    phase = run_record.final_run(tracker, runs["good"]).info.run_id
     with Image.open(tracker.client.download_artifacts(phase, "registry/card.png")) as picture:
         assert max(picture.size) <= 800
     for words in (
@@ -165,11 +165,11 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
 
 def test_what_is_registered_answers_as_the_run_did(tracker, two):
     champion = two.at(CHAMPION)
-    with logged.opened(champion.uri) as files:
+    with logged_model.opened(champion.uri) as files:
         rows, given = files.again()
         temperature = files.about.temperature
         assert files.answerer().version == str(champion.number)
-    kept = record.answered(tracker, record.final_run(tracker, champion.run_id), "test")
+    kept = run_record.answered(tracker, run_record.final_run(tracker, champion.run_id), "test")
     places = [kept.rows.tolist().index(row) for row in rows]
     assert abs(kept.probabilities(temperature)[places] - given).max() < 1e-3
     assert len(rows) == 32
@@ -246,7 +246,7 @@ def test_the_commands(store, runs):
     def command(*words):
         given = [*words, "--uri", store]
         wide = {"COLUMNS": "250"}
-        return CliRunner().invoke(cli.cli, given, catch_exceptions=False, standalone_mode=False, env=wide)
+        return CliRunner().invoke(root.cli, given, catch_exceptions=False, standalone_mode=False, env=wide)
 
     assert command("promote", runs["good"]).return_value == 0
     refused = command("promote", runs["bad"])

@@ -8,10 +8,10 @@ import pytest
 from champions import LIMITS, NAME, promote
 from click.testing import CliRunner
 
-from tinybench import cli
-from tinybench.errors import TrackingError
+from tinybench.cli import root
+from tinybench.core.errors import TrackingError
 from tinybench.registry import policy, promotion
-from tinybench.tracking.versions import CHAMPION
+from tinybench.tracking.model_versions import CHAMPION
 
 
 def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
@@ -46,7 +46,7 @@ def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two)
 
 def history(store):
     return (
-        CliRunner().invoke(cli.cli, ["history", "--uri", store], standalone_mode=False, env={"COLUMNS": "250"}).output
+        CliRunner().invoke(root.cli, ["history", "--uri", store], standalone_mode=False, env={"COLUMNS": "250"}).output
     )
 
 

@@ -27,14 +27,16 @@ from servers import in_a_thread
 from stores import elsewhere, fresh
 
 import tinybench
-from tinybench import cli, config, data
-from tinybench.errors import ConfigError
+from tinybench import data
+from tinybench.cli import root
+from tinybench.config import run_config as config
+from tinybench.core.errors import ConfigError
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Wanted
 from tinybench.serving import app
-from tinybench.tracking import record
+from tinybench.tracking import run_record
+from tinybench.tracking.model_versions import CHAMPION, Registry
 from tinybench.tracking.tracker import Tracker
-from tinybench.tracking.versions import CHAMPION, Registry
 
 SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3}
 SMALL |= {"track.pictures": False, "track.costs": "off"}
@@ -97,7 +99,7 @@ def tested(store):
     """Test images as files, and what the champion's run answered for them."""
     tracker = Tracker.at(store)
     champion = Registry(tracker.client, NAME).at(CHAMPION)
-    kept = record.answered(tracker, record.final_run(tracker, champion.run_id), "test")
+    kept = run_record.answered(tracker, run_record.final_run(tracker, champion.run_id), "test")
     mlflow.set_tracking_uri(None)
     images = data.load("digits", config.resolve("quickstart").data, 1, image_size=16).test
     return (
@@ -223,7 +225,7 @@ def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
 
 def test_what_never_changes_is_not_followed():
     with pytest.raises(ConfigError, match=f"Invalid value for `--follow`: models:/{NAME}/2 never changes"):
-        cli.cli(["serve", f"models:/{NAME}/2", "--follow"], standalone_mode=False)
+        root.cli(["serve", f"models:/{NAME}/2", "--follow"], standalone_mode=False)
 
 
 def test_more_requests_than_it_may_hold_are_sent_away_and_its_health_is_told_all_the_same():

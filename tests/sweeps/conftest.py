@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_study import TEXT
 
-from tinybench.sweeps import reading, store, study
+from tinybench.sweeps import optuna_storage, space_file, study
 from tinybench.sweeps.study import Study
 
 
@@ -18,4 +18,4 @@ def storage_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def made(storage_url: str) -> Study:
-    return study.create(store.connect(storage_url), "small", reading.read(TEXT, "small"), {})
+    return study.create(optuna_storage.connect(storage_url), "small", space_file.read(TEXT, "small"), {})

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
-from tinybench.report.sweep import Sweep
-from tinybench.sweeps.outcome import Outcome
+from tinybench.cli.sweep_progress import Sweep
 from tinybench.sweeps.slots import ERROR
+from tinybench.sweeps.sweep_result import Outcome
 
 
 @pytest.fixture

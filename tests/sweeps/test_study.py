@@ -11,8 +11,8 @@ import pytest
 from optuna.trial import TrialState
 from small_study import TEXT
 
-from tinybench.errors import ConfigError, TrackingError
-from tinybench.sweeps import reading, samplers, slots, store, study
+from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.sweeps import optuna_storage, samplers, slots, space_file, study
 from tinybench.sweeps.slots import ERROR, INTERRUPTED, RETRY, SLOT, Counts
 
 
@@ -39,7 +39,7 @@ def test_values_to_try_first_come_first_and_others_are_drawn(made):
 
 def test_the_same_seed_draws_the_same(storage_url, made, monkeypatch):
     monkeypatch.setenv(samplers.WORKER, "0")
-    other = study.create(store.connect(storage_url + "2"), "small", reading.read(TEXT, "small"), {})
+    other = study.create(optuna_storage.connect(storage_url + "2"), "small", space_file.read(TEXT, "small"), {})
     drawn = []
     for each in (made, other):
         each.plan()
@@ -138,27 +138,27 @@ def test_a_driver_whose_process_is_gone_drives_no_more(made):
 
 def test_a_name_is_taken_once(storage_url, made):
     with pytest.raises(ConfigError, match="go on with it by --resume small"):
-        study.create(store.connect(storage_url), "small", made.space, {})
+        study.create(optuna_storage.connect(storage_url), "small", made.space, {})
 
 
 def test_a_study_is_found_with_its_space(storage_url, made):
-    found = study.find(store.connect(storage_url), "small")
+    found = study.find(optuna_storage.connect(storage_url), "small")
     assert found.space == made.space
     with pytest.raises(TrackingError, match=r"No study 'smal' .* holds: small"):
-        study.find(store.connect(storage_url), "smal")
+        study.find(optuna_storage.connect(storage_url), "smal")
 
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/folder/optuna.db", "postgresql://u:secret@127.0.0.1:1/x", "what"])
 def test_a_storage_that_is_not_there_is_told_in_one_line(url):
     with pytest.raises(TrackingError) as caught:
-        store.connect(url)
+        optuna_storage.connect(url)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 def test_without_a_budget_of_trials_some_always_wait(storage_url):
-    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
-    timed = study.create(store.connect(storage_url), "timed", space, {})
+    space = space_file.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    timed = study.create(optuna_storage.connect(storage_url), "timed", space, {})
     for _ in range(3):
         timed.plan(spare=2)
     assert timed.counts().waiting == 2
@@ -171,8 +171,8 @@ def test_without_a_budget_of_trials_some_always_wait(storage_url):
 
 
 def test_the_clock_begins_with_the_first_trial_and_anew_with_a_resume(storage_url):
-    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
-    timed = study.create(store.connect(storage_url), "timed", space, {})
+    space = space_file.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    timed = study.create(optuna_storage.connect(storage_url), "timed", space, {})
     timed.plan()
     assert timed.seconds_left() is None
     taken(timed)
@@ -187,8 +187,8 @@ def test_the_clock_begins_with_the_first_trial_and_anew_with_a_resume(storage_ur
 
 
 def test_a_resume_has_what_is_left_of_the_time_unless_more_is_given(storage_url):
-    space = reading.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
-    timed = study.create(store.connect(storage_url), "timed", space, {})
+    space = space_file.read(TEXT.replace("trials = 4", "minutes = 1"), "timed")
+    timed = study.create(optuna_storage.connect(storage_url), "timed", space, {})
     timed.drive("one")
     timed.plan()
     timed.end(taken(timed), [0.1], TrialState.COMPLETE)
@@ -266,17 +266,21 @@ def test_trials_that_failed_are_given_out_again_when_that_is_asked_for(made):
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 101])
 def test_a_name_that_is_no_folder_is_refused(storage_url, made, name):
     with pytest.raises(ConfigError, match="Invalid value for `--study`"):
-        study.create(store.connect(storage_url), name, made.space, {})
+        study.create(optuna_storage.connect(storage_url), name, made.space, {})
 
 
 def test_a_database_is_not_made_to_look_for_a_study(tmp_path):
     with pytest.raises(TrackingError, match=r"There is no database .*absent.db"):
-        store.connect(f"sqlite:///{tmp_path}/absent.db", there=True)
+        optuna_storage.connect(f"sqlite:///{tmp_path}/absent.db", there=True)
     assert not (tmp_path / "absent.db").exists()
 
 
 def test_two_processes_make_one_database(tmp_path):
-    words = [sys.executable, "-c", f"from tinybench.sweeps import store; store.connect('sqlite:///{tmp_path}/new.db')"]
+    words = [
+        sys.executable,
+        "-c",
+        f"from tinybench.sweeps import optuna_storage; optuna_storage.connect('sqlite:///{tmp_path}/new.db')",
+    ]
     both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[1] for process in both] == ["", ""]
 

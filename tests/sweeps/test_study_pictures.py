@@ -8,14 +8,14 @@ import pytest
 from optuna.trial import TrialState
 from small_study import TEXT
 
-from tinybench.sweeps import pictures, reading, store, study
+from tinybench.sweeps import optuna_storage, space_file, study, study_artifacts
 
 TWO = TEXT.replace('"val/accuracy"', '["val/accuracy", "efficiency/parameters"]').replace("trials = 4", "trials = 6")
 
 
 def judged(storage_url, text, values):
     """A study whose trials ended with given values."""
-    made = study.create(store.connect(storage_url), "judged", reading.read(text, "small"), {})
+    made = study.create(optuna_storage.connect(storage_url), "judged", space_file.read(text, "small"), {})
     made.plan()
     for each in values:
         trial = made.take()
@@ -30,7 +30,7 @@ def two(storage_url):
 
 
 def test_several_objectives_have_a_front_and_the_best_by_the_first(two, tmp_path):
-    files = pictures.draw(two, tmp_path / "figures", note=pytest.fail)
+    files = study_artifacts.draw(two, tmp_path / "figures", note=pytest.fail)
     assert {file.name for file in files} == {
         *("history.png", "slices.png", "parallel_coordinates.png", "importance.png", "contour.png", "pareto.png"),
         "sweep.html",
@@ -45,7 +45,7 @@ def test_the_page_paints_the_best_darkest_whichever_way_is_better(storage_url, t
         made = judged(
             f"{storage_url}{number}", TEXT.replace("val/accuracy", objective), [[0.1 + 0.1 * n] for n in range(4)]
         )
-        page = pictures.draw(made, tmp_path / str(number), note=pytest.fail)[-1].read_text()
+        page = study_artifacts.draw(made, tmp_path / str(number), note=pytest.fail)[-1].read_text()
         reversed_ = re.findall(r'"type":"parcoords"', page)
         assert reversed_
         scales = set(re.findall(r'"reversescale":(true|false)', page))
@@ -53,14 +53,14 @@ def test_the_page_paints_the_best_darkest_whichever_way_is_better(storage_url, t
 
 
 def test_few_trials_have_a_history_but_no_shares(storage_url, tmp_path):
-    files = pictures.draw(judged(storage_url, TEXT, [[0.5], [0.6]]), tmp_path / "figures", note=pytest.fail)
+    files = study_artifacts.draw(judged(storage_url, TEXT, [[0.5], [0.6]]), tmp_path / "figures", note=pytest.fail)
     names = {file.name for file in files}
     assert {"history.png", "slices.png", "sweep.html"} <= names
     assert "importance.png" not in names
 
 
 def test_without_any_there_is_nothing_to_draw(storage_url, tmp_path):
-    assert pictures.draw(judged(storage_url, TEXT, []), tmp_path / "figures", note=pytest.fail) == []
+    assert study_artifacts.draw(judged(storage_url, TEXT, []), tmp_path / "figures", note=pytest.fail) == []
 
 
 def test_the_page_numbers_trials_as_the_study_does(storage_url, tmp_path):
@@ -70,7 +70,7 @@ def test_the_page_numbers_trials_as_the_study_does(storage_url, tmp_path):
     last = made.take()
     made.draw(last)
     made.end(last, [0.9], TrialState.COMPLETE)
-    page = pictures.draw(made, tmp_path, note=pytest.fail)[-1].read_text()
+    page = study_artifacts.draw(made, tmp_path, note=pytest.fail)[-1].read_text()
     assert f'"x":[0,{last.number}]' in page
 
 
@@ -78,8 +78,8 @@ def test_what_cannot_be_drawn_is_told_and_ends_nothing(two, tmp_path, monkeypatc
     def broken(*_, **__):
         raise ValueError("no such axis")
 
-    monkeypatch.setattr(pictures.studies, "slices", broken)
+    monkeypatch.setattr(study_artifacts.studies, "slices", broken)
     told = []
-    files = pictures.draw(two, tmp_path, note=told.append)
+    files = study_artifacts.draw(two, tmp_path, note=told.append)
     assert [file.name for file in files] == ["history.png"]
     assert told == ["Not all pictures of the study could be drawn: ValueError: no such axis"]

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from servers import Server
 from small_study import TEXT
 
-from tinybench.sweeps import store, study
+from tinybench.sweeps import optuna_storage, study
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def finished(process):
 
 def ours(folder, text=TEXT):
     (folder / "small.toml").write_text(text)
-    return study, store.connect(f"sqlite:///{folder}/optuna.db")
+    return study, optuna_storage.connect(f"sqlite:///{folder}/optuna.db")
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def place(tmp_path_factory):
 
 
 def states(place, name):
-    found = study.find(store.connect(f"sqlite:///{place}/optuna.db"), name)
+    found = study.find(optuna_storage.connect(f"sqlite:///{place}/optuna.db"), name)
     return found, found.counts()
 
 

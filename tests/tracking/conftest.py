@@ -8,7 +8,7 @@ import mlflow
 import pytest
 import stores
 
-from tinybench.sections import TrackConfig
+from tinybench.config.sections import TrackConfig
 from tinybench.tracking.run import Run
 from tinybench.tracking.tracker import Tracker
 

@@ -6,7 +6,7 @@ import pytest
 from stores import fresh
 
 from tinybench import recipes
-from tinybench.sections import TrackConfig
+from tinybench.config.sections import TrackConfig
 from tinybench.tracking import queries
 from tinybench.tracking.tracker import Tracker
 

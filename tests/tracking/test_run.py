@@ -18,8 +18,8 @@ from mlflow.entities import Run as MlflowRun
 from PIL import Image
 
 from tinybench import data
-from tinybench.errors import DataError, Interrupted
-from tinybench.sections import DataConfig
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import DataError, Interrupted
 from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
 
 KEYS = ("model", "head.dropout", "seed")

@@ -10,8 +10,8 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from tinybench.errors import ConfigError, TrackingError
-from tinybench.sections import TrackConfig
+from tinybench.config.sections import TrackConfig
+from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking.run import ERROR_TAG
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.progress import EPOCH_METRICS

@@ -10,10 +10,11 @@ from phase_runs import Training
 
 import tinybench
 import tinybench.data
-from tinybench.config import resolve
-from tinybench.errors import ConfigError
-from tinybench.sections import DataConfig
-from tinybench.training import callbacks, device
+from tinybench.config.run_config import resolve
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import ConfigError
+from tinybench.hardware import device
+from tinybench.training import callbacks
 
 SOURCE = """
 import keras

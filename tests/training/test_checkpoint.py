@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench import config, models
-from tinybench.errors import TrainingError
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.core.errors import TrainingError
 from tinybench.training import checkpoint, phases
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
@@ -24,7 +25,7 @@ EPOCHS = st.builds(Epoch, st.integers(1, 99), METRICS, st.integers(0, 2**50))
 
 
 def trainer(**overrides) -> keras.Model:
-    chosen = config.resolve("quickstart", {"head.hidden": 4} | overrides)
+    chosen = run_config.resolve("quickstart", {"head.hidden": 4} | overrides)
     return phases.prepare(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")[1]
 
 

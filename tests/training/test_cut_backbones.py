@@ -9,13 +9,14 @@ import pytest
 from cut_parts import apart, chosen, fits, pixels
 from keras import layers
 
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config
 from tinybench.models import backbones, parts
 
 # The backbones that are documented
 
 
-def documented(name: str) -> tuple[keras.Model, config.RunConfig]:
+def documented(name: str) -> tuple[keras.Model, run_config.RunConfig]:
     """A backbone with random weights, and the statistics of some images, without which they would all look alike."""
     keras.utils.set_random_seed(0)
     settings = chosen(model=name, weights="none", image_size=32, **{"head.hidden": 8, "finetune.unfreeze": 0.2})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tinybench.training import cut as cutting
+from tinybench.features import cut as cutting
 
 # Random graphs
 

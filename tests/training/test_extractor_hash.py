@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from processes import python
 
-from tinybench import config, models
-from tinybench.training import features, phases
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.features import bank
+from tinybench.training import phases
 
 # What lies below the cut
 
 
-def chosen(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", {"image_size": 12} | overrides)
+def chosen(**overrides) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", {"image_size": 12} | overrides)
 
 
 def model(shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, **overrides) -> keras.Model:
@@ -29,7 +31,7 @@ def model(shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, **overrides
 
 
 def digest(given_model: keras.Model, phase: str = "transfer", **overrides) -> str:
-    return features.of_extractor(phases.divide(given_model, chosen(**overrides), phase).extractor)
+    return bank.of_extractor(phases.divide(given_model, chosen(**overrides), phase).extractor)
 
 
 @pytest.fixture
@@ -82,17 +84,17 @@ def test_a_saved_model_is_hashed_alike_in_another_process(tmp_path: Path) -> Non
 def test_every_weight_below_the_cut_decides_the_hash() -> None:
     given_model = model()
     extractor = phases.divide(given_model, chosen(), "transfer").extractor
-    found = {features.of_extractor(extractor)}
+    found = {bank.of_extractor(extractor)}
     assert len(extractor.weights) == 8
     for weight in extractor.weights:
         before = weight.numpy()
         changed = before.copy()
         changed.flat[-1] = np.nextafter(changed.flat[-1], np.float32(np.inf))
         weight.assign(changed)
-        found.add(features.of_extractor(extractor))
+        found.add(bank.of_extractor(extractor))
         weight.assign(before)
     assert len(found) == 1 + 8
-    assert features.of_extractor(extractor) in found
+    assert bank.of_extractor(extractor) in found
 
 
 def test_two_weights_that_change_places_change_the_hash(own_backbone: dict[str, str]) -> None:
@@ -144,7 +146,7 @@ def test_an_activation_decides_the_hash_even_where_its_layer_is_called_like_it(t
 def test_the_same_cut_of_another_phase_is_hashed_alike() -> None:
     given_model = model()
     of_transfer = phases.divide(given_model, chosen(), "transfer")
-    expected = features.of_extractor(of_transfer.extractor)
+    expected = bank.of_extractor(of_transfer.extractor)
     of_finetune = phases.divide(given_model, chosen(**{"finetune.unfreeze": 1}), "finetune")
     assert of_finetune.layer == of_transfer.layer == "pooling"
-    assert features.of_extractor(of_finetune.extractor) == expected
+    assert bank.of_extractor(of_finetune.extractor) == expected

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from tinybench import models
-from tinybench.config import resolve
+from tinybench.config.run_config import resolve
 from tinybench.training import kernels, phases
 from tinybench.training.steps import Steps, Table
 

@@ -11,11 +11,11 @@ import pytest
 from phase_runs import Training, judged
 
 import tinybench.data
-from tinybench import config
+from tinybench.config import run_config
+from tinybench.config.sections import DataConfig
+from tinybench.core.errors import TrainingError
 from tinybench.data.dataset import Dataset
-from tinybench.errors import TrainingError
-from tinybench.sections import DataConfig
-from tinybench.training import device
+from tinybench.hardware import device
 from tinybench.training.progress import EPOCH_METRICS
 
 
@@ -24,8 +24,8 @@ def digits() -> Dataset:
     return tinybench.data.load("digits", DataConfig(per_class=20), 0, image_size=16)
 
 
-def settings(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
+def settings(**overrides) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
 
 
 def test_two_epochs_are_recorded_in_full(tmp_path: Path, digits: Dataset) -> None:

@@ -11,13 +11,15 @@ import pytest
 from phase_runs import Training, judged
 
 import tinybench.data
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.config.sections import DataConfig
 from tinybench.data import augment
 from tinybench.data.dataset import Dataset
-from tinybench.sections import DataConfig
-from tinybench.training import checkpoint, device, phases
+from tinybench.features.feed import Pixels
+from tinybench.hardware import device
+from tinybench.training import checkpoint, phases
 from tinybench.training.checkpoint import Store
-from tinybench.training.feed import Pixels
 from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
 from tinybench.training.steps import Steps
 
@@ -30,9 +32,9 @@ def digits() -> Dataset:
     return tinybench.data.load("digits", DataConfig(per_class=20), 0, image_size=16)
 
 
-def settings(**overrides: Any) -> config.RunConfig:
+def settings(**overrides: Any) -> run_config.RunConfig:
     plain = {"augment.rotation": 0, "augment.translation": 0, "head.hidden": 16, "head.dropout": 0.3}
-    return config.resolve("quickstart", plain | {"transfer.epochs": 3, "finetune.epochs": 3} | overrides)
+    return run_config.resolve("quickstart", plain | {"transfer.epochs": 3, "finetune.epochs": 3} | overrides)
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> tuple[keras.Model, keras.Model]:

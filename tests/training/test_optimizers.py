@@ -11,7 +11,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config
 from tinybench.training import phases
 from tinybench.training.optimizers import SGD, Adam
 
@@ -133,7 +134,7 @@ def test_a_checkpoint_of_one_fits_the_other(first: type[Any], second: type[Any])
 
 
 def test_a_phase_trains_with_it() -> None:
-    chosen = config.resolve("quickstart", {"image_size": 8})
+    chosen = run_config.resolve("quickstart", {"image_size": 8})
     _, trainer = phases.prepare(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")
     assert type(trainer.optimizer) is Adam
 

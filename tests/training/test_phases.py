@@ -6,18 +6,19 @@ import keras
 import numpy as np
 import pytest
 
-from tinybench import config, models
-from tinybench.errors import ConfigError
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.core.errors import ConfigError
 from tinybench.training import phases
 
 BN = keras.layers.BatchNormalization
 
 
-def settings(**overrides) -> config.RunConfig:
-    return config.resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
+def settings(**overrides) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
 
 
-def normalized(**overrides) -> tuple[keras.Model, config.RunConfig]:
+def normalized(**overrides) -> tuple[keras.Model, run_config.RunConfig]:
     """Around a user's backbone of three blocks of a convolution and a batch normalization."""
     x = pixels = keras.Input((16, 16, 3), name="pixels")
     for block in (1, 2, 3):
@@ -28,7 +29,7 @@ def normalized(**overrides) -> tuple[keras.Model, config.RunConfig]:
     return models.build(chosen, (16, 16, 3), 3), chosen
 
 
-def smallcnn(**overrides) -> tuple[keras.Model, config.RunConfig]:
+def smallcnn(**overrides) -> tuple[keras.Model, run_config.RunConfig]:
     chosen = settings(**overrides)
     return models.build(chosen, (16, 16, 3), 3), chosen
 

@@ -12,11 +12,14 @@ import pytest
 import tensorflow as tf
 
 import tinybench.data
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.config.sections import DataConfig
 from tinybench.data.dataset import Dataset
-from tinybench.sections import DataConfig
-from tinybench.training import checkpoint, device, engine_table, phases, precision
-from tinybench.training.feed import Pixels
+from tinybench.features import engines
+from tinybench.features.feed import Pixels
+from tinybench.hardware import device
+from tinybench.training import checkpoint, phases, precision
 from tinybench.training.precision import Choice, by_policy, compared, computing, settled
 from tinybench.training.steps import Steps
 
@@ -26,8 +29,8 @@ def digits() -> Dataset:
     return tinybench.data.load("digits", DataConfig(per_class=20), 0, image_size=16)
 
 
-def settings(**overrides: Any) -> config.RunConfig:
-    return config.resolve("quickstart", {"head.hidden": 16, "head.dropout": 0.3, "augment.flip": True} | overrides)
+def settings(**overrides: Any) -> run_config.RunConfig:
+    return run_config.resolve("quickstart", {"head.hidden": 16, "head.dropout": 0.3, "augment.flip": True} | overrides)
 
 
 def prepared(dataset: Dataset, phase: str = "finetune", **overrides: Any) -> tuple[keras.Model, keras.Model]:
@@ -56,7 +59,7 @@ def losses(trainer: keras.Model, dataset: Dataset) -> list[float]:
 
 @pytest.fixture
 def has_bfloat16(monkeypatch) -> None:
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(engines, "has_bfloat16", lambda: True)
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def measured(monkeypatch, has_bfloat16) -> dict[str, tuple[Any, float]]:
 
 
 def test_a_device_without_bfloat16_computes_in_float32(tmp_path: Path, digits: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(engines, "has_bfloat16", lambda: False)
     _, trainer = prepared(digits)
     choice = settled(trainer, Pixels(digits, 0), settings(), "finetune", tmp_path)
     assert choice == Choice("float32", "this device has no bfloat16")
@@ -208,7 +211,7 @@ def test_by_policy_trains_on_mixed_batches(digits: Dataset, name: str) -> None:
 
 
 def rewriting() -> bool:
-    return bool(tf.config.optimizer.get_experimental_options().get(engine_table._REWRITE, False))
+    return bool(tf.config.optimizer.get_experimental_options().get(engines._REWRITE, False))
 
 
 def test_computing_lets_the_processor_rewrite_for_bfloat16_alone(digits: Dataset) -> None:
@@ -244,7 +247,7 @@ def test_computing_goes_by_the_policy_on_a_gpu(digits: Dataset, monkeypatch) -> 
 def test_a_gpu_has_bfloat16_from_ampere_on(details: dict[str, Any], has: bool, monkeypatch) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert engine_table.lowers() is has
+    assert engines.lowers() is has
 
 
 def test_the_choice_is_kept_for_a_resumed_phase(tmp_path: Path, digits: Dataset, measured, monkeypatch) -> None:
@@ -255,5 +258,5 @@ def test_the_choice_is_kept_for_a_resumed_phase(tmp_path: Path, digits: Dataset,
     assert [file.name for file in tmp_path.iterdir() if "precision" in file.name] == ["precision.json"]
     assert json.loads((tmp_path / "precision.json").read_text("utf-8"))["precision"] == "bfloat16"
     measured.clear()  # nothing can be measured any more
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(engines, "has_bfloat16", lambda: False)
     assert settled(trainer, Pixels(digits, 0), chosen, "finetune", tmp_path) == first

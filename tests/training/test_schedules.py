@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinybench.sections import PhaseConfig
+from tinybench.config.sections import PhaseConfig
 from tinybench.training import schedules
 
 

@@ -12,8 +12,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tinybench import config, models
-from tinybench.training import checkpoint, device, phases
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.hardware import device
+from tinybench.training import checkpoint, phases
 from tinybench.training.steps import Steps, count
 
 BATCH = 8
@@ -52,7 +54,7 @@ def compiled(**overrides: Any) -> keras.Model:
     """A trainer with augmentation and dropout, the same each time to the bit."""
     device.repeatable(0, True)
     small = {"image_size": 8, "head.hidden": 16, "head.dropout": 0.3, "augment.flip": True}
-    chosen = config.resolve("quickstart", small | overrides)
+    chosen = run_config.resolve("quickstart", small | overrides)
     _, trainer = phases.prepare(models.build(chosen, (8, 8, 1), 10), chosen, "finetune")
     checkpoint.seed_generators(trainer, 3)
     return trainer

@@ -10,11 +10,13 @@ import pytest
 from phase_runs import Training, judged
 
 import tinybench.data
-from tinybench import config, models
+from tinybench import models
+from tinybench.config import run_config
+from tinybench.config.sections import DataConfig, LossConfig
+from tinybench.core.errors import ConfigError
 from tinybench.data.dataset import Dataset
-from tinybench.errors import ConfigError
-from tinybench.sections import DataConfig, LossConfig
-from tinybench.training import checkpoint, device, phases
+from tinybench.hardware import device
+from tinybench.training import checkpoint, phases
 from tinybench.training.trainer import LowLevel
 
 
@@ -23,9 +25,9 @@ def digits() -> Dataset:
     return tinybench.data.load("digits", DataConfig(per_class=20), 0, image_size=16)
 
 
-def settings(**overrides: Any) -> config.RunConfig:
+def settings(**overrides: Any) -> run_config.RunConfig:
     plain = {"phases": "scratch", "augment.rotation": 0, "augment.translation": 0, "head.hidden": 16, "head.l2": 0}
-    return config.resolve("quickstart", plain | {"scratch.epochs": 2, "head.dropout": 0} | overrides)
+    return run_config.resolve("quickstart", plain | {"scratch.epochs": 2, "head.dropout": 0} | overrides)
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> keras.Model:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tinybench.data.dataset import Card, Dataset, Pool, Source, Split
 
 if TYPE_CHECKING:
-    from tinybench.data.progress import Progress
-    from tinybench.sections import DataConfig
+    from tinybench.config.sections import DataConfig
+    from tinybench.core.progress_bar import Progress
 
 __all__ = ["Card", "Dataset", "Pool", "Source", "Split", "card", "load", "names", "source"]
 
@@ -38,11 +38,11 @@ def load(
     Raises:
         DataError: the data cannot be had, is damaged, or does not allow what is asked; one line says what to do.
     """
-    from tinybench.data import registry, splits
-    from tinybench.data.progress import bar
+    from tinybench.core.progress_bar import bar
+    from tinybench.data import dataset_registry, splits
 
-    _, loader = registry.find(name)
-    source = loader(registry.Request(name, config, image_size, download, progress or bar))
+    _, loader = dataset_registry.find(name)
+    source = loader(dataset_registry.Request(name, config, image_size, download, progress or bar))
     return splits.split(name, source, config, seed)
 
 
@@ -52,11 +52,11 @@ def source(name: str, config: DataConfig, *, image_size: int) -> Source:
     Raises:
         DataError: the data cannot be had, or are damaged.
     """
-    from tinybench.data import registry
-    from tinybench.data.progress import bar
+    from tinybench.core.progress_bar import bar
+    from tinybench.data import dataset_registry
 
-    _, loader = registry.find(name)
-    return loader(registry.Request(name, config, image_size, True, bar))
+    _, loader = dataset_registry.find(name)
+    return loader(dataset_registry.Request(name, config, image_size, True, bar))
 
 
 def card(name: str) -> Card:
@@ -65,13 +65,13 @@ def card(name: str) -> Card:
     Raises:
         DataError: the name is unknown; the message lists the choices.
     """
-    from tinybench.data import registry
+    from tinybench.data import dataset_registry
 
-    return registry.find(name)[0]
+    return dataset_registry.find(name)[0]
 
 
 def names() -> list[str]:
     """The registered data sets; any `folder:/path` is one as well."""
-    from tinybench.data import registry
+    from tinybench.data import dataset_registry
 
-    return registry.names()
+    return dataset_registry.names()

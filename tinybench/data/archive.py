@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from tinybench.core.errors import DataError
 from tinybench.data import scan
-from tinybench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tinybench.errors import ConfigError
+from tinybench.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras
 
-    from tinybench.sections import AugmentConfig
+    from tinybench.config.sections import AugmentConfig
 
 PREFIX = "augment_"  # of the layers' names
 

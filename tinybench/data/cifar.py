@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybench.data import cache, locate, pickles
+from tinybench.core.errors import DataError
+from tinybench.data import cifar_pickles, decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
 from tinybench.data.dataset import Card, Images, Labels, Pool, Source
+from tinybench.data.dataset_registry import Request, register
 from tinybench.data.decoding import Writer
-from tinybench.data.registry import Request, register
-from tinybench.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,15 +81,15 @@ def load_cifar100(request: Request) -> Source:
 def _load(variant: Variant, request: Request) -> Source:
     found = locate.find(variant.official, request, lambda folder: (folder / variant.meta).is_file())
 
-    def build(folder: Path) -> cache.Contents:
+    def build(folder: Path) -> decoded_cache.Contents:
         with open_tree(found.path, variant.official.folder) as tree:
             return replace(_write(variant, tree, Writer(folder, request.progress)), fingerprint=found.fingerprint)
 
-    source = cache.source({"data": variant.card.name, **found.key}, str(found.path), build)
+    source = decoded_cache.source({"data": variant.card.name, **found.key}, str(found.path), build)
     return replace(source, warnings=found.warnings + source.warnings)
 
 
-def _write(variant: Variant, tree: Tree, writer: Writer) -> cache.Contents:
+def _write(variant: Variant, tree: Tree, writer: Writer) -> decoded_cache.Contents:
     names = _names(_read(tree, variant.meta), variant.names)
     training = [_read(tree, name) for name in tree.names if name.startswith(variant.train)] or [
         _read(tree, variant.train)
@@ -99,12 +99,12 @@ def _write(variant: Variant, tree: Tree, writer: Writer) -> cache.Contents:
         images, labels = zip(*(_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
         writer.arrays(split, np.concatenate(images), np.concatenate(labels))
     coarse = _superclasses(training, names, _read(tree, variant.meta)) if variant is CIFAR100 else ()
-    return cache.Contents(names, superclasses=coarse)
+    return decoded_cache.Contents(names, superclasses=coarse)
 
 
 def _read(tree: Tree, name: str) -> dict[str, Any]:
     try:
-        return pickles.loads(tree.read(name), name)
+        return cifar_pickles.loads(tree.read(name), name)
     except KeyError:
         raise DataError(
             f"CIFAR's file {name!r} is missing: delete the archive or the folder and fetch it again."

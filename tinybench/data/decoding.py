@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinybench.data import digests, images
-from tinybench.errors import DataError
+from tinybench.core.errors import DataError
+from tinybench.data import fingerprint, images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from tinybench.core.progress_bar import Progress
     from tinybench.data.dataset import Images, Labels
-    from tinybench.data.progress import Progress
 
 CHUNK = 64
 NAMED = 5
@@ -93,13 +93,13 @@ class Writer:
         self._check_space(pixels.nbytes)
         np.save(self._path(split, "images"), pixels)
         np.save(self._path(split, "labels"), labels)
-        np.save(self._path(split, "digests"), digests.of_images(pixels))
+        np.save(self._path(split, "digests"), fingerprint.of_images(pixels))
 
     def encoded(self, split: str, pictures: Encoded) -> None:
         """Decode pictures straight into the file, a chunk at a time."""
         count = len(pictures.names)
         pixels = self._allocate(split, count, pictures.shape)
-        hashes = np.zeros(count, digests.DIGEST)
+        hashes = np.zeros(count, fingerprint.DIGEST)
         reasons: dict[int, str] = {}
 
         def work(start: int) -> int:
@@ -107,7 +107,7 @@ class Writer:
             for index in chunk:
                 try:
                     pixels[index] = image = pictures.decoded(index)
-                    hashes[index] = digests.of_image(image)
+                    hashes[index] = fingerprint.of_image(image)
                 except ValueError as error:
                     reasons[index] = str(error)
             return len(chunk)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinybench.data import digests
+from tinybench.data import fingerprint
 from tinybench.data.dataset import Card, Pool, Source
-from tinybench.data.registry import Request, register
+from tinybench.data.dataset_registry import Request, register
 
 CARD = Card("digits", "Handwritten digits, 8 x 8 gray, embedded: needs no download.", 10, 1797, None, (8, 8, 1))
 
@@ -20,6 +20,6 @@ def load(_request: Request) -> Source:
 
     bunch = load_digits()
     images = np.rint(bunch.images[..., np.newaxis] * (255 / _WHITE)).astype(np.uint8)
-    pool = Pool(images, bunch.target.astype(np.int32), digests.of_images(images))
+    pool = Pool(images, bunch.target.astype(np.int32), fingerprint.of_images(images))
     names = tuple(str(digit) for digit in range(10))
-    return Source(pool, None, names, digests.of_content([pool], names), "scikit-learn's load_digits")
+    return Source(pool, None, names, fingerprint.of_content([pool], names), "scikit-learn's load_digits")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinybench.data import cache, images, scan
+from tinybench.core.errors import DataError
+from tinybench.data import decoded_cache, images, scan
+from tinybench.data.dataset_registry import FOLDER_PREFIX, Request
 from tinybench.data.decoding import Encoded, Writer
-from tinybench.data.layout import Layout, read_layout
-from tinybench.data.registry import FOLDER_PREFIX, Request
-from tinybench.errors import DataError
+from tinybench.data.folder_layout import Layout, read_layout
 
 if TYPE_CHECKING:
     from tinybench.data.dataset import Source
@@ -53,16 +53,16 @@ def _decoded(root: Path, layout: Layout, size: tuple[int, int] | None, request: 
     def read(name: str) -> bytes:
         return (root / name).read_bytes()
 
-    def build(folder: Path) -> cache.Contents:
+    def build(folder: Path) -> decoded_cache.Contents:
         writer = Writer(folder, request.progress, skip)
         for split, members in layout.members.items():
             labels, names = zip(*members, strict=True)
             writer.encoded(split, Encoded(names, np.array(labels, np.int32), read, shape, fit=size is None))
-        return cache.Contents(layout.classes, warnings=writer.corrupt_warnings())
+        return decoded_cache.Contents(layout.classes, warnings=writer.corrupt_warnings())
 
     files = scan.fingerprint(layout.pictures)
     key = {"data": "folder", "path": str(root.resolve()), "files": files, "shape": shape, "skip_corrupt": skip}
-    return cache.source({**key, "fit": size is None}, str(root), build)
+    return decoded_cache.source({**key, "fit": size is None}, str(root), build)
 
 
 def _with_test(source: Source) -> Source:
@@ -75,7 +75,7 @@ def _with_test(source: Source) -> Source:
 def _common_size(root: Path, pictures: tuple[scan.File, ...]) -> tuple[int, int] | None:
     """Height and width where all readable pictures share them."""
     key = {"sizes": str(root.resolve()), "files": scan.fingerprint(pictures)}
-    sizes = cache.remember(key, lambda: sorted(_sizes(root, pictures)))
+    sizes = decoded_cache.remember(key, lambda: sorted(_sizes(root, pictures)))
     return tuple(sizes[0]) if len(sizes) == 1 else None
 
 

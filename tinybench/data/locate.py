@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinybench import paths
-from tinybench.data import cache, scan
-from tinybench.data.download import fetch
-from tinybench.errors import AbsentError
+from tinybench.core import paths
+from tinybench.core.download import fetch
+from tinybench.core.errors import AbsentError
+from tinybench.data import decoded_cache, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybench.data.registry import Request
-    from tinybench.sections import DataConfig
+    from tinybench.config.sections import DataConfig
+    from tinybench.data.dataset_registry import Request
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def find(official: Official, request: Request, recognise: Callable[[Path], bool]
 
 def _packed(path: Path, official: Official) -> Found:
     algorithm, _, expected = official.known_hash.partition(":")
-    sha256 = cache.file_hash(path, "sha256")
+    sha256 = decoded_cache.file_hash(path, "sha256")
     warnings: tuple[str, ...] = ()
-    if cache.file_hash(path, algorithm) != expected:
+    if decoded_cache.file_hash(path, algorithm) != expected:
         warnings = (
             f"{path} is not the official {official.file} but a different archive of the same layout (sha256 {sha256}): "
             "scores are not comparable with those on the official data.",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinybench.data import cache, locate
+from tinybench.core.errors import DataError
+from tinybench.data import decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
 from tinybench.data.dataset import Card, Images, Labels, Source
+from tinybench.data.dataset_registry import Request, register
 from tinybench.data.decoding import Writer
-from tinybench.data.registry import Request, register
-from tinybench.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +35,14 @@ def load(request: Request) -> Source:
     """The official train and test images, from `mnist.npz` or the .npy files in it."""
     found = locate.find(OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS))
 
-    def build(folder: Path) -> cache.Contents:
+    def build(folder: Path) -> decoded_cache.Contents:
         writer = Writer(folder, request.progress)
         with open_tree(found.path) as tree:
             writer.arrays("train", *_split(tree, found.path, "train"))
             writer.arrays("test", *_split(tree, found.path, "test"))
-        return cache.Contents(tuple(str(digit) for digit in range(10)), fingerprint=found.fingerprint)
+        return decoded_cache.Contents(tuple(str(digit) for digit in range(10)), fingerprint=found.fingerprint)
 
-    source = cache.source({"data": CARD.name, **found.key}, str(found.path), build)
+    source = decoded_cache.source({"data": CARD.name, **found.key}, str(found.path), build)
     return replace(source, warnings=found.warnings + source.warnings)
 
 

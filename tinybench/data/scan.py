@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinybench.errors import DataError
+from tinybench.core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tinybench.core.errors import DataError
 from tinybench.data.dataset import Dataset, Labels, Pool, Source, Split
-from tinybench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tinybench.sections import DataConfig
+    from tinybench.config.sections import DataConfig
 
 Rows = NDArray[np.int64]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinybench.data import cache, locate
+from tinybench.core.errors import DataError
+from tinybench.data import decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
 from tinybench.data.dataset import Card, Source
+from tinybench.data.dataset_registry import Request, register
 from tinybench.data.decoding import Encoded, Writer
-from tinybench.data.registry import Request, register
-from tinybench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +42,16 @@ def load(request: Request) -> Source:
     found = locate.find(OFFICIAL, request, lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
     skip = request.config.skip_corrupt
 
-    def build(folder: Path) -> cache.Contents:
+    def build(folder: Path) -> decoded_cache.Contents:
         with open_tree(found.path, OFFICIAL.folder) as tree:
             contents = _write(tree, found.path, Writer(folder, request.progress, skip))
         return replace(contents, fingerprint=found.fingerprint)
 
-    source = cache.source({"data": CARD.name, "skip_corrupt": skip, **found.key}, str(found.path), build)
+    source = decoded_cache.source({"data": CARD.name, "skip_corrupt": skip, **found.key}, str(found.path), build)
     return replace(source, warnings=found.warnings + source.warnings)
 
 
-def _write(tree: Tree, path: Path, writer: Writer) -> cache.Contents:
+def _write(tree: Tree, path: Path, writer: Writer) -> decoded_cache.Contents:
     images = [name for name in tree.names if PurePosixPath(name).suffix.lower() in _SUFFIXES]
     wnids = _wnids(tree, images)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
@@ -66,7 +66,7 @@ def _write(tree: Tree, path: Path, writer: Writer) -> cache.Contents:
             )
         labels, _, names = zip(*labelled, strict=True)
         writer.encoded(split, Encoded(names, np.array(labels, np.int32), tree.read, CARD.shape))
-    return cache.Contents(_class_names(tree, wnids), warnings=writer.corrupt_warnings())
+    return decoded_cache.Contents(_class_names(tree, wnids), warnings=writer.corrupt_warnings())
 
 
 def _wnids(tree: Tree, images: list[str]) -> list[str]:

@@ -12,13 +12,16 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from tinybench import data, models, storage
-from tinybench.config import RunConfig
+from tinybench import data, models
+from tinybench.config.run_config import RunConfig
+from tinybench.core import cache
+from tinybench.core.errors import AbsentError
 from tinybench.data import splits
 from tinybench.data.dataset import Card
-from tinybench.efficiency import cost
-from tinybench.errors import AbsentError
-from tinybench.training import banks, device, engine_table, phases, precision, supply
+from tinybench.efficiency import cost_metrics
+from tinybench.features import engines, phase_banks
+from tinybench.hardware import device
+from tinybench.training import feed_selection, phases, precision
 from tinybench.training.steps import Steps, Table
 
 _TIMED_STEPS = 3
@@ -102,10 +105,10 @@ def _phase(
     """Features once an image and view where they are kept, by Keras: a faster engine may be found."""
     epochs = getattr(config, phase).epochs
     steps = math.ceil(images[0] / config.batch_size)
-    cut = None if supply.against_bank(config, phase) else phases.divide(model, config, phase)
-    looks = images[0] * (1 + banks.views(config, phase)) + images[1]
+    cut = None if feed_selection.against_bank(config, phase) else phases.divide(model, config, phase)
+    looks = images[0] * (1 + phase_banks.views(config, phase)) + images[1]
     kept = 0 if cut is None else looks * math.prod(cut.shape) * (4 if config.precision == "float32" else 2)
-    if kept > storage.budget(config.cache.budget):
+    if kept > cache.budget(config.cache.budget):
         cut, kept = None, 0
     _, trainer = phases.prepare(model, config, phase, cut)
     train, forward = _time_steps(trainer, config, trainer.input_shape[1:], classes)
@@ -113,7 +116,7 @@ def _phase(
     seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
     seconds += images[2] * (once + forward) / config.batch_size
     seconds = (config.data.folds or 1) * seconds + looks * once / config.batch_size  # folds share plain features
-    trainable = int(cost.parameters(model, trainer)["efficiency/parameters_trainable"])
+    trainable = int(cost_metrics.parameters(model, trainer)["efficiency/parameters_trainable"])
     return PhaseEstimate(epochs, steps, trainable, seconds, kept)
 
 
@@ -158,7 +161,7 @@ def _time_steps(trainer: keras.Model, config: RunConfig, shape: tuple[int, ...],
 
 def _time_forward(extractor: keras.Model, config: RunConfig, shape: tuple[int, ...]) -> float:
     """Seconds of the frozen part on one batch."""
-    engine, pixels = engine_table.Keras(extractor), _made(config, shape).astype(np.float32)
+    engine, pixels = engines.Keras(extractor), _made(config, shape).astype(np.float32)
     return _seconds(lambda: engine(pixels))
 
 

@@ -15,10 +15,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tinybench.core.errors import EngineError, in_one_line
 from tinybench.efficiency.spec import Spec
 from tinybench.efficiency.timing import Call
-from tinybench.errors import EngineError, in_one_line
-from tinybench.models import policies
+from tinybench.models import mixed_precision
 
 Pixels = NDArray[np.floating[Any]]
 
@@ -132,7 +132,7 @@ def _lowered(model: keras.Model, spec: Spec) -> Callable[[], AbstractContextMana
     """A context to trace in."""
     if spec.precision == "float32":
         return nullcontext
-    return lambda: policies.computing(model, spec.precision)
+    return lambda: mixed_precision.computing(model, spec.precision)
 
 
 def _check_frozen(_: Spec) -> None:
@@ -154,7 +154,7 @@ def _frozen(file: Path, _: Spec) -> Compiler:
 
 
 def _check_openvino(spec: Spec) -> None:
-    from tinybench.training import openvino_graph
+    from tinybench.features import openvino_graph
 
     if spec.device != "cpu":
         raise EngineError("Engine openvino computes on the processor here: take --device cpu, or another engine.")
@@ -164,7 +164,7 @@ def _check_openvino(spec: Spec) -> None:
 
 
 def _openvino(file: Path, spec: Spec) -> Compiler:
-    from tinybench.training import openvino_graph
+    from tinybench.features import openvino_graph
 
     openvino = openvino_graph.runtime()
     hint = _HINTS[spec.precision]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from tinybench.errors import ConfigError
+from tinybench.core.errors import ConfigError
 
 MARK = "tinybench.measured "  # before the answer of a process: libraries print what they like
 DEVICES = ("cpu", "gpu")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tinybench.evaluation import intervals, metrics
-from tinybench.evaluation.answers import Answers
+from tinybench.evaluation.predictions import Answers
 
 ALPHA = 1 - intervals.LEVEL
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.explain import inputs, scores
+from tinybench.explain import class_scores, inputs
 
 RANDOM = "random map"
 
@@ -103,7 +103,9 @@ def _area(
     """Area under the probability while the pixels of one image become those of another."""
     share = _rank(maps) / maps[0].size  # of the pixels that go before
     found = np.empty(len(start) * (steps + 1), np.float32)
-    probability = inputs.traced(lambda images, chosen: scores.chosen(model(images, training=False), chosen), model)
+    probability = inputs.traced(
+        lambda images, chosen: class_scores.chosen(model(images, training=False), chosen), model
+    )
     for row in inputs.pieces(len(found), inputs.at_once(model)):
         image, step = np.divmod(row, steps + 1)
         changed = share[image] < (step / steps)[:, None, None]

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.errors import ModelError
-from tinybench.explain import inputs, inside
+from tinybench.core.errors import ModelError
+from tinybench.explain import inputs, layer_outputs
 from tinybench.models import parts
 
 
@@ -30,7 +30,7 @@ def maps(model: keras.Model, pixels: NDArray[Any], layer: str) -> NDArray[np.flo
         ValueError: pixels that `inputs.checked` refuses.
     """
     inputs.checked(model, pixels)
-    lower = keras.Model(inside.backbone(model).input, inside.one(model, layer))
+    lower = keras.Model(layer_outputs.backbone(model).input, layer_outputs.one(model, layer))
     entrance = parts.entrance(model)
     rows = inputs.pieces(len(pixels), inputs.at_once(model))
     found = [lower(entrance(pixels[row], training=False), training=False) for row in rows]
@@ -43,7 +43,7 @@ def first_filters(model: keras.Model) -> NDArray[np.float32]:
     Raises:
         ModelError: there is no backbone, or no convolution in it.
     """
-    for layer in _layers(inside.backbone(model)):
+    for layer in _layers(layer_outputs.backbone(model)):
         kernel = getattr(layer, "kernel", None)
         if kernel is not None and len(kernel.shape) == 4:
             return np.asarray(keras.ops.convert_to_numpy(kernel), np.float32)

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tinybench.errors import ModelError
-from tinybench.explain import inputs, inside, scores
+from tinybench.core.errors import ModelError
+from tinybench.explain import class_scores, inputs, layer_outputs
 from tinybench.models import parts
 
 # Activations and gradients (n, h, w, channels) to the weight (n, 1, 1, channels) of each channel
@@ -24,7 +24,7 @@ def last_spatial(model: keras.Model) -> str:
     Raises:
         ModelError: there is no backbone, or no such layer in it.
     """
-    found = [name for name, (height, width) in inside.sizes(model).items() if height * width > 1]
+    found = [name for name, (height, width) in layer_outputs.sizes(model).items() if height * width > 1]
     if not found:
         raise ModelError("No layer of the backbone gives a map of more than one pixel: set a larger image_size.")
     return found[-1]
@@ -111,16 +111,16 @@ def _maps(
 def _place(model: keras.Model, layer: str | None) -> str:
     if layer is None:
         return last_spatial(model)
-    inside.one(model, layer)
-    if inside.sizes(model)[layer] == (1, 1):
+    layer_outputs.one(model, layer)
+    if layer_outputs.sizes(model)[layer] == (1, 1):
         raise ModelError(f"The map of layer {layer!r} is one pixel, which shows no place: take one before it.")
     return layer
 
 
 def _cam(model: keras.Model, layer: str, weigh: Weigh) -> Callable[..., Any]:
     backbone, entrance = parts.backbone(model), parts.entrance(model)
-    both = keras.Model(backbone.input, [inside.one(model, layer), backbone.output])
-    head = scores.of(parts.head(model))
+    both = keras.Model(backbone.input, [layer_outputs.one(model, layer), backbone.output])
+    head = class_scores.of(parts.head(model))
     size = model.input_shape[1:3]
 
     def cam(images: Any, classes: Any) -> Any:
@@ -128,7 +128,7 @@ def _cam(model: keras.Model, layer: str, weigh: Weigh) -> Callable[..., Any]:
             entering = entrance(images, training=False)
             tape.watch(entering)  # weights that are frozen would else leave nothing on the tape
             activations, features = both(entering, training=False)
-            found = scores.chosen(head(features, training=False), classes)
+            found = class_scores.chosen(head(features, training=False), classes)
         gradients = tf.cast(tape.gradient(found, activations), tf.float32)
         activations = tf.cast(activations, tf.float32)
         coarse = tf.nn.relu(tf.reduce_sum(weigh(activations, gradients) * activations, axis=-1, keepdims=True))

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tinybench.explain import inputs, scores
+from tinybench.explain import class_scores, inputs
 
 _RANGE = 255.0  # of pixels
 
@@ -28,8 +28,8 @@ def score(model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer]
         ValueError: pixels or classes that `inputs.checked` refuses.
     """
     inputs.checked(model, pixels, classes)
-    scored = scores.of(model)
-    score = inputs.traced(lambda images, wanted: scores.chosen(scored(images, training=False), wanted), model)
+    scored = class_scores.of(model)
+    score = inputs.traced(lambda images, wanted: class_scores.chosen(scored(images, training=False), wanted), model)
     rows = inputs.pieces(len(pixels), inputs.at_once(model))
     return np.concatenate([score(pixels[row], classes[row]) for row in rows])
 
@@ -158,12 +158,12 @@ def _gradients(
 
 
 def _gradient(model: keras.Model) -> Callable[..., Any]:
-    scored = scores.of(model)
+    scored = class_scores.of(model)
 
     def gradient(images: Any, classes: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(images)
-            found = scores.chosen(scored(images, training=False), classes)
+            found = class_scores.chosen(scored(images, training=False), classes)
         return tape.gradient(found, images)
 
     return inputs.traced(gradient, model)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from tinybench.config import RunConfig
+    from tinybench.config.run_config import RunConfig
 
 
 def check(config: RunConfig) -> None:
@@ -34,7 +34,7 @@ def load(path: Path) -> keras.Model:
     """
     import keras
 
-    from tinybench.models import layers  # noqa: F401  registers what Keras does not know
+    from tinybench.models import layers  # noqa: F401, registers them
 
     return keras.saving.load_model(path, compile=False)
 

@@ -18,10 +18,11 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-from tinybench.config import RunConfig
-from tinybench.errors import ModelError
-from tinybench.models import networks, sizes, weights
-from tinybench.models.sizes import Size
+from tinybench.config import network_size
+from tinybench.config.network_size import Size
+from tinybench.config.run_config import RunConfig
+from tinybench.core.errors import ModelError
+from tinybench.models import networks, weights
 
 # The ones that are tested and documented; any other Keras Applications name is looked up in Keras itself.
 APPLICATIONS = {
@@ -78,18 +79,18 @@ def check(config: RunConfig) -> Size | None:
     """
     if _is_path(config.model):
         weights.found(Path(config.model))
-    elif config.model not in sizes.PUBLISHED and config.model not in _constructors():
-        known = ", ".join([*sizes.PUBLISHED, *APPLICATIONS])
+    elif config.model not in network_size.PUBLISHED and config.model not in _constructors():
+        known = ", ".join([*network_size.PUBLISHED, *APPLICATIONS])
         raise ModelError(
             f"Unknown model {config.model!r}: expected one of {known}, another Keras Applications name in lower "
             "case (tinybench models lists them), or the path of a .keras file."
         )
-    return sizes.used(config.model, config.network)
+    return network_size.used(config.model, config.network)
 
 
 def names() -> list[str]:
     """Every name that `build` takes, the documented ones first."""
-    return [*sizes.PUBLISHED, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
+    return [*network_size.PUBLISHED, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
 
 
 def _is_path(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tinybench.sections import HeadConfig
+from tinybench.config.sections import HeadConfig
 
 _POOLING = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
 

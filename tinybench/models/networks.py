@@ -9,10 +9,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from tinybench.errors import ModelError
+from tinybench.config.network_size import Size
+from tinybench.core.errors import ModelError
 from tinybench.models import weights as weight_files
 from tinybench.models.layers import Convolution, LocalResponseNormalization
-from tinybench.models.sizes import Size
 
 
 def _plain(x: Any, size: Size) -> Any:

@@ -19,8 +19,8 @@ import keras
 from keras.src.backend import config as keras_config
 from keras.src.utils import file_utils  # the name that keras.applications itself resolves at call time
 
-from tinybench.data import download
-from tinybench.errors import ModelError, WeightsError
+from tinybench.core import download
+from tinybench.core.errors import ModelError, WeightsError
 
 MIRROR_VARIABLE = "TINYBENCH_WEIGHTS_MIRROR"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tinybench.config import RunConfig
-from tinybench.errors import ConfigError
+from tinybench.config.run_config import RunConfig
+from tinybench.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Recipe:
 
 def all_recipes() -> dict[str, Recipe]:
     """Every recipe by name, system by system."""
-    from tinybench.recipes import alexnet_mini, cifar10, cifar100, folds, quickstart, tiny_imagenet_tlft
+    from tinybench.recipes import alexnet_mini, cifar10, cifar100, cross_validated, quickstart, tiny_imagenet_tlft
 
-    systems = (tiny_imagenet_tlft, alexnet_mini, cifar100, folds, cifar10, quickstart)
+    systems = (tiny_imagenet_tlft, alexnet_mini, cifar100, cross_validated, cifar10, quickstart)
     return {recipe.name: recipe for system in systems for recipe in system.RECIPES}
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinybench.config import RunConfig
-from tinybench.recipes import Expected, Recipe
-from tinybench.sections import (
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import (
     AugmentConfig,
     DataConfig,
     FinetuneConfig,
@@ -15,6 +14,7 @@ from tinybench.sections import (
     ScratchConfig,
     TransferConfig,
 )
+from tinybench.recipes import Expected, Recipe
 
 _DATA = DataConfig(validation=0.2)
 _AUGMENT = AugmentConfig(flip=True, rotation=15, zoom=0.1, translation=0.1)

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinybench.config import RunConfig
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import AugmentConfig, FinetuneConfig, HeadConfig, ScratchConfig, TransferConfig
 from tinybench.recipes import Expected, Recipe
-from tinybench.sections import (
-    AugmentConfig,
-    FinetuneConfig,
-    HeadConfig,
-    ScratchConfig,
-    TransferConfig,
-)
 
 
 def scratch() -> RunConfig:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tinybench.config import RunConfig
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import AugmentConfig, FinetuneConfig, HeadConfig, TransferConfig
 from tinybench.recipes import Expected, Recipe
-from tinybench.sections import AugmentConfig, FinetuneConfig, HeadConfig, TransferConfig
 
 
 def config() -> RunConfig:

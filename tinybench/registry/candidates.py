@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinybench.errors import ConfigError, TrackingError
+from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking import queries
-from tinybench.tracking.record import TEST_TAG
+from tinybench.tracking.run_record import TEST_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

@@ -10,16 +10,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinybench.efficiency import certificate, measuring
+from tinybench.core.errors import EngineError, TrackingError, in_one_line
+from tinybench.efficiency import measurement
 from tinybench.efficiency.spec import Spec
-from tinybench.errors import EngineError, TrackingError, in_one_line
+from tinybench.hardware import certificate
 from tinybench.registry.gates import Lost, Subject
-from tinybench.tracking import logged, record
-from tinybench.tracking.models import MODEL_TAG
+from tinybench.tracking import logged_model, run_record
+from tinybench.tracking.model_logging import MODEL_TAG
 
 if TYPE_CHECKING:
     from tinybench.registry.policy import Policy
-    from tinybench.tracking.logged import Logged
+    from tinybench.tracking.logged_model import Logged
     from tinybench.tracking.tracker import Tracker
 
 
@@ -81,7 +82,7 @@ def _looked_at(tracker: Tracker, run_id: str, kept: ExitStack) -> tuple[Subject,
         TrackingError: one of both is gone or damaged.
     """
     try:
-        model = kept.enter_context(logged.opened(model_of(tracker, run_id)))
+        model = kept.enter_context(logged_model.opened(model_of(tracker, run_id)))
         return _subject(tracker, run_id, model), model
     except TrackingError:
         raise
@@ -90,12 +91,12 @@ def _looked_at(tracker: Tracker, run_id: str, kept: ExitStack) -> tuple[Subject,
 
 
 def _subject(tracker: Tracker, run_id: str, model: Logged) -> Subject:
-    last = record.final_run(tracker, run_id)
-    answers = record.answered(tracker, last, "test")
+    last = run_record.final_run(tracker, run_id)
+    answers = run_record.answered(tracker, last, "test")
     if answers is None:
         raise TrackingError(f"Run {run_id} kept no answers on test images: it cannot be judged.")
     tags = tracker.top(run_id).data.tags
-    data, test = (tags.get(name, "") for name in record.SAME_TEST_TAGS)
+    data, test = (tags.get(name, "") for name in run_record.SAME_TEST_TAGS)
     return Subject(
         run_id,
         answers,
@@ -131,7 +132,7 @@ def _measured(subjects: list[Subject], models: list[Logged], rounds: int, tell: 
 def _timed(subject: Subject, spec: Spec) -> Subject:
     """With one more round; without any where one failed."""
     try:
-        found = measuring.measure(spec).figures["latency_p99_ms"]
+        found = measurement.measure(spec).figures["latency_p99_ms"]
     except EngineError as error:
         return replace(subject, p99_ms=(), trouble_measuring=str(error))
     return replace(subject, p99_ms=(*subject.p99_ms, found))

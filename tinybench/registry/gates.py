@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.efficiency import measuring
+from tinybench.efficiency import measurement
 from tinybench.evaluation import calibration
-from tinybench.evaluation.answers import Answers
-from tinybench.evaluation.paired import accuracy_difference
+from tinybench.evaluation.paired_difference import accuracy_difference
+from tinybench.evaluation.predictions import Answers
 from tinybench.registry.policy import (
     GATES,
     AccuracyGate,
@@ -270,7 +270,7 @@ def _latency(gate: LatencyGate, candidate: Subject, champion: Subject | None) ->
         return found
     if not champion.p99_ms:
         return _uncompared(found, f"the champion: {champion.trouble_measuring}")
-    apart = measuring.noise([champion.p99_ms])
+    apart = measurement.noise([champion.p99_ms])
     return replace(found, found=f"{found.found}, which differs from itself by {apart:.0%}")
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tinybench.errors import ConfigError
-from tinybench.tables import Tables
+from tinybench.config.toml_tables import Tables
+from tinybench.core.errors import ConfigError
 
 FILE = "gates.toml"  # read where the command runs, if it is there
 

@@ -14,8 +14,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tinybench.errors import ConfigError, TrackingError
-from tinybench.registry import candidates, card, evidence, gates
+from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.registry import candidates, evidence, gates, model_card
 from tinybench.registry.decision import (
     PROMOTE,
     REFUSE,
@@ -27,11 +27,11 @@ from tinybench.registry.decision import (
     now,
     withdrawn,
 )
-from tinybench.registry.holding import alone, held
-from tinybench.tracking import logged, looks, provenance, versions
-from tinybench.tracking.record import TEST_TAG
+from tinybench.registry.locks import alone, held
+from tinybench.tracking import logged_model, model_versions, provenance, test_set_uses
+from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, Registry, Version
 from tinybench.tracking.run import Run
-from tinybench.tracking.versions import CHALLENGER, CHAMPION, Registry, Version
+from tinybench.tracking.run_record import TEST_TAG
 
 if TYPE_CHECKING:
     from tinybench.registry.candidates import Candidate, Wanted
@@ -149,7 +149,7 @@ def _written(tracker: Tracker, registry: Registry, made: Decision) -> Decision:
     with held(registry):
         _check_unmoved(registry, made.before)
         model = evidence.model_of(tracker, made.run_id)
-        version = registry.register(made.run_id, model, card.write(tracker, made.run_id))
+        version = registry.register(made.run_id, model, model_card.write(tracker, made.run_id))
         made = replace(made, version=version.number, at=now())
         _carry_out(tracker, registry, made)
     return made
@@ -174,7 +174,7 @@ def rollback(tracker: Tracker, name: str, to: int | None = None) -> Decision:
             raise TrackingError(
                 f"Version {target.number} of {name} never was champion: judge it by tinybench promote {target.run_id}."
             )
-        with logged.opened(target.uri):  # it must still be there
+        with logged_model.opened(target.uri):  # it must still be there
             pass
         decision = Decision(
             ROLLBACK,
@@ -205,7 +205,7 @@ def only_name(tracker: Tracker, name: str | None) -> str:
     Raises:
         ConfigError: there are several, or none.
     """
-    known = versions.names(tracker.client)
+    known = model_versions.names(tracker.client)
     if name is not None:
         if name not in known:
             raise ConfigError(f"No registered model {name!r}, but {', '.join(known) or 'none'}: check it, or --uri.")
@@ -218,8 +218,8 @@ def only_name(tracker: Tracker, name: str | None) -> str:
 def _looked(tracker: Tracker, run_id: str, test: str) -> int:
     """Count a look at test images; gives how many there were with it."""
     with alone(tracker.client.tracking_uri, "/looks", _COUNTING, "counts looks at test images"):
-        looks.add(tracker, tracker.get(run_id).info.experiment_id, test)
-        return looks.count(tracker, test)
+        test_set_uses.add(tracker, tracker.get(run_id).info.experiment_id, test)
+        return test_set_uses.count(tracker, test)
 
 
 def _test_images(tracker: Tracker, champion: Version | None) -> str | None:
@@ -244,7 +244,7 @@ def _carry_out(tracker: Tracker, registry: Registry, decision: Decision) -> None
     """Write a decision down, then do it."""
     assert decision.version is not None
     run = Run(tracker.client, decision.run_id)
-    run.text(json.dumps(decision.plain(), indent=1), f"{card.FOLDER}/{decision.at.replace(':', '')}.json")
+    run.text(json.dumps(decision.plain(), indent=1), f"{model_card.FOLDER}/{decision.at.replace(':', '')}.json")
     registry.tag(decision.version, decision.tags())
     if decision.action == REFUSE:
         registry.point(CHALLENGER, decision.version)

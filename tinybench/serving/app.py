@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tinybench.inference.classifier import Answerer, PictureError
 from tinybench.serving import protocol
-from tinybench.serving.answering import Answerer, PictureError
-from tinybench.serving.current import Current
+from tinybench.serving.current_model import Current
 from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"

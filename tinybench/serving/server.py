@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from tinybench.errors import ConfigError, TrackingError
-from tinybench.report import quiet
+from tinybench.core import quiet_libraries
+from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.inference.classifier import Answerer
 from tinybench.serving import app
-from tinybench.serving.answering import Answerer
-from tinybench.serving.current import Current
-from tinybench.serving.patience import PatientProtocol
+from tinybench.serving.current_model import Current
+from tinybench.serving.header_timeout import PatientProtocol
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -79,8 +79,8 @@ def application() -> Starlette:
 
 def _start_libraries(threads: int | None) -> None:
     """Load TensorFlow without its notes, on so many threads: it takes a number only before it has begun."""
-    quiet.libraries()
-    with quiet.starting():
+    quiet_libraries.libraries()
+    with quiet_libraries.starting():
         import tensorflow as tf
 
         if threads is not None:
@@ -107,8 +107,8 @@ def _find(settings: Settings) -> str:
     Raises:
         TrackingError: there is none.
     """
+    from tinybench.tracking.model_versions import Registry
     from tinybench.tracking.tracker import Tracker
-    from tinybench.tracking.versions import Registry
 
     tracker = Tracker.at(settings.uri)
     made = re.fullmatch(r"models:/([^@/]+)@(.+)", settings.model)
@@ -122,7 +122,7 @@ def _find(settings: Settings) -> str:
 
 
 def _load(where: str, settings: Settings) -> Answerer:
-    from tinybench.tracking import logged
+    from tinybench.tracking import logged_model
 
-    with logged.opened(where) as files:
+    with logged_model.opened(where) as files:
         return files.answerer()

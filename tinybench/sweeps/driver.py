@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.exceptions import StorageInternalError
 
-from tinybench import checks, data, models
-from tinybench import config as configuration
-from tinybench.errors import ConfigError, TrackingError, in_one_line
-from tinybench.redaction import without_secrets
-from tinybench.sweeps import conclusion, local_files, store, study, tracked
-from tinybench.sweeps.outcome import Outcome
-from tinybench.sweeps.story import Story
+from tinybench import data, models
+from tinybench.config import run_config as configuration
+from tinybench.core.errors import ConfigError, TrackingError, in_one_line
+from tinybench.core.redaction import without_secrets
+from tinybench.job import preflight
+from tinybench.sweeps import optuna_storage, study, study_files, study_results, trial_runs
 from tinybench.sweeps.study import Study
+from tinybench.sweeps.study_progress import Story
+from tinybench.sweeps.sweep_result import Outcome
 from tinybench.tracking.journal import Journal
 from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
 from tinybench.tracking.tracker import Tracker
@@ -32,9 +33,9 @@ from tinybench.tracking.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybench.sections import TrackConfig
-    from tinybench.sweeps.outcome import Watcher
+    from tinybench.config.sections import TrackConfig
     from tinybench.sweeps.space import Space
+    from tinybench.sweeps.sweep_result import Watcher
 
 _LOOK = 1.0  # seconds between looks at the study
 _STUDY_TAG = "tinybench.study"
@@ -76,7 +77,7 @@ def begin(
         TinybenchError: what the user can mend.
     """
     _check(space)  # before there is anything to be removed again
-    kept = store.connect(storage)
+    kept = optuna_storage.connect(storage)
     tracker = Tracker(track)
     name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     workers = engine(name, space, tracker.uri)
@@ -99,7 +100,7 @@ def resume(
     Raises:
         TinybenchError: there is no such study, or another process drives it.
     """
-    kept = store.connect(storage, there=True)
+    kept = optuna_storage.connect(storage, there=True)
     found = study.find(kept, name)
     _check(found.space)
     if trials is not None:
@@ -113,7 +114,7 @@ def resume(
 
 def _check(space: Space) -> None:
     """Refuse a study whose trials could only fail; the images are loaded, and kept for its workers."""
-    checks.before_a_run(space.base)
+    preflight.before_a_run(space.base)
     for parameter in space.parameters:
         if parameter.key == "model":
             for choice in parameter.choices:
@@ -132,15 +133,15 @@ def _drive(
 ) -> Outcome:
     with _driving(made) as who:
         parent = _parent(made, tracker)
-        journal = Journal(tracker.client, local_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
+        journal = Journal(tracker.client, study_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
         with _open(made.name, parent, journal):
-            tracked.bury(made, tracker, journal)
+            trial_runs.bury(made, tracker, journal)
             watcher.begins(made, tracker.link(parent))
             made.stop_clock(minutes)
             if again:
                 watcher.note(f"{made.again()} trials that failed are given out again.")
             _trials(made, who, workers, journal, parent, watcher)
-            return conclusion.draw(made, tracker, parent, journal, watcher)
+            return study_results.draw(made, tracker, parent, journal, watcher)
 
 
 @contextmanager
@@ -149,7 +150,7 @@ def _driving(made: Study) -> Iterator[str]:
     who, ended = f"{platform.node()}, process {os.getpid()}", threading.Event()
 
     def beat() -> None:
-        while not ended.wait(store.HEARTBEAT):
+        while not ended.wait(optuna_storage.HEARTBEAT):
             with suppress(Exception):  # a storage that does not answer now may do so the next time
                 made.drive(who)
 

@@ -7,9 +7,9 @@ import socket
 from collections import deque
 from typing import Any
 
-from tinybench.errors import ConfigError, EngineError, TinybenchError
-from tinybench.redaction import without_secrets
-from tinybench.settings import size
+from tinybench.config.fields import size
+from tinybench.core.errors import ConfigError, EngineError, TinybenchError
+from tinybench.core.redaction import without_secrets
 from tinybench.sweeps.space import Space
 
 _SECONDS_TO_ANSWER = 5.0
@@ -130,12 +130,12 @@ def _knock(address: str) -> None:
 
 def _work(study: str, storage: str, uri: str) -> int:
     """A task: a worker of the study."""
-    from tinybench.report import quiet
+    from tinybench.core import quiet_libraries
 
-    quiet.libraries()
-    from tinybench.sweeps import joining
+    quiet_libraries.libraries()
+    from tinybench.sweeps import join_study
 
-    return joining.join(study, storage, uri)
+    return join_study.join(study, storage, uri)
 
 
 def _bytes(memory: str) -> int:

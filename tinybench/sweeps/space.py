@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tinybench import config as configuration
-from tinybench.config import RunConfig
-from tinybench.errors import ConfigError
+from tinybench.config import run_config as configuration
+from tinybench.config.run_config import RunConfig
+from tinybench.core.errors import ConfigError
 
 RISING = ("val/accuracy", "val/top5")
 TRAINING_SECONDS = "efficiency/training_seconds"  # which a training itself says

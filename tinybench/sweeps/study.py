@@ -23,10 +23,10 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tinybench.config import check
-from tinybench.errors import ConfigError, TrackingError
-from tinybench.redaction import without_secrets
-from tinybench.sweeps import reading, samplers, slots, store
+from tinybench.config.run_config import check
+from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.redaction import without_secrets
+from tinybench.sweeps import optuna_storage, samplers, slots, space_file
 from tinybench.sweeps.slots import ERROR, RETRY, SLOT, Counts
 from tinybench.sweeps.space import Space
 
@@ -52,12 +52,12 @@ class Study:
     def space(self) -> Space:
         """What it looks for."""
         kept = json.loads(self._attributes[_SPACE])
-        return reading.read(kept["text"], kept["name"], kept["overrides"])
+        return space_file.read(kept["text"], kept["name"], kept["overrides"])
 
     @cached_property
     def optuna(self) -> optuna.Study:
         """Optuna's own, with this study's sampler and pruner."""
-        with store.settled():
+        with optuna_storage.settled():
             return optuna.load_study(
                 study_name=self.name,
                 storage=self.storage,
@@ -128,7 +128,7 @@ class Study:
         Args:
             spare: Trials that shall wait where only the time is limited.
         """
-        with store.settled():
+        with optuna_storage.settled():
             fail_stale_trials(self.optuna)
         if self.settled():
             return
@@ -288,7 +288,7 @@ def create(storage: RDBStorage, name: str, space: Space, overrides: Mapping[str,
         raise ConfigError(
             f"There is a study {name!r} already: go on with it by --resume {name}, or give another --study."
         ) from None
-    with store.settled():
+    with optuna_storage.settled():
         made.set_metric_names([each.figure for each in space.objectives])
     made.set_user_attr(_SPACE, json.dumps({"text": space.text, "name": space.name, "overrides": dict(overrides)}))
     return Study(storage, name)

@@ -20,17 +20,17 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
-from tinybench import config as configuration
 from tinybench import data
-from tinybench.errors import in_one_line
-from tinybench.sweeps import costing, local_files, store, training
+from tinybench.config import run_config as configuration
+from tinybench.core.errors import in_one_line
+from tinybench.hardware import device
+from tinybench.sweeps import optuna_storage, study_files, train_trial, trial_costs
 from tinybench.sweeps.slots import ERROR, FIGURES, INTERRUPTED, RUN
 from tinybench.sweeps.study import Study
-from tinybench.sweeps.tracked import Tracked
-from tinybench.training import device
+from tinybench.sweeps.trial_runs import Tracked
 
 if TYPE_CHECKING:
-    from tinybench.config import RunConfig
+    from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.training.progress import Epoch
 
@@ -49,7 +49,7 @@ class Worker:
         tracked: Tracked,
         *,
         stop: Callable[[], bool] = lambda: False,
-        train: Train = training.train,
+        train: Train = train_trial.train,
     ) -> None:
         """Args: the study, where its trials are recorded, whether no more shall be taken, and what trains one."""
         self.study = study
@@ -112,7 +112,7 @@ class Worker:
         """The figures of all trainings of a trial, averaged, and what its model costs where that is asked for."""
         each = [self._once(trial, run, config)] if self.study.space.seeds == 1 else self._of_seeds(trial, run, config)
         found = {name: fmean(one[name] for one in each) for name in each[0]}
-        return found | (costing.of_trial(self.study, config, _dataset(config)) if self.study.space.costs else {})
+        return found | (trial_costs.of_trial(self.study, config, _dataset(config)) if self.study.space.costs else {})
 
     def _of_seeds(self, trial: Trial, run: str, config: RunConfig) -> list[dict[str, float]]:
         """A training for each seed, in a run of its own below the trial's, which gets their mean curves."""
@@ -149,7 +149,7 @@ class Worker:
                     f"{watched} was {epoch.metrics[watched]:.4g}."
                 )
 
-        with local_files.of_trial(self.study.name) as folder:
+        with study_files.of_trial(self.study.name) as folder:
             return self.train(config, _dataset(config), folder / "phases", on_epoch)
 
 
@@ -185,7 +185,7 @@ def _alive(study: Study, trial: Trial) -> Iterator[None]:
         while True:
             with suppress(Exception):  # a storage that does not answer now may do so the next time
                 study.storage.record_heartbeat(trial._trial_id)
-            if ended.wait(store.HEARTBEAT):
+            if ended.wait(optuna_storage.HEARTBEAT):
                 return
 
     thread = threading.Thread(target=beat, daemon=True)

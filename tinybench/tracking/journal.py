@@ -23,8 +23,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from tinybench.errors import in_one_line
-from tinybench.redaction import without_secrets
+from tinybench.core.errors import in_one_line
+from tinybench.core.redaction import without_secrets
 
 _ENTRY_TAG = "tinybench.entry"  # of a run: by it a run is found that was made by somebody who then died
 _UNSENT = "unsent-"  # begins the stand-in for the id of a run that could not be made yet

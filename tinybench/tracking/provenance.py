@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tinybench.redaction import without_secrets
+from tinybench.core.redaction import without_secrets
 
 _LIBRARIES = ("tinybench", "tensorflow", "keras", "mlflow", "optuna", "numpy", "scikit-learn", "pillow")
 _LONGEST_DIFF = 1_000_000

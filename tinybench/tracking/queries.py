@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from mlflow.exceptions import MlflowException
 
 from tinybench import recipes
-from tinybench.errors import ConfigError
-from tinybench.report.impact import Step
-from tinybench.tracking.models import MODEL_TAG
+from tinybench.cli.impact_table import Step
+from tinybench.core.errors import ConfigError
+from tinybench.tracking.model_logging import MODEL_TAG
 from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, WARNING_TAG, Tracker
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
-from tinybench.errors import in_one_line
-from tinybench.redaction import without_secrets
-from tinybench.settings import as_text
+from tinybench.config.fields import as_text
+from tinybench.core.errors import in_one_line
+from tinybench.core.redaction import without_secrets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

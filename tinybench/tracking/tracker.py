@@ -16,9 +16,9 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from sqlalchemy.exc import SQLAlchemyError
 
-from tinybench.errors import ConfigError, TrackingError, in_one_line
-from tinybench.redaction import without_secrets
-from tinybench.sections import TrackConfig
+from tinybench.config.sections import TrackConfig
+from tinybench.core.errors import ConfigError, TrackingError, in_one_line
+from tinybench.core.redaction import without_secrets
 from tinybench.tracking import provenance
 from tinybench.tracking.run import ERROR_TAG, Run, first_or_second
 from tinybench.training.progress import EPOCH_METRICS, Epoch

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybench.errors import ConfigError, in_one_line
-from tinybench.sections import PhaseConfig
+from tinybench.config.sections import PhaseConfig
+from tinybench.core.errors import ConfigError, in_one_line
 from tinybench.training.checkpoint import Store
 from tinybench.training.progress import Epoch, Progress
 

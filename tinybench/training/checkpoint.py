@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybench.errors import TrainingError
+from tinybench.core.errors import TrainingError
 from tinybench.training.progress import Progress
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinybench.config import RunConfig
-from tinybench.errors import DivergedError
-from tinybench.sections import PhaseConfig
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import PhaseConfig
+from tinybench.core.errors import DivergedError
+from tinybench.features.feed import Feed
 from tinybench.training import callbacks, checkpoint
 from tinybench.training.checkpoint import Store
-from tinybench.training.feed import Feed
 from tinybench.training.progress import Epoch, Progress
 from tinybench.training.steps import Steps
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tinybench.sections import OptimizerConfig
+from tinybench.config.sections import OptimizerConfig
 
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 

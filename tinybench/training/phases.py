@@ -9,14 +9,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.config import RunConfig
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import FinetuneConfig, LossConfig, PhaseConfig, ScratchConfig
+from tinybench.core.errors import ConfigError
 from tinybench.data import augment
 from tinybench.data.dataset import Split
-from tinybench.errors import ConfigError
-from tinybench.sections import FinetuneConfig, LossConfig, PhaseConfig, ScratchConfig
+from tinybench.features.cut import Cut, find
 from tinybench.training import optimizers, schedules
 from tinybench.training import trainer as training_model
-from tinybench.training.cut import Cut, find
 
 
 def prepare(

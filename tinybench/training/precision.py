@@ -18,12 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tinybench.config import RunConfig
+from tinybench.config.run_config import RunConfig
+from tinybench.config.sections import PhaseConfig
 from tinybench.data import augment
-from tinybench.models import policies
-from tinybench.sections import PhaseConfig
-from tinybench.training import engine_table, kernels
-from tinybench.training.feed import Feed
+from tinybench.features import engines
+from tinybench.features.feed import Feed
+from tinybench.models import mixed_precision
+from tinybench.training import kernels
 from tinybench.training.steps import Images, Steps, count
 
 # How far the loss of the first steps may be from that in float32
@@ -85,7 +86,7 @@ def computing(trainer: keras.Model, precision: str) -> Iterator[None]:
     elif tf.config.get_visible_devices("GPU"):
         lowered = by_policy(trainer)
     else:
-        lowered = engine_table.rewriting()
+        lowered = engines.rewriting()
     with lowered, kernels.quick(trainer):
         yield
 
@@ -95,7 +96,7 @@ def by_policy(trainer: keras.Model) -> AbstractContextManager[None]:
 
     What draws at random stays as it is, so that it draws the same in both precisions.
     """
-    return policies.computing(trainer, "bfloat16", _draws)
+    return mixed_precision.computing(trainer, "bfloat16", _draws)
 
 
 def _draws(layer: keras.layers.Layer) -> bool:
@@ -107,7 +108,7 @@ def _draws(layer: keras.layers.Layer) -> bool:
 def _chosen(trainer: keras.Model, feed: Feed, config: RunConfig, steps: int) -> Choice:
     if config.precision == "float32":
         return Choice("float32", "precision is float32")
-    if not engine_table.lowers():
+    if not engines.lowers():
         return Choice("float32", "this device has no bfloat16")
     return compared(trainer, feed, config.batch_size, steps)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tinybench.sections import PhaseConfig
+from tinybench.config.sections import PhaseConfig
 
 
 def rate(settings: PhaseConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -10,9 +10,9 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-from tinybench.errors import ConfigError
+from tinybench.core.errors import ConfigError
+from tinybench.features.cut import Cut
 from tinybench.models import parts
-from tinybench.training.cut import Cut
 
 
 class Inference(keras.layers.Layer):

@@ -1,0 +1,103 @@
+"""The plan of --dry-run."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tinybench.cli import plan_table
+from tinybench.config import run_config
+from tinybench.config.run_config import KEYS
+from tinybench.efficiency.estimate import Estimate, PhaseEstimate
+
+
+def printed(show: Callable, what: object, width: int = 120) -> str:
+    written = io.StringIO()
+    show(what, Console(file=written, width=width))
+    return written.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line[:1] == "│"]
+
+
+def estimate(**changes) -> Estimate:
+    phases = {
+        "transfer": PhaseEstimate(15, 2813, 574_152, 3600.0, 409_600_000),
+        "finetune": PhaseEstimate(5, 2813, 9_000_000, 61.4),
+    }
+    values = {"images": (90_000, 10_000, 10_000), "counted": True, "parameters": 24_163_656, "phases": phases}
+    return Estimate(**values | {"memory": 3 * 2**29, "disk": 2**28} | changes)
+
+
+def test_every_setting_is_listed_with_its_value():
+    told = dict(rows(printed(plan_table.configuration, run_config.resolve("quickstart", {"data.classes": "3,1"}))))
+    assert list(told) == list(KEYS)
+    assert told["model"] == "smallcnn"
+    assert told["data.classes"] == "3,1"
+    assert told["data.root"] == "none"
+    assert told["track.tags"] == "none", "nothing is none as well"
+    assert told["augment.flip"] == "False"
+
+
+def test_no_secret_is_shown():
+    assert "hush" not in printed(
+        plan_table.configuration, run_config.resolve("quickstart", {"track.uri": "http://me:hush@host"})
+    )
+
+
+@pytest.mark.parametrize("root", ["/data/[old]", "/data/[/old]"])
+def test_a_folder_in_brackets_is_shown(root):
+    assert (
+        dict(rows(printed(plan_table.configuration, run_config.resolve("quickstart", {"data.root": root}))))[
+            "data.root"
+        ]
+        == root
+    )
+
+
+def test_every_phase_has_its_row():
+    assert rows(printed(plan_table.show, estimate())) == [
+        ["transfer", "15", "2,813", "574,152", "409.6 MB", "1 h 00 min"],
+        ["finetune", "5", "2,813", "9,000,000", "none", "1 min 01 s"],
+    ]
+
+
+def test_the_lines_below_the_table():
+    assert printed(plan_table.show, estimate()).splitlines()[-3:] == [
+        "Images: 90,000 train, 10,000 validation, 10,000 test (counted).",
+        "Parameters: 24,163,656.",
+        "Estimates from a few steps on this machine: 1 h 01 min at most, 1.5 GiB of memory, 0.25 GiB of disk.",
+    ]
+
+
+def test_official_figures_say_so():
+    text = printed(plan_table.show, estimate(counted=False))
+    assert "10,000 test (official figures; the data are not here yet)." in text
+
+
+def test_lines_are_not_cut_on_a_narrow_terminal():
+    assert printed(plan_table.show, estimate(), width=40).splitlines()[-3].endswith("test (counted).")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.6, "1 h 00 min"), (36_061, "10 h 01 min")],
+)
+def test_durations(seconds, text):
+    assert plan_table._duration(seconds) == text
+
+
+@given(st.floats(0, 1e7))
+def test_a_duration_says_what_it_is(seconds):
+    text = plan_table._duration(seconds)
+    units = {"h": 3600, "min": 60, "s": 1}
+    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (h|min|s)", text)]
+    assert all(number < 60 for number, unit in parts if unit != "h")
+    assert abs(sum(number * units[unit] for number, unit in parts) - seconds) <= (60 if " h" in text else 0.5)

@@ -1,0 +1,30 @@
+"""The commands about recipes."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the recipes: reference systems with their published figures."""
+    if context.invoked_subcommand is None:
+        from rich.console import Console as Terminal
+
+        from tinybench import recipes
+        from tinybench.cli import recipe_table
+
+        recipe_table.table(recipes.all_recipes().values(), Terminal())
+
+
+@recipes.command("show")
+@click.argument("name")
+def recipes_show(name: str) -> None:
+    """Show recipe NAME: what it is, its published figures and every setting."""
+    from rich.console import Console as Terminal
+
+    from tinybench import recipes
+    from tinybench.cli import recipe_table
+
+    recipe_table.show(recipes.find(name), recipes.build(name), Terminal())

@@ -1,0 +1,1 @@
+"""Implement the commands that work on finished runs: compare, evaluate, explain, export and others."""

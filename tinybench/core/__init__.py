@@ -1,0 +1,1 @@
+"""Errors, paths, locks, atomic files and the cache: what every other package may import."""

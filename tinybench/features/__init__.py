@@ -1,0 +1,1 @@
+"""Compute the frozen part of a model once per image and keep the result."""

@@ -1,1 +1,0 @@
-"""Pictures: arrays in, a matplotlib figure out. The only place that imports matplotlib."""

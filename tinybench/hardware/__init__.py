@@ -1,0 +1,1 @@
+"""The machine: devices, GPU memory by NVML, process memory, and the machine certificate."""

@@ -1,0 +1,1 @@
+"""Draw matplotlib figures from arrays. The only package that imports matplotlib."""

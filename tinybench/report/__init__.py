@@ -1,1 +1,0 @@
-"""Runs for people: terminal, Markdown and tables."""

@@ -1,0 +1,57 @@
+"""The model as MLflow serves it: pictures in, the most probable labels out.
+
+MLflow runs this file when it loads the model; the package beside it was stored with the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from tinybench.inference.classifier import Answerer
+from tinybench.inference.model_version import version
+
+
+class PictureClassifier(PythonModel):
+    """Takes encoded pictures (bytes or base64) or uint8 arrays of any size."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the Keras model, its labels and its temperature."""
+        model, about = (Path(context.artifacts[name]) for name in ("model", "labels"))
+        self.answerer = Answerer.load(model, about, version(model.parents[1]))
+
+    # MLflow takes annotations for the model's schema; for a DataFrame it leaves that to the signature
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """The `top_k` most probable labels of each picture, with their calibrated probabilities.
+
+        Raises:
+            PictureError: a picture that cannot be used; the message says which, and why.
+        """
+        found = self.answerer(_pictures(model_input), (params or {}).get("top_k", 5))
+        return pd.DataFrame([asdict(each) for each in found])
+
+
+def _pictures(model_input: Any) -> list[Any]:
+    if isinstance(model_input, pd.DataFrame):
+        return [picture for cell in model_input.iloc[:, 0] for picture in _cell(cell)]
+    if isinstance(model_input, (str, bytes)):
+        return [model_input]
+    return list(model_input)
+
+
+def _cell(cell: Any) -> list[Any]:
+    """One picture, or all of them: MLflow puts a list of texts or bytes into a single cell."""
+    if isinstance(cell, list | np.ndarray) and len(cell) and all(isinstance(item, str | bytes) for item in cell):
+        return list(cell)
+    return [cell]
+
+
+mlflow.models.set_model(PictureClassifier())

@@ -1,0 +1,79 @@
+"""TensorBoard event files of a finished run, made from what the store holds of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tinybench.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tinybench.tracking.run import Run
+
+_FOLDER = "tensorboard"
+_NAME = "events.out.tfevents.0.tinybench"  # the same when it is written again
+_PICTURES = "figures"
+
+
+def check() -> None:
+    """Refuse to begin what cannot be written at the end.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "`track.tensorboard` needs the extra tensorboard: pip install 'tinybench[tensorboard]', or leave it false."
+        )
+
+
+def write(run: Run) -> None:
+    """Put every metric, at its step and moment, and every picture of a run into an event file, as an artifact.
+
+    It is made anew from the store, so a run that was resumed has all of it once.
+    """
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    with TemporaryDirectory() as folder:
+        writer = EventFileWriter(folder)
+        last = 0
+        for name in run.client.get_run(run.id).data.metrics:
+            for point in run.client.get_metric_history(run.id, name):
+                writer.add_event(_scalar(name, point.value, point.step, point.timestamp))
+                last = max(last, point.step)
+        for path in _pictures(run):
+            file = Path(run.client.download_artifacts(run.id, path, folder))
+            writer.add_event(_picture(Path(path).stem, file, last))
+        writer.close()
+        (written,) = Path(folder).glob("events.*")
+        run.artifact(written.rename(written.with_name(_NAME)), _FOLDER)
+
+
+def _pictures(run: Run) -> list[str]:
+    return [item.path for item in run.client.list_artifacts(run.id, _PICTURES) if item.path.endswith(".png")]
+
+
+def _scalar(name: str, value: float, step: int, timestamp: int) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return _event(Summary.Value(tag=name, simple_value=value), step, timestamp / 1000)
+
+
+def _picture(name: str, file: Path, step: int) -> Any:
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    with Image.open(file) as picture:
+        width, height = picture.size
+    image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=file.read_bytes())
+    return _event(Summary.Value(tag=name, image=image), step, time.time())
+
+
+def _event(value: Any, step: int, moment: float) -> Any:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return Event(wall_time=moment, step=step, summary=Summary(value=[value]))
