@@ -44,7 +44,7 @@ def result(uri: str = "sqlite:///mlflow.db", **metrics: float) -> Result:
 
 def ended(uri: str, width: int = 120, **metrics: float) -> str:
     shown, written = console(width=width)
-    shown.run_ends(result(uri, **metrics))
+    shown.on_run_end(result(uri, **metrics))
     return written()
 
 
@@ -58,14 +58,14 @@ def bar():
     """A phase of 2 epochs of 4 steps on a terminal, after an earlier phase of 3 epochs."""
     shown, written = console(terminal=True)
     chosen = run_config.resolve("quickstart", {"finetune.epochs": 2, "batch_size": 32})
-    shown.phase_begins("finetune", chosen, images=100, before=3)
+    shown.on_phase_begin("finetune", chosen, images=100, before=3)
     yield shown, written
     shown.close()
 
 
 def test_the_start_says_what_where_and_how_to_watch(digits):
     shown, written = console()
-    shown.run_begins(run_config.resolve("quickstart"), digits, "cpu", "http://page")
+    shown.on_run_begin(run_config.resolve("quickstart"), digits, "cpu", "http://page")
     assert written().splitlines() == [
         "smallcnn on digits (quickstart) on cpu",
         "1,295 train, 143 validation, 359 test images, 10 classes; run http://page",
@@ -75,15 +75,15 @@ def test_the_start_says_what_where_and_how_to_watch(digits):
 def test_warnings_are_shown_as_they_are(digits):
     shown, written = console()
     warned = dataclasses.replace(digits, warnings=("Odd names: [bold]a[/bold], [/b].",))
-    shown.run_begins(run_config.resolve("quickstart"), warned, "cpu", "http://page")
+    shown.on_run_begin(run_config.resolve("quickstart"), warned, "cpu", "http://page")
     assert written().splitlines()[-1] == "Note: Odd names: [bold]a[/bold], [/b]."
 
 
 def test_without_a_terminal_there_is_no_bar():
     shown, written = console()
-    shown.phase_begins("transfer", run_config.resolve("quickstart"), 100, 0)
-    shown.step_ends(1, 1, 0.5)
-    shown.epoch_ends(epoch(1))
+    shown.on_phase_begin("transfer", run_config.resolve("quickstart"), 100, 0)
+    shown.on_step_end(1, 1, 0.5)
+    shown.on_epoch_end(epoch(1))
     shown.close()
     assert written() == ""
 
@@ -97,22 +97,22 @@ def test_the_bar_spans_all_the_steps_of_a_phase(bar):
 def test_the_bar_counts_steps_from_the_phase_s_first_epoch(bar):
     shown, _ = bar
     for number, step, done in [(4, 1, 1), (4, 4, 4), (5, 2, 6)]:
-        shown.step_ends(number, step, 0.5)
+        shown.on_step_end(number, step, 0.5)
         assert shown._bar.tasks[0].completed == done
 
 
 def test_the_end_of_an_epoch_moves_the_bar_also_when_resumed(bar):
     shown, _ = bar
-    shown.epoch_ends(epoch(4))
+    shown.on_epoch_end(epoch(4))
     assert shown._bar.tasks[0].completed == 4
-    shown.epoch_ends(epoch(5))
+    shown.on_epoch_end(epoch(5))
     assert shown._bar.finished
 
 
 def test_the_bar_shows_loss_and_the_last_validation_figures(bar):
     shown, written = bar
-    shown.epoch_ends(epoch(4))
-    shown.step_ends(5, 1, 0.12345)
+    shown.on_epoch_end(epoch(4))
+    shown.on_step_end(5, 1, 0.12345)
     shown.close()
     assert "finetune epoch 5" in plain(written())
     assert "loss 0.123 val loss 0.500 top-1 0.750" in plain(written())
@@ -120,7 +120,7 @@ def test_the_bar_shows_loss_and_the_last_validation_figures(bar):
 
 def test_the_end_of_a_phase_takes_the_bar_away(bar):
     shown, written = bar
-    shown.phase_ends("finetune", {"test/accuracy": 0.91239, "test/loss": 0.25, "best/epoch": 5.0})
+    shown.on_phase_end("finetune", {"test/accuracy": 0.91239, "test/loss": 0.25, "best/epoch": 5.0})
     assert plain(written()).splitlines()[-1] == "finetune done, on the test images: top-1 0.9124, loss 0.25"
     assert shown._bar is None
 
@@ -167,19 +167,19 @@ def test_a_folder_in_brackets_is_shown(folder):
 
 def test_a_data_folder_in_brackets_is_shown(digits):
     shown, written = console()
-    shown.run_begins(run_config.resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")
+    shown.on_run_begin(run_config.resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")
     assert written().startswith("smallcnn on [old] ")
 
 
 def test_nowhere_is_silent(capsys, digits):
     shown = Console()
     chosen = run_config.resolve("quickstart")
-    shown.run_begins(chosen, digits, "cpu", "http://page")
-    shown.phase_begins("transfer", chosen, 100, 0)
-    shown.step_ends(1, 1, 0.5)
-    shown.epoch_ends(epoch(1))
-    shown.phase_ends("transfer", {"test/loss": 0.25})
-    shown.run_ends(result())
+    shown.on_run_begin(chosen, digits, "cpu", "http://page")
+    shown.on_phase_begin("transfer", chosen, 100, 0)
+    shown.on_step_end(1, 1, 0.5)
+    shown.on_epoch_end(epoch(1))
+    shown.on_phase_end("transfer", {"test/loss": 0.25})
+    shown.on_run_end(result())
     assert capsys.readouterr() == ("", "")
 
 
@@ -210,7 +210,7 @@ def test_folds_end_with_every_figure_of_the_test_images():
     for name in names:
         summary |= {f"folds/{part}{name}_{end}": 0.125 for part in ("", "test_") for end in ("mean", "sd")}
     shown, written = console(width=80)
-    shown.folds_end(Result("abc", "sqlite:///mlflow.db", "http://page", "models:/m-1", folds=folds, summary=summary))
+    shown.on_folds_end(Result("abc", "sqlite:///mlflow.db", "http://page", "models:/m-1", folds=folds, summary=summary))
     lines = [" ".join(line.split()) for line in written().splitlines()]
     assert "together 0.2500 0.2500 0.2500 0.2500" in lines
     assert lines.count("mean ± sd" + 4 * " 0.1250 ± 0.1250") == 2
@@ -221,7 +221,7 @@ def test_a_run_ends_with_how_sure_it_is():
     shown, written = console()
     figures = {"test/accuracy": 0.5, "test/accuracy_low": 0.4, "test/accuracy_high": 0.625}
     figures |= {"test/ece": 0.1, "test/ece_scaled": 0.025, "best/temperature": 1.5}
-    shown.run_ends(
+    shown.on_run_end(
         Result("abc", "sqlite:///m.db", "http://page", "models:/m-1", {"scratch": PhaseResult("d", 1, 1, figures)})
     )
     assert "Top-1 0.5000, 95 % interval [0.4000, 0.6250]" in written()

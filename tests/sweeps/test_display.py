@@ -31,11 +31,11 @@ def ended(made):
 def shown(study, *, terminal):
     file = io.StringIO()
     sweep = Sweep(Terminal(file=file, force_terminal=terminal, width=200))
-    sweep.begins(study, "http://page")
+    sweep.on_study_begin(study, "http://page")
     for trial in study.counted():
-        sweep.trial_ends(study, trial, study.best())
-    sweep.goes_on(study.counts(), study.budget, 90.0)
-    sweep.note("no pictures [yet]")
+        sweep.on_trial_end(study, trial, study.best())
+    sweep.on_study_step(study.counts(), study.budget, 90.0)
+    sweep.on_message("no pictures [yet]")
     sweep.ends(Outcome(study, study.best(), None, None, 7))
     return file.getvalue()
 

@@ -30,19 +30,19 @@ class Silent:
         self.console = Console()
         self.notes = []
 
-    def begins(self, study, link):
+    def on_study_begin(self, study, link):
         pass
 
-    def trial_ends(self, study, trial, best):
+    def on_trial_end(self, study, trial, best):
         pass
 
-    def goes_on(self, counts, budget, left):
+    def on_study_step(self, counts, budget, left):
         pass
 
-    def winner_begins(self, trial, objectives):
+    def on_winner_begin(self, trial, objectives):
         pass
 
-    def note(self, words):
+    def on_message(self, words):
         self.notes.append(words)
 
 

@@ -19,7 +19,7 @@ class Book:
     def metrics(self, run, values, step, at):
         self.points.setdefault(step, set()).add((values["best_value/val/accuracy"], at))
 
-    def trial_ends(self, study, trial, best):
+    def on_trial_end(self, study, trial, best):
         self.told.append((trial.number, [each.number for each in best]))
 
 

@@ -31,16 +31,16 @@ class Heard:
         self.lines: list[str] = []
         self.images: list[int] = []
 
-    def features_planned(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         self.lines.append(text)
 
-    def features_begin(self, images: int) -> None:
+    def on_features_begin(self, images: int) -> None:
         self.total = images
 
-    def features_step(self, images: int) -> None:
+    def on_features_step(self, images: int) -> None:
         self.images.append(images)
 
-    def features_end(self) -> None:
+    def on_features_end(self) -> None:
         self.lines.append("end")
 
 

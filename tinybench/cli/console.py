@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tinybench.core.redaction import without_secrets
 from tinybench.job import description
+from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
@@ -31,7 +32,7 @@ class Unbroken(Terminal):
             super().on_broken_pipe()
 
 
-class Console:
+class Console(RunCallbacks):
     """Shows a run to a person: its beginning, the end of each phase and, on a terminal, a bar as it goes on."""
 
     def __init__(self, terminal: Terminal | None = None) -> None:
@@ -43,7 +44,7 @@ class Console:
         self._first = 1
         self._figures = ""
 
-    def run_begins(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
+    def on_run_begin(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
         """What is about to be trained, and where it can be watched."""
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
         self.terminal.print(f"[bold]{escape(description.name(config))}[/bold] ({config.recipe}) on {device}")
@@ -51,24 +52,24 @@ class Console:
         for warning in description.warnings(config, dataset):
             self.terminal.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
 
-    def features_planned(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """What is about to be computed, or why nothing is kept."""
         self._line(text)
 
-    def features_begin(self, images: int) -> None:
+    def on_features_begin(self, images: int) -> None:
         """Show a bar over the images whose features are computed."""
         self._show_bar("features", images, "features")
 
-    def features_step(self, images: int) -> None:
+    def on_features_step(self, images: int) -> None:
         """Move the bar by so many images."""
         if self._bar is not None:
             self._bar.update(self._task, advance=images)
 
-    def features_end(self) -> None:
+    def on_features_end(self) -> None:
         """Take the bar away."""
         self.close()
 
-    def phase_begins(self, phase: str, config: RunConfig, images: int, before: int) -> None:
+    def on_phase_begin(self, phase: str, config: RunConfig, images: int, before: int) -> None:
         """Show a bar over all the steps of the phase."""
         settings: PhaseConfig = getattr(config, phase)
         self._steps = math.ceil(images / config.batch_size)
@@ -89,7 +90,7 @@ class Console:
         self._task = self._bar.add_task(title, total=total, figures="", phase=phase)
         self._bar.start()
 
-    def step_ends(self, epoch: int, step: int, loss: float) -> None:
+    def on_step_end(self, epoch: int, step: int, loss: float) -> None:
         """Move the bar."""
         if self._bar is not None:
             done = (epoch - self._first) * self._steps + step
@@ -97,14 +98,14 @@ class Console:
             phase = self._bar.tasks[0].fields["phase"]
             self._bar.update(self._task, completed=done, figures=figures, description=f"{phase} epoch {epoch}")
 
-    def epoch_ends(self, epoch: Epoch) -> None:
+    def on_epoch_end(self, epoch: Epoch) -> None:
         """Show the epoch's validation figures."""
         values = epoch.metrics
         self._figures = f"val loss {values['val/loss']:.3f} top-1 {values['val/accuracy']:.3f}"
         if self._bar is not None:
             self._bar.update(self._task, completed=(epoch.number - self._first + 1) * self._steps)
 
-    def phase_ends(self, phase: str, found: dict[str, float]) -> None:
+    def on_phase_end(self, phase: str, found: dict[str, float]) -> None:
         """Take the bar away and say how the phase ended."""
         self.close()
         scored = [f"{label} {found[key]:.4g}" for key, label in description.COLUMNS.items() if key in found]
@@ -113,11 +114,11 @@ class Console:
         else:  # of a fold
             self._line(f"{phase} done, on the images held out: top-1 {found['best/val_accuracy']:.4g}")
 
-    def fold_begins(self, number: int, count: int) -> None:
+    def on_fold_begin(self, number: int, count: int) -> None:
         """Say which fold comes."""
         self._line(f"Fold {number} of {count}")
 
-    def folds_end(self, result: Result) -> None:
+    def on_folds_end(self, result: Result) -> None:
         """The closing table of a run with folds."""
         names = [name for name in description.HELD_OUT if name in result.folds[0].metrics and "auc" not in name]
         table = Table(box=None, title="Images held out")
@@ -138,11 +139,7 @@ class Console:
         self._certainty(result.summary)
         self._ways(result)
 
-    def measuring(self) -> None:
-        """Nothing else is seen for some seconds."""
-        self._line("measuring latency, throughput and memory of the model, in a process of its own")
-
-    def run_ends(self, result: Result) -> None:
+    def on_run_end(self, result: Result) -> None:
         """The closing table, with the way to the run."""
         table = Table("phase", "best epoch", *description.COLUMNS.values(), title="Test images")
         for phase, left in result.phases.items():

@@ -36,7 +36,7 @@ class Sweep:
         self._bar: Progress | None = None
         self._best = ""
 
-    def begins(self, study: Study, link: str) -> None:
+    def on_study_begin(self, study: Study, link: str) -> None:
         """The study is there."""
         space = study.space
         wanted = ", ".join(f"{each.figure} ({each.direction})" for each in space.objectives)
@@ -57,7 +57,7 @@ class Sweep:
             self._bar.add_task("", total=study.budget, words="")
             self._bar.start()
 
-    def trial_ends(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
+    def on_trial_end(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
         """A line about a trial that ended for good."""
         from tinybench.sweeps.slots import ERROR
 
@@ -72,14 +72,14 @@ class Sweep:
         self._best = f", best {_cell(best[0].values[0])}" if best else ""
         self._line(f"trial {trial.number}: {found}{mark} ({described(trial.params)})")
 
-    def goes_on(self, counts: Counts, budget: int | None, left: float | None) -> None:
+    def on_study_step(self, counts: Counts, budget: int | None, left: float | None) -> None:
         """The bar."""
         if self._bar is not None:
             words = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed{self._best}"
             words += "" if left is None else f", {left / 60:.1f} minutes for new ones"
             self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, words=words)
 
-    def winner_begins(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
+    def on_winner_begin(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
         """The best configuration is about to be trained as a run."""
         self.close()
         figure = f" in {objectives[0].figure}" if len(objectives) > 1 else ""
@@ -87,7 +87,7 @@ class Sweep:
             f"Trial {trial.number} is the best{figure}: its settings are trained once more, as a run, and tested."
         )
 
-    def note(self, words: str) -> None:
+    def on_message(self, words: str) -> None:
         """What a person should know."""
         self.terminal.print(f"[yellow]Note:[/yellow] {escape(words)}", highlight=False, soft_wrap=True)
 

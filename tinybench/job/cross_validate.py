@@ -53,7 +53,7 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     with TemporaryDirectory() as folder:
         file = run_record.best(job.parent, model, Path(folder))
         mode, used = job.config.track.costs, job.used
-        found |= run_costs.of_run(job.parent, job.folder, file, mode, used, job.console.measuring)
+        found |= run_costs.of_run(job.parent, job.folder, file, mode, used, job.console)
     found |= run_costs.ratio(found)
     epochs = [job.tracker.epochs(each.run_id) for each in done]
     job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))
@@ -64,7 +64,7 @@ def cross_validate(job: Job, count: int, train: Train) -> Result:
     job.write_events(job.parent)
     model_uri = tracked_models.log_once(job.parent, model, job.dataset, count)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, folds=done, summary=found)
-    job.console.folds_end(result)
+    job.console.on_folds_end(result)
     return result
 
 
@@ -86,7 +86,7 @@ def _fold(job: Job, number: int, count: int, train: Train) -> FoldResult:
     dataset = splits.fold(job.dataset, number - 1, count, job.config.seed)
     title = f"fold {number}: {description.name(job.config)}"
     run = job.tracker.open(earlier) if earlier else job.tracker.fold(job.parent, number, title)
-    job.console.fold_begins(number, count)
+    job.console.on_fold_begin(number, count)
     with run.open():
         run_record.begin_phase(run, job.config, dataset)
         inner = replace(job, parent=run, dataset=dataset, folder=job.folder / f"fold{number}", scored=False)

@@ -135,7 +135,7 @@ def _carry_out(
     shown = splits.fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
     if config.track.pictures:
         data_plots.of_data(parent, shown)
-    console.run_begins(config, shown, used, tracker.link(parent))
+    console.on_run_begin(config, shown, used, tracker.link(parent))
     job = Job(config, tracker, parent, console, dataset, run_directory.folder(parent.id), resumed, used=used)
     if config.data.folds:
         return cross_validate.cross_validate(job, config.data.folds, _phases)
@@ -223,9 +223,9 @@ def _train(
     def on_epoch(epoch: Epoch) -> None:
         for run in (child, job.parent):  # the parent's summary is what the run list shows
             run.metrics(epoch.metrics, epoch.number, epoch.timestamp)
-        job.console.epoch_ends(epoch)
+        job.console.on_epoch_end(epoch)
 
-    job.console.phase_begins(phase, job.config, len(job.dataset.train), before)
+    job.console.on_phase_begin(phase, job.config, len(job.dataset.train), before)
     return loop.fit(
         trainer,
         feed,
@@ -235,7 +235,7 @@ def _train(
         offset=before,
         candidate=trained,
         on_epoch=on_epoch,
-        on_step=job.console.step_ends,
+        on_step=job.console.on_step_end,
     )
 
 
@@ -253,7 +253,7 @@ def _costs(job: Job, child: Run, store: Store, found: dict[str, float]) -> dict[
     """What the model takes to run; that of a fold is not kept, and not measured."""
     if not job.scored:
         return {}
-    measured = run_costs.of_run(child, job.folder, store.start, job.config.track.costs, job.used, job.console.measuring)
+    measured = run_costs.of_run(child, job.folder, store.start, job.config.track.costs, job.used, job.console)
     return measured | run_costs.ratio(found | measured)
 
 
@@ -280,7 +280,7 @@ def _report(
     child.text(training_curves.table(progress.epochs), "figures/curves.csv")
     child.tags({"mlflow.note.content": description.phase(phase, job.config, progress, fed, found)})
     job.write_events(child)
-    job.console.phase_ends(phase, found)
+    job.console.on_phase_end(phase, found)
 
 
 def _join_curves(job: Job, done: dict[str, PhaseResult]) -> None:
@@ -301,7 +301,7 @@ def _conclude(job: Job, model: keras.Model, done: dict[str, PhaseResult]) -> Res
     temperature = last.metrics.get("best/temperature", 1.0)
     model_uri = tracked_models.log_once(job.parent, model, job.dataset, last.last_epoch, temperature)
     result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, done)
-    job.console.run_ends(result)
+    job.console.on_run_end(result)
     return result
 
 

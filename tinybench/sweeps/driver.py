@@ -136,10 +136,10 @@ def _drive(
         journal = Journal(tracker.client, study_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
         with _open(made.name, parent, journal):
             trial_runs.bury(made, tracker, journal)
-            watcher.begins(made, tracker.link(parent))
+            watcher.on_study_begin(made, tracker.link(parent))
             made.stop_clock(minutes)
             if again:
-                watcher.note(f"{made.again()} trials that failed are given out again.")
+                watcher.on_message(f"{made.again()} trials that failed are given out again.")
             _trials(made, who, workers, journal, parent, watcher)
             return study_results.draw(made, tracker, parent, journal, watcher)
 
@@ -216,7 +216,7 @@ def _trials(made: Study, who: str, workers: Workers, journal: Journal, parent: R
             made.plan(spare=2)
             story.goes_on()
             counts = made.counts()
-            watcher.goes_on(counts, made.budget, made.seconds_left())
+            watcher.on_study_step(counts, made.budget, made.seconds_left())
             if (made.settled() or made.over()) and not counts.running:
                 break
             if not (made.settled() or made.over()):

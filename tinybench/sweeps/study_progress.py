@@ -38,7 +38,7 @@ class Story:
             self._ended.append(trial)
             self._log(trial)
             if trial.number not in self._old:
-                self.watcher.trial_ends(self.study, trial, self.study.best_of(self._ended))
+                self.watcher.on_trial_end(self.study, trial, self.study.best_of(self._ended))
         self._bury()
 
     def check(self) -> None:

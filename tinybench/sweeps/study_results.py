@@ -58,7 +58,7 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, watcher: 
     files += [_written(folder / name, _settings(made, trial)) for name, trial in _named(best)]
     for file in files:
         journal.file(parent.id, file, "")
-    for file in study_artifacts.draw(made, folder / "figures", watcher.note):
+    for file in study_artifacts.draw(made, folder / "figures", watcher.on_message):
         journal.file(parent.id, file, "figures")
     journal.tags(parent.id, {"mlflow.note.content": _words(made, best)})
     winner = _winner(made, tracker, parent, journal, best[0], watcher) if best else None
@@ -66,7 +66,7 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, watcher: 
     if not left:
         trial_runs.bury(made, tracker, journal)  # also runs of dead workers that were only now sent
     for reason in journal.refused:
-        watcher.note(f"The tracking store refused an entry: {reason}")
+        watcher.on_message(f"The tracking store refused an entry: {reason}")
     if not best:
         raise TrackingError(_in_vain(made))
     return Outcome(made, best, winner, folder / "best.toml", left)
@@ -156,14 +156,14 @@ def _winner(
     """The best configuration as a run below the study's; one that was trained before a resume is left as it is."""
     known = made.kept(_WINNER)
     if known is not None and known["trial"] == trial.number:
-        watcher.note(f"The winner, trial {trial.number}, was trained before: run {known['run']}.")
+        watcher.on_message(f"The winner, trial {trial.number}, was trained before: run {known['run']}.")
         return None
-    watcher.winner_begins(trial, made.space.objectives)
+    watcher.on_winner_begin(trial, made.space.objectives)
     try:
         result = _trained(made.space.config(trial.params), tracker, parent, watcher)
     except Exception as error:  # the study is done: its winner can be trained at any time
         reason = in_one_line(error)
-        watcher.note(f"The winner could not be trained: {reason} Try again by: tinybench sweep --resume {made.name}")
+        watcher.on_message(f"The winner could not be trained: {reason} Try again by: tinybench sweep --resume {made.name}")
         return None
     made.keep(_WINNER, {"trial": trial.number, "run": result.run_id})
     journal.tags(parent.id, {WINNER_TAG: result.run_id})
@@ -190,7 +190,7 @@ def _compare(made: Study, trial: FrozenTrial, result: Result, watcher: Watcher) 
     for name in (f"best/{each.figure.replace('/', '_')}" for each in made.space.objectives):
         again = result.metrics.get(name)
         if made.space.seeds == 1 and again is not None and again != figures[name]:
-            watcher.note(
+            watcher.on_message(
                 f"{name} is {again:.6g} in this run and was {figures[name]:.6g} in the trial, as happens where the "
                 "trial was computed with other threads (--workers) or on another machine."
             )

@@ -23,19 +23,19 @@ class Watcher(Protocol):
     def console(self) -> Console:
         """Where the winner's training is shown."""
 
-    def begins(self, study: Study, link: str) -> None:
+    def on_study_begin(self, study: Study, link: str) -> None:
         """The study is there."""
 
-    def trial_ends(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
+    def on_trial_end(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
         """A trial ended for good; `best` are those so far that no other beats."""
 
-    def goes_on(self, counts: Counts, budget: int | None, left: float | None) -> None:
+    def on_study_step(self, counts: Counts, budget: int | None, left: float | None) -> None:
         """Once a second; `left` are the seconds of the budget, where it is one of time."""
 
-    def winner_begins(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
+    def on_winner_begin(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
         """The best configuration is about to be trained as a run."""
 
-    def note(self, words: str) -> None:
+    def on_message(self, words: str) -> None:
         """What a person should know."""
 
 

@@ -38,16 +38,16 @@ _LARGE = 10**9  # bytes whose checksums take a while
 class Watcher(Protocol):
     """Who is told what goes on."""
 
-    def features_planned(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Say what is about to be done."""
 
-    def features_begin(self, images: int) -> None:
+    def on_features_begin(self, images: int) -> None:
         """Show a bar over so many images."""
 
-    def features_step(self, images: int) -> None:
+    def on_features_step(self, images: int) -> None:
         """So many more are done."""
 
-    def features_end(self) -> None:
+    def on_features_end(self) -> None:
         """Take the bar away."""
 
 
@@ -134,7 +134,7 @@ class _Arrangement:
 
     def _live(self, reason: str, *, augmented: bool = True) -> Supply:
         decision = Decision("live", reason, augmented=augmented and augment.changes(self.config.augment))
-        self.watcher.features_planned(f"{self.phase}: {decision.words}.")
+        self.watcher.on_message(f"{self.phase}: {decision.words}.")
         return Supply(feed.Pixels(self.dataset, self.config.seed), None, decision)
 
     @property
@@ -159,7 +159,7 @@ class _Arrangement:
         return self._streamed(cut, decision, choice.engine)
 
     def _streamed(self, cut: Cut, decision: Decision, engine: Engine) -> Supply:
-        self.watcher.features_planned(f"{self.phase}: {decision.words}.")
+        self.watcher.on_message(f"{self.phase}: {decision.words}.")
         return Supply(feed.Extracted(self.dataset, self.config, engine, augmented=decision.augmented), cut, decision)
 
     def _again(self, cut: Cut, earlier: Decision) -> Supply:
@@ -189,18 +189,18 @@ class _Arrangement:
         for kept in itertools.chain(*known.values()):
             kept.hold(self.leases)
             if kept.on_disk > _LARGE:
-                self.watcher.features_planned(f"Checking {filesize.decimal(kept.on_disk)} of kept features.")
+                self.watcher.on_message(f"Checking {filesize.decimal(kept.on_disk)} of kept features.")
             if not kept.missing:
                 decision = Decision("bank", layer=cut.layer, engine=kept.made_by)
                 made_by = f"{decision.engine} {kept.computing}"
-                self.watcher.features_planned(
+                self.watcher.on_message(
                     f"{self.phase}: {kept.words} are kept already, by {made_by}.{self._unused()}"
                 )
                 return self._ready(cut, kept, decision)
         try:
             return self._filled(cut, known[dtypes[0]])
         except OverflowError as error:
-            self.watcher.features_planned(f"{error}: features are kept in float32.")
+            self.watcher.on_message(f"{error}: features are kept in float32.")
             self.leases.close()
             for kept in known["float16"]:
                 kept.discard()
@@ -231,19 +231,19 @@ class _Arrangement:
     def _fill(self, kept: Banks, engine: Engine, decision: Decision, speed: float = 0.0) -> None:
         missing = kept.missing
         pace = f", about {_duration(missing / speed)} ({speed:,.0f} images/s)" if speed else ""
-        self.watcher.features_planned(
+        self.watcher.on_message(
             f"{self.phase}: computing {kept.words} in {engine.name} {engine.precision}{pace}.{self._unused()}"
         )
-        self.watcher.features_begin(missing)
+        self.watcher.on_features_begin(missing)
 
         def step(images: int) -> None:
             decision.images += images
-            self.watcher.features_step(images)
+            self.watcher.on_features_step(images)
 
         try:
             decision.seconds += kept.fill(engine, engine.name, step, self._wait)
         finally:
-            self.watcher.features_end()
+            self.watcher.on_features_end()
         decision.engine = kept.made_by  # another process may have been faster
 
     def _unused(self) -> str:
@@ -252,7 +252,7 @@ class _Arrangement:
         return f" They are not augmented: {self.phase}.views is 0." if plain else ""
 
     def _wait(self) -> None:
-        self.watcher.features_planned("Another process is computing these features: waiting for it.")
+        self.watcher.on_message("Another process is computing these features: waiting for it.")
 
     def _banks(self, cut: Cut, computing: str, dtype: str) -> Banks:
         return Banks(
