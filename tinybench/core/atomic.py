@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written; the temporary file is removed.
     """
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)
