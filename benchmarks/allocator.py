@@ -15,12 +15,11 @@ def _measure(name: str, phase: str) -> None:
     import numpy as np
 
     from tinybench import models
-    from tinybench.config.run_config import resolve
+    from tinybench.recipes.resolve import resolve
     from tinybench.training import phases
 
     config = resolve(None, {"model": name, "weights": "none", "image_size": 224})
-    model, trainer = phases.prepare(models.build(config, (64, 64, 3), 200), config, phase)
-    del model
+    trainer = phases.build_trainer(models.build(config, (64, 64, 3), 200), config, phase)
     pixels, labels = np.zeros((32, 64, 64, 3), np.uint8), np.zeros(32, np.int32)
     trainer.train_on_batch(pixels, labels)
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_stime

@@ -15,31 +15,31 @@ _IMAGES, _CLASSES, _SIDE, _TURNS = 10_000, 200, 64, 3
 def main() -> None:
     """Print both times and their ratio, and the time of the intervals alone."""
     from tinybench import models
-    from tinybench.config import run_config
-    from tinybench.data.dataset import Pool, Split
+    from tinybench.data.dataset import ImagePool, Split
     from tinybench.evaluation import intervals
-    from tinybench.evaluation.predict_split import Answerer
-    from tinybench.evaluation.split_metrics import judge
+    from tinybench.evaluation.predict_split import SplitPredictor
+    from tinybench.evaluation.split_metrics import evaluate_predictions
+    from tinybench.recipes.resolve import resolve
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (_IMAGES, _SIDE, _SIDE, 3), np.uint8)
     labels = generator.integers(0, _CLASSES, _IMAGES).astype(np.int32)
-    split = Split(Pool(pixels, labels, np.zeros(_IMAGES, "S16")), np.arange(_IMAGES), labels)
-    chosen = run_config.resolve(None, {"model": "mobilenetv2", "weights": "none", "image_size": _SIDE})
+    split = Split(ImagePool(pixels, labels, np.zeros(_IMAGES, "S16")), np.arange(_IMAGES), labels)
+    chosen = resolve(None, {"model": "mobilenetv2", "weights": "none", "image_size": _SIDE})
     model = models.build(chosen, pixels.shape[1:], _CLASSES)
-    ask = Answerer(model)
+    predictor = SplitPredictor(model)
     bare, judged = [], []
     for turn in range(_TURNS + 1):
         began = time.perf_counter()
         model.predict(pixels, batch_size=64, verbose=0)
         between = time.perf_counter()
-        answers = ask(split, 64)
-        judge(answers, answers)
+        answers = predictor.predict(split, 64)
+        evaluate_predictions(answers, answers)
         if turn:  # the first one traces
             bare.append(between - began)
             judged.append(time.perf_counter() - between)
     began = time.perf_counter()
-    intervals.intervals(labels, answers.probabilities())
+    intervals.bootstrap_intervals(labels, answers.probabilities())
     alone = time.perf_counter() - began
     first, second = statistics.median(bare), statistics.median(judged)
     print(f"predict {first:.2f} s, asked and judged {second:.2f} s: {second / first:.2f} times (wanted 1.1)")

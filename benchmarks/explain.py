@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tinybench import models
-from tinybench.config.run_config import resolve
 from tinybench.explain import gradcam
+from tinybench.recipes.resolve import resolve
 
 _IMAGES = 50
 _CALLS = 5  # each traces its graph anew, and takes as long as the next
@@ -29,8 +29,8 @@ def main() -> None:
         pixels = generator.integers(0, 256, (_IMAGES, side, side, 3), np.uint8)
         classes = generator.integers(0, 10, _IMAGES)
 
-        def together(images=pixels, labels=classes, model=model, at_once=None):
-            return gradcam.grad_cam(model, images, labels, at_once=at_once)
+        def together(images=pixels, labels=classes, model=model, batch_size=None):
+            return gradcam.grad_cam(model, images, labels, batch_size=batch_size)
 
         def called(model=model, images=pixels, labels=classes):
             for place in range(_CALLS):
@@ -38,7 +38,7 @@ def main() -> None:
 
         together()
         batch = min(_seconds(together) for _ in range(_TURNS))
-        single = min(_seconds(lambda: together(at_once=1)) for _ in range(_TURNS))
+        single = min(_seconds(lambda: together(batch_size=1)) for _ in range(_TURNS))
         calls = _seconds(called) * _IMAGES / _CALLS
         print(
             f"{_IMAGES} Grad-CAMs of {name} at {side} px: {batch:.2f} s in one batch, {single:.2f} s one by one "

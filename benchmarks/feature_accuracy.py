@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.phase import train
 from tinybench import data, models
-from tinybench.config.run_config import RunConfig, resolve
+from tinybench.config.run_config import RunConfig
 from tinybench.hardware import device
+from tinybench.recipes.resolve import resolve
 
 _VIEWS = ("live", 0, 1, 2)
 _EPOCHS = 15

@@ -28,7 +28,7 @@ _TURNS = 1 if _QUICK else 2
 
 
 def _settings(**overrides: Any) -> Any:
-    from tinybench.config.run_config import resolve
+    from tinybench.recipes.resolve import resolve
 
     return resolve(None, {"weights": "none", "cache.budget": "100GB", **overrides})
 
@@ -36,12 +36,12 @@ def _settings(**overrides: Any) -> Any:
 def _made(images: int) -> Any:
     """A data set of made pixels: what they show does not change how long they take."""
     from tinybench.data import fingerprint
-    from tinybench.data.dataset import Dataset, Pool, Split
+    from tinybench.data.dataset import Dataset, ImagePool, Split
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (images, 64, 64, 3), np.uint8)
     labels = generator.integers(0, 200, images).astype(np.int32)
-    pool = Pool(pixels, labels, fingerprint.of_images(pixels))
+    pool = ImagePool(pixels, labels, fingerprint.hash_images(pixels))
     held = images // 10
     splits = [
         Split(pool, rows, labels[rows]) for rows in np.split(np.arange(images), [images - 2 * held, images - held])
@@ -66,15 +66,15 @@ def _ours_passes(unfrozen: int, images: int) -> dict[str, float]:
     phase = "finetune" if unfrozen else "transfer"
     config = _settings(**{"finetune.unfreeze": unfrozen or 1})
     model = models.build(config, (64, 64, 3), 200)
-    cut = phases.divide(model, config, phase)
+    cut = phases.find_phase_cut(model, config, phase)
     pixels = np.random.default_rng(0).integers(0, 256, (images, 64, 64, 3)).astype(np.float32)
     began = time.perf_counter()
-    engine = engine_selection.choose(cut.extractor, pixels[:64], 100_000).engine
+    engine = engine_selection.choose_engine(cut.extractor, pixels[:64], 100_000).engine
     chosen = time.perf_counter()
     engine(pixels)
     filled = time.perf_counter()
 
-    _, trainer = phases.prepare(model, config, phase, cut)
+    trainer = phases.build_trainer(model, config, phase, cut)
     steps = Steps(trainer, config.batch_size)
     table = _Table(cut.shape, images if unfrozen else 20_000)
     steps.train(table, lambda step, losses: None)
@@ -128,8 +128,8 @@ def _ours_trials(trials: int) -> dict[str, float]:
         def __call__(self, pixels: Any) -> Any:
             return generator.random((len(pixels), 2048), np.float32)
 
-    engine_selection.choose = lambda *args, **kwargs: engine_selection.Choice(
-        Made(), (engine_selection.Trial("keras", "float32", 1.0),)
+    engine_selection.choose_engine = lambda *args, **kwargs: engine_selection.EngineChoice(
+        Made(), (engine_selection.EngineTrial("keras", "float32", 1.0),)
     )
     dataset = _made(_TRIAL_IMAGES * 10 // 9)
     seconds = []

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tinybench.training import optimizers
-from tinybench.training.steps import Steps, Table
+from tinybench.training.steps import ArraySource, Steps
 
 _FEATURES, _CLASSES, _IMAGES, _BATCH = 1280, 200, 20_000, 32
 _TURNS = 3
@@ -30,7 +30,7 @@ def main() -> None:
     features = generator.standard_normal((_IMAGES, _FEATURES), np.float32)
     labels = generator.integers(0, _CLASSES, _IMAGES).astype(np.int32)
     plain = _head(keras.optimizers.Adam)
-    table = Table(keras.ops.convert_to_tensor(features.astype(np.float16)), keras.ops.convert_to_tensor(labels))
+    table = ArraySource(keras.ops.convert_to_tensor(features.astype(np.float16)), keras.ops.convert_to_tensor(labels))
     loops = [Steps(_head(adam), _BATCH) for adam in (keras.optimizers.Adam, optimizers.Adam)]
 
     ways: list[Callable[[], object]] = [lambda: plain.fit(features, labels, batch_size=_BATCH, verbose=0)]

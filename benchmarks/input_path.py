@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from tinybench import models
-from tinybench.config.run_config import resolve
-from tinybench.data.dataset import Pool, Split
-from tinybench.features.batches import order
+from tinybench.data.dataset import ImagePool, Split
+from tinybench.features.batches import epoch_order
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 _IMAGES = 20_000
@@ -24,13 +24,13 @@ _BATCH = 32
 def _split(folder: Path) -> Split:
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, (_IMAGES, *_SHAPE))
     pixels[:] = np.random.default_rng(0).integers(0, 256, _SHAPE, dtype=np.uint8)
-    pool = Pool(pixels, np.zeros(_IMAGES, np.int32), np.zeros(_IMAGES, "S16"))
+    pool = ImagePool(pixels, np.zeros(_IMAGES, np.int32), np.zeros(_IMAGES, "S16"))
     return Split(pool, np.arange(_IMAGES), pool.labels)
 
 
 def _input_speed(split: Split) -> float:
     """Images a second, each batch gathered in shuffled order and put on the device."""
-    places = order(_IMAGES, 0, 0)
+    places = epoch_order(_IMAGES, 0, 0)
     began = time.perf_counter()
     for start in range(0, _IMAGES, _BATCH):
         keras.ops.convert_to_tensor(split.images(places[start : start + _BATCH]))
@@ -40,8 +40,7 @@ def _input_speed(split: Split) -> float:
 def _training_speed(name: str, side: int) -> float:
     """Images a second of transfer training on one batch, the fastest of a few steps."""
     config = resolve(None, {"model": name, "weights": "none", "image_size": side})
-    model, trainer = phases.prepare(models.build(config, _SHAPE, 200), config, "transfer")
-    del model
+    trainer = phases.build_trainer(models.build(config, _SHAPE, 200), config, "transfer")
     pixels, labels = np.zeros((_BATCH, *_SHAPE), np.uint8), np.zeros(_BATCH, np.int32)
     trainer.train_on_batch(pixels, labels)
     times = []

@@ -1,4 +1,4 @@
-"""Count what makes the code hard to read for a stranger: vague names, docstrings without a verb, cycles, stems used twice.
+"""Count what makes the code hard to read: vague names, docstrings without a verb, import cycles, names used twice.
 
 Run `python -m benchmarks.language` for the table, `python -m benchmarks.language tinybench/data` to list the places.
 """
@@ -15,11 +15,13 @@ from pathlib import Path
 import grimp
 
 PACKAGE = Path(__file__).parents[1] / "tinybench"
-VAGUE_NAMES = frozenset(
-    """about again answer answers apart asked begun beside chosen done drawn each findings found fresh given held
-    judged kept known left looks made meanwhile most other others own part parts place places plain reasons right
-    said seen shown story such taken these thing things those told used verdict wanted what which who whole word
-    words""".split()
+VAGUE_NAME = re.compile(
+    r"_*("
+    r"about|again|answer|answers|apart|asked|begun|beside|chosen|done|drawn|each|findings|"
+    r"found|fresh|given|held|judged|kept|known|left|looks|made|meanwhile|most|other|others|"
+    r"own|part|parts|place|places|plain|reasons|right|said|seen|shown|story|such|taken|"
+    r"these|thing|things|those|told|used|verdict|wanted|what|which|who|whole|word|words"
+    r")_*"
 )
 NO_VERB = re.compile(r"(What|How|Whether|Of|As|Why|Where|Who|Which|That|The|A|An|All|One|For|With|From|No|So|It)\b")
 QUESTIONS = re.compile(r"(What|How|Whether|Of|As)\b")
@@ -49,24 +51,26 @@ def docstrings(tree: ast.AST) -> Iterator[tuple[int, ast.AST, str]]:
 
 def vague(name: str) -> bool:
     """Return whether a name is a word that says nothing of what it is bound to."""
-    return name.strip("_") in VAGUE_NAMES
+    return VAGUE_NAME.fullmatch(name) is not None
 
 
 def without_verb(node: ast.AST, text: str) -> bool:
-    """Return whether the docstring of a function begins with something else than what the function does."""
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and bool(NO_VERB.match(text))
+    """Return whether the docstring of a function does not begin with a verb; a property may be a noun phrase."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return not is_property and bool(NO_VERB.match(text))
 
 
 def cycles() -> list[list[str]]:
     """Return the groups of modules that import each other in a circle, imports inside functions included."""
     graph = grimp.build_graph("tinybench", exclude_type_checking_imports=True, cache_dir=None)
-    reachable = {module: graph.find_upstream_modules(module) for module in graph.modules}
+    upstream = {module: graph.find_upstream_modules(module) for module in graph.modules}
     groups = {
-        tuple(sorted(other for other in reachable[module] | {module} if module in reachable[other] or other == module))
+        frozenset({module, *(other for other in upstream[module] if module in upstream[other])})
         for module in graph.modules
-        if module in {name for found in reachable[module] for name in reachable[found]}
     }
-    return [list(group) for group in sorted(groups) if len(group) > 1]
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 def repeated(names: Iterator[str]) -> list[str]:
@@ -85,7 +89,9 @@ def main(folders: list[str]) -> None:
                 print(f"{path.relative_to(PACKAGE.parent)}:{line}: vague name {name}")
         for path, line, node, text in texts:
             if without_verb(node, text) and path.is_relative_to(Path(folder).resolve()):
-                print(f"{path.relative_to(PACKAGE.parent)}:{line}: docstring without a verb: {text.splitlines()[0][:60]}")
+                print(
+                    f"{path.relative_to(PACKAGE.parent)}:{line}: docstring without a verb: {text.splitlines()[0][:60]}"
+                )
     if folders:
         return
     functions = [(node, text) for _, _, node, text in texts if not isinstance(node, ast.Module | ast.ClassDef)]

@@ -36,7 +36,7 @@ def _dataset(folder: str):
 def _made():
     """Made images of which a network can learn something: a coloured square on noise, by its class."""
     from tinybench.data import fingerprint
-    from tinybench.data.dataset import Dataset, Pool, Split
+    from tinybench.data.dataset import Dataset, ImagePool, Split
 
     generator = np.random.default_rng(0)
     count = _IMAGES + 2 * _HELD
@@ -45,14 +45,14 @@ def _made():
     for image, label in zip(pixels, labels, strict=True):
         row, column = generator.integers(0, 20, 2)
         image[row : row + 12, column : column + 12] = (25 * label, 255 - 25 * label, 60 * (label % 5))
-    pool = Pool(pixels, labels, fingerprint.of_images(pixels))
+    pool = ImagePool(pixels, labels, fingerprint.hash_images(pixels))
     places = np.split(np.arange(count), [_IMAGES, _IMAGES + _HELD])
     splits = [Split(pool, rows, labels[rows]) for rows in places]
     return Dataset("made", *splits, tuple(map(str, range(10))), (32, 32, 3), "made", "made", "here")
 
 
 def _config(recipe: str, epochs: int, seed: int = 0, *, deterministic: bool = True):
-    from tinybench.config.run_config import resolve
+    from tinybench.recipes.resolve import resolve
 
     plain = {"optimizer.name": "adam", "scratch.schedule": "constant", "scratch.warmup": 0, "scratch.patience": None}
     without = {"augment.flip": False, "augment.rotation": 0, "augment.zoom": 0, "augment.translation": 0}

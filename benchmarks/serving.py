@@ -37,9 +37,9 @@ def picture(seed):
 def register(folder, name):
     """A store with a registered champion; gives the store and the model's file."""
     from tinybench import data, models
-    from tinybench.config.run_config import resolve
+    from tinybench.recipes.resolve import resolve
     from tinybench.tracking import model_logging as tracked
-    from tinybench.tracking.model_versions import CHAMPION, Registry
+    from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
     from tinybench.tracking.tracker import Tracker
 
     for number in range(80):
@@ -52,9 +52,9 @@ def register(folder, name):
     store = f"sqlite:///{folder}/mlflow.db"
     tracker = Tracker.at(store)
     model = models.build(config, dataset.shape, 2)
-    run = tracker.parent("bench")
-    version = Registry(tracker.client, NAME).register(run.id, tracked.log_once(run, model, dataset, 1), "")
-    Registry(tracker.client, NAME).point(CHAMPION, version.number)
+    run = tracker.open_parent_run("bench")
+    version = RegisteredModel(tracker.client, NAME).register(run.id, tracked.log_model(run, model, dataset, 1), "")
+    RegisteredModel(tracker.client, NAME).set_alias(CHAMPION, version.number)
     model.save(folder / "model.keras")
     return store, folder / "model.keras"
 

@@ -47,13 +47,13 @@ def work(storage: str, store: str) -> None:
     from tinybench.tracking import journal
 
     made = study.find(storages.connect(storage), "bench")
-    writer = journal.Journal(journal.client(store), Path(f"{os.getpid()}.jsonl"))
+    writer = journal.Journal(journal.connect(store), Path(f"{os.getpid()}.jsonl"))
     worker = Worker(made, Tracked(writer, made.kept("experiment"), made.parent or ""), train=trivial)
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()
     done = worker.work()
-    print(f"{done} {time.perf_counter() - began} {writer.unsent()}", flush=True)
+    print(f"{done} {time.perf_counter() - began} {writer.count_pending()}", flush=True)
 
 
 def measure(trials: int, workers: int) -> str:
@@ -73,7 +73,7 @@ def measure(trials: int, workers: int) -> str:
             storages.connect(storage), "bench", space_file.read(SPACE.format(trials=trials), "bench"), {}
         )
         tracker = Tracker(TrackConfig(uri=store))
-        parent = tracker.parent("bench")
+        parent = tracker.open_parent_run("bench")
         made.parent = parent.id
         made.keep("experiment", "0")
         made.plan()

@@ -16,13 +16,13 @@ def main() -> None:
     """Print the median cost and what share of shorter and longer epochs it is."""
     with tempfile.TemporaryDirectory() as folder:
         tracker = Tracker(TrackConfig(uri=f"sqlite:///{folder}/mlflow.db"))
-        parent = tracker.parent("parent")
-        child = tracker.child(parent, "transfer", "child")
+        parent = tracker.open_parent_run("parent")
+        child = tracker.create_phase_run(parent, "transfer", "child")
         times = []
         for epoch in range(_EPOCHS):
             began = time.perf_counter()
             for run in (child, parent):
-                run.metrics(dict.fromkeys(EPOCH_METRICS, 0.5), epoch, epoch)
+                run.log_metrics(dict.fromkeys(EPOCH_METRICS, 0.5), epoch, epoch)
             times.append(time.perf_counter() - began)
     cost = statistics.median(times)
     shares = ", ".join(f"{cost / seconds:.2%} of {seconds} s" for seconds in _EPOCH_SECONDS)

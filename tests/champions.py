@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
+from tinybench.registry.candidates import CandidateQuery
 
 GOOD = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3, "data.per_class": 60}
 GOOD |= {"data.test_per_class": 20, "track.pictures": False, "track.costs": "off"}
@@ -14,4 +14,4 @@ RELOADED = LIMITS.partition("[reload]")[0]
 
 
 def promote(tracker, run_id=None, **words):
-    return promotion.promote(tracker, Wanted(run_id), policy.read(), **words)
+    return promotion.promote(tracker, CandidateQuery(run_id), policy.read(), **words)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tinybench.config import run_config
 from tinybench.features.cut import Cut
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 PLAIN = {"augment.rotation": 0, "augment.translation": 0, "head.dropout": 0, "precision": "float32"}
@@ -17,7 +18,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2], np.int32)
 
 
 def chosen(**overrides) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", PLAIN | overrides)
+    return resolve("quickstart", PLAIN | overrides)
 
 
 def pixels(size: int = 16, seed: int = 0) -> NDArray[np.float32]:
@@ -38,11 +39,11 @@ def same_variables(one: keras.Model, two: keras.Model) -> bool:
 
 def fits(model: keras.Model, settings: run_config.RunConfig, phase: str, tolerance: float = 1e-6) -> str:
     """Compare the whole with its two parts, and what each trains; returns the layer of the cut."""
-    cut = phases.divide(model, settings, phase)
+    cut = phases.find_phase_cut(model, settings, phase)
     assert cut is not None
     images = pixels(model.input_shape[1])
-    live = phases.prepare(model, settings, phase)[1]
-    trainer = phases.prepare(model, settings, phase, cut)[1]
+    live = phases.build_trainer(model, settings, phase)
+    trainer = phases.build_trainer(model, settings, phase, cut)
     features = features_of(cut, images)
     assert features.shape[1:] == cut.shape == trainer.input_shape[1:]
     expected = numbers(model(images, training=False))
@@ -58,13 +59,13 @@ def fits(model: keras.Model, settings: run_config.RunConfig, phase: str, toleran
 def apart(model: keras.Model, settings: run_config.RunConfig, phase: str, steps: int = 3) -> float:
     """Train with features that were computed once and with pixels, from one start: how far apart the weights are."""
     start = model.get_weights()
-    cut = phases.divide(model, settings, phase)
+    cut = phases.find_phase_cut(model, settings, phase)
     assert cut is not None
     images = pixels(model.input_shape[1])
     features = features_of(cut, images)
-    live = trained(model, phases.prepare(model, settings, phase)[1], images, steps)
+    live = trained(model, phases.build_trainer(model, settings, phase), images, steps)
     model.set_weights(start)
-    kept = trained(model, phases.prepare(model, settings, phase, cut)[1], features, steps)
+    kept = trained(model, phases.build_trainer(model, settings, phase, cut), features, steps)
     model.set_weights(start)
     assert max(np.abs(one - two).max() for one, two in zip(live, start, strict=True)) > 1e-4, "nothing was trained"
     return max(float(np.abs(one - two).max()) for one, two in zip(live, kept, strict=True))

@@ -12,8 +12,8 @@ import pytest
 
 import tinybench.data
 from tinybench import models
-from tinybench.config import run_config
 from tinybench.config.sections import DataConfig
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 
@@ -22,9 +22,9 @@ def extractor(model: str) -> keras.Model:
     """The frozen part of a real model."""
     keras.utils.set_random_seed(0)
     size, shape = (16, (8, 8, 1)) if model == "smallcnn" else (32, (24, 24, 3))
-    chosen = run_config.resolve("quickstart", {"model": model, "image_size": size, "weights": "none"})
+    chosen = resolve("quickstart", {"model": model, "image_size": size, "weights": "none"})
     whole = models.build(chosen, shape, 10)
-    cut = phases.divide(whole, chosen, "transfer")
+    cut = phases.find_phase_cut(whole, chosen, "transfer")
     assert cut is not None
     return cut.extractor
 

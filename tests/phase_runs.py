@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
+from recorded_events import RecordedEvents
 
 from tinybench import models
 from tinybench.config import run_config as config
 from tinybench.data.dataset import Dataset
-from tinybench.features.feed import Pixels
+from tinybench.features.feed import PixelFeed
 from tinybench.training import loop, phases
-from tinybench.training.checkpoint import Store
+from tinybench.training.checkpoint import Checkpoints
+from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Epoch, Progress
 
 
@@ -20,7 +21,7 @@ class Training:
     """One phase; `stop_after` breaks it off as Ctrl-C would."""
 
     def __init__(self, folder: Path, dataset: Dataset, chosen: config.RunConfig, phase: str, offset: int = 0) -> None:
-        self.store = Store(folder)
+        self.store = Checkpoints(folder)
         self.dataset, self.chosen, self.phase, self.offset = dataset, chosen, phase, offset
         self.epochs: list[Epoch] = []
         self.steps: list[tuple[int, int, float]] = []
@@ -30,27 +31,16 @@ class Training:
         if not self.store.start.exists():
             self.store.save_start(models.build(self.chosen, self.dataset.shape, len(self.dataset.class_names)))
         model = models.load(self.store.start)
-        model, self.trainer = phases.prepare(model, self.chosen, self.phase, train=self.dataset.train)
-        progress = loop.fit(
-            self.trainer,
-            Pixels(self.dataset, self.chosen.seed),
-            self.chosen,
-            self.phase,
-            self.store,
-            offset=self.offset,
-            candidate=candidate,
-            on_epoch=self._until(stop_after),
-            on_step=lambda *step: self.steps.append(step),
-        )
-        return model, progress
+        self.trainer = phases.build_trainer(model, self.chosen, self.phase, train=self.dataset.train)
+        context = PhaseContext(self.chosen, self.phase, self.dataset, self.store, self.offset, pretrained=candidate)
 
-    def _until(self, last: int | None) -> Callable[[Epoch], None]:
-        def on_epoch(epoch: Epoch) -> None:
-            self.epochs.append(epoch)
-            if epoch.number == last:
+        def stop(epoch: Epoch) -> None:
+            if epoch.number == stop_after:
                 raise KeyboardInterrupt
 
-        return on_epoch
+        events = RecordedEvents(epoch_end=stop)
+        events.epochs, events.steps = self.epochs, self.steps
+        return model, loop.fit(self.trainer, PixelFeed(self.dataset, self.chosen.seed), context, events)
 
 
 def judged(progress: Progress) -> list[dict[str, float]]:

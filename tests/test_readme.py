@@ -15,6 +15,7 @@ import yaml
 from tinybench import data, recipes
 from tinybench.cli import options, root
 from tinybench.config import run_config
+from tinybench.recipes.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,7 +39,7 @@ def test_commands_are_taken(line):
     context = command.make_context(name, words)
     given = {parameter.key.name: context.params[parameter.name] for parameter in context.command.params
              if isinstance(parameter, options.Setting) and context.params[parameter.name]}  # fmt: skip
-    assert run_config.resolve(None, {key: values[-1] for key, values in given.items()}).recipe
+    assert resolve(None, {key: values[-1] for key, values in given.items()}).recipe
 
 
 @pytest.mark.parametrize("line", lines("mlflow run"))

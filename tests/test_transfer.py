@@ -40,7 +40,7 @@ def done(real_data: Path, backbone: Path, tracker: Tracker, tmp_path_factory: py
 
 
 def _backbone(tracker: Tracker, run_id: str) -> list[np.ndarray]:
-    return run_record.final_model(tracker, run_id).get_layer("backbone").get_weights()
+    return run_record.load_final_model(tracker, run_id).get_layer("backbone").get_weights()
 
 
 def test_features_of_imagenet_tell_photographs_apart(done: tinybench.Result) -> None:
@@ -48,7 +48,7 @@ def test_features_of_imagenet_tell_photographs_apart(done: tinybench.Result) -> 
 
 
 def test_the_backbone_s_file_is_known_by_its_hash(done: tinybench.Result, tracker: Tracker, backbone: Path) -> None:
-    tags = tracker.get(done.run_id).data.tags
+    tags = tracker.get_run(done.run_id).data.tags
     assert tags["model.sha256"] == hashlib.sha256(backbone.read_bytes()).hexdigest()
     assert "weights.sha256" not in tags
 
@@ -69,7 +69,7 @@ def test_a_frozen_backbone_does_not_move(done: tinybench.Result, tracker: Tracke
 
 def test_fine_tuning_moves_the_end_of_the_backbone_alone(done: tinybench.Result, tracker: Tracker) -> None:
     runs = [done.phases[name].run_id for name in ("transfer", "finetune")]
-    before, after = (run_record.final_model(tracker, run_id).get_layer("backbone") for run_id in runs)
+    before, after = (run_record.load_final_model(tracker, run_id).get_layer("backbone") for run_id in runs)
     moved = [
         any(not np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
         for old, new in zip(before.layers, after.layers, strict=True)

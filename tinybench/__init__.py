@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinybench.config.run_config import RunConfig, resolve
+from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import TinybenchError
+from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
     from tinybench.api import evaluate, finetune, resume, train

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinybench.cli.console import Console
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking.results import Result
 
 
@@ -31,7 +31,7 @@ def train(recipe: str | None = None, *, console: Console | None = None, **settin
     onednn.allow(config.deterministic)
     from tinybench.job import train as job
 
-    return job.run(config, console=console)
+    return job.train_run(config, callbacks=console)
 
 
 def finetune(run_id: str, *, uri: str | None = None, console: Console | None = None, **settings: Any) -> Result:
@@ -48,20 +48,20 @@ def finetune(run_id: str, *, uri: str | None = None, console: Console | None = N
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(uri)
-    if run_record.config_of(tracker, tracker.top(run_id)).data.folds:
+    if run_record.read_config(tracker, tracker.find_top_run(run_id)).data.folds:
         raise ConfigError(
             f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
         )
     settled = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "backbone.", "network.", "head.")
-    config = run_record.following(tracker, tracker.top(run_id), settings, settled, phases=("finetune",), callbacks=())
-    return job.run(config, start_from=run_id, console=console)
+    config = run_record.derive_config(tracker, tracker.find_top_run(run_id), settings, settled, phases=("finetune",), callbacks=())
+    return job.train_run(config, start_from=run_id, callbacks=console)
 
 
 def resume(run_id: str, *, uri: str | None = None, console: Console | None = None) -> Result:
     """Go on with an interrupted run from its last finished epoch, in the same runs."""
     from tinybench.job import train as job
 
-    return job.resume(run_id, uri, console=console)
+    return job.resume_run(run_id, uri, callbacks=console)
 
 
 def evaluate(run_id: str, *, split: str = "test", uri: str | None = None, **settings: Any) -> dict[str, float]:

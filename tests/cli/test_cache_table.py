@@ -21,7 +21,7 @@ def entry(size: int = 1000, ago: float = 0.0, kind: str = "features", in_use: bo
 
 def shown(*entries: Entry, root: str = "/cache", width: int = 120) -> list[str]:
     written = io.StringIO()
-    cache_table.show([*entries], Path(root), Terminal(file=written, width=width))
+    cache_table.print_cache_table([*entries], Path(root), Terminal(file=written, width=width))
     return written.getvalue().splitlines()
 
 
@@ -102,6 +102,6 @@ def test_80_columns_lose_nothing_and_the_place_stays_in_one_line() -> None:
 
 
 def test_what_was_removed_is_one_line() -> None:
-    assert cache_table.removed([]) == "Nothing was removed."
-    assert cache_table.removed([entry(1500)]) == "Removed 1 of what was kept: 1.5 kB."
-    assert cache_table.removed([entry(1500), entry(2_000_000)]) == "Removed 2 of what was kept: 2.0 MB."
+    assert cache_table.describe_removal([]) == "Nothing was removed."
+    assert cache_table.describe_removal([entry(1500)]) == "Removed 1 of what was kept: 1.5 kB."
+    assert cache_table.describe_removal([entry(1500), entry(2_000_000)]) == "Removed 2 of what was kept: 2.0 MB."

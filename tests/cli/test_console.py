@@ -16,8 +16,8 @@ from rich.console import Console as Terminal
 
 from tinybench import data
 from tinybench.cli.console import Console
-from tinybench.config import run_config
 from tinybench.data.dataset import Dataset
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
 from tinybench.training.progress import Epoch
 
@@ -50,14 +50,14 @@ def ended(uri: str, width: int = 120, **metrics: float) -> str:
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return data.load("digits", run_config.resolve("quickstart").data, 0, image_size=16)
+    return data.load("digits", resolve("quickstart").data, 0, image_size=16)
 
 
 @pytest.fixture
 def bar():
     """A phase of 2 epochs of 4 steps on a terminal, after an earlier phase of 3 epochs."""
     shown, written = console(terminal=True)
-    chosen = run_config.resolve("quickstart", {"finetune.epochs": 2, "batch_size": 32})
+    chosen = resolve("quickstart", {"finetune.epochs": 2, "batch_size": 32})
     shown.on_phase_begin("finetune", chosen, images=100, before=3)
     yield shown, written
     shown.close()
@@ -65,7 +65,7 @@ def bar():
 
 def test_the_start_says_what_where_and_how_to_watch(digits):
     shown, written = console()
-    shown.on_run_begin(run_config.resolve("quickstart"), digits, "cpu", "http://page")
+    shown.on_run_begin(resolve("quickstart"), digits, "cpu", "http://page")
     assert written().splitlines() == [
         "smallcnn on digits (quickstart) on cpu",
         "1,295 train, 143 validation, 359 test images, 10 classes; run http://page",
@@ -75,13 +75,13 @@ def test_the_start_says_what_where_and_how_to_watch(digits):
 def test_warnings_are_shown_as_they_are(digits):
     shown, written = console()
     warned = dataclasses.replace(digits, warnings=("Odd names: [bold]a[/bold], [/b].",))
-    shown.on_run_begin(run_config.resolve("quickstart"), warned, "cpu", "http://page")
+    shown.on_run_begin(resolve("quickstart"), warned, "cpu", "http://page")
     assert written().splitlines()[-1] == "Note: Odd names: [bold]a[/bold], [/b]."
 
 
 def test_without_a_terminal_there_is_no_bar():
     shown, written = console()
-    shown.on_phase_begin("transfer", run_config.resolve("quickstart"), 100, 0)
+    shown.on_phase_begin("transfer", resolve("quickstart"), 100, 0)
     shown.on_step_end(1, 1, 0.5)
     shown.on_epoch_end(epoch(1))
     shown.close()
@@ -167,13 +167,13 @@ def test_a_folder_in_brackets_is_shown(folder):
 
 def test_a_data_folder_in_brackets_is_shown(digits):
     shown, written = console()
-    shown.on_run_begin(run_config.resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")
+    shown.on_run_begin(resolve("quickstart", {"dataset": "folder:/x/[old]"}), digits, "cpu", "http://page")
     assert written().startswith("smallcnn on [old] ")
 
 
 def test_nowhere_is_silent(capsys, digits):
     shown = Console()
-    chosen = run_config.resolve("quickstart")
+    chosen = resolve("quickstart")
     shown.on_run_begin(chosen, digits, "cpu", "http://page")
     shown.on_phase_begin("transfer", chosen, 100, 0)
     shown.on_step_end(1, 1, 0.5)

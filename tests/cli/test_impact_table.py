@@ -15,7 +15,7 @@ KNOWN = recipes.all_recipes()
 
 def shown(*steps: Step) -> list[str]:
     text = io.StringIO()
-    impact_table.show(steps, Console(file=text, width=100))
+    impact_table.print_impact_table(steps, Console(file=text, width=100))
     return [" ".join(line.split()) for line in text.getvalue().splitlines()]
 
 
@@ -45,7 +45,7 @@ def test_a_recipe_without_a_run_is_said_and_does_not_count_as_a_step():
 
 
 def test_a_run_with_other_settings_is_marked():
-    lines = shown(Step(KNOWN["cifar10-simple5"], figures(0.65), own=False))
+    lines = shown(Step(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False))
     assert lines[1].startswith("cifar10-simple5 * 316K")
     assert "*: not with the recipe's own settings" in " ".join(lines[2:4])
     assert "cifar10-simple5 * test/accuracy 0.6747 0.65 test" in lines
@@ -54,7 +54,7 @@ def test_a_run_with_other_settings_is_marked():
 def test_a_run_is_named_with_its_folds_and_what_is_to_be_known_of_its_data():
     steps = [
         Step(KNOWN["cifar10-conv6"], {"test/log_loss": 0.456}, run_id="a1", folds=5, warning="half of the data"),
-        Step(KNOWN["cifar10-simple5"], figures(0.65), own=False, run_id="b2", warning="half of the data"),
+        Step(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False, run_id="b2", warning="half of the data"),
     ]
     lines = shown(*steps)
     assert lines[1] == "cifar10-conv6 † 0.456"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tinybench.cli import plan_table
-from tinybench.config import run_config
 from tinybench.config.run_config import KEYS
 from tinybench.efficiency.estimate import Estimate, PhaseEstimate
+from tinybench.recipes.resolve import resolve
 
 
 def printed(show: Callable, what: object, width: int = 120) -> str:
@@ -37,7 +37,7 @@ def estimate(**changes) -> Estimate:
 
 
 def test_every_setting_is_listed_with_its_value():
-    told = dict(rows(printed(plan_table.configuration, run_config.resolve("quickstart", {"data.classes": "3,1"}))))
+    told = dict(rows(printed(plan_table.print_settings_table, resolve("quickstart", {"data.classes": "3,1"}))))
     assert list(told) == list(KEYS)
     assert told["model"] == "smallcnn"
     assert told["data.classes"] == "3,1"
@@ -47,30 +47,25 @@ def test_every_setting_is_listed_with_its_value():
 
 
 def test_no_secret_is_shown():
-    assert "hush" not in printed(
-        plan_table.configuration, run_config.resolve("quickstart", {"track.uri": "http://me:hush@host"})
-    )
+    assert "hush" not in printed(plan_table.print_settings_table, resolve("quickstart", {"track.uri": "http://me:hush@host"}))
 
 
 @pytest.mark.parametrize("root", ["/data/[old]", "/data/[/old]"])
 def test_a_folder_in_brackets_is_shown(root):
     assert (
-        dict(rows(printed(plan_table.configuration, run_config.resolve("quickstart", {"data.root": root}))))[
-            "data.root"
-        ]
-        == root
+        dict(rows(printed(plan_table.print_settings_table, resolve("quickstart", {"data.root": root}))))["data.root"] == root
     )
 
 
 def test_every_phase_has_its_row():
-    assert rows(printed(plan_table.show, estimate())) == [
+    assert rows(printed(plan_table.print_plan_table, estimate())) == [
         ["transfer", "15", "2,813", "574,152", "409.6 MB", "1 h 00 min"],
         ["finetune", "5", "2,813", "9,000,000", "none", "1 min 01 s"],
     ]
 
 
 def test_the_lines_below_the_table():
-    assert printed(plan_table.show, estimate()).splitlines()[-3:] == [
+    assert printed(plan_table.print_plan_table, estimate()).splitlines()[-3:] == [
         "Images: 90,000 train, 10,000 validation, 10,000 test (counted).",
         "Parameters: 24,163,656.",
         "Estimates from a few steps on this machine: 1 h 01 min at most, 1.5 GiB of memory, 0.25 GiB of disk.",
@@ -78,12 +73,12 @@ def test_the_lines_below_the_table():
 
 
 def test_official_figures_say_so():
-    text = printed(plan_table.show, estimate(counted=False))
+    text = printed(plan_table.print_plan_table, estimate(counted=False))
     assert "10,000 test (official figures; the data are not here yet)." in text
 
 
 def test_lines_are_not_cut_on_a_narrow_terminal():
-    assert printed(plan_table.show, estimate(), width=40).splitlines()[-3].endswith("test (counted).")
+    assert printed(plan_table.print_plan_table, estimate(), width=40).splitlines()[-3].endswith("test (counted).")
 
 
 @pytest.mark.parametrize(
@@ -91,12 +86,12 @@ def test_lines_are_not_cut_on_a_narrow_terminal():
     [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.6, "1 h 00 min"), (36_061, "10 h 01 min")],
 )
 def test_durations(seconds, text):
-    assert plan_table._duration(seconds) == text
+    assert plan_table._format_duration(seconds) == text
 
 
 @given(st.floats(0, 1e7))
 def test_a_duration_says_what_it_is(seconds):
-    text = plan_table._duration(seconds)
+    text = plan_table._format_duration(seconds)
     units = {"h": 3600, "min": 60, "s": 1}
     parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (h|min|s)", text)]
     assert all(number < 60 for number, unit in parts if unit != "h")

@@ -40,7 +40,7 @@ def runs(store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 def test_single_runs_are_told_apart_by_what_differs(store: str, runs: dict[str, str]) -> None:
     found = compare.runs([runs["first"], runs["other"]], uri=store)
-    assert not found.of_models
+    assert not found.compares_models
     assert [*found.estimates] == [
         f"smallcnn on digits, head.hidden 64, seed 0 ({runs['first'][:8]})",
         f"smallcnn on digits, head.hidden 4, seed 0 ({runs['other'][:8]})",
@@ -49,13 +49,13 @@ def test_single_runs_are_told_apart_by_what_differs(store: str, runs: dict[str, 
 
 def test_two_seeds_of_one_model_are_compared_as_runs(store: str, runs: dict[str, str]) -> None:
     found = compare.runs([runs["first"], runs["second"]], uri=store)
-    assert not found.of_models
+    assert not found.compares_models
     assert [name.split("(")[0] for name in found.estimates] == [f"smallcnn on digits, seed {seed} " for seed in (0, 1)]
 
 
 def test_seeds_of_one_model_are_taken_together(store: str, runs: dict[str, str]) -> None:
     found = compare.runs([runs["first"], runs["second"], runs["other"]], uri=store)
-    assert found.of_models
+    assert found.compares_models
     (several, single) = found.estimates.items()
     assert "2 seeds" in several[0]
     assert several[1].deviation is not None
@@ -66,7 +66,7 @@ def test_a_phase_stands_for_its_run(store: str, runs: dict[str, str]) -> None:
     from tinybench.tracking import run_record
     from tinybench.tracking.tracker import Tracker
 
-    phase = run_record.final_run(Tracker.at(store), runs["first"]).info.run_id
+    phase = run_record.find_final_run(Tracker.at(store), runs["first"]).info.run_id
     found = compare.runs([phase, runs["other"]], uri=store)
     whole = compare.runs([runs["first"], runs["other"]], uri=store)
     assert [each.value for each in found.estimates.values()] == [each.value for each in whole.estimates.values()]
@@ -91,7 +91,7 @@ def test_machines_get_json(store: str, runs: dict[str, str]) -> None:
         name: each.value for name, each in expected.estimates.items()
     }
     (pair,), (difference,) = found["differences"], expected.differences
-    assert (pair["p"], pair["real"]) == (difference.p, difference.real)
+    assert (pair["p"], pair["real"]) == (difference.p, difference.significant)
     with pytest.raises(ConfigError, match="--json is for runs"):
         CliRunner().invoke(root.cli, ["compare", "--recipes", "quickstart", "--json"], catch_exceptions=False)
 

@@ -166,7 +166,7 @@ def test_a_mistake_leaves_no_run(store, done, tmp_path):
 
 
 def test_kept_answers_are_judged_without_the_model(store, done, monkeypatch):
-    monkeypatch.setattr("tinybench.tracking.run_record.final_model", None)
+    monkeypatch.setattr("tinybench.tracking.run_record.load_final_model", None)
     found = evaluate.run(done.run_id, "test", store, {})
     assert found["test/accuracy"] == done.metrics["test/accuracy"]
     assert found["test/ece_scaled"] == pytest.approx(done.metrics["test/ece_scaled"])

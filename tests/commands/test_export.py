@@ -14,8 +14,8 @@ import tinybench
 from tinybench import data
 from tinybench.cli import root
 from tinybench.commands import export
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ExportError, TrackingError
+from tinybench.recipes.resolve import resolve
 
 SMALL = {
     "recipe": "quickstart",

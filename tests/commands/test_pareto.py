@@ -62,7 +62,7 @@ def test_machines_are_never_mixed(store: str, runs: dict[str, str], tmp_path: Pa
     from tinybench.tracking import run_record
     from tinybench.tracking.tracker import Tracker
 
-    other = run_record.final_run(Tracker.at(store), runs["large"]).info.run_id
+    other = run_record.find_final_run(Tracker.at(store), runs["large"]).info.run_id
     client = MlflowClient(store)
     own = client.get_run(other).data.tags["efficiency.machine.cpu"]
     client.set_tag(other, "efficiency.machine.cpu", "another")

@@ -18,9 +18,9 @@ import tinybench
 from tinybench import data
 from tinybench.cli import root
 from tinybench.commands import explain, predict
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError, DataError, ModelError, TrackingError
 from tinybench.explain import faithfulness
+from tinybench.recipes.resolve import resolve
 
 ROOT = Path(tinybench.__file__).parents[1]
 SMALL = {

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybench import recipes
-from tinybench.config.run_config import KEYS, RunConfig, canonical, check, from_flat, replace, resolve
+from tinybench.config.run_config import KEYS, RunConfig, canonical, check, from_flat, replace
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 
 
 def test_resolve_without_anything_gives_the_default_recipe():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tinybench.config import settings_file
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 
 
 def written(folder, text):

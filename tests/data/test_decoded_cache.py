@@ -11,7 +11,7 @@ import pytest
 from tinybench.core.errors import DataError
 from tinybench.core.progress_bar import bar
 from tinybench.data import decoded_cache, decoding
-from tinybench.data.decoding import Encoded, Writer
+from tinybench.data.decoding import EncodedImages, PoolWriter
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
 LABELS = np.arange(20, dtype=np.int32) % 2
@@ -23,8 +23,8 @@ class Builder:
 
     def __call__(self, folder):
         self.calls += 1
-        Writer(folder, bar).arrays("train", PIXELS, LABELS)
-        return decoded_cache.Contents(("a", "b"), warnings=("careful",))
+        PoolWriter(folder, bar).write_arrays("train", PIXELS, LABELS)
+        return decoded_cache.DatasetMetadata(("a", "b"), warnings=("careful",))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def entry(root):
 
 
 def test_second_time_nothing_is_built(build):
-    first, second = (decoded_cache.source({"data": 1}, "here", build) for _ in range(2))
+    first, second = (decoded_cache.load_or_build({"data": 1}, "here", build) for _ in range(2))
     assert build.calls == 1
     for source in (first, second):
         assert np.array_equal(source.train.images, PIXELS)
@@ -50,7 +50,7 @@ def test_second_time_nothing_is_built(build):
 
 
 def test_images_are_mapped_and_read_only(build):
-    images = decoded_cache.source({"data": 1}, "here", build).train.images
+    images = decoded_cache.load_or_build({"data": 1}, "here", build).train.images
     base = images
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
@@ -60,8 +60,8 @@ def test_images_are_mapped_and_read_only(build):
 
 
 def test_another_key_is_another_entry(build):
-    decoded_cache.source({"data": 1}, "here", build)
-    decoded_cache.source({"data": 2}, "here", build)
+    decoded_cache.load_or_build({"data": 1}, "here", build)
+    decoded_cache.load_or_build({"data": 2}, "here", build)
     assert build.calls == 2
 
 
@@ -85,9 +85,9 @@ def age(folder):
 
 @pytest.mark.parametrize("damage", [cut, spoil, lose, age])
 def test_damaged_entry_is_built_again(build, cache_root, damage):
-    decoded_cache.source({"data": 1}, "here", build)
+    decoded_cache.load_or_build({"data": 1}, "here", build)
     damage(entry(cache_root))
-    assert np.array_equal(decoded_cache.source({"data": 1}, "here", build).train.images, PIXELS)
+    assert np.array_equal(decoded_cache.load_or_build({"data": 1}, "here", build).train.images, PIXELS)
     assert build.calls == 2
 
 
@@ -97,16 +97,16 @@ def test_failed_build_leaves_nothing(cache_root, build):
         raise DataError("no")
 
     with pytest.raises(DataError, match="no"):
-        decoded_cache.source({"data": 1}, "here", fail)
+        decoded_cache.load_or_build({"data": 1}, "here", fail)
     assert [path.suffix for path in (cache_root / "data").iterdir()] == [".lock"]
 
 
 def test_what_a_killed_process_left_is_cleared(cache_root, build):
-    decoded_cache.source({"data": 1}, "here", build)
+    decoded_cache.load_or_build({"data": 1}, "here", build)
     folder = entry(cache_root)
     folder.rename(folder.with_suffix(".partial"))
     (folder.with_suffix(".partial") / "validation.images.npy").write_bytes(b"rubbish")
-    source = decoded_cache.source({"data": 1}, "here", build)
+    source = decoded_cache.load_or_build({"data": 1}, "here", build)
     assert source.validation is None
     assert entry(cache_root) == folder
 
@@ -116,7 +116,7 @@ def test_two_at_once_build_once(build):
 
     def work():
         barrier.wait()
-        decoded_cache.source({"data": 1}, "here", build)
+        decoded_cache.load_or_build({"data": 1}, "here", build)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -127,7 +127,7 @@ def test_two_at_once_build_once(build):
 
 
 def test_processes_share_one_entry(build, cache_root):
-    decoded_cache.source({"data": 1}, "here", build)
+    decoded_cache.load_or_build({"data": 1}, "here", build)
     code = (
         "from tinybench.data import decoded_cache as cache\n"
         "def build(folder): raise SystemExit('built again')\n"
@@ -140,32 +140,32 @@ def test_place_that_cannot_be_written(monkeypatch, tmp_path, build):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TINYBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="set TINYBENCH_CACHE"):
-        decoded_cache.source({"data": 1}, "here", build)
+        decoded_cache.load_or_build({"data": 1}, "here", build)
 
 
 def test_full_disk_is_seen_before(monkeypatch, build):
     monkeypatch.setattr(decoding, "_SPARE", 2**62)
     with pytest.raises(DataError, match=r"Not enough room in .*TINYBENCH_CACHE"):
-        decoded_cache.source({"data": 1}, "here", build)
+        decoded_cache.load_or_build({"data": 1}, "here", build)
 
 
 def test_hash_of_a_file_is_remembered_until_it_changes(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    first = decoded_cache.file_hash(path, "sha256")
-    monkeypatch.setattr(decoded_cache.digests, "of_file", lambda *_: "computed again")
-    assert decoded_cache.file_hash(path, "sha256") == first
+    first = decoded_cache.cached_file_hash(path, "sha256")
+    monkeypatch.setattr(decoded_cache, "hash_file", lambda *_: "computed again")
+    assert decoded_cache.cached_file_hash(path, "sha256") == first
     path.write_bytes(b"three")
-    assert decoded_cache.file_hash(path, "sha256") == "computed again"
+    assert decoded_cache.cached_file_hash(path, "sha256") == "computed again"
 
 
 def test_fingerprint_is_of_pixels_labels_and_names():
     def fingerprint(key, pixels=PIXELS, labels=LABELS, names=("a", "b")):
         def build(folder):
-            Writer(folder, bar).arrays("train", pixels, labels)
-            return decoded_cache.Contents(names)
+            PoolWriter(folder, bar).write_arrays("train", pixels, labels)
+            return decoded_cache.DatasetMetadata(names)
 
-        return decoded_cache.source({"data": key}, "here", build).fingerprint
+        return decoded_cache.load_or_build({"data": key}, "here", build).fingerprint
 
     assert fingerprint(0) == fingerprint(1)
     others = [fingerprint(2, pixels=255 - PIXELS), fingerprint(3, labels=1 - LABELS), fingerprint(4, names=("a", "c"))]
@@ -187,8 +187,8 @@ def test_decoding_keeps_the_order_and_tells_how_far_it_is(tmp_path, encode):
         def __exit__(self, *_):
             pass
 
-    pictures = Encoded(list(data), labels, data.__getitem__, (4, 4, 3))
-    Writer(tmp_path, Recorder).encoded("train", pictures)
+    pictures = EncodedImages(list(data), labels, data.__getitem__, (4, 4, 3))
+    PoolWriter(tmp_path, Recorder).write_encoded("train", pictures)
     written = np.load(tmp_path / "train.images.npy")
     assert np.array_equal(written, PIXELS[np.arange(200) % 20])
     assert sum(told) == 200
@@ -197,12 +197,12 @@ def test_decoding_keeps_the_order_and_tells_how_far_it_is(tmp_path, encode):
 
 def test_threads_write_what_one_thread_writes(tmp_path, encode):
     data = {str(index): encode(PIXELS[index % 20]) for index in range(200)}
-    pictures = Encoded(list(data), np.zeros(200, np.int32), data.__getitem__, (4, 4, 3), fit=True)
-    Writer(tmp_path, bar).encoded("train", pictures)
+    pictures = EncodedImages(list(data), np.zeros(200, np.int32), data.__getitem__, (4, 4, 3), fit=True)
+    PoolWriter(tmp_path, bar).write_encoded("train", pictures)
     assert np.array_equal(np.load(tmp_path / "train.images.npy"), PIXELS[np.arange(200) % 20])
 
 
 def test_nothing_readable_is_an_error(tmp_path):
-    pictures = Encoded(["a", "b"], np.zeros(2, np.int32), lambda _: b"text", (4, 4, 3))
+    pictures = EncodedImages(["a", "b"], np.zeros(2, np.int32), lambda _: b"text", (4, 4, 3))
     with pytest.raises(DataError, match="None of the 2 train images"):
-        Writer(tmp_path, bar, skip_corrupt=True).encoded("train", pictures)
+        PoolWriter(tmp_path, bar, skip_corrupt=True).write_encoded("train", pictures)

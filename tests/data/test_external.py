@@ -7,19 +7,19 @@ import pytest
 
 from tinybench.core.errors import DataError
 from tinybench.data import external, fingerprint
-from tinybench.data.dataset import Pool, Source
+from tinybench.data.dataset import ImagePool, RawDataset
 
 
-def source(side: int = 8, channels: int = 3, *, official: bool = False) -> Source:
+def source(side: int = 8, channels: int = 3, *, official: bool = False) -> RawDataset:
     pixels = np.random.default_rng(0).integers(0, 256, (12, side, side, channels), np.uint8)
-    pool = Pool(pixels, np.arange(12, dtype=np.int32) % 2, fingerprint.of_images(pixels))
-    test = Pool(pixels[8:], pool.labels[8:], pool.digests[8:]) if official else None
-    return Source(pool, test, ("dog", "cat"), "f", "here")
+    pool = ImagePool(pixels, np.arange(12, dtype=np.int32) % 2, fingerprint.hash_images(pixels))
+    test = ImagePool(pixels[8:], pool.labels[8:], pool.digests[8:]) if official else None
+    return RawDataset(pool, test, ("dog", "cat"), "f", "here")
 
 
 def test_labels_are_those_of_the_model_s_classes_and_all_images_are_tested() -> None:
     given = source()
-    found = external.fitted("own", given, ("ant", "cat", "dog"), (8, 8, 3))
+    found = external.adapt_to_model("own", given, ("ant", "cat", "dog"), (8, 8, 3))
     assert found.class_names == ("ant", "cat", "dog")
     assert [len(part) for part in found.splits.values()] == [0, 0, 12]
     assert found.test.labels.tolist() == [2, 1] * 6
@@ -27,18 +27,18 @@ def test_labels_are_those_of_the_model_s_classes_and_all_images_are_tested() -> 
 
 
 def test_official_test_images_stay_the_only_ones() -> None:
-    assert len(external.fitted("own", source(official=True), ("cat", "dog"), (8, 8, 3)).test) == 4
+    assert len(external.adapt_to_model("own", source(official=True), ("cat", "dog"), (8, 8, 3)).test) == 4
 
 
 def test_images_are_fit_to_the_model_s_size() -> None:
-    found = external.fitted("own", source(), ("cat", "dog"), (4, 6, 3))
+    found = external.adapt_to_model("own", source(), ("cat", "dog"), (4, 6, 3))
     assert found.shape == (4, 6, 3)
     assert found.test.images().shape == (12, 4, 6, 3)
-    gray = external.fitted("own", source(channels=1), ("cat", "dog"), (8, 8, 3)).test.images()
+    gray = external.adapt_to_model("own", source(channels=1), ("cat", "dog"), (8, 8, 3)).test.images()
     assert (gray == gray[..., :1]).all()
-    assert external.fitted("own", source(), ("cat", "dog"), (8, 8, 1)).test.images().shape == (12, 8, 8, 1)
+    assert external.adapt_to_model("own", source(), ("cat", "dog"), (8, 8, 1)).test.images().shape == (12, 8, 8, 1)
 
 
 def test_what_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(DataError, match=r"does not know 1 of the classes, such as 'dog'\. It knows 'cat', 'cow'"):
-        external.fitted("own", source(), ("cat", "cow"), (8, 8, 3))
+        external.adapt_to_model("own", source(), ("cat", "cow"), (8, 8, 3))

@@ -81,7 +81,7 @@ def test_orientation_is_applied_and_the_header_says_the_same_size(encode, format
     assert upright.shape == (24, 8, 3)
     assert upright[2].mean() > 240
     assert upright[-2].mean() < 15
-    assert images.size(io.BytesIO(data)) == (24, 8)
+    assert images.read_size(io.BytesIO(data)) == (24, 8)
 
 
 def test_truncated_picture_is_refused(encode):
@@ -99,7 +99,7 @@ def test_what_is_no_picture_is_refused_with_one_line(data):
     assert "\n" not in str(caught.value)
     assert str(caught.value)
     with pytest.raises(ValueError):
-        images.size(io.BytesIO(data))
+        images.read_size(io.BytesIO(data))
 
 
 def test_other_formats_are_refused(encode):
@@ -117,37 +117,37 @@ def test_decompression_bomb_is_refused():
 
 def test_fit_gives_the_size_and_averages_when_it_shrinks():
     checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
-    small = images.fit(checks, (8, 4))
+    small = images.resize(checks, (8, 4))
     assert small.shape == (8, 4, 1)
     assert np.abs(small.astype(int) - 127).max() < 10
-    assert images.fit(COLOUR, (8, 8)) is COLOUR
-    assert images.fit(COLOUR, (20, 30)).shape == (20, 30, 3)
+    assert images.resize(COLOUR, (8, 8)) is COLOUR
+    assert images.resize(COLOUR, (20, 30)).shape == (20, 30, 3)
 
 
 @pytest.mark.parametrize("pixels", [COLOUR, COLOUR.tolist(), COLOUR.astype(np.int64)])
 def test_array_is_taken_as_it_is(pixels):
-    assert np.array_equal(images.from_array(pixels), COLOUR)
-    assert images.from_array(pixels).dtype == np.uint8
+    assert np.array_equal(images.convert_array(pixels), COLOUR)
+    assert images.convert_array(pixels).dtype == np.uint8
 
 
 def test_array_is_converted_as_a_file_would_be(encode):
-    assert np.array_equal(images.from_array(RAMP), images.decode(encode(RAMP)))
-    assert np.array_equal(images.from_array(RAMP[..., None], channels=1), RAMP[..., None])
-    assert np.array_equal(images.from_array(COLOUR, channels=1), images.decode(encode(COLOUR), channels=1))
+    assert np.array_equal(images.convert_array(RAMP), images.decode(encode(RAMP)))
+    assert np.array_equal(images.convert_array(RAMP[..., None], channels=1), RAMP[..., None])
+    assert np.array_equal(images.convert_array(COLOUR, channels=1), images.decode(encode(COLOUR), channels=1))
     layered = np.dstack([COLOUR, RAMP])
-    assert np.array_equal(images.from_array(layered), images.decode(encode(layered)))
+    assert np.array_equal(images.convert_array(layered), images.decode(encode(layered)))
 
 
 @pytest.mark.parametrize("pixels", [RAMP / 255, RAMP.astype(int) * 2, RAMP.astype(int) - 1, "text"])
 def test_array_of_other_values_is_refused(pixels):
     with pytest.raises(ValueError, match="Expected pixels as"):
-        images.from_array(pixels)
+        images.convert_array(pixels)
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (0, 4, 3), (4, 4, 2), (1, 4, 4, 3)])
 def test_array_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"got \("):
-        images.from_array(np.zeros(shape, np.uint8))
+        images.convert_array(np.zeros(shape, np.uint8))
 
 
 def test_module_needs_nothing_heavy():

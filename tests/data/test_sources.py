@@ -14,7 +14,7 @@ import tinybench.data
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import DataError
 from tinybench.data import dataset_registry
-from tinybench.data.dataset import Card
+from tinybench.data.dataset import DatasetCard
 
 SOURCES = ["tiny-imagenet", "cifar10", "cifar100", "mnist", "digits"]
 ARCHIVES = {
@@ -172,7 +172,7 @@ def test_unknown_name_lists_the_choices():
 
 def test_name_cannot_be_taken_twice():
     with pytest.raises(ValueError, match="`digits` is registered twice"):
-        dataset_registry.register(Card("digits", "another"))(lambda request: None)
+        dataset_registry.register(DatasetCard("digits", "another"))(lambda request: None)
 
 
 def test_download_that_fails_names_the_way_out(tmp_path, monkeypatch):

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import DataError
 from tinybench.data import fingerprint, splits
-from tinybench.data.dataset import Pool, Source
+from tinybench.data.dataset import ImagePool, RawDataset
 
 
 def pool(labels, seed=0):
     labels = np.asarray(labels, np.int32)
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 4, 4, 3), np.uint8)
-    return Pool(images, labels, fingerprint.of_images(images))
+    return ImagePool(images, labels, fingerprint.hash_images(images))
 
 
 def source(train, test=None, validation=None, names=None):
     classes = int(max(train)) + 1
-    return Source(
+    return RawDataset(
         train=pool(train, 1),
         test=None if test is None else pool(test, 2),
         validation=None if validation is None else pool(validation, 3),
@@ -134,8 +134,8 @@ def test_exact_duplicates_are_counted_across_splits():
     train, test = pool([0, 0, 0, 1, 1, 1]), pool([0, 1, 1], 9)
     test.images[1] = train.images[0]
     test.images[2] = train.images[0]
-    test = Pool(test.images, test.labels, fingerprint.of_images(test.images))
-    origin = Source(train, test, ("a", "b"), "f" * 64, "made up")
+    test = ImagePool(test.images, test.labels, fingerprint.hash_images(test.images))
+    origin = RawDataset(train, test, ("a", "b"), "f" * 64, "made up")
     data = splits.split("made", origin, DataConfig(), 0)
     first_is_held_out = 0 in data.validation.rows
     assert data.duplicates == {
@@ -165,4 +165,4 @@ def test_split_gathers_pixels_by_position():
 
 def test_digest_tells_shapes_apart():
     flat = np.zeros((2, 8, 1), np.uint8)
-    assert fingerprint.of_image(flat) != fingerprint.of_image(flat.reshape(8, 2, 1))
+    assert fingerprint.hash_image(flat) != fingerprint.hash_image(flat.reshape(8, 2, 1))

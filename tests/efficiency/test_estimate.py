@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tinybench.config import run_config
 from tinybench.core.errors import DataError, ModelError
 from tinybench.efficiency import estimate
 from tinybench.efficiency.estimate import Estimate
+from tinybench.recipes.resolve import resolve
 
 HEAD, WHOLE = 4_810, 69_802
 
 
 def plan(**settings) -> Estimate:
-    return estimate.estimate(run_config.resolve("quickstart", {"batch_size": 8} | settings))
+    return estimate.estimate(resolve("quickstart", {"batch_size": 8} | settings))
 
 
 def counted(dataset: str, **settings) -> tuple:
     chosen = {f"data.{key}": value for key, value in settings.items()}
-    return estimate._counts(run_config.resolve("quickstart", {"dataset": dataset} | chosen))
+    return estimate._counts(resolve("quickstart", {"dataset": dataset} | chosen))
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 from tinybench import models
-from tinybench.config.run_config import resolve
 from tinybench.efficiency import flops
+from tinybench.recipes.resolve import resolve
 
 
 @pytest.mark.parametrize(

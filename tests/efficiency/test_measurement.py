@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from tinybench import models
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError, EngineError
 from tinybench.efficiency import measurement, measurement_worker
 from tinybench.efficiency.measurement import Measurement
 from tinybench.efficiency.spec import ENGINES, Spec
 from tinybench.job import run_costs
+from tinybench.recipes.resolve import resolve
 
 SMALL = Spec("smallcnn", "quickstart", image_size=16, channels=1, classes=10, threads=1, quick=True)
 
@@ -165,7 +165,7 @@ def test_a_frozen_graph_is_called_without_its_input_being_printed(tmp_path, monk
 
     config = resolve("quickstart", {"weights": "none"})
     model = models.build(config, (16, 16, 1), 10)
-    compiled = runners._frozen(openvino_graph.frozen(model, None, tmp_path), SMALL)(1)
+    compiled = runners._frozen(openvino_graph.save_frozen_graph(model, None, tmp_path), SMALL)(1)
     placed = compiled.place(np.ones((2, 16, 16, 1), np.float32))
     answers = compiled.run(placed)
     np.testing.assert_allclose(answers, model(placed), atol=1e-5)

@@ -27,14 +27,14 @@ def test_few_images_have_fewer_bins(images: int, bins: int) -> None:
     generator = np.random.default_rng(0)
     right = 0.5 + 0.5 * generator.random(images)
     labels = (generator.random(images) > right).astype(int)
-    found = calibration.bins(labels, np.stack([right, 1 - right], axis=1))
+    found = calibration.bin_by_confidence(labels, np.stack([right, 1 - right], axis=1))
     assert len(found.count) == bins
     assert found.count.min() >= min(images, 10)
 
 
 def test_bins_are_of_equal_mass_and_the_error_is_the_mean_gap() -> None:
     labels, logits = answers(1000, 5)
-    found = calibration.bins(labels, softmax(logits, axis=1))
+    found = calibration.bin_by_confidence(labels, softmax(logits, axis=1))
     confidence = softmax(logits, axis=1).max(axis=1)
     right = logits.argmax(axis=1) == labels
     parts = np.array_split(np.argsort(confidence, kind="stable"), calibration.BINS)
@@ -53,7 +53,10 @@ def test_the_order_of_the_images_decides_nothing(images: int, classes: int, seed
         shares = np.round(shares, 1)
     labels = generator.integers(0, classes, images)
     order = generator.permutation(images)
-    found, again = calibration.bins(labels, shares), calibration.bins(labels[order], shares[order])
+    found, again = (
+        calibration.bin_by_confidence(labels, shares),
+        calibration.bin_by_confidence(labels[order], shares[order]),
+    )
     np.testing.assert_array_equal(found.count, again.count)
     assert found.ece == pytest.approx(again.ece)
     assert 0 <= found.ece <= found.mce + 1e-12 <= 1 + 1e-9
@@ -61,23 +64,23 @@ def test_the_order_of_the_images_decides_nothing(images: int, classes: int, seed
 
 
 def test_constant_confidence_is_one_bin() -> None:
-    found = calibration.bins(np.array([0, 0, 0, 1]), np.tile([0.75, 0.25], (4, 1)))
+    found = calibration.bin_by_confidence(np.array([0, 0, 0, 1]), np.tile([0.75, 0.25], (4, 1)))
     assert (found.count.tolist(), found.ece) == ([4], 0)
 
 
 def test_brier_by_hand() -> None:
-    assert calibration.brier(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]])) == pytest.approx((0 + 2) / 2)
+    assert calibration.brier_score(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]])) == pytest.approx((0 + 2) / 2)
     labels, logits = answers(50, 4)
     shares = softmax(logits, axis=1)
     expected = ((shares - np.eye(4)[labels]) ** 2).sum(axis=1).mean()
-    assert calibration.brier(labels, shares) == pytest.approx(expected)
+    assert calibration.brier_score(labels, shares) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 20])
 @pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
 def test_the_temperature_undoes_what_logits_were_multiplied_by(classes: int, factor: float) -> None:
     labels, logits = answers(4000, classes)
-    found = calibration.temperature(labels, logits * factor)
+    found = calibration.fit_temperature(labels, logits * factor)
     assert found == pytest.approx(factor, rel=0.12)
 
     def loss(logarithm: float) -> float:
@@ -89,8 +92,10 @@ def test_the_temperature_undoes_what_logits_were_multiplied_by(classes: int, fac
 def test_it_calibrates() -> None:
     labels, logits = answers(4000, 10)
     too_sure = 3 * logits
-    before = calibration.bins(labels, softmax(too_sure, axis=1)).ece
-    after = calibration.bins(labels, softmax(too_sure / calibration.temperature(labels, too_sure), axis=1)).ece
+    before = calibration.bin_by_confidence(labels, softmax(too_sure, axis=1)).ece
+    after = calibration.bin_by_confidence(
+        labels, softmax(too_sure / calibration.fit_temperature(labels, too_sure), axis=1)
+    ).ece
     assert before > 0.15
     assert after < 0.03
 
@@ -99,11 +104,11 @@ def test_classes_without_images_do_not_shift_the_others() -> None:
     labels, logits = answers(3000, 3)
     padded = np.full((3000, 6), -50.0)
     padded[:, [1, 3, 5]] = logits
-    assert calibration.temperature(2 * labels + 1, padded) == pytest.approx(
-        calibration.temperature(labels, logits), rel=1e-3
+    assert calibration.fit_temperature(2 * labels + 1, padded) == pytest.approx(
+        calibration.fit_temperature(labels, logits), rel=1e-3
     )
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [1, 0]])
 def test_where_all_or_none_is_right_nothing_is_changed(labels: list[int]) -> None:
-    assert calibration.temperature(np.array(labels), np.array([[2.0, 0.0], [0.0, 2.0]])) == 1.0
+    assert calibration.fit_temperature(np.array(labels), np.array([[2.0, 0.0], [0.0, 2.0]])) == 1.0

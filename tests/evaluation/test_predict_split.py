@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from tinybench.core.errors import TrainingError
 from tinybench.data import fingerprint
-from tinybench.data.dataset import Pool, Split
+from tinybench.data.dataset import ImagePool, Split
 from tinybench.evaluation import predict_split
 
 IMAGES = 70
@@ -20,7 +20,7 @@ def split() -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES + 10, 4, 4, 3), np.uint8)
     labels = np.arange(IMAGES + 10, dtype=np.int32) % 5
     rows = np.arange(IMAGES)[::-1]
-    return Split(Pool(pixels, labels, fingerprint.of_images(pixels)), rows, labels[rows])
+    return Split(ImagePool(pixels, labels, fingerprint.hash_images(pixels)), rows, labels[rows])
 
 
 def network(*, logits: bool) -> keras.Model:
@@ -34,7 +34,7 @@ def network(*, logits: bool) -> keras.Model:
 @pytest.mark.parametrize("batch_size", [1, 32, 100])
 def test_the_answers_are_those_of_the_model_in_the_split_s_order(split: Split, logits: bool, batch_size: int) -> None:
     model = network(logits=logits)
-    found = predict_split.Answerer(model)(split, batch_size)
+    found = predict_split.SplitPredictor(model).predict(split, batch_size)
     np.testing.assert_array_equal(found.rows, split.rows)
     np.testing.assert_array_equal(found.labels, split.labels)
     expected = model.predict(split.images(), verbose=0)
@@ -55,7 +55,7 @@ def test_parts_are_asked_for_one_after_another(split: Split, monkeypatch: pytest
         return found
 
     monkeypatch.setattr(keras.Model, "predict", noted)
-    predict_split.Answerer(network(logits=True))(split, 1)
+    predict_split.SplitPredictor(network(logits=True)).predict(split, 1)
     assert sizes == [64, 6]
 
 
@@ -63,8 +63,8 @@ def test_a_model_that_gives_no_numbers_is_refused(split: Split) -> None:
     model = network(logits=True)
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel * np.nan, bias])
-    with pytest.raises(TrainingError, match=r"no numbers for 32 of 32 images.*lower learning rate"):
-        predict_split.Answerer(model)(Split(split.pool, split.rows[:32], split.labels[:32]), 32)
+    with pytest.raises(TrainingError, match=r"NaN or infinity for 32 of 32 images.*lower learning rate"):
+        predict_split.SplitPredictor(model).predict(Split(split.pool, split.rows[:32], split.labels[:32]), 32)
 
 
 def test_the_penalty_is_what_keras_adds() -> None:
@@ -72,5 +72,5 @@ def test_the_penalty_is_what_keras_adds() -> None:
     layer = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.5), use_bias=False)
     model = keras.Model(pixels, layer(pixels))
     layer.set_weights([np.full((2, 3), 2.0)])
-    assert predict_split.penalty(model) == pytest.approx(0.5 * 4 * 6)
-    assert predict_split.penalty(network(logits=True)) == 0
+    assert predict_split.regularization_loss(model) == pytest.approx(0.5 * 4 * 6)
+    assert predict_split.regularization_loss(network(logits=True)) == 0

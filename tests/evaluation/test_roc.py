@@ -21,7 +21,7 @@ def answers(images: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.nd
 def test_by_hand() -> None:
     labels = np.array([0, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
-    found = roc.macro(labels, probabilities, points=3)
+    found = roc.macro_roc_curve(labels, probabilities, points=3)
     assert found.false_positive.tolist() == [0, 0, 0.5, 1]
     # Class 0 finds one image before the counter-example and one behind; class 1 its image between counter-examples
     assert found.true_positive_mean.tolist() == [0, (0.5 + 0) / 2, (0.5 + 1) / 2, 1]
@@ -29,7 +29,7 @@ def test_by_hand() -> None:
 
 
 def test_a_perfect_classifier_fills_the_square() -> None:
-    found = roc.macro(np.arange(5), np.eye(5))
+    found = roc.macro_roc_curve(np.arange(5), np.eye(5))
     assert found.area == 1
     for curve in (found.true_positive_mean, found.low, found.high):
         assert curve.tolist() == [0, *[1] * roc.POINTS]
@@ -39,7 +39,7 @@ def test_a_perfect_classifier_fills_the_square() -> None:
 def test_curves_rise_from_the_origin_to_one(images: int, classes: int, seed: int) -> None:
     labels, probabilities = answers(images, classes, seed)
     labels[:2] = 0, 1
-    found = roc.macro(labels, probabilities, points=11)
+    found = roc.macro_roc_curve(labels, probabilities, points=11)
     assert found.false_positive.tolist() == [0, *np.linspace(0, 1, 11)]
     for curve in (found.true_positive_mean, found.low, found.high):
         assert (curve[0], curve[-1]) == (0, pytest.approx(1))
@@ -50,13 +50,13 @@ def test_curves_rise_from_the_origin_to_one(images: int, classes: int, seed: int
 
 def test_the_area_under_the_mean_curve_is_the_mean_of_the_areas() -> None:
     labels, probabilities = answers(4000, 7)
-    found = roc.macro(labels, probabilities, points=2001)
+    found = roc.macro_roc_curve(labels, probabilities, points=2001)
     assert reference.auc(found.false_positive, found.true_positive_mean) == pytest.approx(found.area, abs=1e-3)
 
 
 def test_the_band_holds_the_middle_of_the_classes() -> None:
     labels, probabilities = answers(300, 12)
-    found = roc.macro(labels, probabilities, points=5)
+    found = roc.macro_roc_curve(labels, probabilities, points=5)
     heights = []
     for label in range(12):
         false_positive, true_positive, _ = reference.roc_curve(labels == label, probabilities[:, label])
@@ -69,11 +69,11 @@ def test_the_band_holds_the_middle_of_the_classes() -> None:
 def test_classes_without_images_are_left_out() -> None:
     labels, probabilities = answers(60, 3)
     wider = np.column_stack([probabilities, np.full(60, 0.5)])
-    found, expected = roc.macro(labels, wider), roc.macro(labels, probabilities)
+    found, expected = roc.macro_roc_curve(labels, wider), roc.macro_roc_curve(labels, probabilities)
     np.testing.assert_array_equal(found.true_positive_mean, expected.true_positive_mean)
     assert found.area == expected.area
 
 
 def test_one_class_alone_has_no_curve() -> None:
-    with pytest.raises(ValueError, match="Expected a class with images and counter-examples, got none"):
-        roc.macro(np.zeros(4, np.int32), np.full((4, 2), 0.5))
+    with pytest.raises(ValueError, match="Expected a class with positive and negative images, got none"):
+        roc.macro_roc_curve(np.zeros(4, np.int32), np.full((4, 2), 0.5))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench import models
-from tinybench.config import run_config
+from tinybench.recipes.resolve import resolve
 
 SIDE = 32
 SQUARE = 8
@@ -34,7 +34,7 @@ def built(name: str = "smallcnn", shape: tuple[int, int, int] = (SIDE, SIDE, 3),
     """A whole model with random weights."""
     keras.utils.set_random_seed(0)
     chosen = {"model": name, "weights": "none", "image_size": SIDE, "head.hidden": "none"} | settings
-    return models.build(run_config.resolve(None, chosen), shape, classes)
+    return models.build(resolve(None, chosen), shape, classes)
 
 
 def small(**settings) -> keras.Model:

@@ -13,9 +13,9 @@ from tinybench.explain import faithfulness, gradcam, gradients, inputs
 from tinybench.job import cross_validate
 
 METHODS = {
-    "vanilla": gradients.vanilla,
-    "smooth": gradients.smooth,
-    "integrated": gradients.integrated,
+    "vanilla": gradients.vanilla_gradient,
+    "smooth": gradients.smooth_grad,
+    "integrated": gradients.integrated_gradients,
     "grad_cam": gradcam.grad_cam,
     "grad_cam_plus_plus": gradcam.grad_cam_plus_plus,
 }
@@ -44,11 +44,11 @@ def test_areas_of_a_known_curve():
     pixels, classes = marked(50), np.array([1])
     first = -np.arange(100.0).reshape(1, 10, 10)  # the marked pixels go first
     # White pixels go from 50 to 0 over the first half: a triangle of half the base
-    assert faithfulness.deletion(counting(), pixels, classes, first) == pytest.approx([0.5 * 0.5 / 2])
+    assert faithfulness.deletion_area(counting(), pixels, classes, first) == pytest.approx([0.5 * 0.5 / 2])
     # and stay over the first half when they go last
-    assert faithfulness.deletion(counting(), pixels, classes, -first) == pytest.approx([0.5 * 0.5 + 0.5 * 0.5 / 2])
+    assert faithfulness.deletion_area(counting(), pixels, classes, -first) == pytest.approx([0.5 * 0.5 + 0.5 * 0.5 / 2])
     # The probability of the other class is what is left
-    assert faithfulness.deletion(counting(), pixels, np.array([0]), first) == pytest.approx([1 - 0.125])
+    assert faithfulness.deletion_area(counting(), pixels, np.array([0]), first) == pytest.approx([1 - 0.125])
 
 
 def test_insertion_starts_without_what_is_fine_and_ends_with_the_image():
@@ -57,9 +57,9 @@ def test_insertion_starts_without_what_is_fine_and_ends_with_the_image():
     by_value = pixels[..., 0].astype(float)
     # The 25 come in the first quarter of the way, and stay
     expected = 0.25 * 0.25 / 2 + 0.75 * 0.25
-    assert faithfulness.insertion(counting(), pixels, np.array([1]), by_value) == pytest.approx([expected])
+    assert faithfulness.insertion_area(counting(), pixels, np.array([1]), by_value) == pytest.approx([expected])
     expected = 0.25 * 0.25 / 2
-    assert faithfulness.insertion(counting(), pixels, np.array([1]), -by_value) == pytest.approx([expected])
+    assert faithfulness.insertion_area(counting(), pixels, np.array([1]), -by_value) == pytest.approx([expected])
 
 
 @settings(max_examples=15, deadline=None)
@@ -69,11 +69,13 @@ def test_only_the_order_of_a_map_counts_and_opposite_orders_share_the_area(seed:
     maps = generator.permuted(np.arange(100.0).reshape(1, 100), axis=1).reshape(1, 10, 10)
     pixels, classes = marked(int(generator.integers(1, 60))), np.array([1])  # its mean is no white
     given = counting(), pixels, classes
-    area = faithfulness.deletion(*given, maps, steps=steps)
-    assert faithfulness.deletion(*given, np.exp(maps / 50) - 3, steps=steps) == pytest.approx(area)
+    area = faithfulness.deletion_area(*given, maps, steps=steps)
+    assert faithfulness.deletion_area(*given, np.exp(maps / 50) - 3, steps=steps) == pytest.approx(area)
     # A pixel that is among the first of one order is among the last of the other
     if 100 % steps == 0:
-        assert area + faithfulness.deletion(*given, -maps, steps=steps) == pytest.approx((pixels > 0).mean(), abs=1e-5)
+        assert area + faithfulness.deletion_area(*given, -maps, steps=steps) == pytest.approx(
+            (pixels > 0).mean(), abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -81,24 +83,24 @@ def test_a_map_of_the_cue_is_better_than_a_random_one(name: str, planted: Plante
     given = planted.model, planted.pixels, planted.classes
     found = METHODS[name](*given)
     random = np.random.default_rng(0).random(found.shape)
-    assert (faithfulness.deletion(*given, found) < 0.5 * faithfulness.deletion(*given, random)).all()
-    inserted, by_chance = (faithfulness.insertion(*given, maps) for maps in (found, random))
+    assert (faithfulness.deletion_area(*given, found) < 0.5 * faithfulness.deletion_area(*given, random)).all()
+    inserted, by_chance = (faithfulness.insertion_area(*given, maps) for maps in (found, random))
     assert (inserted > by_chance).all()
 
 
 def test_the_square_itself_is_nearly_the_best_map(planted: Planted):
     given = planted.model, planted.pixels, planted.classes
     best = planted.inside.astype(np.float32)
-    assert faithfulness.deletion(*given, best).max() < 0.2
-    assert faithfulness.insertion(*given, best).min() > 0.9
-    assert (faithfulness.deletion(*given, -best) > 0.9).mean() > 0.8
+    assert faithfulness.deletion_area(*given, best).max() < 0.2
+    assert faithfulness.insertion_area(*given, best).min() > 0.9
+    assert (faithfulness.deletion_area(*given, -best) > 0.9).mean() > 0.8
 
 
 def test_areas_do_not_depend_on_how_many_go_at_once(planted: Planted, monkeypatch: pytest.MonkeyPatch):
     given = planted.model, planted.pixels[:4], planted.classes[:4], planted.pixels[:4, ..., 0].astype(float)
-    areas = [method(*given, steps=5) for method in (faithfulness.deletion, faithfulness.insertion)]
-    monkeypatch.setattr(inputs, "_MOST", 5)
-    for method, expected in zip((faithfulness.deletion, faithfulness.insertion), areas, strict=True):
+    areas = [method(*given, steps=5) for method in (faithfulness.deletion_area, faithfulness.insertion_area)]
+    monkeypatch.setattr(inputs, "_MAX_BATCH", 5)
+    for method, expected in zip((faithfulness.deletion_area, faithfulness.insertion_area), areas, strict=True):
         np.testing.assert_allclose(method(*given, steps=5), expected, atol=1e-5)
         alone = method(*(each[2:3] if isinstance(each, np.ndarray) else each for each in given), steps=5)
         np.testing.assert_allclose(alone, expected[2:3], atol=1e-5)
@@ -108,7 +110,7 @@ def test_areas_do_not_depend_on_how_many_go_at_once(planted: Planted, monkeypatc
 def test_images_of_any_size_have_areas(shape: tuple[int, int, int]):
     model, pixels, classes = built(shape=shape), images(2, shape), np.array([0, 2])
     own = model.predict(pixels, verbose=0)[[0, 1], classes]
-    for method in (faithfulness.deletion, faithfulness.insertion):
+    for method in (faithfulness.deletion_area, faithfulness.insertion_area):
         found = method(model, pixels, classes, np.zeros((2, *shape[:2])), steps=3)
         assert found.dtype == np.float32
         assert ((found >= 0) & (found <= 1)).all()
@@ -119,15 +121,15 @@ def test_images_of_any_size_have_areas(shape: tuple[int, int, int]):
 def test_an_ensemble_has_areas(planted: Planted):
     given = planted.pixels[:2], planted.classes[:2], planted.inside[:2].astype(float)
     before = planted.model.name
-    expected = faithfulness.deletion(planted.model, *given)
-    pair = cross_validate.ensemble([planted.model, built(classes=4)], (SIDE, SIDE, 3))
-    other = faithfulness.deletion(pair.get_layer("fold_2"), *given)
-    found = faithfulness.deletion(pair, *given)
+    expected = faithfulness.deletion_area(planted.model, *given)
+    pair = cross_validate.build_ensemble([planted.model, built(classes=4)], (SIDE, SIDE, 3))
+    other = faithfulness.deletion_area(pair.get_layer("fold_2"), *given)
+    found = faithfulness.deletion_area(pair, *given)
     planted.model.name = before
     np.testing.assert_allclose(found, (expected + other) / 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [faithfulness.deletion, faithfulness.insertion])
+@pytest.mark.parametrize("method", [faithfulness.deletion_area, faithfulness.insertion_area])
 @pytest.mark.parametrize(
     ("pixels", "maps", "steps", "words"),
     [

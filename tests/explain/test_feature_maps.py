@@ -8,10 +8,11 @@ import pytest
 from explained import SIDE, built, images, small
 
 from tinybench import models
-from tinybench.config import network_size, run_config
+from tinybench.config import network_size
 from tinybench.core.errors import ModelError
 from tinybench.explain import feature_maps, inputs
 from tinybench.job import cross_validate
+from tinybench.recipes.resolve import resolve
 
 
 def test_maps_are_the_outputs_of_the_layer(monkeypatch: pytest.MonkeyPatch):
@@ -19,21 +20,23 @@ def test_maps_are_the_outputs_of_the_layer(monkeypatch: pytest.MonkeyPatch):
     backbone = model.get_layer("backbone")
     x = backbone.get_layer("block1_conv1")(pixels.astype(np.float32) / 255)
     expected = backbone.get_layer("block1_pool")(x).numpy()
-    monkeypatch.setattr(inputs, "_MOST", 2)
-    found = feature_maps.maps(model, pixels, "block1_pool")
+    monkeypatch.setattr(inputs, "_MAX_BATCH", 2)
+    found = feature_maps.compute_feature_maps(model, pixels, "block1_pool")
     assert found.shape == (5, 16, 16, 8)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(feature_maps.maps(model, pixels[3:4], "block1_pool"), expected[3:4], atol=1e-5)
+    np.testing.assert_allclose(
+        feature_maps.compute_feature_maps(model, pixels[3:4], "block1_pool"), expected[3:4], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", network_size.PUBLISHED)
 def test_every_small_network_shows_its_first_kernels(name: str):
     model = built(name)
     first = network_size.PUBLISHED[name].filters[0]
-    found = feature_maps.first_filters(model)
+    found = feature_maps.first_kernels(model)
     assert found.shape == (3, 3, 3, first)
     last = model.get_layer("backbone").layers[-1].name
-    maps = feature_maps.maps(model, images(2), last)
+    maps = feature_maps.compute_feature_maps(model, images(2), last)
     assert maps.shape == (2, *model.get_layer("backbone").output_shape[1:])
     assert np.isfinite(maps).all()
 
@@ -42,41 +45,41 @@ def test_kernels_are_those_of_the_layer_that_sees_the_image():
     model = built(shape=(SIDE, SIDE, 1))
     kernel = model.get_layer("backbone").get_layer("block1_conv1").kernel.numpy()
     assert kernel.shape == (3, 3, 1, 32)
-    np.testing.assert_array_equal(feature_maps.first_filters(model), kernel)
+    np.testing.assert_array_equal(feature_maps.first_kernels(model), kernel)
     application = built("mobilenetv2", (64, 64, 3), image_size=64)
     expected = application.get_layer("backbone").get_layer("Conv1").kernel.numpy()
-    np.testing.assert_array_equal(feature_maps.first_filters(application), expected)
+    np.testing.assert_array_equal(feature_maps.first_kernels(application), expected)
 
 
 def own(shape) -> keras.Model:
     entry = keras.Input((SIDE, SIDE, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
     settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
-    return models.build(run_config.resolve(None, settings), (SIDE, SIDE, 3), 3)
+    return models.build(resolve(None, settings), (SIDE, SIDE, 3), 3)
 
 
 def test_a_convolution_in_a_block_of_layers_is_found():
     layers = keras.layers
     inner = keras.Sequential([layers.Rescaling(1 / 255), layers.Conv2D(5, 7)], name="block")
     model = own(lambda x: layers.Conv2D(4, 3)(inner(x)))
-    assert feature_maps.first_filters(model).shape == (7, 7, 3, 5)
-    assert feature_maps.maps(model, images(1), "block").shape == (1, 26, 26, 5)
+    assert feature_maps.first_kernels(model).shape == (7, 7, 3, 5)
+    assert feature_maps.compute_feature_maps(model, images(1), "block").shape == (1, 26, 26, 5)
 
 
 def test_a_backbone_without_a_convolution_says_so():
     model = own(lambda x: keras.layers.MaxPooling2D()(x / 255))
     with pytest.raises(ModelError, match="no convolution"):
-        feature_maps.first_filters(model)
+        feature_maps.first_kernels(model)
 
 
 def test_what_is_not_there_is_refused():
     model = small()
     with pytest.raises(ModelError, match="did you mean block1_pool"):
-        feature_maps.maps(model, images(1), "block1_poool")
+        feature_maps.compute_feature_maps(model, images(1), "block1_poool")
     with pytest.raises(ValueError, match="NaN"):
-        feature_maps.maps(model, np.full((1, SIDE, SIDE, 3), np.nan), "block1_pool")
-    ensemble = cross_validate.ensemble([model, small()], (SIDE, SIDE, 3))
+        feature_maps.compute_feature_maps(model, np.full((1, SIDE, SIDE, 3), np.nan), "block1_pool")
+    ensemble = cross_validate.build_ensemble([model, small()], (SIDE, SIDE, 3))
     with pytest.raises(ModelError, match="fold_1"):
-        feature_maps.maps(ensemble, images(1), "block1_pool")
+        feature_maps.compute_feature_maps(ensemble, images(1), "block1_pool")
     with pytest.raises(ModelError, match="fold_1"):
-        feature_maps.first_filters(ensemble)
+        feature_maps.first_kernels(ensemble)

@@ -10,10 +10,11 @@ from explained import SIDE, Planted, built, images, mass, small
 from scipy import ndimage
 
 from tinybench import models
-from tinybench.config import network_size, run_config
+from tinybench.config import network_size
 from tinybench.core.errors import ModelError
 from tinybench.explain import gradcam, gradients
 from tinybench.job import cross_validate
+from tinybench.recipes.resolve import resolve
 
 METHODS = {"grad_cam": gradcam.grad_cam, "grad_cam_plus_plus": gradcam.grad_cam_plus_plus}
 CELL = 4  # pixels on a side of one of the last map of the planted network
@@ -80,7 +81,7 @@ def test_it_is_the_formula_of_the_paper(name: str, layer: str, planted: Planted)
 def test_fifty_at_once_are_the_same_as_one_by_one(name: str, planted: Planted):
     pixels, classes = images(50), np.random.default_rng(0).integers(0, 4, 50)
     together = METHODS[name](planted.model, pixels, classes)
-    np.testing.assert_allclose(METHODS[name](planted.model, pixels, classes, at_once=1), together, atol=1e-4)
+    np.testing.assert_allclose(METHODS[name](planted.model, pixels, classes, batch_size=1), together, atol=1e-4)
     alone = METHODS[name](planted.model, pixels[7:8], classes[7:8])
     np.testing.assert_allclose(alone[0], together[7], atol=1e-4)
 
@@ -142,13 +143,13 @@ LAST = {
 def test_the_last_map_is_found(name: str):
     side = 64 if name == "mobilenetv2" else SIDE
     model = built(name, (side, side, 3), image_size=side)
-    assert gradcam.last_spatial(model) == LAST[name]
+    assert gradcam.last_spatial_layer(model) == LAST[name]
 
 
 def test_a_map_of_one_pixel_is_not_the_last():
     model = small(image_size=8, **{"network.filters": [8, 8, 8]})
     assert model.get_layer("backbone").output_shape[1:3] == (1, 1)
-    assert gradcam.last_spatial(model) == "block3_conv1"
+    assert gradcam.last_spatial_layer(model) == "block3_conv1"
     with pytest.raises(ModelError, match="'block3_pool' is one pixel"):
         gradcam.grad_cam(model, images(1), np.array([0]), "block3_pool")
 
@@ -158,14 +159,14 @@ def own(shape, **chosen) -> keras.Model:
     entry = keras.Input((None, None, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
     settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
-    return models.build(run_config.resolve(None, settings | chosen), (SIDE, SIDE, 3), 3)
+    return models.build(resolve(None, settings | chosen), (SIDE, SIDE, 3), 3)
 
 
 def test_a_backbone_that_takes_images_of_any_size_has_a_last_map():
     layers = keras.layers
     model = own(lambda x: layers.Conv2D(4, 17, strides=16, name="all")(layers.Conv2D(4, 3, name="some")(x)))
     assert model.get_layer("backbone").input_shape == (None, None, None, 3)
-    assert gradcam.last_spatial(model) == "some"
+    assert gradcam.last_spatial_layer(model) == "some"
     assert gradcam.grad_cam(model, images(4), np.array([0, 1, 2, 0])).any()
 
 
@@ -196,7 +197,7 @@ def test_a_member_of_an_ensemble_has_maps_and_the_ensemble_says_so(planted: Plan
     given = planted.pixels[:2], planted.classes[:2]
     expected = gradcam.grad_cam(planted.model, *given)
     before, member = planted.model.name, small(classes=4)
-    ensemble = cross_validate.ensemble([planted.model, member], shape)
+    ensemble = cross_validate.build_ensemble([planted.model, member], shape)
     found = gradcam.grad_cam(ensemble.get_layer("fold_1"), *given)
     planted.model.name = before
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -204,7 +205,7 @@ def test_a_member_of_an_ensemble_has_maps_and_the_ensemble_says_so(planted: Plan
         with pytest.raises(ModelError, match="fold_1"):
             method(ensemble, *given)
     with pytest.raises(ModelError, match="fold_1"):
-        gradcam.last_spatial(ensemble)
+        gradcam.last_spatial_layer(ensemble)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +231,8 @@ def test_what_would_mean_nothing_is_refused(name: str, planted: Planted):
         METHODS[name](planted.model, broken, planted.classes[:1])
     with pytest.raises(ValueError, match=r"0\.\.3"):
         METHODS[name](planted.model, planted.pixels[:1], np.array([4]))
-    with pytest.raises(ValueError, match="at_once"):
-        METHODS[name](planted.model, planted.pixels[:1], np.array([0]), at_once=-1)
+    with pytest.raises(ValueError, match="batch_size"):
+        METHODS[name](planted.model, planted.pixels[:1], np.array([0]), batch_size=-1)
 
 
 def test_the_gradient_of_a_whole_model_is_that_of_its_parts(planted: Planted):
@@ -240,5 +241,5 @@ def test_the_gradient_of_a_whole_model_is_that_of_its_parts(planted: Planted):
     _, gradient = written_out(model, pixels[0], label, "block2_pool", False)
     features = model.get_layer("backbone")(pixels.astype(np.float32)).numpy()[0]
     bias = model.get_layer("logits").bias.numpy()[label]
-    score = gradients.score(model, pixels, planted.classes[:1])[0]
+    score = gradients.class_score(model, pixels, planted.classes[:1])[0]
     assert (gradient * features).sum() + bias == pytest.approx(score, rel=1e-4)

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from processes import python
+from recorded_events import RecordedEvents
 
 from tinybench.config.sections import AugmentConfig
 from tinybench.core import cache
 from tinybench.data import fingerprint
-from tinybench.data.dataset import Pool, Split
+from tinybench.data.dataset import ImagePool, Split
 from tinybench.features import bank as features
-from tinybench.features.bank import Augmenter, Bank, View
+from tinybench.features.bank import Augmenter, FeatureBank, View
 from tinybench.features.shards import Shards
 
 COUNT = 1100
@@ -46,8 +47,8 @@ TWO = 2 * SHARD
 KEY = {"extractor": "abc", "computing": "float32", "dtype": "float16"}
 
 
-def pool(images: NDArray[np.uint8] = IMAGES) -> Pool:
-    return Pool(images, np.zeros(len(images), np.int32), fingerprint.of_images(images))
+def pool(images: NDArray[np.uint8] = IMAGES) -> ImagePool:
+    return ImagePool(images, np.zeros(len(images), np.int32), fingerprint.hash_images(images))
 
 
 def bank(
@@ -57,8 +58,8 @@ def bank(
     changes: AugmentConfig = MANY_CHANGES,
     seed: int = 0,
     **key: str,
-) -> Bank:
-    return Bank(pool(images), rows, View(number, changes, seed), (4,), KEY | key)
+) -> FeatureBank:
+    return FeatureBank(pool(images), rows, View(number, changes, seed), (4,), KEY | key)
 
 
 def halved(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,11 +84,11 @@ def unexpected() -> None:
     raise AssertionError("nobody else computes these features")
 
 
-def fill(given_bank: Bank, extract: Callable[[NDArray], NDArray] | None = None) -> int:
+def fill(given_bank: FeatureBank, extract: Callable[[NDArray], NDArray] | None = None) -> int:
     """Fill a bank; returns how many images it reported."""
-    told: list[int] = []
-    given_bank.fill(extract or Extract(), "halves", "keras", told.append, unexpected)
-    return sum(told)
+    events = RecordedEvents(message=unexpected)
+    given_bank.fill(extract or Extract(), "halves", "keras", events)
+    return sum(events.images)
 
 
 # What a bank holds
@@ -111,14 +112,14 @@ def test_there_are_several_shards() -> None:
 
 @given(st.lists(st.integers(0, COUNT - 1), max_size=50))
 @settings(max_examples=30)
-def test_the_rows_that_are_asked_for_come_in_their_order(filled: Bank, asked: list[int]) -> None:
+def test_the_rows_that_are_asked_for_come_in_their_order(filled: FeatureBank, asked: list[int]) -> None:
     taken = filled.take(np.array(asked, np.int64))
     assert taken.dtype == np.float16
     np.testing.assert_array_equal(taken, halved(IMAGES[asked].astype(np.float32)).astype(np.float16))
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> FeatureBank:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         found = bank()
@@ -136,7 +137,7 @@ def test_a_bank_of_some_rows_of_a_pool_knows_them_by_their_place_in_the_pool() -
 def test_rows_of_splits_are_joined() -> None:
     given_pool = pool()
     first, second = (Split(given_pool, np.array(rows), np.zeros(3, np.int32)) for rows in ([5, 1, 9], [1, 7, 0]))
-    assert features.rows_of(first, second).tolist() == [0, 1, 5, 7, 9]
+    assert features.rows_of_splits(first, second).tolist() == [0, 1, 5, 7, 9]
 
 
 def test_a_bank_says_what_it_is() -> None:
@@ -315,9 +316,9 @@ def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
         found.folder.rename(found.folder.with_name("removed"))
         remover.release()
 
-    told: list[int] = []
-    found.fill(Extract(), "halves", "keras", told.append, removed)
-    assert sum(told) == COUNT
+    events = RecordedEvents(message=removed)
+    found.fill(Extract(), "halves", "keras", events)
+    assert sum(events.images) == COUNT
     assert bank().missing() == 0
 
 
@@ -328,17 +329,18 @@ def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
 FILLERS = r"""
 import os, signal, time
 import numpy as np
-from tinybench.sections import AugmentConfig
-from tinybench.data import digests
-from tinybench.data.dataset import Pool
-from tinybench.training.features import Bank, View
+from tinybench.config.sections import AugmentConfig
+from tinybench.data import fingerprint
+from tinybench.data.dataset import ImagePool
+from tinybench.features.bank import FeatureBank, View
+from tinybench.training.run_callbacks import RunCallbacks
 
 images = np.random.default_rng(0).integers(0, 256, (1100, 2, 2, 1), np.uint8)
-pool = Pool(images, np.zeros(1100, np.int32), digests.of_images(images))
+pool = ImagePool(images, np.zeros(1100, np.int32), fingerprint.hash_images(images))
 
 def bank(name):
     key = {"extractor": name, "computing": "float32", "dtype": "float16"}
-    return Bank(pool, np.arange(1100), View(0, AugmentConfig(), 0), (4,), key)
+    return FeatureBank(pool, np.arange(1100), View(0, AugmentConfig(), 0), (4,), key)
 
 def start(name, dies=False):
     process = os.fork()
@@ -353,7 +355,11 @@ def start(name, dies=False):
         computed.append(len(pixels))
         return pixels.reshape(len(pixels), 4) / 2
 
-    found.fill(extract, "halves", "keras", lambda images: None, lambda: waits.append(1))
+    class Callbacks(RunCallbacks):
+        def on_message(self, text):
+            waits.append(1)
+
+    found.fill(extract, "halves", "keras", Callbacks())
     total = found.take(np.arange(1100)).sum(dtype=float)
     os.write(1, f"{name} {sum(computed)} {len(waits)} {total}\n".encode())
     os._exit(0)
@@ -422,5 +428,5 @@ def test_who_waited_and_computed_nothing_did_not_make_it() -> None:
     found = bank()
     fill(found)
     cache.describe(found.folder, "halves", found.key, "openvino")
-    assert bank().fill(Extract(), "halves", "keras", unexpected, unexpected) == 0
+    assert bank().fill(Extract(), "halves", "keras", RecordedEvents(message=unexpected)) == 0
     assert cache.made_by(found.folder) == "openvino"

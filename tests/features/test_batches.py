@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench.data.dataset import Pool, Split
-from tinybench.features.batches import Batches, order
+from tinybench.data.dataset import ImagePool, Split
+from tinybench.features.batches import Batches, epoch_order
 
 SIZES = st.integers(1, 60)
 SEEDS = st.integers(0, 2**31 - 1)
@@ -18,30 +18,30 @@ def split(size: int) -> Split:
     rows = np.arange(size)[::-1].astype(np.int64)
     images = np.arange(size, dtype=np.uint8)[::-1, None, None, None].repeat(2, 1).repeat(2, 2)
     labels = np.arange(size, dtype=np.int32)
-    return Split(Pool(images, labels[::-1], np.zeros(size, "S16")), rows, labels)
+    return Split(ImagePool(images, labels[::-1], np.zeros(size, "S16")), rows, labels)
 
 
 @given(SIZES, SEEDS, st.integers(0, 50))
 def test_order_is_a_permutation(size: int, seed: int, epoch: int) -> None:
-    assert sorted(order(size, seed, epoch)) == list(range(size))
+    assert sorted(epoch_order(size, seed, epoch)) == list(range(size))
 
 
 @given(SIZES, SEEDS, st.lists(st.integers(0, 5), min_size=1, max_size=5))
 def test_order_is_a_function_of_seed_and_epoch(size: int, seed: int, epochs: list[int]) -> None:
-    first = {epoch: order(size, seed, epoch) for epoch in epochs}
+    first = {epoch: epoch_order(size, seed, epoch) for epoch in epochs}
     for epoch in reversed(epochs):  # whatever was asked for before
-        np.testing.assert_array_equal(order(size, seed, epoch), first[epoch])
+        np.testing.assert_array_equal(epoch_order(size, seed, epoch), first[epoch])
 
 
 def test_order_does_not_depend_on_the_global_generator() -> None:
     np.random.seed(1)
-    before = order(50, 0, 0)
+    before = epoch_order(50, 0, 0)
     np.random.seed(2)
-    np.testing.assert_array_equal(order(50, 0, 0), before)
+    np.testing.assert_array_equal(epoch_order(50, 0, 0), before)
 
 
 def test_seed_and_epoch_both_matter() -> None:
-    orders = {tuple(order(50, seed, epoch)) for seed, epoch in [(0, 0), (0, 1), (1, 0), (1, 1)]}
+    orders = {tuple(epoch_order(50, seed, epoch)) for seed, epoch in [(0, 0), (0, 1), (1, 0), (1, 1)]}
     assert len(orders) == 4
 
 

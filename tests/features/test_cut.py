@@ -154,14 +154,14 @@ def test_finetuning_is_cut_below_the_first_layer_that_it_changes(own: Own) -> No
         mode = ("inference", "train")[number % 2]
         asked = run_config.replace(settings, {"finetune.unfreeze": unfreeze, "finetune.batch_norm": mode})
         if layer is None:  # nothing with weights lies below
-            assert phases.divide(model, asked, "finetune") is None
+            assert phases.find_phase_cut(model, asked, "finetune") is None
         else:
             assert re.sub(r"^add_\d+$", "add", fits(model, asked, "finetune")) == layer
 
 
 def test_nothing_is_cut_when_every_layer_is_trained(own: Own) -> None:
     _, model, settings = own
-    assert phases.divide(model, run_config.replace(settings, {"finetune.unfreeze": "all"}), "finetune") is None
+    assert phases.find_phase_cut(model, run_config.replace(settings, {"finetune.unfreeze": "all"}), "finetune") is None
 
 
 def test_transfer_is_cut_in_the_head(own: Own) -> None:
@@ -186,7 +186,7 @@ def test_a_cut_in_the_head_leaves_what_is_trained_or_random(pooling: str, hidden
     overrides = {"head.pooling": pooling, "head.hidden": hidden, "head.dropout": 0.3}
     model, settings = smallcnn(**overrides)
     assert fits(model, settings, "transfer") == "pooling"
-    cut = phases.divide(model, settings, "transfer")
+    cut = phases.find_phase_cut(model, settings, "transfer")
     assert cut.shape == (64,)
     kinds = [type(layer).__name__ for layer in cut.head.layers if not isinstance(layer, layers.InputLayer)]
     assert kinds == ["Dropout", *(["Dense"] if hidden == 8 else []), "Dense", "Softmax"]
@@ -194,8 +194,8 @@ def test_a_cut_in_the_head_leaves_what_is_trained_or_random(pooling: str, hidden
 
 def test_dropout_of_the_head_is_at_work_in_training() -> None:
     model, settings = smallcnn(**{"head.dropout": 0.5})
-    cut = phases.divide(model, settings, "transfer")
-    trainer = phases.prepare(model, settings, "transfer", cut)[1]
+    cut = phases.find_phase_cut(model, settings, "transfer")
+    trainer = phases.build_trainer(model, settings, "transfer", cut)
     features = features_of(cut, pixels(8))
     first, second = (numbers(trainer(features, training=True)) for _ in range(2))
     assert not np.allclose(first, second)
@@ -213,7 +213,7 @@ def test_smallcnn_is_cut_in_the_head_or_not_at_all() -> None:
     assert fits(model, settings, "finetune") == "pooling"  # its last layer has no weights
     for unfreeze in (6, 0.7, "all"):
         settings = run_config.replace(settings, {"finetune.unfreeze": unfreeze})
-        assert phases.divide(model, settings, "finetune") is None
+        assert phases.find_phase_cut(model, settings, "finetune") is None
 
 
 def test_a_cut_is_at_one_tensor_alone() -> None:
@@ -229,7 +229,7 @@ def test_one_activation_can_follow_every_convolution() -> None:
 def test_keras_cannot_divide_at_a_layer_that_is_called_again_above_and_that_is_said() -> None:
     model, settings = built(activated, **{"finetune.unfreeze": 1, "finetune.batch_norm": "train"})
     with pytest.raises(ConfigError, match=r"`finetune\.batch_norm` cannot be train here: .* unfreeze all\."):
-        phases.prepare(model, settings, "finetune")
+        phases.build_trainer(model, settings, "finetune")
 
 
 def test_a_sequential_backbone_is_trained_with_its_statistics() -> None:
@@ -244,7 +244,7 @@ def test_a_sequential_backbone_is_trained_with_its_statistics() -> None:
 def test_a_layer_that_is_shared_by_two_branches_is_trained_with_statistics() -> None:
     model, settings = built(twins, **{"finetune.unfreeze": 3, "finetune.batch_norm": "train"})
     before = model.get_layer("backbone").get_layer("n").moving_mean.numpy()
-    trainer = phases.prepare(model, settings, "finetune")[1]
+    trainer = phases.build_trainer(model, settings, "finetune")
     np.testing.assert_allclose(numbers(trainer(pixels(), training=False)), numbers(model(pixels())), atol=1e-6)
     trainer.train_on_batch(pixels(), LABELS)
     assert not np.array_equal(model.get_layer("backbone").get_layer("n").moving_mean.numpy(), before)
@@ -254,7 +254,7 @@ def test_statistics_before_an_operation_that_is_no_layer_move() -> None:
     model, settings = built(operations, **{"finetune.unfreeze": 3, "finetune.batch_norm": "train"})
     normal = model.get_layer("backbone").get_layer("n1")
     before = normal.moving_mean.numpy()
-    phases.prepare(model, settings, "finetune")[1].train_on_batch(pixels(), LABELS)
+    phases.build_trainer(model, settings, "finetune").train_on_batch(pixels(), LABELS)
     assert not np.array_equal(normal.moving_mean.numpy(), before)
 
 
@@ -278,11 +278,11 @@ def test_finetuning_on_kept_features_trains_as_on_pixels(shape, unfreeze: int, m
 
 def test_statistics_above_the_cut_move_alike_and_those_below_stay() -> None:
     model, settings = built(normalized, **{"finetune.unfreeze": 4, "finetune.batch_norm": "train"})
-    cut = phases.divide(model, settings, "finetune")
+    cut = phases.find_phase_cut(model, settings, "finetune")
     normal = [model.get_layer("backbone").get_layer(f"n{block}") for block in (1, 2, 3)]
     before = [layer.moving_mean.numpy() for layer in normal]
     features = features_of(cut, pixels())
-    trainer = phases.prepare(model, settings, "finetune", cut)[1]
+    trainer = phases.build_trainer(model, settings, "finetune", cut)
     trainer.train_on_batch(features, LABELS)
     moved = [not np.array_equal(layer.moving_mean.numpy(), mean) for layer, mean in zip(normal, before, strict=True)]
     assert moved == [False, False, True]

@@ -17,7 +17,7 @@ from engine_models import expected, extractor, needs_openvino, pixels
 from tinybench.core.errors import EngineError
 from tinybench.features import engine_selection
 from tinybench.features import engines as engine_table
-from tinybench.features.engine_selection import Choice, Trial
+from tinybench.features.engine_selection import EngineChoice, EngineTrial
 
 HEAPS = 10**12
 
@@ -43,11 +43,11 @@ def right(images: Any) -> Any:
 
 
 @pytest.fixture
-def chosen_among(monkeypatch) -> Callable[..., Choice]:
+def chosen_among(monkeypatch) -> Callable[..., EngineChoice]:
     """`choose` on real digits, among the given engines."""
-    monkeypatch.setattr(engine_selection, "_MOMENT", 0.02)
+    monkeypatch.setattr(engine_selection, "_SECONDS", 0.02)
 
-    def choose(known: dict[str, Any], engine: str = "auto", work: int = HEAPS, **options: Any) -> Choice:
+    def choose(known: dict[str, Any], engine: str = "auto", work: int = HEAPS, **options: Any) -> EngineChoice:
         def build(name: str) -> Any:
             if isinstance(known[name], Exception):
                 raise known[name]
@@ -63,12 +63,14 @@ def chosen_among(monkeypatch) -> Callable[..., Choice]:
             return [each for each in found if wanted in ("auto", each[0])]
 
         monkeypatch.setattr(engine_table, "candidates", candidates)
-        return engine_selection.choose(extractor("smallcnn"), pixels("smallcnn")[:64], work, engine=engine, **options)
+        return engine_selection.choose_engine(
+            extractor("smallcnn"), pixels("smallcnn")[:64], work, engine=engine, **options
+        )
 
     return choose
 
 
-def trial(choice: Choice, name: str) -> Trial:
+def trial(choice: EngineChoice, name: str) -> EngineTrial:
     return next(each for each in choice.trials if each.engine == name)
 
 
@@ -76,7 +78,7 @@ def test_little_work_is_left_to_keras_without_trying_others(chosen_among) -> Non
     choice = chosen_among({"fast": AssertionError("tried")}, work=100)
     assert (choice.engine.name, choice.engine.precision) == ("keras", "float32")
     assert [each.engine for each in choice.trials] == ["keras"]
-    assert choice.taken.images_per_second > 0
+    assert choice.chosen_trial.images_per_second > 0
     np.testing.assert_allclose(choice.engine(pixels("smallcnn")), expected("smallcnn"), rtol=1e-4, atol=1e-3)
 
 
@@ -94,9 +96,9 @@ def test_the_fastest_that_agrees_is_taken(chosen_among) -> None:
     }
     choice = chosen_among(known)
     assert choice.engine is known["fastest"]
-    assert choice.taken == trial(choice, "fastest")
+    assert choice.chosen_trial == trial(choice, "fastest")
     assert [each.engine for each in choice.trials] == ["keras", *known]
-    assert choice.taken.images_per_second == max(each.images_per_second for each in choice.trials)
+    assert choice.chosen_trial.images_per_second == max(each.images_per_second for each in choice.trials)
     for each in choice.trials:
         assert each.reason == ""
         assert (each.cosine, each.error) == pytest.approx((1, 0), abs=1e-5)
@@ -106,7 +108,7 @@ def test_the_fastest_that_agrees_is_taken(chosen_among) -> None:
 def test_keras_stays_where_all_others_are_slower(chosen_among) -> None:
     choice = chosen_among({"slow": Fake(right, 0.1), "slower": Fake(right, 0.2)})
     assert choice.engine.name == "keras"
-    assert choice.taken is choice.trials[0]
+    assert choice.chosen_trial is choice.trials[0]
 
 
 def noise(images: Any) -> Any:
@@ -224,13 +226,13 @@ def test_by_name_one_that_is_wrong_is_an_error_in_one_line(chosen_among) -> None
 
 
 def test_by_name_one_that_is_for_another_device_is_an_error_in_one_line(monkeypatch) -> None:
-    monkeypatch.setattr(engine_selection, "_MOMENT", 0.02)
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(engine_selection, "_SECONDS", 0.02)
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: False)
     with pytest.raises(
         EngineError,
         match=r"^Engine tensorflow cannot be used here \(this processor has no bfloat16\): set engine to auto\.$",
     ):
-        engine_selection.choose(extractor("smallcnn"), pixels("smallcnn")[:8], HEAPS, engine="tensorflow")
+        engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:8], HEAPS, engine="tensorflow")
 
 
 @pytest.fixture
@@ -238,13 +240,13 @@ def without_openvino(monkeypatch) -> None:
     for name in [each for each in sys.modules if each.split(".")[0] == "openvino"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.setattr(engine_selection, "_MOMENT", 0.02)
+    monkeypatch.setattr(engine_selection, "_SECONDS", 0.02)
 
 
 def test_openvino_by_name_where_it_is_absent_names_the_extra(without_openvino) -> None:
     for precision in ("auto", "float32"):
         with pytest.raises(EngineError, match=r"pip install 'tinybench\[openvino\]'") as raised:
-            engine_selection.choose(
+            engine_selection.choose_engine(
                 extractor("smallcnn"), pixels("smallcnn")[:8], 1, engine="openvino", precision=precision
             )
         assert str(raised.value).startswith("Engine openvino cannot be used here (")
@@ -253,27 +255,27 @@ def test_openvino_by_name_where_it_is_absent_names_the_extra(without_openvino) -
 
 def test_auto_does_without_openvino_where_it_is_absent(without_openvino) -> None:
     assert "openvino" not in [each[0] for each in engine_table.candidates(extractor("smallcnn"), "auto", "auto")]
-    choice = engine_selection.choose(extractor("smallcnn"), pixels("smallcnn")[:8], HEAPS)
+    choice = engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:8], HEAPS)
     assert "openvino" not in [each.engine for each in choice.trials]
 
 
 def test_a_resumed_phase_is_told_that_its_engine_is_absent(without_openvino) -> None:
     with pytest.raises(EngineError, match=r"pip install 'tinybench\[openvino\]'"):
-        engine_table.make(extractor("smallcnn"), "openvino", "float32")
+        engine_table.build_engine(extractor("smallcnn"), "openvino", "float32")
 
 
 def test_the_best_of_real_engines_is_taken(monkeypatch) -> None:
     needs_openvino("openvino")
-    monkeypatch.setattr(engine_selection, "_MOMENT", 0.1)
-    choice = engine_selection.choose(extractor("smallcnn"), pixels("smallcnn")[:64], HEAPS)
+    monkeypatch.setattr(engine_selection, "_SECONDS", 0.1)
+    choice = engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:64], HEAPS)
     assert ("openvino", "float32") in [(each.engine, each.precision) for each in choice.trials]
     agreeing = [each for each in choice.trials if not each.reason]
-    assert choice.taken.images_per_second == max(each.images_per_second for each in agreeing)
+    assert choice.chosen_trial.images_per_second == max(each.images_per_second for each in agreeing)
     assert json.loads(json.dumps(choice.as_json()))[0]["engine"] == "keras"
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_few_images_are_enough_to_choose_by(count: int, monkeypatch) -> None:
-    monkeypatch.setattr(engine_selection, "_MOMENT", 0.02)
-    choice = engine_selection.choose(extractor("smallcnn"), pixels("smallcnn")[:count], 1)
-    assert choice.taken.images_per_second > 0
+    monkeypatch.setattr(engine_selection, "_SECONDS", 0.02)
+    choice = engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:count], 1)
+    assert choice.chosen_trial.images_per_second > 0

@@ -28,7 +28,7 @@ HERE = sorted(
 @pytest.mark.parametrize(("name", "precision"), HERE)
 def test_every_engine_gives_the_features_of_keras(name: str, precision: str, model: str) -> None:
     needs_openvino(name)
-    engine = engine_table.make(extractor(model), name, precision)
+    engine = engine_table.build_engine(extractor(model), name, precision)
     assert (engine.name, engine.precision) == (name, precision)
     for count in (engine.batch + 1, 1, engine.batch):
         features = engine(pixels(model)[:count])
@@ -62,7 +62,7 @@ def test_an_engine_keeps_the_weights_that_it_was_made_of() -> None:
     x = entry = keras.Input((4, 4, 1))
     model = keras.Model(entry, keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(x)))
     images = np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 1)).astype(np.float32)
-    engine = engine_table.make(model, "openvino", "float32")
+    engine = engine_table.build_engine(model, "openvino", "float32")
     before = engine(images)
     model.set_weights([2 * weight for weight in model.get_weights()])
     np.testing.assert_array_equal(engine(images), before)
@@ -71,7 +71,7 @@ def test_an_engine_keeps_the_weights_that_it_was_made_of() -> None:
 @pytest.mark.parametrize("model", ["smallcnn", "mobilenetv2"])
 def test_a_copy_in_bfloat16_keeps_weights_and_computes_lower(model: str) -> None:
     original = extractor(model)
-    copy = engine_table.in_bfloat16(original)
+    copy = engine_table.to_bfloat16(original)
     for one, two in zip(copy.weights, original.weights, strict=True):
         assert one.dtype == "float32"
         np.testing.assert_array_equal(one.numpy(), two.numpy())
@@ -90,25 +90,25 @@ def test_pretrained_weights_agree_in_bfloat16(real_data: Path) -> None:
     x = keras.layers.Resizing(64, 64)(keras.layers.Concatenate()([entry, entry, entry]))
     model = keras.Model(entry, backbone(x, training=False))
     images = pixels("smallcnn")[:16]
-    features = engine_table.Keras(engine_table.in_bfloat16(model))(images)
-    _, noise, cosine = engine_selection._compared(features, np.asarray(model(images, training=False)))
+    features = engine_table.KerasEngine(engine_table.to_bfloat16(model))(images)
+    _, noise, cosine = engine_selection._compare_features(features, np.asarray(model(images, training=False)))
     assert engine_selection.AGREEMENT < cosine < 0.99999
-    assert 1e-4 < noise < engine_selection._NOISE
+    assert 1e-4 < noise < engine_selection._MAX_NOISE
 
 
 def rewritten() -> bool:
-    return bool(tf.config.optimizer.get_experimental_options()[engine_table._REWRITE])
+    return bool(tf.config.optimizer.get_experimental_options()[engine_table._REWRITE_OPTION])
 
 
 def interrupted() -> None:
-    with engine_table.rewriting():
+    with engine_table.rewrite_to_bfloat16():
         assert rewritten()
         raise KeyboardInterrupt
 
 
 def test_rewriting_is_switched_back_whatever_happens() -> None:
     for before in (False, True, False):
-        tf.config.optimizer.set_experimental_options({engine_table._REWRITE: before})
+        tf.config.optimizer.set_experimental_options({engine_table._REWRITE_OPTION: before})
         with pytest.raises(KeyboardInterrupt):
             interrupted()
         assert rewritten() is before
@@ -117,7 +117,7 @@ def test_rewriting_is_switched_back_whatever_happens() -> None:
 @pytest.mark.parametrize("here", [True, False])
 def test_bfloat16_is_tried_where_the_processor_has_it_and_it_is_allowed(here: bool, monkeypatch) -> None:
     needs_openvino("openvino")
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: here)
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: here)
 
     def known(wanted: str, precision: str) -> list[tuple[str, str]]:
         return [each[:2] for each in engine_table.candidates(extractor("smallcnn"), wanted, precision)]
@@ -155,7 +155,7 @@ FLAGS = "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu vme sse4_2 av
 )
 def test_bfloat16_is_read_from_the_processor_s_flags(text: str, has: bool, monkeypatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda path, *_: {"/proc/cpuinfo": text}[str(path)])
-    assert engine_table.has_bfloat16.__wrapped__() is has
+    assert engine_table.cpu_has_bfloat16.__wrapped__() is has
 
 
 def test_no_bfloat16_where_the_processor_s_flags_cannot_be_read(monkeypatch) -> None:
@@ -163,53 +163,53 @@ def test_no_bfloat16_where_the_processor_s_flags_cannot_be_read(monkeypatch) -> 
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Path, "read_text", absent)
-    assert engine_table.has_bfloat16.__wrapped__() is False
+    assert engine_table.cpu_has_bfloat16.__wrapped__() is False
 
 
 @pytest.mark.parametrize(("name", "precision"), [("xla", "bfloat16"), ("keras", "bfloat16"), ("tensorrt", "float32")])
 def test_make_says_that_an_engine_is_gone(name: str, precision: str) -> None:
     with pytest.raises(
         EngineError,
-        match=rf"^The phase began in {name} {precision}, which is not there any more: start a new run\.$",
+        match=rf"^The phase began in {name} {precision}, which is not available any more: start a new run\.$",
     ):
-        engine_table.make(extractor("smallcnn"), name, precision)
+        engine_table.build_engine(extractor("smallcnn"), name, precision)
 
 
 def test_make_without_a_name_says_which_precision_is_gone(monkeypatch) -> None:
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
-    with pytest.raises(EngineError, match="began in bfloat16, which is not there any more"):
-        engine_table.make(extractor("smallcnn"), "", "bfloat16")
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: False)
+    with pytest.raises(EngineError, match="began in bfloat16, which is not available any more"):
+        engine_table.build_engine(extractor("smallcnn"), "", "bfloat16")
 
 
 def test_make_without_a_name_gives_the_first_of_that_precision(monkeypatch) -> None:
     """Features that were all there named no engine; those that have gone since are computed alike."""
     needs_openvino("openvino")
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: True)
     for precision, name in [("float32", "keras"), ("bfloat16", "openvino")]:
-        engine = engine_table.make(extractor("smallcnn"), "", precision)
+        engine = engine_table.build_engine(extractor("smallcnn"), "", precision)
         assert (engine.name, engine.precision) == (name, precision)
 
 
 def test_absence_says_why(monkeypatch) -> None:
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: True)
-    assert engine_table.absence("tensorflow", "float32") == "it computes in bfloat16, and precision is float32"
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
-    assert engine_table.absence("tensorflow", "auto") == "this processor has no bfloat16"
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: True)
+    assert engine_table.reason_absent("tensorflow", "float32") == "it computes in bfloat16, and precision is float32"
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: False)
+    assert engine_table.reason_absent("tensorflow", "auto") == "this processor has no bfloat16"
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (9, 0)})
-    assert engine_table.absence("openvino", "auto") == "it runs on processors"
-    assert engine_table.absence("tensorflow", "float32") == "it computes in bfloat16, and precision is float32"
+    assert engine_table.reason_absent("openvino", "auto") == "it runs on processors"
+    assert engine_table.reason_absent("tensorflow", "float32") == "it computes in bfloat16, and precision is float32"
 
 
 def test_make_says_that_bfloat16_is_gone(monkeypatch) -> None:
-    monkeypatch.setattr(engine_table, "has_bfloat16", lambda: False)
-    with pytest.raises(EngineError, match="began in tensorflow bfloat16, which is not there any more"):
-        engine_table.make(extractor("smallcnn"), "tensorflow", "bfloat16")
+    monkeypatch.setattr(engine_table, "cpu_has_bfloat16", lambda: False)
+    with pytest.raises(EngineError, match="began in tensorflow bfloat16, which is not available any more"):
+        engine_table.build_engine(extractor("smallcnn"), "tensorflow", "bfloat16")
 
 
 USE = """
 import keras, numpy
-from tinybench.training import engine_table
+from tinybench.features import engines as engine_table
 entry = keras.Input((4, 4, 1))
 model = keras.Model(entry, keras.layers.Conv2D(2, 3)(entry))
 (make,) = [make for name, precision, make in engine_table.candidates(model, "openvino", "float32")]

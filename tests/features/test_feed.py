@@ -15,28 +15,30 @@ import tinybench.data
 from tinybench import models
 from tinybench.config import run_config
 from tinybench.config.sections import AugmentConfig, DataConfig
-from tinybench.data.dataset import Dataset, Pool, Split
+from tinybench.data.dataset import Dataset, ImagePool, Split
 from tinybench.features import batches, feed
-from tinybench.features.bank import Bank, View, rows_of
-from tinybench.features.engines import Keras
-from tinybench.features.feed import Banked, Extracted, Feed, Pixels
-from tinybench.features.phase_banks import Banks
+from tinybench.features.bank import FeatureBank, View, rows_of_splits
+from tinybench.features.engines import KerasEngine
+from tinybench.features.feed import BankFeed, EngineFeed, Feed, PixelFeed
+from tinybench.features.phase_banks import PhaseBanks
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
+from tinybench.training.run_callbacks import RunCallbacks
 
 SIZES = st.integers(1, 40)
 SEEDS = st.integers(0, 2**31 - 1)
 ALL = 2**40
 
 
-def pool(count: int, first: int = 0) -> Pool:
+def pool(count: int, first: int = 0) -> ImagePool:
     """Images that hold their own number, twice as bright in one corner, with a label that is a function of it."""
     numbers = np.arange(first, first + count)
     images = np.zeros((count, 4, 4, 2), np.uint8)
     images[..., 0], images[..., 1] = (numbers % 256)[:, None, None], (numbers // 256)[:, None, None]
-    return Pool(images, (numbers * 7 % 10).astype(np.int32), np.array([f"{each:016d}" for each in numbers], "S16"))
+    return ImagePool(images, (numbers * 7 % 10).astype(np.int32), np.array([f"{each:016d}" for each in numbers], "S16"))
 
 
-def split(source: Pool, rows: Any) -> Split:
+def split(source: ImagePool, rows: Any) -> Split:
     places = np.asarray(rows, np.int64)
     return Split(source, places, source.labels[places])
 
@@ -72,32 +74,33 @@ def corner(pixels: Any) -> Any:
 
 
 def settings(**overrides: Any) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
+    return resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
 
 
-def banked(dataset: Dataset, views: int = 0, seed: int = 0, room: int = ALL) -> Banked:
+def banked(dataset: Dataset, views: int = 0, seed: int = 0, room: int = ALL) -> BankFeed:
     """A feed of banks whose features are an image's number and the number of its view."""
     together = dataset.train.pool is dataset.validation.pool
 
-    def bank(view: int, *splits: Split) -> Bank:
-        found = Bank(splits[0].pool, rows_of(*splits), View(view, AugmentConfig(), 0), (3,), {"dtype": "float16"})
-        said: list[int] = []
+    def bank(view: int, *splits: Split) -> FeatureBank:
+        found = FeatureBank(
+            splits[0].pool, rows_of_splits(*splits), View(view, AugmentConfig(), 0), (3,), {"dtype": "float16"}
+        )
 
         def extract(pixels: Any) -> Any:
             return np.concatenate([corner(pixels), np.full((len(pixels), 1), view, np.float32)], axis=1)
 
-        found.fill(extract, "numbers", "keras", said.append, lambda: None)
+        found.fill(extract, "numbers", "keras", RunCallbacks())
         return found
 
     plain = bank(0, dataset.train, dataset.validation) if together else bank(0, dataset.train)
     further = [bank(view, dataset.train) for view in range(1, views + 1)]
-    return Banked(dataset, seed, [plain, *further], plain if together else bank(0, dataset.validation), room)
+    return BankFeed(dataset, seed, [plain, *further], plain if together else bank(0, dataset.validation), room)
 
 
 def feeds(dataset: Dataset, seed: int = 0) -> dict[str, Feed]:
     return {
-        "pixels": Pixels(dataset, seed),
-        "extracted": Extracted(dataset, settings(seed=seed, batch_size=4), corner, augmented=True),
+        "pixels": PixelFeed(dataset, seed),
+        "extracted": EngineFeed(dataset, settings(seed=seed, batch_size=4), corner, augmented=True),
         "resident": banked(dataset, 1, seed),
         "mapped": banked(dataset, 1, seed, room=0),
     }
@@ -129,7 +132,7 @@ def test_order_is_a_function_of_seed_and_epoch(kind: str) -> None:
     for each in (3, 0, 1):
         values, _ = epoch(one.training(each))
         np.testing.assert_array_equal(values, epoch(two.training(each))[0])
-        expected = dataset.train.images(batches.order(one.count, 0, each))
+        expected = dataset.train.images(batches.epoch_order(one.count, 0, each))
         np.testing.assert_array_equal(number(values), number(expected), "all feeds keep to one order")
         orders[each] = tuple(number(values))
     orders["other seed"] = tuple(number(epoch(other.training(0))[0]))
@@ -146,23 +149,23 @@ def test_taking_fewer_at_once_changes_nothing(kind: str, step: int) -> None:
 
 
 def test_pixels_stay_small_integers_until_they_are_on_the_device() -> None:
-    table, labels, _ = Pixels(images(), 0).training(0).take(0, 5)
+    table, labels, _ = PixelFeed(images(), 0).training(0).take(0, 5)
     assert table.shape == (5, 4, 4, 2)
     assert (table.dtype, labels.dtype) == (np.uint8, np.int32)
 
 
 @pytest.mark.parametrize(("size", "most"), [(1, 2**28), (2**20, 2**8), (2**28, 1), (2**30, 1), (3, 2**28 // 3)])
 def test_what_is_taken_at_once_fits(size: int, most: int) -> None:
-    assert feed.at_once(size) == most
+    assert feed.images_per_call(size) == most
 
 
 def test_most_goes_by_the_bytes_of_an_image() -> None:
     dataset = images()
     given = feeds(dataset)
-    assert given["pixels"].training(0).most == 2**28 // 32
-    assert given["mapped"].training(0).most == 2**28 // 6
-    assert given["resident"].training(0).most == len(dataset.train)
-    assert given["extracted"].training(0).most == 256
+    assert given["pixels"].training(0).max_images == 2**28 // 32
+    assert given["mapped"].training(0).max_images == 2**28 // 6
+    assert given["resident"].training(0).max_images == len(dataset.train)
+    assert given["extracted"].training(0).max_images == 256
 
 
 @given(SIZES, SIZES, SEEDS, st.integers(0, 3), st.booleans())
@@ -236,9 +239,9 @@ def identity(pixels: Any) -> Any:
 
 
 def test_extracted_augments_anew_every_epoch(digits: Dataset) -> None:
-    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
-    first = epoch(given.training(0))[0][np.argsort(batches.order(given.count, 0, 0))]
-    second = epoch(given.training(1))[0][np.argsort(batches.order(given.count, 0, 1))]
+    given = EngineFeed(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
+    first = epoch(given.training(0))[0][np.argsort(batches.epoch_order(given.count, 0, 0))]
+    second = epoch(given.training(1))[0][np.argsort(batches.epoch_order(given.count, 0, 1))]
     plain = digits.train.images().astype(np.float32)
     for one, two in [(first, second), (first, plain), (second, plain)]:
         different = np.abs(one - two).reshape(len(plain), -1).max(axis=1) > 1
@@ -249,21 +252,21 @@ def test_extracted_augments_anew_every_epoch(digits: Dataset) -> None:
 
 def test_extracted_augments_by_the_step_whatever_is_taken_at_once(digits: Dataset) -> None:
     chosen = settings(batch_size=16, **CHANGES)
-    whole, _ = epoch(Extracted(digits, chosen, identity, augmented=True).training(3))
-    given = Extracted(digits, chosen, identity, augmented=True)
+    whole, _ = epoch(EngineFeed(digits, chosen, identity, augmented=True).training(3))
+    given = EngineFeed(digits, chosen, identity, augmented=True)
     given.training(0).take(0, 32)  # whatever was augmented before
     for step in (16, 48):
         np.testing.assert_array_equal(epoch(given.training(3), step)[0], whole)
     alone, _, _ = given.training(3).take(32, 48)  # a resumed epoch need not begin at its first step
     np.testing.assert_array_equal(alone, whole[32:48])
     other, _ = epoch(
-        Extracted(digits, settings(batch_size=16, seed=1, **CHANGES), identity, augmented=True).training(3)
+        EngineFeed(digits, settings(batch_size=16, seed=1, **CHANGES), identity, augmented=True).training(3)
     )
     assert not np.array_equal(np.sort(other, axis=0), np.sort(whole, axis=0))
 
 
 def test_extracted_leaves_validation_images_as_they_are(digits: Dataset) -> None:
-    given = Extracted(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
+    given = EngineFeed(digits, settings(batch_size=16, **CHANGES), identity, augmented=True)
     values, labels = epoch(given.validation())
     np.testing.assert_array_equal(values, digits.validation.images())
     np.testing.assert_array_equal(labels, digits.validation.labels)
@@ -274,13 +277,13 @@ def test_a_bank_feeds_what_the_frozen_part_makes_of_each_image(digits: Dataset, 
     monkeypatch.setattr("tinybench.hardware.device.room", lambda: room)
     chosen = settings(**CHANGES)
     model = models.build(chosen, digits.shape, 10)
-    cut = phases.divide(model, chosen, "transfer")
+    cut = phases.find_phase_cut(model, chosen, "transfer")
     assert cut is not None
-    kept = Banks(digits, chosen, cut, 0, weights="w", computing="float32", dtype="float32")
-    kept.fill(Keras(cut.extractor), "keras", lambda images: None, lambda: None)
+    kept = PhaseBanks(digits, chosen, cut, 0, weights="w", computing="float32", dtype="float32")
+    kept.fill(KerasEngine(cut.extractor), "keras", RunCallbacks())
     given = kept.feed()
     for found, plain in [
-        (given.training(4), digits.train.images(batches.order(given.count, 0, 4))),
+        (given.training(4), digits.train.images(batches.epoch_order(given.count, 0, 4))),
         (given.validation(), digits.validation.images()),
     ]:
         values, _ = epoch(found)

@@ -40,7 +40,7 @@ def opened(folder: Path, count: int = COUNT, shape: tuple[int, ...] = (3,), dtyp
 def written(folder: Path, values: NDArray = VALUES, rows: int = ROWS) -> Shards:
     found = opened(folder, len(values), values.shape[1:], values.dtype.name, rows)
     for index in found.missing():
-        found.write(index, values[found.places(index)])
+        found.write(index, values[found.rows_of(index)])
     return found
 
 
@@ -83,7 +83,7 @@ def test_what_is_missing_is_what_was_not_written(count: int, rows: int, data: st
         found = opened(Path(folder), count, (2,), "float32", rows)
         assert found.missing() == [*indices]
         for index in there:
-            found.write(index, values[found.places(index)])
+            found.write(index, values[found.rows_of(index)])
         for each in (found, opened(Path(folder), count, (2,), "float32", rows)):
             assert each.missing() == sorted({*indices} - there)
 
@@ -112,11 +112,11 @@ def test_a_shard_has_so_many_rows_and_bytes_at_most_but_a_row_at_least(count, sh
     found = Shards(Path(), count, shape, dtype)
     assert found.row_bytes == np.empty(shape, dtype).nbytes
     assert found.bytes == count * found.row_bytes
-    rows, size = shards._MOST_ROWS, shards._MOST_BYTES
+    rows, size = shards._MAX_ROWS, shards._MAX_BYTES
     assert 1 <= found.rows <= rows
     assert found.rows == 1 or found.rows * found.row_bytes <= size
     assert found.rows == rows or (found.rows + 1) * found.row_bytes > size
-    places = [found.places(index) for index in range(math.ceil(count / found.rows))]
+    places = [found.rows_of(index) for index in range(math.ceil(count / found.rows))]
     assert [row for place in places for row in range(place.start, place.stop)] == [*range(count)]
 
 
@@ -203,7 +203,7 @@ def test_a_damaged_shard_is_removed_and_computed_again_and_others_stay(tmp_path:
     found = opened(tmp_path)
     assert found.missing() == [1]
     assert files(tmp_path) == {name: content for name, content in before.items() if name != spoilt.name}
-    found.write(1, VALUES[found.places(1)])
+    found.write(1, VALUES[found.rows_of(1)])
     assert files(tmp_path) == before
     np.testing.assert_array_equal(found.take(ALL), VALUES)
 
@@ -228,7 +228,7 @@ def test_a_header_with_a_damaged_byte_is_a_damaged_shard(tmp_path: Path, place: 
 
 MANY = """
 import resource, sys; from pathlib import Path; import numpy as np
-from tinybench.training.shards import Shards
+from tinybench.features.shards import Shards
 shards = Shards(Path(sys.argv[1]), 100, (3,), "float16"); shards.rows = 1
 hard = 64 if sys.argv[2] == "hard" else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
@@ -295,7 +295,7 @@ def test_a_full_disk_is_an_error_that_leaves_what_was_there(small_disk: Path) ->
         assert each.missing() == [1, 2]
     subprocess.run(["mount", "-o", "remount,size=256k", small_disk], check=True)
     for index in found.missing():
-        found.write(index, values[found.places(index)])
+        found.write(index, values[found.rows_of(index)])
     np.testing.assert_array_equal(found.take(np.arange(1500)), values)
 
 
@@ -325,7 +325,7 @@ def test_two_writers_of_one_shard_agree(tmp_path: Path) -> None:
     first, second = opened(tmp_path), opened(tmp_path)
     for found in (first, second):
         for index in range(3):
-            found.write(index, VALUES[found.places(index)])
+            found.write(index, VALUES[found.rows_of(index)])
     assert len(files(tmp_path)) == 3
     for found in (first, second):
         np.testing.assert_array_equal(found.take(ALL), VALUES)

@@ -14,10 +14,10 @@ from stores import elsewhere, fresh
 
 import tinybench
 from tinybench import data, models
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError, DataError
 from tinybench.data import splits
-from tinybench.evaluation.predictions import Answers
+from tinybench.evaluation.predictions import Predictions
+from tinybench.recipes.resolve import resolve
 
 FOLDS = 3
 SMALL = {
@@ -55,7 +55,7 @@ def folds_of(store: str, run_id: str) -> dict[str, Run]:
 
 def arrays(store: str, run_id: str, name: str) -> dict[str, Any]:
     with np.load(MlflowClient(store).download_artifacts(run_id, f"predictions/{name}.npz")) as stored:
-        kept = Answers.from_arrays(stored)
+        kept = Predictions.from_arrays(stored)
     return kept.arrays() | {"probabilities": kept.probabilities()}
 
 
@@ -83,7 +83,7 @@ def test_every_training_image_is_predicted_once_by_a_fold_that_did_not_see_it(
     np.testing.assert_array_equal(kept["labels"], whole.train.pool.labels[expected])
     for fold in done.folds:
         own = arrays(store, fold.run_id, "out_of_fold")
-        split = splits.fold(whole, fold.number - 1, FOLDS, 0)
+        split = splits.make_fold(whole, fold.number - 1, FOLDS, 0)
         np.testing.assert_array_equal(own["rows"], split.validation.rows)
         assert not set(own["rows"]) & set(split.train.rows)
         right = accuracy_score(own["labels"], own["probabilities"].argmax(axis=1))
@@ -218,4 +218,4 @@ def test_fewer_than_two_folds_are_refused(value: Any) -> None:
 def test_more_folds_than_images_of_a_class() -> None:
     whole = data.load("digits", resolve(None, SMALL | {"data.per_class": 4}).data, 0, image_size=16)
     with pytest.raises(DataError, match=r"has 4 training images: too few for 5 folds\. Set `data\.folds` lower"):
-        splits.fold(whole, 0, 5, 0)
+        splits.make_fold(whole, 0, 5, 0)

@@ -10,9 +10,9 @@ import pytest
 from stores import fresh
 
 from tinybench import data
-from tinybench.config.run_config import resolve
 from tinybench.config.sections import TrackConfig
 from tinybench.job import data_plots
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking.run import Run
 from tinybench.tracking.tracker import Tracker
 

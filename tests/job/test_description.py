@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench.config import run_config
 from tinybench.config.run_config import RunConfig
-from tinybench.data.dataset import Dataset, Pool, Split
+from tinybench.data.dataset import Dataset, ImagePool, Split
 from tinybench.job import description
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking.results import PhaseResult
 from tinybench.training.progress import Epoch, Progress
 
@@ -31,7 +31,7 @@ CELLS = "| 0.9123 | 0.9900 | 0.9000 | 0.9950 | 0.2500 | 12.3 |"
 
 def part(labels: Sequence[int]) -> Split:
     numbers = np.array(labels, np.int32)
-    pool = Pool(np.zeros((len(labels), 8, 8, 1), np.uint8), numbers, np.zeros(len(labels), "S16"))
+    pool = ImagePool(np.zeros((len(labels), 8, 8, 1), np.uint8), numbers, np.zeros(len(labels), "S16"))
     return Split(pool, np.arange(len(labels)), numbers)
 
 
@@ -42,7 +42,7 @@ def dataset(train: Sequence[int] = (0, 1, 1), validation: Sequence[int] = (0,), 
 
 
 def settings(**overrides) -> RunConfig:
-    return run_config.resolve("quickstart", overrides)
+    return resolve("quickstart", overrides)
 
 
 @pytest.mark.parametrize(

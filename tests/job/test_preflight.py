@@ -7,9 +7,9 @@ from mlflow.tracking import MlflowClient
 from stores import fresh
 
 import tinybench
-from tinybench.config.run_config import resolve
 from tinybench.core.errors import ConfigError, ModelError, WeightsError
 from tinybench.job import preflight
+from tinybench.recipes.resolve import resolve
 
 
 @pytest.mark.parametrize(

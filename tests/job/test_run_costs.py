@@ -69,11 +69,11 @@ def test_every_phase_has_what_its_model_costs_measured_once(store: str, done: ti
 
 def test_what_cannot_be_measured_is_no_reason_to_lose_a_training(store: str, tmp_path: Path) -> None:
     tracker = Tracker.at(store)
-    run = tracker.parent("unmeasured")
+    run = tracker.open_parent_run("unmeasured")
     begun: list[bool] = []
     found = run_costs.of_run(run, tmp_path, tmp_path / "none.keras", "quick", "cpu", lambda: begun.append(True))
     assert (found, begun) == ({}, [True])
-    assert "none.keras" in tracker.get(run.id).data.tags["efficiency.absent"]
+    assert "none.keras" in tracker.get_run(run.id).data.tags["efficiency.absent"]
     assert [*tmp_path.iterdir()] == []
 
 
@@ -116,7 +116,7 @@ def test_measured_once_nothing_is_known_of_the_noise_and_nothing_is_ranked() -> 
     once = (cost("a", 1.0), cost("b", 2.0))
     assert run_costs._noise(once) == {}
     terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    report.show(Session(once, {}), terminal)
+    report.print_cost_tables(Session(once, {}), terminal)
     lines = terminal.export_text().splitlines()
     assert lines[1].split()[0] == "a"
     assert "Measured once" in "".join(lines)
@@ -137,7 +137,7 @@ def test_a_throughput_that_one_round_lacks_is_not_made_up() -> None:
     cut = Cost(whole.spec, (whole, short))
     assert "throughput_batch" not in cut.figures
     terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    report.show(Session((cut,), {}), terminal)
+    report.print_cost_tables(Session((cut,), {}), terminal)
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_a_throughput_that_one_round_lacks_is_not_made_up() -> None:
 )
 def test_what_differs_by_less_than_the_noise_has_one_rank(noise: float, expected: list[int]) -> None:
     ranked = [cost("a", 1.0), cost("b", 1.1), cost("c", 2.0), cost("d", 2.05)]
-    assert report.ranks(ranked, noise) == expected
-    assert report.ranks([*ranked, cost("a", 0.1, device="gpu")], noise)[-1] == 1
+    assert report.rank_by_latency(ranked, noise) == expected
+    assert report.rank_by_latency([*ranked, cost("a", 0.1, device="gpu")], noise)[-1] == 1
 
 
 def test_the_table_fits_and_says_of_what_machine_it_speaks() -> None:
     session = Session((cost("b", 20.0, 22.0), cost("a", 1.0)), {"latency_p50_ms": 0.1}, ("c on gpu: no GPU",))
     terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    report.show(session, terminal)
+    report.print_cost_tables(session, terminal)
     text = terminal.export_text()
     lines = text.splitlines()
     assert lines[1].split()[:3] == ["1", "a", "1"]

@@ -329,4 +329,4 @@ def test_a_signal_leaves_killed(tmp_path: Path, sent: signal.Signals, code: int,
 def _weights(store: str, result: tinybench.Result) -> list[np.ndarray]:
     from tinybench.tracking import run_record
 
-    return run_record.final_model(Tracker.at(store), result.run_id).get_weights()
+    return run_record.load_final_model(Tracker.at(store), result.run_id).get_weights()

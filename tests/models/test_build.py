@@ -12,10 +12,11 @@ from tinybench import models
 from tinybench.config import run_config
 from tinybench.core.errors import ModelError, WeightsError
 from tinybench.models import backbones
+from tinybench.recipes.resolve import resolve
 
 
 def settings(**overrides) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", overrides)
+    return resolve("quickstart", overrides)
 
 
 def fresh(shape=(16, 16, 3), classes=4, **overrides) -> keras.Model:

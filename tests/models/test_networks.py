@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from tinybench import models, recipes
-from tinybench.config import run_config
 from tinybench.config.network_size import PUBLISHED
 from tinybench.core.errors import ModelError
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar100": (32, 32, 3), "tiny-imagenet": (64, 64, 3)}
 
 
 def of_recipe(name: str, classes: int, **overrides) -> keras.Model:
-    chosen = run_config.resolve(name, overrides)
+    chosen = resolve(name, overrides)
     return models.build(chosen, SHAPES[chosen.dataset], classes, pretrained=False)
 
 
 def small(name: str, side: int = 32, channels: int = 3, **overrides) -> keras.Model:
     given = {"model": name, "image_size": side, "head.hidden": 4} | overrides
-    return models.build(run_config.resolve("quickstart", given), (side, side, channels), 3)
+    return models.build(resolve("quickstart", given), (side, side, channels), 3)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_images_that_are_too_small_are_one_line() -> None:
 
 
 def test_what_was_left_at_auto_is_told_as_the_network_has_it() -> None:
-    words = run_config.resolve("cifar10-vgg10", {"network.filters": "8,16"}).words()
+    words = resolve("cifar10-vgg10", {"network.filters": "8,16"}).words()
     sizes = {key: words[f"network.{key}"] for key in ("filters", "blocks", "dropout", "l2")}
     assert sizes == {"filters": "8,16", "blocks": "auto", "dropout": "0.2", "l2": "0.0"}
 
 
 def test_layers_are_named_by_block_so_that_a_block_can_be_unfrozen() -> None:
 
-    names = phases.first_trained(small("vgg10").get_layer("backbone"), "block3")
+    names = phases.trained_layer_names(small("vgg10").get_layer("backbone"), "block3")
     assert names[0] == "block3_conv1"
     assert not [name for name in names if not name.startswith("block3")]
 

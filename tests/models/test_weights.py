@@ -17,10 +17,10 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
 from tinybench import models
-from tinybench.config import run_config
 from tinybench.core import download
 from tinybench.core.errors import WeightsError
 from tinybench.models import weights
+from tinybench.recipes.resolve import resolve
 
 MOBILENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
 RESNET = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -58,7 +58,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def build(model: str, size: int, **overrides) -> keras.Model:
     chosen = {"model": model, "image_size": size, "weights": "imagenet"} | overrides
-    return models.build(run_config.resolve("quickstart", chosen), (size, size, 3), 3)
+    return models.build(resolve("quickstart", chosen), (size, size, 3), 3)
 
 
 def same(model: keras.Model, other: keras.Model) -> bool:

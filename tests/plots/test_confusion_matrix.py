@@ -27,7 +27,7 @@ def words(labels) -> list[str]:
 
 def test_rows_are_true_classes_and_colours_are_shares_of_them() -> None:
     counts = np.array([[3, 1], [0, 6]])
-    figure = confusion_matrix.matrix(counts, ["cat", "dog"])
+    figure = confusion_matrix.plot_confusion_matrix(counts, ["cat", "dog"])
     axes = figure.axes[0]
     np.testing.assert_allclose(cells(figure), [[0.75, 0.25], [0, 1]])
     assert axes.get_images()[0].get_clim() == (0, 1)
@@ -45,14 +45,14 @@ def test_rows_are_true_classes_and_colours_are_shares_of_them() -> None:
 @pytest.mark.parametrize(("classes", "numbers"), [(1, 1), (2, 4), (12, 144), (13, 0), (30, 0)])
 def test_all_of_up_to_30_classes_are_shown_and_few_enough_with_numbers(classes: int, numbers: int) -> None:
     counts = counted(classes) + 1
-    figure = confusion_matrix.matrix(counts, [f"class {place}" for place in range(classes)])
+    figure = confusion_matrix.plot_confusion_matrix(counts, [f"class {place}" for place in range(classes)])
     np.testing.assert_allclose(cells(figure), counts / counts.sum(axis=1, keepdims=True))
     assert len(figure.axes[0].texts) == numbers
     figure.savefig(io.BytesIO())
 
 
 def test_a_class_without_images_has_no_colour() -> None:
-    figure = confusion_matrix.matrix(np.array([[2, 0], [0, 0]]), ["cat", "dog"])
+    figure = confusion_matrix.plot_confusion_matrix(np.array([[2, 0], [0, 0]]), ["cat", "dog"])
     np.testing.assert_array_equal(cells(figure).mask, [[False, False], [True, True]])
     assert figure.axes[0].get_title() == "100.0% of 2 images right\n1 class has no images"
 
@@ -62,7 +62,7 @@ def test_of_many_classes_the_worst_are_shown_with_what_they_are_taken_for() -> N
     counts[:, 7] = 0
     counts[7] = 0
     names = [f"class {place}" for place in range(200)]
-    figure = confusion_matrix.matrix(counts, names)
+    figure = confusion_matrix.plot_confusion_matrix(counts, names)
     images = counts.sum(axis=1)
     recall = np.divide(counts.diagonal(), images, out=np.full(200, 2.0), where=images > 0)
     shown = [names.index(label) for label in words(figure.axes[0].get_yticklabels())]
@@ -82,7 +82,7 @@ def test_of_many_classes_the_worst_are_shown_with_what_they_are_taken_for() -> N
 def test_numbers_of_the_few_of_many_classes_that_have_images_are_their_own() -> None:
     counts = np.zeros((40, 40), int)
     counts[[3, 3, 5], [3, 5, 9]] = 6, 4, 2
-    figure = confusion_matrix.matrix(counts, [f"class {place}" for place in range(40)])
+    figure = confusion_matrix.plot_confusion_matrix(counts, [f"class {place}" for place in range(40)])
     assert words(figure.axes[0].get_yticklabels()) == ["class 5", "class 3"]
     assert {text.get_position(): text.get_text() for text in figure.axes[0].texts} == {
         (0, 0): "0",
@@ -97,20 +97,20 @@ def test_one_answer_for_all_leaves_the_scale_from_0_to_1() -> None:
     counts = np.zeros((50, 50), int)
     counts[:, 0] = 3
     counts[0] = np.eye(50)[1]
-    figure = confusion_matrix.matrix(counts, [f"class {place}" for place in range(50)])
+    figure = confusion_matrix.plot_confusion_matrix(counts, [f"class {place}" for place in range(50)])
     assert figure.axes[0].get_images()[0].get_clim() == (0, 1)
     figure.savefig(io.BytesIO())
 
 
 def test_without_images_there_is_no_picture() -> None:
     with pytest.raises(ValueError, match="Expected images, got none"):
-        confusion_matrix.matrix(np.zeros((2, 2), int), ["cat", "dog"])
+        confusion_matrix.plot_confusion_matrix(np.zeros((2, 2), int), ["cat", "dog"])
 
 
 @pytest.mark.parametrize("classes", [len(NAMES), 200])
 def test_names_of_strangers_are_drawn_and_stay_within_the_picture(classes: int) -> None:
     names = [*NAMES, *(f"{name} {place}" for place in range(19) for name in NAMES)][:classes]
-    figure = confusion_matrix.matrix(counted(classes), names)
+    figure = confusion_matrix.plot_confusion_matrix(counted(classes), names)
     draw(figure)
     width, height = figure.canvas.get_width_height()
     axes = figure.axes[0]
@@ -125,6 +125,6 @@ def test_names_of_strangers_are_drawn_and_stay_within_the_picture(classes: int) 
 def test_the_table_is_the_whole_matrix() -> None:
     counts = counted(200)
     names = [*NAMES, *(f"class {place}" for place in range(200 - len(NAMES)))]
-    rows = [*csv.reader(io.StringIO(confusion_matrix.table(counts, names), newline=""))]
+    rows = [*csv.reader(io.StringIO(confusion_matrix.confusion_matrix_csv(counts, names), newline=""))]
     assert rows[0][1:] == [row[0] for row in rows[1:]] == names
     np.testing.assert_array_equal(np.array([row[1:] for row in rows[1:]], int), counts)

@@ -26,7 +26,7 @@ def drawn(axes) -> list[np.ndarray]:
 
 def test_a_row_an_image_and_a_column_a_map() -> None:
     images, gradients, cams = pixels(2, 8, 6, 3), maps(2, 8, 6), maps(2, 8, 6, seed=1)
-    figure = explanation_grid.panels(images, {"Gradient": gradients, "Grad-CAM": cams}, ["cat", "dog\n50%"])
+    figure = explanation_grid.plot_explanations(images, {"Gradient": gradients, "Grad-CAM": cams}, ["cat", "dog\n50%"])
     assert [axes.get_title() for axes in figure.axes[:4]] == ["", "Image", "Gradient", "Grad-CAM"]
     assert [figure.axes[place].texts[0].get_text() for place in (0, 4)] == ["cat", "dog\n50%"]
     for row, (shown, gradient, cam) in enumerate((figure.axes[1:4], figure.axes[5:])):
@@ -39,7 +39,7 @@ def test_a_row_an_image_and_a_column_a_map() -> None:
 
 def test_maps_are_bright_from_the_99th_percentile_on() -> None:
     gradients = maps(1, 20, 20)
-    figure = explanation_grid.panels(pixels(1, 20, 20, 3), {"Gradient": gradients}, ["cat"])
+    figure = explanation_grid.plot_explanations(pixels(1, 20, 20, 3), {"Gradient": gradients}, ["cat"])
     (image,) = figure.axes[2].get_images()
     assert image.get_clim() == pytest.approx((0, np.percentile(gradients, 99)))
 
@@ -47,7 +47,7 @@ def test_maps_are_bright_from_the_99th_percentile_on() -> None:
 def test_an_overlay_is_clear_where_its_map_is_zero() -> None:
     cams = np.zeros((1, 4, 4))
     cams[0, 0, 0], cams[0, 0, 1:] = 2, 1
-    figure = explanation_grid.panels(pixels(1, 4, 4, 3), {"seen": cams}, ["cat"], overlaid=["seen"])
+    figure = explanation_grid.plot_explanations(pixels(1, 4, 4, 3), {"seen": cams}, ["cat"], overlaid=["seen"])
     alpha = figure.axes[2].get_images()[1].get_alpha()
     assert (alpha[1:] == 0).all()
     assert alpha[0, 0] == alpha.max() < 1
@@ -58,7 +58,9 @@ def test_an_overlay_is_clear_where_its_map_is_zero() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_constant_maps_and_gray_images_can_be_drawn(value: float, channels: int) -> None:
     constant = np.full((1, 5, 5), value)
-    figure = explanation_grid.panels(pixels(1, 5, 5, channels), {"Gradient": constant, "Grad-CAM": constant}, [""])
+    figure = explanation_grid.plot_explanations(
+        pixels(1, 5, 5, channels), {"Gradient": constant, "Grad-CAM": constant}, [""]
+    )
     figure.savefig(io.BytesIO())
     low, high = figure.axes[2].get_images()[0].get_clim()
     assert low == 0
@@ -68,7 +70,7 @@ def test_constant_maps_and_gray_images_can_be_drawn(value: float, channels: int)
 def test_a_map_of_a_single_point_is_not_lost() -> None:
     one = np.zeros((1, 40, 40))
     one[0, 3, 3] = 5  # less than a hundredth of the map: the percentile is 0
-    figure = explanation_grid.panels(pixels(1, 40, 40, 3), {"Gradient": one}, ["cat"])
+    figure = explanation_grid.plot_explanations(pixels(1, 40, 40, 3), {"Gradient": one}, ["cat"])
     assert figure.axes[2].get_images()[0].get_clim() == (0, 5)
 
 
@@ -76,7 +78,7 @@ def test_a_map_of_a_single_point_is_not_lost() -> None:
 def test_captions_of_strangers_stay_within_the_picture_and_their_row(dpi: int) -> None:
     count = len(NAMES)
     captions = [f"{name}\nis {other}" for name, other in zip(NAMES, NAMES[::-1], strict=True)]
-    figure = explanation_grid.panels(pixels(count, 8, 8, 3), {NAMES[5]: maps(count, 8, 8)}, captions)
+    figure = explanation_grid.plot_explanations(pixels(count, 8, 8, 3), {NAMES[5]: maps(count, 8, 8)}, captions)
     draw(figure, dpi)
     boxes = [axes.texts[0].get_window_extent() for axes in figure.axes[::3]]
     left = figure.axes[1].get_window_extent().x0

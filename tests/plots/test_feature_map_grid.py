@@ -23,7 +23,7 @@ def drawn(figure) -> list[np.ndarray]:
 @pytest.mark.parametrize(("channels", "shown", "said"), [(1, 1, "all 1"), (9, 9, "all 9"), (1280, 64, "64 of 1,280")])
 def test_slices_stand_behind_their_image(channels: int, shown: int, said: str) -> None:
     image, maps = np.arange(75, dtype=np.uint8).reshape(5, 5, 3), numbers(4, 3, channels)
-    figure = feature_map_grid.slices(image, maps, "conv")
+    figure = feature_map_grid.plot_feature_maps(image, maps, "conv")
     first, *slices = drawn(figure)
     np.testing.assert_array_equal(first, image)
     np.testing.assert_array_equal(slices, np.moveaxis(maps, -1, 0)[:shown])
@@ -31,14 +31,14 @@ def test_slices_stand_behind_their_image(channels: int, shown: int, said: str) -
 
 
 def test_fewer_slices_can_be_asked_for() -> None:
-    figure = feature_map_grid.slices(np.zeros((5, 5, 1), np.uint8), numbers(4, 4, 9), "conv", most=2)
+    figure = feature_map_grid.plot_feature_maps(np.zeros((5, 5, 1), np.uint8), numbers(4, 4, 9), "conv", max_panels=2)
     assert len(drawn(figure)) == 3
     assert figure.get_suptitle() == "conv, 2 of 9"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_constant_slices_of_gray_images_can_be_drawn_whatever_the_layer_is_called(name: str) -> None:
-    figure = feature_map_grid.slices(np.full((5, 5, 1), 7, np.uint8), np.zeros((1, 1, 2)), name)
+    figure = feature_map_grid.plot_feature_maps(np.full((5, 5, 1), 7, np.uint8), np.zeros((1, 1, 2)), name)
     picture = io.BytesIO()
     figure.savefig(picture)
     assert Image.open(picture).size[0] > 100
@@ -50,7 +50,7 @@ def test_constant_slices_of_gray_images_can_be_drawn_whatever_the_layer_is_calle
 def test_filters_of_colours_are_pictures_with_zero_in_the_middle(scale: float) -> None:
     kernels = numbers(3, 5, 3, 4) * scale
     kernels[0, 0] = 0
-    found = np.stack(drawn(feature_map_grid.filters(kernels)))
+    found = np.stack(drawn(feature_map_grid.plot_filters(kernels)))
     assert found.shape == (4, 3, 5, 3)
     np.testing.assert_allclose(found[:, 0, 0], 0.5)
     np.testing.assert_allclose((found - 0.5) * 2 * np.abs(kernels).max(), np.moveaxis(kernels, -1, 0), rtol=1e-5)
@@ -60,19 +60,19 @@ def test_filters_of_colours_are_pictures_with_zero_in_the_middle(scale: float) -
 @pytest.mark.parametrize("channels", [1, 2, 8])
 def test_filters_of_other_channels_are_gray(channels: int) -> None:
     kernels = numbers(3, 3, channels, 5)
-    figure = feature_map_grid.filters(kernels)
+    figure = feature_map_grid.plot_filters(kernels)
     found, mean = np.stack(drawn(figure)), np.moveaxis(kernels.mean(axis=2), -1, 0)
     np.testing.assert_allclose((found - 0.5) * 2 * np.abs(mean).max(), mean, rtol=1e-4, atol=1e-6)
     assert {axes.get_images()[0].get_clim() for axes in figure.axes} == {(0, 1)}
 
 
 def test_of_many_filters_the_first_are_shown() -> None:
-    figure = feature_map_grid.filters(numbers(11, 11, 3, 96))
+    figure = feature_map_grid.plot_filters(numbers(11, 11, 3, 96))
     assert len(drawn(figure)) == 64
     assert figure.get_suptitle() == "Filters of the first layer (11 by 11), 64 of 96"
 
 
 def test_filters_of_zeros_are_gray_all_over() -> None:
-    figure = feature_map_grid.filters(np.zeros((3, 3, 3, 2)))
+    figure = feature_map_grid.plot_filters(np.zeros((3, 3, 3, 2)))
     assert (np.stack(drawn(figure)) == 0.5).all()
     figure.savefig(io.BytesIO())

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from strangers import NAMES, draw
 
 from tinybench.plots import pareto_front
-from tinybench.plots.pareto_front import Point
+from tinybench.plots.pareto_front import ParetoPoint
 
 
-def point(name: str, accuracy: float, latency: float, size: float = 1.0, memory: float = 100.0) -> Point:
-    return Point(name, accuracy, accuracy - 0.02, accuracy + 0.01, latency, 0.9 * latency, 1.3 * latency, size, memory)
+def point(name: str, accuracy: float, latency: float, size: float = 1.0, memory: float = 100.0) -> ParetoPoint:
+    return ParetoPoint(
+        name, accuracy, accuracy - 0.02, accuracy + 0.01, latency, 0.9 * latency, 1.3 * latency, size, memory
+    )
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
 def test_the_front_is_those_that_none_beats(points: list[tuple[int, int]]) -> None:
-    found = pareto_front.front([cost for cost, _ in points], [accuracy for _, accuracy in points])
+    found = pareto_front.find_pareto_front([cost for cost, _ in points], [accuracy for _, accuracy in points])
     for place, (cost, accuracy) in enumerate(points):
         beaten = any(
             (other <= cost and better >= accuracy) and (other, better) != (cost, accuracy) for other, better in points
@@ -34,7 +36,7 @@ def test_the_front_is_those_that_none_beats(points: list[tuple[int, int]]) -> No
 
 def test_points_stand_where_they_are_measured() -> None:
     points = [point("small", 0.6, 1.0, 2.0, 50), point("large", 0.8, 30.0, 9.0, 500), point("slow", 0.5, 40.0, 1.0, 10)]
-    figure = pareto_front.tradeoff(points)
+    figure = pareto_front.plot_pareto_front(points)
     latency, size, legend = figure.axes
     assert latency.collections[-1].get_offsets().tolist() == [[1, 0.6], [30, 0.8], [40, 0.5]]
     assert size.collections[-1].get_offsets().tolist() == [[2, 0.6], [9, 0.8], [1, 0.5]]
@@ -47,7 +49,7 @@ def test_points_stand_where_they_are_measured() -> None:
 
 
 def test_bars_are_the_intervals() -> None:
-    (latency, size, _) = pareto_front.tradeoff([point("a", 0.5, 10.0), point("b", 0.6, 20.0)]).axes
+    (latency, size, _) = pareto_front.plot_pareto_front([point("a", 0.5, 10.0), point("b", 0.6, 20.0)]).axes
     ends = [np.array(each.get_segments()[0]) for each in latency.collections[:-1]]
     assert np.ptp(ends[0][:, 0]) == pytest.approx(4)  # 9 to 13
     assert np.ptp(ends[1][:, 1]) == pytest.approx(0.03)
@@ -55,19 +57,19 @@ def test_bars_are_the_intervals() -> None:
 
 
 def test_names_of_strangers_and_a_single_point_can_be_drawn() -> None:
-    figure = pareto_front.tradeoff([point(name, 0.5, 1.0) for name in NAMES])
+    figure = pareto_front.plot_pareto_front([point(name, 0.5, 1.0) for name in NAMES])
     draw(figure)
     (names,) = figure.axes[2].texts
     assert len(names.get_text().splitlines()) == len(NAMES)
     assert names.get_window_extent().x1 <= figure.bbox.x1
-    alone = pareto_front.tradeoff([point("one", 1.0, 1.0)])
+    alone = pareto_front.plot_pareto_front([point("one", 1.0, 1.0)])
     draw(alone)
     assert alone.axes[0].lines[0].get_xydata().tolist() == [[1, 1]]
 
 
 def test_the_table_has_a_row_a_point() -> None:
     points = [point("small", 0.6, 1.0, 2.0), point("large", 0.8, 30.0, 9.0), point("slow", 0.5, 40.0, 1.0)]
-    rows = [*csv.DictReader(io.StringIO(pareto_front.table(points)))]
+    rows = [*csv.DictReader(io.StringIO(pareto_front.pareto_front_csv(points)))]
     assert [row["name"] for row in rows] == ["small", "large", "slow"]
     assert [float(row["latency_high"]) for row in rows] == pytest.approx([1.3, 39, 52])
     assert [row["best_by_latency"] for row in rows] == ["True", "True", "False"]

@@ -14,7 +14,7 @@ LOW, HIGH = np.array([0, 0.125, 0.5, 1]), np.array([0, 0.5, 1, 1])
 
 
 def test_the_mean_lies_in_its_band() -> None:
-    figure = roc_curve.macro(RATES, MEAN, LOW, HIGH, 0.8125)
+    figure = roc_curve.plot_roc_curve(RATES, MEAN, LOW, HIGH, 0.8125)
     (axes,) = figure.axes
     mean, chance = axes.lines
     np.testing.assert_array_equal(mean.get_xydata(), np.stack([RATES, MEAN], axis=1))
@@ -28,7 +28,7 @@ def test_the_mean_lies_in_its_band() -> None:
 
 def test_a_perfect_classifier_can_be_drawn() -> None:
     ones = np.array([0.0, 1, 1])
-    figure = roc_curve.macro(np.array([0.0, 0, 1]), ones, ones, ones, 1)
+    figure = roc_curve.plot_roc_curve(np.array([0.0, 0, 1]), ones, ones, ones, 1)
     figure.savefig(io.BytesIO())
     mean = figure.axes[0].lines[0].get_xydata()
     assert mean.tolist() == [[0, 0], [0, 1], [1, 1]]
@@ -36,6 +36,6 @@ def test_a_perfect_classifier_can_be_drawn() -> None:
 
 
 def test_the_table_has_a_row_a_point() -> None:
-    rows = [*csv.reader(io.StringIO(roc_curve.table(RATES, MEAN, LOW, HIGH)))]
+    rows = [*csv.reader(io.StringIO(roc_curve.roc_curve_csv(RATES, MEAN, LOW, HIGH)))]
     assert rows[0] == ["false_positive_rate", "true_positive_rate", "low", "high"]
     np.testing.assert_array_equal(np.array(rows[1:], float), np.stack([RATES, MEAN, LOW, HIGH], axis=1))

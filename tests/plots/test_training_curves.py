@@ -20,7 +20,7 @@ def epochs() -> list[Epoch]:
 
 
 def test_three_panels_with_both_curves(epochs: list[Epoch]) -> None:
-    figure = training_curves.curves(epochs, "smallcnn on digits")
+    figure = training_curves.plot_training_curves(epochs, "smallcnn on digits")
     assert figure.get_suptitle() == "smallcnn on digits"
     assert [axes.get_ylabel() for axes in figure.axes] == ["Loss", "Top-1 accuracy", "Top-5 accuracy"]
     for axes, name in zip(figure.axes, ("loss", "accuracy", "top5"), strict=True):
@@ -32,7 +32,7 @@ def test_three_panels_with_both_curves(epochs: list[Epoch]) -> None:
 
 
 def test_switch_and_kept_weights_are_marked(epochs: list[Epoch]) -> None:
-    figure = training_curves.curves(epochs, "title", switch=1, best=2)
+    figure = training_curves.plot_training_curves(epochs, "title", switch=1, best=2)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert list(lines["fine-tuning begins"].get_xdata()) == [1.5, 1.5]
     assert list(lines["weights kept"].get_xdata()) == [2]
@@ -42,13 +42,13 @@ def test_switch_and_kept_weights_are_marked(epochs: list[Epoch]) -> None:
 
 
 def test_a_best_epoch_that_is_not_shown_is_not_marked(epochs: list[Epoch]) -> None:
-    figure = training_curves.curves(epochs, "title", best=0)
+    figure = training_curves.plot_training_curves(epochs, "title", best=0)
     assert "weights kept" not in [line.get_label() for line in figure.axes[0].lines]
 
 
 def test_a_single_epoch_can_be_drawn(epochs: list[Epoch]) -> None:
     picture = io.BytesIO()
-    figure = training_curves.curves(epochs[1:2], "title", best=2)
+    figure = training_curves.plot_training_curves(epochs[1:2], "title", best=2)
     figure.savefig(picture, format="png")
     assert picture.getvalue().startswith(b"\x89PNG")
     low, high = figure.axes[0].get_xlim()
@@ -57,19 +57,19 @@ def test_a_single_epoch_can_be_drawn(epochs: list[Epoch]) -> None:
 
 def test_folds_are_drawn_with_their_mean_over_the_epochs_that_all_have(epochs: list[Epoch]) -> None:
     folds = [epochs, epochs[:2]]
-    figure = training_curves.of_folds(folds, "title")
+    figure = training_curves.plot_fold_curves(folds, "title")
     for axes, name in zip(figure.axes, ("loss", "accuracy", "top5"), strict=True):
         means = {line.get_label(): line for line in axes.lines if "mean of 2 folds" in line.get_label()}
         assert [*means] == ["training, mean of 2 folds", "validation, mean of 2 folds"]
         expected = [epoch.metrics[f"val/{name}"] for epoch in epochs[:2]]
         assert list(means["validation, mean of 2 folds"].get_ydata()) == pytest.approx(expected)
         assert len(axes.lines) == 6
-    rows = [*csv.DictReader(io.StringIO(training_curves.table_of_folds(folds)))]
+    rows = [*csv.DictReader(io.StringIO(training_curves.fold_curves_csv(folds)))]
     assert [(row["fold"], row["epoch"]) for row in rows] == [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
 
 
 def test_the_table_has_a_row_an_epoch(epochs: list[Epoch]) -> None:
-    rows = [*csv.DictReader(io.StringIO(training_curves.table(epochs), newline=""))]
+    rows = [*csv.DictReader(io.StringIO(training_curves.training_curves_csv(epochs), newline=""))]
     assert [row.pop("epoch") for row in rows] == ["1", "2", "3"]
     for row, epoch in zip(rows, epochs, strict=True):
         assert {name: float(value) for name, value in row.items()} == epoch.metrics

@@ -16,7 +16,7 @@ import tinybench
 from tinybench import data, models, recipes
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import AbsentError
-from tinybench.recipes import Recipe
+from tinybench.recipes.recipe import Recipe
 
 # Two steps of training images, and few to judge by; large backbones see small pictures
 _LARGE = ("vgg16", "resnet50", "efficientnetv2b0", "convnextbase")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tinybench import recipes
-from tinybench.config.run_config import RunConfig, from_flat, resolve
+from tinybench.config.run_config import RunConfig, from_flat
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 
 NAMES = list(recipes.all_recipes())
 

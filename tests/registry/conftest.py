@@ -11,8 +11,8 @@ from stores import elsewhere, fresh
 
 import tinybench
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
-from tinybench.tracking.model_versions import Registry
+from tinybench.registry.candidates import CandidateQuery
+from tinybench.tracking.model_versions import RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
 
@@ -45,7 +45,7 @@ def champions(trained, tmp_path_factory):
     store, runs = trained
     made = copied(store, tmp_path_factory.mktemp("champions"))
     for name in ("good", "better"):
-        promotion.promote(Tracker.at(made), Wanted(runs[name]), policy.parse(LIMITS))
+        promotion.promote(Tracker.at(made), CandidateQuery(runs[name]), policy.parse(LIMITS))
     mlflow.set_tracking_uri(None)
     return made
 
@@ -73,4 +73,4 @@ def tracker(store):
 @pytest.fixture
 def two(tracker):
     """The registered model with two champions, one after another."""
-    return Registry(tracker.client, NAME)
+    return RegisteredModel(tracker.client, NAME)

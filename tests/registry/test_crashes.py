@@ -12,7 +12,7 @@ from champions import NAME, promote
 from mlflow import MlflowClient
 
 from tinybench.registry import evidence, promotion
-from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, Registry
+from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
 STEPS = """
@@ -60,7 +60,7 @@ def walked(store, run_id, folder):
         file.write_bytes(kept)
         code, said = dying_after(f"sqlite:///{file}", run_id, writes)
         assert code in (0, -9), said
-        yield f"sqlite:///{file}", Registry(MlflowClient(f"sqlite:///{file}"), NAME), code == 0
+        yield f"sqlite:///{file}", RegisteredModel(MlflowClient(f"sqlite:///{file}"), NAME), code == 0
         if code == 0:
             assert "whole True" in said
             assert writes >= 4
@@ -71,12 +71,12 @@ def walked(store, run_id, folder):
 @pytest.mark.slow
 def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, runs, tmp_path):
     assert promote(Tracker.at(store), runs["good"]).promoted
-    there = Registry(MlflowClient(store), NAME)  # and the next one was refused before
-    refused = there.register(runs["better"], evidence.model_of(Tracker.at(store), runs["better"]), "")
-    there.point(CHALLENGER, refused.number)
+    there = RegisteredModel(MlflowClient(store), NAME)  # and the next one was refused before
+    refused = there.register(runs["better"], evidence.get_model_uri(Tracker.at(store), runs["better"]), "")
+    there.set_alias(CHALLENGER, refused.number)
     seen = set()
     for copy, registry, whole in walked(store, runs["better"], tmp_path):
-        champion = registry.at(CHAMPION)
+        champion = registry.get_by_alias(CHAMPION)
         seen.add(champion.run_id)
         moves = promotion.effective(promotion.decisions(registry), champion.number)
         assert moves[-1].version == champion.number
@@ -89,8 +89,8 @@ def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, r
 @pytest.mark.slow
 def test_killed_at_any_write_of_the_first_promotion_there_is_none_or_the_new_one(store, runs, tmp_path):
     for copy, registry, whole in walked(store, runs["good"], tmp_path):
-        champion = registry.at(CHAMPION)
+        champion = registry.get_by_alias(CHAMPION)
         assert champion is None or champion.run_id == runs["good"]
         if not whole:
             assert promote(Tracker.at(copy), runs["good"]).promoted
-        assert registry.at(CHAMPION).run_id == runs["good"]
+        assert registry.get_by_alias(CHAMPION).run_id == runs["good"]

@@ -8,13 +8,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champions, effective, history, withdrawn
-from tinybench.registry.gates import Verdict
+from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision, champion_versions, carried_out_moves, history, withdrawn_runs
+from tinybench.registry.gates import GateResult
 from tinybench.registry.policy import GATES
 
 
 def made(action, before, version, at):
-    verdicts = (Verdict("accuracy", False, "0.9", "more", {"low": -0.1}),)
+    verdicts = (GateResult("accuracy", False, "0.9", "more", {"low": -0.1}),)
     return Decision(
         action, "m", version, "run", before, "given", f"2026-01-01T00:00:{at:02}.0Z", "me@here", "c", 2, verdicts
     )
@@ -22,75 +22,75 @@ def made(action, before, version, at):
 
 def test_a_decision_is_read_back_from_its_tags():
     first, second = made(PROMOTE, None, 1, 1), made(REFUSE, 1, 2, 2)
-    tags = [second.tags(), {"other": "tag"}, first.tags()]
+    tags = [second.version_tags(), {"other": "tag"}, first.version_tags()]
     assert history(tags, {}) == [first, second]
-    assert history(tags, first.moved_tags()) == [replace(first, done=True), second]
-    assert [each.gate for each in second.failed] == ["accuracy"]
+    assert history(tags, first.model_tags()) == [replace(first, carried_out=True), second]
+    assert [each.gate for each in second.failed_gates] == ["accuracy"]
 
 
 def test_a_tag_is_a_name_that_mlflow_takes():
-    (key,) = made(PROMOTE, None, 1, 1).tags()
+    (key,) = made(PROMOTE, None, 1, 1).version_tags()
     assert "+" not in key
     assert set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/ ")
 
 
 def test_a_move_that_was_written_but_not_made_does_not_count():
     first, broken, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 3, 2), made(PROMOTE, 1, 2, 3)
-    assert effective([first, broken, second], 2) == [first, second]
-    assert effective([first, broken], 1) == [first]
-    assert effective([first, broken], 3) == [first, broken]
+    assert carried_out_moves([first, broken, second], 2) == [first, second]
+    assert carried_out_moves([first, broken], 1) == [first]
+    assert carried_out_moves([first, broken], 3) == [first, broken]
 
 
 def test_withdrawn_is_what_was_rolled_back_and_has_not_come_back_since():
     steps = ((PROMOTE, None, 1), (PROMOTE, 1, 2), (ROLLBACK, 2, 1), (PROMOTE, 1, 3))
     moves = [replace(made(*step, at), run_id=f"run{step[-1]}") for at, step in enumerate(steps)]
-    assert withdrawn(moves) == {"run2"}
-    assert withdrawn([*moves, replace(made(ROLLBACK, 3, 2, 5), run_id="run2")]) == {"run3"}
-    assert withdrawn([*moves, replace(made(PROMOTE, 3, 2, 5), run_id="run2")]) == set()
+    assert withdrawn_runs(moves) == {"run2"}
+    assert withdrawn_runs([*moves, replace(made(ROLLBACK, 3, 2, 5), run_id="run2")]) == {"run3"}
+    assert withdrawn_runs([*moves, replace(made(PROMOTE, 3, 2, 5), run_id="run2")]) == set()
 
 
 def test_what_jumps_over_others_withdraws_them_and_what_is_undone_withdraws_nothing():
     moves = [made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2), made(PROMOTE, 2, 3, 3)]
     moves = [replace(each, run_id=f"run{each.version}") for each in moves]
     back = replace(made(ROLLBACK, 3, 1, 4), run_id="run1")
-    assert withdrawn([*moves, back]) == {"run2", "run3"}
+    assert withdrawn_runs([*moves, back]) == {"run2", "run3"}
     undone = replace(made(ROLLBACK, 1, 3, 5), run_id="run3")
-    assert withdrawn([*moves[:1], replace(moves[2], before=1), replace(back, before=3), undone]) == set()
+    assert withdrawn_runs([*moves[:1], replace(moves[2], previous=1), replace(back, previous=3), undone]) == set()
 
 
 def test_moves_of_a_deleted_version_are_known_by_the_name():
     first, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2)
-    found = history([first.tags()], first.moved_tags() | second.moved_tags() | {"tinybench": "1"})
+    found = history([first.version_tags()], first.model_tags() | second.model_tags() | {"tinybench": "1"})
     assert [each.version for each in found] == [1, 2]
-    assert (found[1].whole, found[1].done, found[1].verdicts, found[1].off) == (False, True, (), [])
-    assert champions(effective(found, None)) == [1, 2]
+    assert (found[1].complete, found[1].carried_out, found[1].gate_results, found[1].disabled_gates) == (False, True, (), [])
+    assert champion_versions(carried_out_moves(found, None)) == [1, 2]
 
 
 def test_gates_that_were_off_are_known():
-    assert made(PROMOTE, None, 1, 1).off == [gate for gate in GATES if gate != "accuracy"]
-    assert made(ROLLBACK, 2, 1, 1).off == []
+    assert made(PROMOTE, None, 1, 1).disabled_gates == [gate for gate in GATES if gate != "accuracy"]
+    assert made(ROLLBACK, 2, 1, 1).disabled_gates == []
 
 
 def test_what_was_carried_out_counts_whoever_moved_the_alias_since():
     first, second = made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2)
-    known = history([first.tags(), second.tags()], first.moved_tags() | second.moved_tags())
-    assert [each.done for each in known] == [True, True]
-    assert len(effective(known, None)) == len(effective(known, 1)) == 2
+    known = history([first.version_tags(), second.version_tags()], first.model_tags() | second.model_tags())
+    assert [each.carried_out for each in known] == [True, True]
+    assert len(carried_out_moves(known, None)) == len(carried_out_moves(known, 1)) == 2
 
 
 def test_rollbacks_take_back_one_champion_after_another():
     moves = [made(PROMOTE, None, 1, 1), made(PROMOTE, 1, 2, 2), made(PROMOTE, 2, 1, 3)]
-    assert champions(moves) == [1, 2, 1]
+    assert champion_versions(moves) == [1, 2, 1]
     moves.append(made(ROLLBACK, 1, 2, 4))
-    assert champions(moves) == [1, 2]
+    assert champion_versions(moves) == [1, 2]
     moves.append(made(ROLLBACK, 2, 1, 5))
-    assert champions(moves) == [1]
-    assert champions([*moves, made(ROLLBACK, 1, 2, 6)]) == [1, 2]
+    assert champion_versions(moves) == [1]
+    assert champion_versions([*moves, made(ROLLBACK, 1, 2, 6)]) == [1, 2]
 
 
 def test_a_refusal_moves_nothing():
     first, refused, back = made(PROMOTE, None, 1, 1), made(REFUSE, 1, 2, 2), made(ROLLBACK, 1, 1, 3)
-    assert refused not in effective([first, refused, back], 1)
+    assert refused not in carried_out_moves([first, refused, back], 1)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12))
@@ -102,6 +102,6 @@ def test_whatever_crashed_on_the_way_the_moves_lead_to_the_champion(steps):
         decisions.append(made(PROMOTE, champion, version, at))
         if not crashed:
             champion = version
-    moves = effective(decisions, champion)
+    moves = carried_out_moves(decisions, champion)
     assert champion == (moves[-1].version if moves else None)
-    assert all(one.version == other.before for one, other in pairwise(moves))
+    assert all(one.version == other.previous for one, other in pairwise(moves))

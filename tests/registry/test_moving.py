@@ -10,14 +10,14 @@ from mlflow import MlflowClient
 
 from tinybench.core.errors import TrackingError
 from tinybench.registry import locks, policy, promotion
-from tinybench.tracking.model_versions import CHAMPION, Registry
+from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
 
 
 def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
     text = promotion.Run.text
 
     def meanwhile(run, *given):
-        two.point(CHAMPION, 1)  # which sees no lock of ours
+        two.set_alias(CHAMPION, 1)  # which sees no lock of ours
         text(run, *given)
 
     monkeypatch.setattr(promotion.Run, "text", meanwhile)
@@ -30,13 +30,13 @@ def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, r
 def test_a_store_has_one_lock_however_its_path_is_written(tracker, two, monkeypatch):
     file = Path(two.client.tracking_uri.removeprefix("sqlite:///"))
     monkeypatch.chdir(file.parent)
-    other = Registry(MlflowClient(f"sqlite:///{file.name}"), NAME)
-    with locks.held(two), pytest.raises(TrackingError, match="Another process decides"), locks.held(other):
+    other = RegisteredModel(MlflowClient(f"sqlite:///{file.name}"), NAME)
+    with locks.lock_model(two), pytest.raises(TrackingError, match="Another process decides"), locks.lock_model(other):
         pass
 
 
 def test_two_at_once_one_is_told(tracker, runs, two):
-    with locks.held(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
+    with locks.lock_model(two), pytest.raises(TrackingError, match="Another process decides about tinybench-digits"):
         promotion.rollback(tracker, NAME)
 
 
@@ -44,7 +44,7 @@ def test_a_champion_that_moved_while_another_was_judged_is_told(tracker, runs, t
     judged = promotion.gates.judge
 
     def meanwhile(*given):
-        two.point(CHAMPION, 1)
+        two.set_alias(CHAMPION, 1)
         return judged(*given)
 
     monkeypatch.setattr(promotion.gates, "judge", meanwhile)

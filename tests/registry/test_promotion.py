@@ -14,116 +14,116 @@ from PIL import Image
 from tinybench.cli import root
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
+from tinybench.registry.candidates import CandidateQuery
 from tinybench.tracking import logged_model, run_record
-from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, Registry
+from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 
 
 def test_the_best_by_validation_images_is_chosen(tracker, runs):
-    found = promote(tracker, dry=True)
-    values = {name: tracker.get(run).data.metrics["best/val_accuracy"] for name, run in runs.items()}
+    found = promote(tracker, dry_run=True)
+    values = {name: tracker.get_run(run).data.metrics["best/val_accuracy"] for name, run in runs.items()}
     assert values["bad"] < min(values["good"], values["better"])
     assert found.candidate.run_id == runs[max(values, key=values.__getitem__)]
-    assert "the best of 3 runs" in found.candidate.chosen
+    assert "the best of 3 runs" in found.candidate.selection
 
 
 def test_a_run_on_other_test_images_is_not_chosen_beside_a_champion(tracker, runs, two):
     for name in ("good", "bad"):
         tracker.client.set_tag(runs[name], "data.test_hash", "other")
-    found = promote(tracker, dry=True)
-    assert found.already
+    found = promote(tracker, dry_run=True)
+    assert found.already_champion
     assert (
         "the best of 1 runs; left out, for they were tested on other images than the champion: 2"
-        in found.candidate.chosen
+        in found.candidate.selection
     )
-    two.point(CHAMPION, 1)
+    two.set_alias(CHAMPION, 1)
     tracker.client.set_tag(runs["good"], "data.test_hash", "gone")
     with pytest.raises(TrackingError, match=r"None of the 2 finished runs .* has the champion's test"):
-        promotion.promote(tracker, Wanted(search=f"attributes.run_id != '{runs['good']}'"), policy.read())
+        promotion.promote(tracker, CandidateQuery(search=f"attributes.run_id != '{runs['good']}'"), policy.read())
 
 
 def test_a_run_that_was_refused_beside_this_champion_is_told(tracker, runs, two):
     promote(tracker, runs["bad"])
-    found = promote(tracker, runs["bad"], dry=True)
-    assert "; refused beside this champion on 20" in found.decision.chosen
-    assert found.decision.looks == 4
+    found = promote(tracker, runs["bad"], dry_run=True)
+    assert "; refused beside this champion on 20" in found.decision.selection
+    assert found.decision.test_set_uses == 4
 
 
 def test_the_run_of_a_phase_stands_for_the_whole_and_that_is_told(tracker, runs):
     (phase,) = tracker.client.search_runs(
-        [tracker.get(runs["good"]).info.experiment_id], f"tags.`mlflow.parentRunId` = '{runs['good']}'"
+        [tracker.get_run(runs["good"]).info.experiment_id], f"tags.`mlflow.parentRunId` = '{runs['good']}'"
     )
-    found = promote(tracker, phase.info.run_id, dry=True)
+    found = promote(tracker, phase.info.run_id, dry_run=True)
     assert found.candidate.run_id == runs["good"]
-    assert found.candidate.chosen == f"given by its id, as the run that {phase.info.run_id} is a part of"
+    assert found.candidate.selection == f"given by its id, as the run that {phase.info.run_id} is a part of"
 
 
 def test_a_champion_whose_files_are_gone_can_be_replaced_by_who_says_so(tracker, runs, two):
-    gone = tracker.get(runs["better"]).data.tags["tinybench.model_uri"]
+    gone = tracker.get_run(runs["better"]).data.tags["tinybench.model_uri"]
     tracker.client.delete_logged_model(gone.removeprefix("models:/"))
     refused = promote(tracker, runs["good"])
     assert not refused.promoted
-    found = {each.gate: each.found for each in refused.decision.failed}
+    found = {each.gate: each.observed for each in refused.decision.failed_gates}
     assert "not compared: the champion is lost: No model" in found["accuracy"]
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
     assert promote(tracker, runs["good"]).promoted
-    assert two.at(CHAMPION).run_id == runs["good"]
+    assert two.get_by_alias(CHAMPION).run_id == runs["good"]
 
 
 def test_the_package_that_is_stored_with_the_model_is_what_is_loaded_again(tracker, runs):
-    with logged_model.opened(tracker.get(runs["good"]).data.tags["tinybench.model_uri"]) as files:
-        assert files.again()[1].shape == (32, 10)
+    with logged_model.download(tracker.get_run(runs["good"]).data.tags["tinybench.model_uri"]) as files:
+        assert files.run_reload_check()[1].shape == (32, 10)
         (stored,) = files.folder.glob("code/tinybench/inference/classifier.py")
         stored.write_text("raise RuntimeError('broken since')")
         with pytest.raises(TrackingError, match="broken since"):
-            files.again()
+            files.run_reload_check()
 
 
 def test_a_dry_run_registers_nothing_but_is_a_look_at_the_test_images(tracker, runs):
-    assert promote(tracker, dry=True).promoted
-    assert not Registry(tracker.client, NAME).exists
-    assert promote(tracker, runs["good"]).decision.looks == 2
-    assert promote(tracker, runs["good"], name="another").decision.looks == 3
+    assert promote(tracker, dry_run=True).promoted
+    assert not RegisteredModel(tracker.client, NAME).exists
+    assert promote(tracker, runs["good"]).decision.test_set_uses == 2
+    assert promote(tracker, runs["good"], name="another").decision.test_set_uses == 3
 
 
 def test_latency_is_measured_in_the_same_invocation_in_turn_with_the_champion(tracker, runs, two):
     off = "".join(f"[{gate}]\noff = true\n" for gate in policy.GATES if gate != "latency")
     Path("gates.toml").write_text(off + "[latency]\nrounds = 1\nmax_ratio = 1e-9\n")
     told = []
-    done = promote(tracker, runs["good"], dry=True, tell=told.append)
+    done = promote(tracker, runs["good"], dry_run=True, callbacks=told.append)
     assert told == [f"Measuring latency, round 1 of 1: {name} …" for name in ("candidate", "champion")]
-    (found,) = done.decision.verdicts
-    assert (found.gate, found.holds) == ("latency", False)  # nothing is a milliard times as fast
-    assert 0 < found.figures["value"] < 1000
-    assert 0.01 < found.figures["ratio"] < 100
+    (found,) = done.decision.gate_results
+    assert (found.gate, found.passed) == ("latency", False)  # nothing is a milliard times as fast
+    assert 0 < found.metrics["value"] < 1000
+    assert 0.01 < found.metrics["ratio"] < 100
 
 
 def test_a_damaged_champion_is_as_good_as_lost_and_left_alone_where_nothing_compares(tracker, runs, two, monkeypatch):
-    opened = logged_model.opened
+    opened = logged_model.download
 
     def damaged(model):
-        if model == tracker.get(runs["better"]).data.tags["tinybench.model_uri"]:
+        if model == tracker.get_run(runs["better"]).data.tags["tinybench.model_uri"]:
             raise ValueError("Expecting value: line 1")
         return opened(model)
 
-    monkeypatch.setattr(logged_model, "opened", damaged)
+    monkeypatch.setattr(logged_model, "download", damaged)
     refused = promote(tracker, runs["good"])
-    assert "cannot be read: ValueError: Expecting value" in refused.decision.failed[0].found
+    assert "cannot be read: ValueError: Expecting value" in refused.decision.failed_gates[0].observed
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
     done = promote(tracker, runs["good"])
     assert done.promoted
-    assert done.decision.off == list(policy.GATES)
+    assert done.decision.disabled_gates == list(policy.GATES)
     with pytest.raises(TrackingError, match="cannot be read"):
         promote(tracker, runs["better"])
 
 
 def test_what_was_rolled_back_is_not_chosen_again_unless_by_its_id(tracker, runs, two):
     promotion.rollback(tracker, NAME)
-    best = max(runs, key=lambda name: tracker.get(runs[name]).data.metrics["best/val_accuracy"])
+    best = max(runs, key=lambda name: tracker.get_run(runs[name]).data.metrics["best/val_accuracy"])
     assert best == "better"
-    found = promote(tracker, dry=True)
+    found = promote(tracker, dry_run=True)
     assert found.candidate.run_id == runs["good"]
-    assert "left out, for they were rolled back: 1" in found.candidate.chosen
+    assert "left out, for they were rolled back: 1" in found.candidate.selection
     assert promote(tracker, runs["better"]).promoted
 
 
@@ -137,10 +137,10 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     Path("gates.toml").write_text(RELOADED)
     done = promote(tracker, runs["good"])
     assert done.promoted
-    registry = Registry(tracker.client, NAME)
-    version = registry.at(CHAMPION)
+    registry = RegisteredModel(tracker.client, NAME)
+    version = registry.get_by_alias(CHAMPION)
     assert (version.number, version.run_id) == (1, runs["good"])
-    phase = run_record.final_run(tracker, runs["good"]).info.run_id
+    phase = run_record.find_final_run(tracker, runs["good"]).info.run_id
     with Image.open(tracker.client.download_artifacts(phase, "registry/card.png")) as picture:
         assert max(picture.size) <= 800
     for words in (
@@ -154,22 +154,22 @@ def test_the_first_becomes_champion_with_a_card_and_a_decision(tracker, runs):
     ):
         assert words in version.description
     (decision,) = promotion.decisions(registry)
-    assert decision == replace(done.decision, done=True)
-    assert decision.looks == 1
+    assert decision == replace(done.decision, carried_out=True)
+    assert decision.test_set_uses == 1
     file = tracker.client.list_artifacts(runs["good"], "registry")[-1]  # the store's copies share their files
     kept = json.loads(Path(tracker.client.download_artifacts(runs["good"], file.path)).read_text())
-    assert kept["at"] == decision.at
+    assert kept["at"] == decision.decided_at
     assert kept["action"] == "promote"
     assert {each["gate"] for each in kept["verdicts"]} == set(policy.GATES) - {"latency", "calibration"}
 
 
 def test_what_is_registered_answers_as_the_run_did(tracker, two):
-    champion = two.at(CHAMPION)
-    with logged_model.opened(champion.uri) as files:
-        rows, given = files.again()
-        temperature = files.about.temperature
-        assert files.answerer().version == str(champion.number)
-    kept = run_record.answered(tracker, run_record.final_run(tracker, champion.run_id), "test")
+    champion = two.get_by_alias(CHAMPION)
+    with logged_model.download(champion.uri) as files:
+        rows, given = files.run_reload_check()
+        temperature = files.metadata.temperature
+        assert files.load_classifier().version == str(champion.number)
+    kept = run_record.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
     places = [kept.rows.tolist().index(row) for row in rows]
     assert abs(kept.probabilities(temperature)[places] - given).max() < 1e-3
     assert len(rows) == 32
@@ -178,16 +178,16 @@ def test_what_is_registered_answers_as_the_run_did(tracker, two):
 def test_a_worse_one_is_refused_by_the_right_gate_and_becomes_challenger(tracker, runs, two):
     done = promote(tracker, runs["bad"])
     assert not done.promoted
-    assert "accuracy" in {each.gate for each in done.decision.failed}
-    assert two.at(CHAMPION).run_id == runs["better"]
-    assert two.at(CHALLENGER).run_id == runs["bad"]
-    assert done.decision.looks == 3
+    assert "accuracy" in {each.gate for each in done.decision.failed_gates}
+    assert two.get_by_alias(CHAMPION).run_id == runs["better"]
+    assert two.get_by_alias(CHALLENGER).run_id == runs["bad"]
+    assert done.decision.test_set_uses == 3
     assert promotion.decisions(two)[-1].action == "refuse"
 
 
 def test_the_champion_itself_is_not_judged(tracker, runs, two):
     done = promote(tracker, runs["better"])
-    assert done.already
+    assert done.already_champion
     assert len(promotion.decisions(two)) == 2
     assert len(two.versions()) == 2
 
@@ -203,7 +203,7 @@ def test_a_challenger_that_is_promoted_later_is_the_same_version(tracker, runs, 
 def test_a_name_of_somebody_else_becomes_ours_and_its_champion_is_not_compared_with(tracker, runs):
     tracker.client.create_registered_model("mine")
     promote(tracker, runs["good"], name="mine")
-    assert promotion.only_name(tracker, "mine") == "mine"
+    assert promotion.resolve_name(tracker, "mine") == "mine"
     tracker.client.create_registered_model("theirs")
     version = tracker.client.create_model_version("theirs", "file:///nowhere")
     tracker.client.set_registered_model_alias("theirs", CHAMPION, version.version)
@@ -225,15 +225,15 @@ def test_a_deleted_run_is_not_promoted(tracker, runs):
 
 def test_the_test_images_choose_nothing(tracker):
     with pytest.raises(ConfigError, match="Test images judge a candidate; they do not choose it"):
-        promotion.promote(tracker, Wanted(figure="test/accuracy"), policy.read())
+        promotion.promote(tracker, CandidateQuery(metric="test/accuracy"), policy.read())
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Wanted(model="resnet50"), "No finished run with model resnet50"),
-        (Wanted(run_id="0" * 32), "No run '0000"),
-        (Wanted(search="tags."), "Invalid value for `--filter`"),
+        (CandidateQuery(model="resnet50"), "No finished run with model resnet50"),
+        (CandidateQuery(run_id="0" * 32), "No run '0000"),
+        (CandidateQuery(search="tags."), "Invalid value for `--filter`"),
     ],
 )
 def test_what_cannot_be_found_is_told(tracker, wanted, words):

@@ -19,21 +19,21 @@ def test_rollback_goes_back_one_champion_after_another(tracker, runs, two):
     promote(tracker, runs["bad"])
     assert promotion.rollback(tracker, NAME).version == 2
     assert promotion.rollback(tracker, NAME).version == 1
-    assert two.at(CHAMPION).run_id == runs["good"]
+    assert two.get_by_alias(CHAMPION).run_id == runs["good"]
     with pytest.raises(
         TrackingError, match="Nothing that is still there was champion of tinybench-digits before version 1"
     ):
         promotion.rollback(tracker, NAME)
-    assert promotion.rollback(tracker, NAME, to=3).version == 3
+    assert promotion.rollback(tracker, NAME, to_version=3).version == 3
     assert [each.action for each in promotion.decisions(two)] == ["promote"] * 3 + ["rollback"] * 3
 
 
 def test_a_rollback_to_what_is_not_there_moves_nothing(tracker, two):
     with pytest.raises(TrackingError, match="tinybench-digits has no version 9, but 1, 2"):
-        promotion.rollback(tracker, NAME, to=9)
+        promotion.rollback(tracker, NAME, to_version=9)
     with pytest.raises(TrackingError, match="Version 2 of tinybench-digits is the champion already"):
-        promotion.rollback(tracker, NAME, to=2)
-    assert two.at(CHAMPION).number == 2
+        promotion.rollback(tracker, NAME, to_version=2)
+    assert two.get_by_alias(CHAMPION).number == 2
 
 
 def test_one_champion_twice_is_rolled_back_through_the_other(tracker, runs, two):
@@ -72,9 +72,9 @@ def test_a_champion_that_was_deleted_can_be_replaced_by_a_former_one_and_by_noth
     with pytest.raises(TrackingError, match="has lost its champion, version 2: bring a former one back by tinybench"):
         promote(tracker, runs["bad"])
     done = promotion.rollback(tracker, NAME)
-    assert (done.version, done.before) == (1, None)
-    assert two.at(CHAMPION).number == 1
-    found = promote(tracker, dry=True)
+    assert (done.version, done.previous) == (1, None)
+    assert two.get_by_alias(CHAMPION).number == 1
+    found = promote(tracker, dry_run=True)
     assert found.candidate.run_id == runs["good"]  # and not the one whose version was deleted, though it is better
 
 
@@ -95,7 +95,7 @@ def test_what_was_rolled_back_does_not_come_back_when_its_successor_is_deleted(t
 
 def test_an_alias_that_was_moved_by_hand_is_gone_back_from_to_the_last_champion(tracker, runs, two):
     promote(tracker, runs["bad"])
-    two.point(CHAMPION, 3)
+    two.set_alias(CHAMPION, 3)
     assert promotion.rollback(tracker, NAME).version == 2
 
 

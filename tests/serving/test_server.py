@@ -29,13 +29,13 @@ from stores import elsewhere, fresh
 import tinybench
 from tinybench import data
 from tinybench.cli import root
-from tinybench.config import run_config as config
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
+from tinybench.registry.candidates import CandidateQuery
 from tinybench.serving import app
 from tinybench.tracking import run_record
-from tinybench.tracking.model_versions import CHAMPION, Registry
+from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
 SMALL = {"recipe": "quickstart", "phases": "scratch", "scratch.epochs": 4, "scratch.lr": 3e-3}
@@ -51,7 +51,7 @@ def store(tmp_path_factory):
     with elsewhere(tmp_path_factory):
         for seed in (0, 1):
             run = tinybench.train(**SMALL, seed=seed, **{"track.uri": made}).run_id
-            promotion.promote(Tracker.at(made), Wanted(run), off)
+            promotion.promote(Tracker.at(made), CandidateQuery(run), off)
     mlflow.set_tracking_uri(None)
     return made
 
@@ -98,10 +98,10 @@ def served(store):
 def tested(store):
     """Test images as files, and what the champion's run answered for them."""
     tracker = Tracker.at(store)
-    champion = Registry(tracker.client, NAME).at(CHAMPION)
-    kept = run_record.answered(tracker, run_record.final_run(tracker, champion.run_id), "test")
+    champion = RegisteredModel(tracker.client, NAME).get_by_alias(CHAMPION)
+    kept = run_record.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
     mlflow.set_tracking_uri(None)
-    images = data.load("digits", config.resolve("quickstart").data, 1, image_size=16).test
+    images = data.load("digits", resolve("quickstart").data, 1, image_size=16).test
     return (
         [file(pixels) for pixels in images.images(slice(0, 60))],
         kept.logits.argmax(axis=1)[:60],
@@ -219,7 +219,7 @@ def test_8_clients_and_a_new_champion_lose_no_request(served, tested, store):
             assert time.monotonic() < end
             time.sleep(0.2)
     finally:
-        promotion.rollback(Tracker.at(store), NAME, to=2)
+        promotion.rollback(Tracker.at(store), NAME, to_version=2)
         mlflow.set_tracking_uri(None)
 
 
@@ -299,7 +299,7 @@ def test_a_new_champion_is_followed_with_a_number_of_threads(store, tested):
         assert made.until_ready()["trouble"] == ""
         assert made.post(tested[0][0], "image/png").ok
     finally:
-        promotion.rollback(Tracker.at(store), NAME, to=2)
+        promotion.rollback(Tracker.at(store), NAME, to_version=2)
         mlflow.set_tracking_uri(None)
         made.process.terminate()
         said = made.process.communicate(timeout=60)[0]

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
-from tinybench.cli.sweep_progress import Sweep
+from tinybench.cli.sweep_progress import SweepConsole
 from tinybench.sweeps.slots import ERROR
 from tinybench.sweeps.sweep_result import Outcome
 
@@ -30,13 +30,13 @@ def ended(made):
 
 def shown(study, *, terminal):
     file = io.StringIO()
-    sweep = Sweep(Terminal(file=file, force_terminal=terminal, width=200))
+    sweep = SweepConsole(Terminal(file=file, force_terminal=terminal, width=200))
     sweep.on_study_begin(study, "http://page")
     for trial in study.counted():
         sweep.on_trial_end(study, trial, study.best())
     sweep.on_study_step(study.counts(), study.budget, 90.0)
     sweep.on_message("no pictures [yet]")
-    sweep.ends(Outcome(study, study.best(), None, None, 7))
+    sweep.on_study_end(Outcome(study, study.best(), None, None, 7))
     return file.getvalue()
 
 

@@ -16,7 +16,7 @@ class Book:
     def __init__(self):
         self.points, self.told = {}, []
 
-    def metrics(self, run, values, step, at):
+    def log_metrics(self, run, values, step, at):
         self.points.setdefault(step, set()).add((values["best_value/val/accuracy"], at))
 
     def on_trial_end(self, study, trial, best):

@@ -20,9 +20,9 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from tinybench import data, models
-from tinybench.config import run_config
 from tinybench.data import images
 from tinybench.data.dataset import Dataset
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking import model_logging as tracked
 from tinybench.tracking.run import Run
 from tinybench.tracking.tracker import Tracker
@@ -30,23 +30,23 @@ from tinybench.tracking.tracker import Tracker
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    chosen = run_config.resolve("quickstart", {"data.per_class": 4, "data.test_per_class": 2})
+    chosen = resolve("quickstart", {"data.per_class": 4, "data.test_per_class": 2})
     return data.load("digits", chosen.data, 0, image_size=16)
 
 
 @pytest.fixture(scope="module")
 def network(digits: Dataset) -> keras.Model:
-    return models.build(run_config.resolve("quickstart"), digits.shape, len(digits.class_names))
+    return models.build(resolve("quickstart"), digits.shape, len(digits.class_names))
 
 
 @pytest.fixture(scope="module")
 def parent(tracker: Tracker) -> Run:
-    return tracker.parent("x")
+    return tracker.open_parent_run("x")
 
 
 @pytest.fixture(scope="module")
 def uri(parent: Run, network: keras.Model, digits: Dataset) -> str:
-    return tracked.log_once(parent, network, digits, 3)
+    return tracked.log_model(parent, network, digits, 3)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_model_belongs_to_the_run(parent, uri, store):
 
 
 def test_a_resumed_run_logs_no_second_model(parent, network, digits, uri, store):
-    assert tracked.log_once(parent, network, digits, 3) == uri
+    assert tracked.log_model(parent, network, digits, 3) == uri
     assert len(mlflow.MlflowClient(store).search_logged_models(["0"])) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_dictionary_of_text_alone(served, pixels, expected):
 
 def test_a_colour_picture_of_another_size_is_read_as_the_data_sets_are(served, network):
     sent = png(np.random.default_rng(0).integers(0, 256, (40, 20, 3), np.uint8))
-    as_data = images.fit(images.decode(sent, channels=1), (8, 8))
+    as_data = images.resize(images.decode(sent, channels=1), (8, 8))
     np.testing.assert_allclose(by_label(ask(served, sent, top_k=10)), network(as_data[None]), atol=1e-5)
 
 

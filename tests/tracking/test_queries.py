@@ -20,78 +20,78 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
 
 
 def finished(tracker: Tracker, hash: str, accuracy: float, status: str = "FINISHED") -> str:
-    run = tracker.parent("x")
-    run.params({"recipe": NAME})
-    run.tags({"tinybench.config_hash": hash})
-    run.metrics({"test/accuracy": accuracy}, 1, 1)
+    run = tracker.open_parent_run("x")
+    run.log_params({"recipe": NAME})
+    run.set_tags({"tinybench.config_hash": hash})
+    run.log_metrics({"test/accuracy": accuracy}, 1, 1)
     run.end(status)
     return run.id
 
 
 def test_there_is_none_before_one_is_finished(tracker: Tracker) -> None:
     finished(tracker, "own", 0.5, status="FAILED")
-    assert queries.of_recipe(tracker, NAME, "own") is None
+    assert queries.find_recipe_run(tracker, NAME, "own") is None
 
 
 def test_the_newest_with_the_recipe_s_own_settings_is_taken(tracker: Tracker) -> None:
     finished(tracker, "own", 0.5)
     newest = finished(tracker, "own", 0.6)
     finished(tracker, "other", 0.7)
-    found, own = queries.of_recipe(tracker, NAME, "own")
+    found, own = queries.find_recipe_run(tracker, NAME, "own")
     assert (found.info.run_id, own) == (newest, True)
 
 
 def test_else_the_newest_with_others(tracker: Tracker) -> None:
     finished(tracker, "one", 0.5)
     newest = finished(tracker, "two", 0.6)
-    found, own = queries.of_recipe(tracker, NAME, "own")
+    found, own = queries.find_recipe_run(tracker, NAME, "own")
     assert (found.info.run_id, own) == (newest, False)
 
 
 def test_phases_and_folds_are_no_runs_of_their_own(tracker: Tracker) -> None:
-    whole = tracker.parent("x")
-    for child in (tracker.child(whole, "scratch", "x"), tracker.fold(whole, 1, "x")):
-        child.params({"recipe": NAME})
+    whole = tracker.open_parent_run("x")
+    for child in (tracker.create_phase_run(whole, "scratch", "x"), tracker.create_fold_run(whole, 1, "x")):
+        child.log_params({"recipe": NAME})
         child.end("FINISHED")
-    assert queries.of_recipe(tracker, NAME, "own") is None
+    assert queries.find_recipe_run(tracker, NAME, "own") is None
 
 
 def test_an_evaluation_of_a_run_is_not_the_run(tracker: Tracker) -> None:
     trained = finished(tracker, "own", 0.5)
-    again = tracker.parent("evaluate x")
-    again.params({"recipe": NAME, "split": "test"})
-    again.tags({"tinybench.config_hash": "own", "tinybench.source_run": trained})
+    again = tracker.open_parent_run("evaluate x")
+    again.log_params({"recipe": NAME, "split": "test"})
+    again.set_tags({"tinybench.config_hash": "own", "tinybench.source_run": trained})
     again.end("FINISHED")
-    found, own = queries.of_recipe(tracker, NAME, "own")
+    found, own = queries.find_recipe_run(tracker, NAME, "own")
     assert (found.info.run_id, own) == (trained, True)
 
 
 def test_a_progression_keeps_the_order_and_says_what_is_missing(tracker: Tracker) -> None:
     finished(tracker, "own", 0.5)
-    steps = queries.progression(tracker, {"cifar10-vgg10": "a", NAME: "own"})
+    steps = queries.find_progression(tracker, {"cifar10-vgg10": "a", NAME: "own"})
     assert [step.recipe for step in steps] == [recipes.all_recipes()[name] for name in ("cifar10-vgg10", NAME)]
     assert steps[0].metrics == {}
-    assert (steps[1].metrics["test/accuracy"], steps[1].own) == (0.5, True)
+    assert (steps[1].metrics["test/accuracy"], steps[1].own_settings) == (0.5, True)
 
 
 def test_a_step_knows_its_run_its_folds_and_its_data(tracker: Tracker) -> None:
-    run = tracker.parent("x")
-    run.params({"recipe": NAME, "model": "recipe", "recipe.model": "simple5", "data.folds": "3"})
-    run.tags({"data.warnings": "half of it"})
+    run = tracker.open_parent_run("x")
+    run.log_params({"recipe": NAME, "model": "recipe", "recipe.model": "simple5", "data.folds": "3"})
+    run.set_tags({"data.warnings": "half of it"})
     run.end("FINISHED")
-    (step,) = queries.progression(tracker, {NAME: "own"})
+    (step,) = queries.find_progression(tracker, {NAME: "own"})
     assert (step.run_id, step.folds, step.warning, step.model) == (run.id, 3, "half of it", "simple5")
 
 
 @pytest.mark.parametrize("kind", ["phase", "fold", "phase of a fold"])
 def test_the_top_of_a_child_is_the_whole_run(tracker: Tracker, kind: str) -> None:
-    whole = tracker.parent("x")
-    fold = tracker.fold(whole, 2, "fold 2")
+    whole = tracker.open_parent_run("x")
+    fold = tracker.create_fold_run(whole, 2, "fold 2")
     child = {
-        "phase": lambda: tracker.child(whole, "scratch", "x"),
+        "phase": lambda: tracker.create_phase_run(whole, "scratch", "x"),
         "fold": lambda: fold,
-        "phase of a fold": lambda: tracker.child(fold, "scratch", "x"),
+        "phase of a fold": lambda: tracker.create_phase_run(fold, "scratch", "x"),
     }[kind]()
-    assert tracker.top(child.id).info.run_id == whole.id
-    assert tracker.fold_run(whole.id, 2).info.run_id == fold.id
-    assert tracker.fold_run(whole.id, 1) is None
+    assert tracker.find_top_run(child.id).info.run_id == whole.id
+    assert tracker.find_fold_run(whole.id, 2).info.run_id == fold.id
+    assert tracker.find_fold_run(whole.id, 1) is None

@@ -9,8 +9,8 @@ import pytest
 import stores
 
 from tinybench import data, models
-from tinybench.config import run_config as config
 from tinybench.config.sections import TrackConfig
+from tinybench.recipes.resolve import resolve
 from tinybench.tracking import model_logging as tracked
 from tinybench.tracking.results import PhaseResult, Result
 from tinybench.tracking.tracker import Tracker
@@ -33,10 +33,10 @@ def test_the_figures_are_those_after_the_last_phase():
 
 def test_the_model_is_loaded_from_the_store_that_holds_it(tmp_path_factory, restored):
     uri = stores.fresh(tmp_path_factory)
-    digits = data.load("digits", config.resolve("quickstart").data, 0, image_size=16)
-    network = models.build(config.resolve("quickstart"), digits.shape, 10)
-    run = Tracker(TrackConfig(uri=uri)).parent("x")
-    result = Result(run.id, uri, "", tracked.log_once(run, network, digits, 1))
+    digits = data.load("digits", resolve("quickstart").data, 0, image_size=16)
+    network = models.build(resolve("quickstart"), digits.shape, 10)
+    run = Tracker(TrackConfig(uri=uri)).open_parent_run("x")
+    result = Result(run.id, uri, "", tracked.log_model(run, network, digits, 1))
     mlflow.set_tracking_uri("sqlite:///elsewhere.db")
     picture = digits.test.images(slice(0, 1))
     (labels,) = result.load_model().predict({"image": [picture[0]]}, params={"top_k": 1})["labels"]

@@ -20,7 +20,7 @@ from PIL import Image
 from tinybench import data
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import DataError, Interrupted
-from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
+from tinybench.tracking.run import ERROR_TAG, Run, status_and_reason
 
 KEYS = ("model", "head.dropout", "seed")
 
@@ -34,19 +34,19 @@ def artifact(run: Run, path: str) -> Path:
 
 
 def test_parameters_are_written_as_a_person_would(run):
-    run.params({"data.classes": ("cat", "dog"), "data.root": None, "head.l2": 1e-4, "deterministic": True})
+    run.log_params({"data.classes": ("cat", "dog"), "data.root": None, "head.l2": 1e-4, "deterministic": True})
     expected = {"data.classes": "cat,dog", "data.root": "none", "head.l2": "0.0001", "deterministic": "True"}
     assert read(run).data.params == expected
 
 
 def test_more_parameters_than_mlflow_takes_at_once(run):
     values = {f"key.{number}": number for number in range(205)}
-    run.params(values)
+    run.log_params(values)
     assert read(run).data.params == {key: str(value) for key, value in values.items()}
 
 
 def test_secrets_stay_out_of_parameters(run):
-    run.params({"track.uri": "http://me:hush@host/"})
+    run.log_params({"track.uri": "http://me:hush@host/"})
     assert read(run).data.params == {"track.uri": "http://me:***@host/"}
 
 
@@ -57,28 +57,28 @@ def test_what_mlflow_run_logged_stays_and_what_it_left_alone_is_beside_it(tracke
     for key, value in known.items():
         run.client.log_param(run.id, key, value)
     for _ in range(2):  # a second time changes nothing
-        run.params(dict.fromkeys(KEYS, "ours"))
+        run.log_params(dict.fromkeys(KEYS, "ours"))
     left_alone = {f"recipe.{key}": "ours" for key, value in known.items() if value == "recipe"}
     assert read(run).data.params == dict.fromkeys(KEYS, "ours") | known | left_alone
 
 
 def test_the_same_moment_twice_is_one_point(run):
     for step, moment in [(1, 1000), (1, 1000), (2, 2000)]:
-        run.metrics({"val/loss": 0.5, "val/accuracy": 0.25}, step, moment)
+        run.log_metrics({"val/loss": 0.5, "val/accuracy": 0.25}, step, moment)
     points = run.client.get_metric_history(run.id, "val/loss")
     assert [(point.step, point.timestamp, point.value) for point in points] == [(1, 1000, 0.5), (2, 2000, 0.5)]
     assert read(run).data.metrics == {"val/loss": 0.5, "val/accuracy": 0.25}
 
 
 def test_tags_are_text_and_a_long_one_is_cut(run):
-    run.tags({"threads": 2, "story": "x" * 9000})
+    run.set_tags({"threads": 2, "story": "x" * 9000})
     assert read(run).data.tags["threads"] == "2"
     assert read(run).data.tags["story"] == "x" * 5000
 
 
 def test_the_data_are_linked_by_fingerprint_and_split(run):
     digits = data.load("digits", DataConfig(per_class=4, test_per_class=2), 0, image_size=16)
-    run.dataset(digits)
+    run.log_dataset(digits)
     (linked,) = read(run).inputs.dataset_inputs
     assert linked.dataset.name == "digits"
     assert linked.dataset.digest == digits.fingerprint[:32]
@@ -91,12 +91,12 @@ def test_the_data_are_linked_by_fingerprint_and_split(run):
 
 
 def test_text_comes_back(run):
-    run.text("schön\n", "notes/a.txt")
+    run.log_text("schön\n", "notes/a.txt")
     assert artifact(run, "notes/a.txt").read_bytes() == "schön\n".encode()
 
 
 def test_a_figure_is_a_picture_under_its_path(run):
-    run.figure(Figure(figsize=(2, 1)), "figures/curves.png")
+    run.log_figure(Figure(figsize=(2, 1)), "figures/curves.png")
     assert [item.path for item in list_artifacts(run_id=run.id, tracking_uri=run.client.tracking_uri)] == ["figures"]
     with Image.open(artifact(run, "figures/curves.png")) as picture:
         assert (picture.format, picture.size) == ("PNG", (240, 120))
@@ -104,7 +104,7 @@ def test_a_figure_is_a_picture_under_its_path(run):
 
 def test_a_file_goes_into_its_folder(run, tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3))
-    run.artifact(tmp_path / "a.npy", "checkpoints")
+    run.log_artifact(tmp_path / "a.npy", "checkpoints")
     np.testing.assert_array_equal(np.load(artifact(run, "checkpoints/a.npy")), np.arange(3))
 
 
@@ -202,4 +202,4 @@ def test_an_end_without_a_reason_sets_no_tag(run):
 
 
 def test_a_system_exit_is_no_success():
-    assert outcome_of(SystemExit(3)) == ("FAILED", "SystemExit: 3")
+    assert status_and_reason(SystemExit(3)) == ("FAILED", "SystemExit: 3")

@@ -16,7 +16,7 @@ from tinybench.tracking.tracker import Tracker
 
 @pytest.fixture
 def run(tracker: Tracker):
-    return tracker.parent("x")
+    return tracker.open_parent_run("x")
 
 
 def read(run, folder: Path) -> EventAccumulator:
@@ -26,10 +26,10 @@ def read(run, folder: Path) -> EventAccumulator:
 
 def test_every_point_and_picture_is_there(run, tmp_path: Path) -> None:
     for step in (1, 2, 3):
-        run.metrics({"val/loss": 1 / step, "train/lr": 0.1}, step, 1_700_000_000_000 + step * 1000)
+        run.log_metrics({"val/loss": 1 / step, "train/lr": 0.1}, step, 1_700_000_000_000 + step * 1000)
     figure = Figure(figsize=(2, 1))
-    run.figure(figure, "figures/curves.png")
-    tensorboard_events.write(run)
+    run.log_figure(figure, "figures/curves.png")
+    tensorboard_events.write_events(run)
     found = read(run, tmp_path)
     assert sorted(found.Tags()["scalars"]) == ["train/lr", "val/loss"]
     points = found.Scalars("val/loss")
@@ -42,16 +42,16 @@ def test_every_point_and_picture_is_there(run, tmp_path: Path) -> None:
 
 
 def test_what_is_written_again_takes_the_place_of_what_was(run, tmp_path: Path) -> None:
-    run.metrics({"val/loss": 0.5}, 1, 1_700_000_000_000)
-    tensorboard_events.write(run)
-    run.metrics({"val/loss": 0.4}, 2, 1_700_000_001_000)
-    tensorboard_events.write(run)
+    run.log_metrics({"val/loss": 0.5}, 1, 1_700_000_000_000)
+    tensorboard_events.write_events(run)
+    run.log_metrics({"val/loss": 0.4}, 2, 1_700_000_001_000)
+    tensorboard_events.write_events(run)
     assert [point.step for point in read(run, tmp_path).Scalars("val/loss")] == [1, 2]
 
 
 def test_a_run_without_pictures_has_its_metrics(run, tmp_path: Path) -> None:
-    run.metrics({"test/accuracy": 0.5}, 4, 1_700_000_000_000)
-    tensorboard_events.write(run)
+    run.log_metrics({"test/accuracy": 0.5}, 4, 1_700_000_000_000)
+    tensorboard_events.write_events(run)
     assert [point.value for point in read(run, tmp_path).Scalars("test/accuracy")] == [0.5]
 
 
@@ -61,4 +61,4 @@ def test_without_the_extra_a_run_does_not_begin(monkeypatch: pytest.MonkeyPatch)
         tensorboard_events.importlib.util, "find_spec", lambda name: None if name == "tensorboard" else real(name)
     )
     with pytest.raises(ConfigError, match=r"needs the extra tensorboard: pip install 'tinybench\[tensorboard\]'"):
-        tensorboard_events.check()
+        tensorboard_events.require_tensorboard()

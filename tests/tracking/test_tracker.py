@@ -22,7 +22,7 @@ def like(tracker: Tracker, **settings) -> Tracker:
 
 
 def experiment_of(tracker: Tracker, run_id: str) -> str:
-    return tracker.client.get_experiment(tracker.get(run_id).info.experiment_id).name
+    return tracker.client.get_experiment(tracker.get_run(run_id).info.experiment_id).name
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_the_environment_names_the_store(store, monkeypatch):
 
 
 def test_a_new_parent_says_where_it_comes_from(tracker):
-    parent = tracker.parent("smallcnn on digits")
-    found = tracker.get(parent.id)
+    parent = tracker.open_parent_run("smallcnn on digits")
+    found = tracker.get_run(parent.id)
     assert found.info.run_name == "smallcnn on digits"
     assert found.info.status == "RUNNING"
     assert {"host", "command", "version.keras"} <= set(found.data.tags)
@@ -53,7 +53,7 @@ def test_a_new_parent_says_where_it_comes_from(tracker):
 
 def test_name_tags_and_experiment_of_the_user(tracker):
     own = like(tracker, run_name="mine", tags=("team=red", "formula=a=b", "plain"), experiment="birds")
-    found = tracker.get(own.parent("smallcnn on digits").id)
+    found = tracker.get_run(own.open_parent_run("smallcnn on digits").id)
     assert found.info.run_name == "mine"
     assert {key: found.data.tags[key] for key in ("team", "formula", "plain")} == {
         "team": "red",
@@ -64,77 +64,77 @@ def test_name_tags_and_experiment_of_the_user(tracker):
 
 
 def test_an_experiment_is_made_once(tracker):
-    first, second = (like(tracker, experiment="twice").parent("x").id for _ in range(2))
-    assert tracker.get(first).info.experiment_id == tracker.get(second).info.experiment_id
+    first, second = (like(tracker, experiment="twice").open_parent_run("x").id for _ in range(2))
+    assert tracker.get_run(first).info.experiment_id == tracker.get_run(second).info.experiment_id
 
 
 def test_the_environment_chooses_the_experiment_unless_the_user_does(tracker, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "from the environment")
-    assert experiment_of(tracker, tracker.parent("x").id) == "from the environment"
-    assert experiment_of(tracker, like(tracker, experiment="own").parent("x").id) == "own"
+    assert experiment_of(tracker, tracker.open_parent_run("x").id) == "from the environment"
+    assert experiment_of(tracker, like(tracker, experiment="own").open_parent_run("x").id) == "own"
 
 
 def test_the_environment_chooses_the_experiment_by_number(tracker, monkeypatch):
     wanted = tracker.client.create_experiment("by number")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", wanted)
-    assert tracker.get(tracker.parent("x").id).info.experiment_id == wanted
+    assert tracker.get_run(tracker.open_parent_run("x").id).info.experiment_id == wanted
 
 
 def test_inside_a_run_of_the_user_the_parent_is_its_child(tracker):
     mlflow.set_tracking_uri(tracker.uri)
     with mlflow.start_run() as outer:
-        parent = tracker.parent("x")
-    assert tracker.get(parent.id).data.tags["mlflow.parentRunId"] == outer.info.run_id
-    assert tracker.top(outer.info.run_id).info.run_id == outer.info.run_id
-    assert tracker.top(parent.id).info.run_id == parent.id, "it is no phase"
+        parent = tracker.open_parent_run("x")
+    assert tracker.get_run(parent.id).data.tags["mlflow.parentRunId"] == outer.info.run_id
+    assert tracker.find_top_run(outer.info.run_id).info.run_id == outer.info.run_id
+    assert tracker.find_top_run(parent.id).info.run_id == parent.id, "it is no phase"
 
 
 def test_the_run_of_mlflow_run_is_taken(tracker, mlflow_run):
-    assert like(tracker, tags=("team=red",)).parent("x").id == mlflow_run
-    assert tracker.get(mlflow_run).data.tags["team"] == "red"
+    assert like(tracker, tags=("team=red",)).open_parent_run("x").id == mlflow_run
+    assert tracker.get_run(mlflow_run).data.tags["team"] == "red"
 
 
 def test_a_name_that_mlflow_made_up_gives_way(tracker, mlflow_run):
-    tracker.parent("x")
-    assert tracker.get(mlflow_run).info.run_name == "x"
+    tracker.open_parent_run("x")
+    assert tracker.get_run(mlflow_run).info.run_name == "x"
 
 
 @pytest.mark.parametrize("name", ["mine", "wise-squid", "wise-squid-two", "resnet-squid-86", "wise-resnet-50"])
 def test_a_name_that_was_given_to_mlflow_run_stays(tracker, mlflow_run, name):
     tracker.client.update_run(mlflow_run, name=name)
-    tracker.parent("x")
-    assert tracker.get(mlflow_run).info.run_name == name
+    tracker.open_parent_run("x")
+    assert tracker.get_run(mlflow_run).info.run_name == name
 
 
 def test_an_experiment_is_one_of_training_runs_unless_it_is_another_kind(tracker):
     tracker.client.create_experiment("agents", tags={"mlflow.experimentKind": "genai_development"})
     for name, kind in [("nets", "custom_model_development"), ("agents", "genai_development")]:
-        like(tracker, experiment=name).parent("x")
+        like(tracker, experiment=name).open_parent_run("x")
         assert tracker.client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == kind
 
 
 def test_the_run_of_mlflow_run_is_renamed_when_asked(tracker, mlflow_run):
     tracker.client.update_run(mlflow_run, name="given")
-    like(tracker, run_name="mine", experiment="Default").parent("x")
-    assert tracker.get(mlflow_run).info.run_name == "mine"
+    like(tracker, run_name="mine", experiment="Default").open_parent_run("x")
+    assert tracker.get_run(mlflow_run).info.run_name == "mine"
 
 
 def test_mlflow_run_has_chosen_the_experiment(tracker, mlflow_run):
     with pytest.raises(ConfigError, match=r"`track\.experiment`: mlflow run has chosen 'Default'\. Give mlflow run --"):
-        like(tracker, experiment="birds").parent("x")
+        like(tracker, experiment="birds").open_parent_run("x")
 
 
 def test_a_run_of_mlflow_run_that_is_elsewhere(tracker, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "elsewhere")
     with pytest.raises(TrackingError, match="No run 'elsewhere' in sqlite:///"):
-        tracker.parent("x")
+        tracker.open_parent_run("x")
 
 
 def test_a_phase_is_a_child_in_the_experiment_of_its_parent(tracker):
     own = like(tracker, experiment="phases", tags=("team=red",))
-    parent = own.parent("x")
-    found = tracker.get(like(tracker, tags=("team=red",)).child(parent, "transfer", "x").id)
-    assert found.info.experiment_id == tracker.get(parent.id).info.experiment_id
+    parent = own.open_parent_run("x")
+    found = tracker.get_run(like(tracker, tags=("team=red",)).create_phase_run(parent, "transfer", "x").id)
+    assert found.info.experiment_id == tracker.get_run(parent.id).info.experiment_id
     assert found.info.run_name == "x"
     assert found.data.tags["mlflow.parentRunId"] == parent.id
     assert found.data.tags["tinybench.phase"] == "transfer"
@@ -143,24 +143,24 @@ def test_a_phase_is_a_child_in_the_experiment_of_its_parent(tracker):
 
 
 def test_phases_are_found_by_their_parent_and_name(tracker):
-    first, second = tracker.parent("first"), tracker.parent("second")
-    child = tracker.child(first, "transfer", "first")
-    tracker.child(second, "finetune", "second")
-    assert tracker.phase_run(first.id, "transfer").info.run_id == child.id
-    assert tracker.phase_run(first.id, "finetune") is None
-    assert tracker.top(child.id).info.run_id == first.id
-    assert tracker.top(first.id).info.run_id == first.id
+    first, second = tracker.open_parent_run("first"), tracker.open_parent_run("second")
+    child = tracker.create_phase_run(first, "transfer", "first")
+    tracker.create_phase_run(second, "finetune", "second")
+    assert tracker.find_phase_run(first.id, "transfer").info.run_id == child.id
+    assert tracker.find_phase_run(first.id, "finetune") is None
+    assert tracker.find_top_run(child.id).info.run_id == first.id
+    assert tracker.find_top_run(first.id).info.run_id == first.id
 
 
 def test_a_run_that_is_not_there(tracker):
     with pytest.raises(TrackingError, match=r"No run .gone. in sqlite:///.*: check the id, or name its store"):
-        tracker.get("gone")
+        tracker.get_run("gone")
 
 
 def test_what_was_found_runs_again(tracker, run):
     run.end("KILLED", "Interrupted by Ctrl-C.")
-    assert tracker.open(tracker.get(run.id)).id == run.id
-    assert tracker.get(run.id).info.status == "RUNNING"
+    assert tracker.reopen(tracker.get_run(run.id)).id == run.id
+    assert tracker.get_run(run.id).info.status == "RUNNING"
 
 
 def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
@@ -169,35 +169,35 @@ def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
         for step in (1, 2, 3)
     }
     for step in random.Random(0).sample([1, 2, 3, 2], 4):  # as resumes may send them
-        run.metrics(logged[step], step, 9000 - step)
-    epochs = tracker.epochs(run.id)
+        run.log_metrics(logged[step], step, 9000 - step)
+    epochs = tracker.read_epochs(run.id)
     assert [(epoch.number, epoch.timestamp) for epoch in epochs] == [(1, 8999), (2, 8998), (3, 8997)]
     for epoch in epochs:
         assert epoch.metrics == {name: logged[epoch.number][name] for name in EPOCH_METRICS}
 
 
 def test_a_run_without_epochs(tracker, run):
-    run.metrics({"test/loss": 0.5}, 1, 1000)
-    assert tracker.epochs(run.id) == []
+    run.log_metrics({"test/loss": 0.5}, 1, 1000)
+    assert tracker.read_epochs(run.id) == []
 
 
 def test_an_artifact_is_fetched(tracker, run, tmp_path):
-    run.text("{}", "config.json")
-    fetched = tracker.download(tracker.get(run.id), "config.json", tmp_path)
+    run.log_text("{}", "config.json")
+    fetched = tracker.download_artifact(tracker.get_run(run.id), "config.json", tmp_path)
     assert fetched == tmp_path / "config.json"
     assert fetched.read_text() == "{}"
 
 
 def test_an_artifact_that_is_not_there(tracker, run, tmp_path):
     with pytest.raises(OSError):
-        tracker.download(tracker.get(run.id), "config.json", tmp_path)
+        tracker.download_artifact(tracker.get_run(run.id), "config.json", tmp_path)
 
 
 def test_a_run_fails_with_the_first_reason(tracker, run):
-    tracker.fail(run.id, "No pictures.")
-    tracker.fail(run.id, "Something else.")
-    assert tracker.get(run.id).info.status == "FAILED"
-    assert tracker.get(run.id).data.tags[ERROR_TAG] == "No pictures."
+    tracker.mark_failed(run.id, "No pictures.")
+    tracker.mark_failed(run.id, "Something else.")
+    assert tracker.get_run(run.id).info.status == "FAILED"
+    assert tracker.get_run(run.id).data.tags[ERROR_TAG] == "No pictures."
 
 
 def test_the_page_of_a_local_run(tracker, run):
@@ -229,7 +229,7 @@ def test_mlflow_run_has_chosen_the_store(tracker, run, monkeypatch):
 def test_an_experiment_that_was_deleted(tracker):
     tracker.client.delete_experiment(tracker.client.create_experiment("deleted"))
     with pytest.raises(TrackingError, match=r"Cannot open a run in .*deleted"):
-        like(tracker, experiment="deleted").parent("x")
+        like(tracker, experiment="deleted").open_parent_run("x")
 
 
 def test_a_store_of_an_unknown_kind():
@@ -240,13 +240,13 @@ def test_a_store_of_an_unknown_kind():
 def test_a_file_that_is_no_store(tmp_path: Path):
     (tmp_path / "text.db").write_text("no database " * 100)
     with pytest.raises(TrackingError):
-        Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'text.db'}")).parent("x")
+        Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'text.db'}")).open_parent_run("x")
 
 
 def test_a_tag_that_the_store_refuses_leaves_no_run_behind(tracker):
     own = like(tracker, experiment="refused", tags=("=red",))
     with pytest.raises((ConfigError, TrackingError)):
-        own.parent("x")
+        own.open_parent_run("x")
     experiment = tracker.client.get_experiment_by_name("refused")
     runs = tracker.client.search_runs([experiment.experiment_id]) if experiment else []
     assert "RUNNING" not in {run.info.status for run in runs}
@@ -264,7 +264,7 @@ def test_two_runs_that_say_the_kind_in_one_moment_are_both_opened(tracker, monke
         alone(experiment, key, value)
 
     monkeypatch.setattr(other.client, "set_experiment_tag", too_late_once)
-    assert other.parent("second").id
+    assert other.open_parent_run("second").id
     assert len(calls) == 2
 
 
@@ -278,5 +278,5 @@ def test_another_error_of_the_store_is_not_tried_again(tracker, monkeypatch):
     other = like(tracker, experiment="broken")
     monkeypatch.setattr(other.client, "set_experiment_tag", broken)
     with pytest.raises(TrackingError, match="no such table"):
-        other.parent("run")
+        other.open_parent_run("run")
     assert len(calls) == 1

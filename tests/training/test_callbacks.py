@@ -10,10 +10,10 @@ from phase_runs import Training
 
 import tinybench
 import tinybench.data
-from tinybench.config.run_config import resolve
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import ConfigError
 from tinybench.hardware import device
+from tinybench.recipes.resolve import resolve
 from tinybench.training import callbacks
 
 SOURCE = """
@@ -84,15 +84,15 @@ def test_its_counters_are_kept_apart_from_those_of_others_of_its_kind(mine: str,
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ("no_such_module:Watching", "cannot be had: .*No module named"),
-        ("{mine}:Absent", "cannot be had: .*Absent"),
-        ("{mine}:Needy", "cannot be had: .*what"),
+        ("no_such_module:Watching", "cannot be loaded: .*No module named"),
+        ("{mine}:Absent", "cannot be loaded: .*Absent"),
+        ("{mine}:Needy", "cannot be loaded: .*what"),
         ("{mine}:number", "expected a class of keras.callbacks.Callback, got "),
     ],
 )
 def test_what_is_no_callback_is_refused_in_one_line(mine: str, reference: str, words: str) -> None:
     with pytest.raises(ConfigError, match=rf"Invalid value for `callbacks`: .*{words}") as caught:
-        callbacks.own((reference.format(mine=mine),))
+        callbacks.user_callbacks((reference.format(mine=mine),))
     assert "\n" not in str(caught.value)
 
 

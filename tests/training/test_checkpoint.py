@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybench import models
-from tinybench.config import run_config
 from tinybench.core.errors import TrainingError
+from tinybench.models import seeding
+from tinybench.recipes.resolve import resolve
 from tinybench.training import checkpoint, phases
-from tinybench.training.checkpoint import Store
+from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -25,8 +26,8 @@ EPOCHS = st.builds(Epoch, st.integers(1, 99), METRICS, st.integers(0, 2**50))
 
 
 def trainer(**overrides) -> keras.Model:
-    chosen = run_config.resolve("quickstart", {"head.hidden": 4} | overrides)
-    return phases.prepare(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")[1]
+    chosen = resolve("quickstart", {"head.hidden": 4} | overrides)
+    return phases.build_trainer(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")
 
 
 def step(model: keras.Model, seed: int = 0) -> float:
@@ -39,7 +40,7 @@ def progress(*numbers: int, best: int = 0) -> Progress:
 
 
 def state(model: keras.Model) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in checkpoint._resumable(model)]
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in checkpoint._checkpoint_variables(model)]
 
 
 def full(_descriptor: int) -> None:
@@ -60,46 +61,46 @@ def test_counters_survive_json_and_seconds_add_up() -> None:
 
 def test_another_trainer_goes_on_from_the_checkpoint_to_the_bit(tmp_path: Path) -> None:
     first, second = trainer(), trainer()
-    checkpoint.seed_generators(first, 7)
+    seeding.seed_model(first, 7)
     step(first)
-    store = Store(tmp_path / "phase")
+    store = Checkpoints(tmp_path / "phase")
     store.save(first, progress(1))
     saved = state(first)
     assert not all(np.array_equal(a, b) for a, b in zip(saved, state(second), strict=True))
-    assert Store(tmp_path / "phase").restore(second) == progress(1)
+    assert Checkpoints(tmp_path / "phase").restore(second) == progress(1)
     for one, two in zip(saved, state(second), strict=True):
         np.testing.assert_array_equal(one, two)
     assert int(second.optimizer.iterations) == 1
-    assert len(checkpoint._generators(first)) >= 3, "dropout, rotation, translation"
+    assert len(seeding.generator_states(first)) >= 3, "dropout, rotation, translation"
     assert step(first, 1) == step(second, 1)
 
 
 def test_generators_are_a_function_of_the_seed() -> None:
     first, second = trainer(), trainer()
     for seed, like in [(1, True), (2, False)]:
-        checkpoint.seed_generators(first, 1)
-        checkpoint.seed_generators(second, seed)
-        pairs = zip(checkpoint._generators(first), checkpoint._generators(second), strict=True)
+        seeding.seed_model(first, 1)
+        seeding.seed_model(second, seed)
+        pairs = zip(seeding.generator_states(first), seeding.generator_states(second), strict=True)
         assert all(np.array_equal(one.numpy(), two.numpy()) for one, two in pairs) == like
 
 
 def test_nothing_to_restore_is_a_fresh_start(tmp_path: Path) -> None:
-    assert Store(tmp_path / "phase").restore(trainer()) == Progress()
+    assert Checkpoints(tmp_path / "phase").restore(trainer()) == Progress()
 
 
 def test_only_the_latest_are_kept_and_the_latest_is_restored(tmp_path: Path) -> None:
-    model, store = trainer(), Store(tmp_path / "phase", keep=2)
+    model, store = trainer(), Checkpoints(tmp_path / "phase", keep=2)
     for number in range(1, 5):
         store.save_best(model, number)
         store.save(model, progress(*range(1, number + 1), best=number))
-    assert [path.name for path in store.checkpoints()] == ["epoch-0003.npz", "epoch-0004.npz"]
+    assert [path.name for path in store.paths()] == ["epoch-0003.npz", "epoch-0004.npz"]
     assert [path.name for path in store.folder.glob("best-*")] == ["best-0004.npz"]
     assert len(store.restore(model).epochs) == 4
     assert not [*store.folder.glob("*.part")]
 
 
 def test_the_best_weights_come_back(tmp_path: Path) -> None:
-    model, store = trainer(), Store(tmp_path / "phase")
+    model, store = trainer(), Checkpoints(tmp_path / "phase")
     store.save_best(model, 3)
     best = model.get_weights()
     step(model)
@@ -110,14 +111,14 @@ def test_the_best_weights_come_back(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_model(tmp_path: Path) -> None:
-    store = Store(tmp_path / "phase")
+    store = Checkpoints(tmp_path / "phase")
     store.save(trainer(), progress(1))
     with pytest.raises(TrainingError, match=r"epoch-0001\.npz belongs to another model: it holds \d+ arrays, not \d+"):
         store.restore(trainer(**{"head.hidden": 5}))
 
 
 def test_the_start_is_a_whole_model(tmp_path: Path) -> None:
-    store = Store(tmp_path / "phase")
+    store = Checkpoints(tmp_path / "phase")
     model = trainer().layers[-1]
     store.save_start(model)
     again = keras.saving.load_model(store.start, compile=False)
@@ -127,7 +128,7 @@ def test_the_start_is_a_whole_model(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, store = trainer(), Store(tmp_path / "phase", keep=1)
+    model, store = trainer(), Checkpoints(tmp_path / "phase", keep=1)
     store.save_best(model, 1)
     store.save(model, progress(1, best=1))
     files = {path.name: path.read_bytes() for path in store.folder.iterdir()}
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    model, store = trainer(), Store(tmp_path / "phase")
+    model, store = trainer(), Checkpoints(tmp_path / "phase")
     shutil.rmtree(store.folder)
     with pytest.raises(TrainingError, match=r"Cannot write .*epoch-0001\.npz: No such file or directory"):
         store.save(model, progress(1))

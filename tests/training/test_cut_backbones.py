@@ -11,7 +11,7 @@ from keras import layers
 
 from tinybench import models
 from tinybench.config import run_config
-from tinybench.models import backbones, parts
+from tinybench.models import backbones, submodels
 
 # The backbones that are documented
 
@@ -27,7 +27,7 @@ def documented(name: str) -> tuple[keras.Model, run_config.RunConfig]:
     if normal:
         for layer in normal:
             layer.momentum = 0.0
-        backbone(parts.entrance(model)(pixels(32)), training=True)
+        backbone(submodels.entrance(model)(pixels(32)), training=True)
         for layer, value in zip(normal, momentum, strict=True):
             layer.momentum = value
     return model, settings

@@ -80,7 +80,7 @@ def called_once_above(graph: keras.Model) -> set[int]:
 
 
 def places(graph: keras.Model) -> list[int]:
-    return [id(tensor) for _, tensor in cutting._places(graph, set())]
+    return [id(tensor) for _, tensor in cutting._cut_points(graph, set())]
 
 
 @settings(max_examples=50, deadline=None)
@@ -93,7 +93,7 @@ def test_the_places_for_a_cut_are_the_articulations_of_the_graph(calls: list) ->
     assert found[-1] == id(graph.outputs[0])
     assert all(one in below(made_by[two].outputs[0], made_by) for one, two in pairwise(found)), "from below upwards"
     names = [made_by[tensor].operation.name for tensor in found]
-    assert [name for name, _ in cutting._places(graph, set())] == names
+    assert [name for name, _ in cutting._cut_points(graph, set())] == names
 
 
 @settings(max_examples=30, deadline=None)
@@ -114,6 +114,6 @@ def test_the_parts_below_and_above_a_place_are_the_whole(calls: list) -> None:
     for number, layer in enumerate(each for each in graph.layers if each.weights):
         layer.factor.assign(1 + number / 10)
     values = np.ones((1, 1), np.float32)
-    for _, tensor in [*cutting._places(graph, set())][:-1]:
+    for _, tensor in [*cutting._cut_points(graph, set())][:-1]:
         features = keras.Model(graph.input, tensor)(values)
         np.testing.assert_allclose(keras.Model(tensor, graph.output)(features), graph(values), rtol=1e-5)

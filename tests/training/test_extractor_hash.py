@@ -12,13 +12,14 @@ from processes import python
 from tinybench import models
 from tinybench.config import run_config
 from tinybench.features import bank
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 # What lies below the cut
 
 
 def chosen(**overrides) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", {"image_size": 12} | overrides)
+    return resolve("quickstart", {"image_size": 12} | overrides)
 
 
 def model(shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, **overrides) -> keras.Model:
@@ -31,7 +32,7 @@ def model(shape: tuple[int, int, int] = (8, 8, 1), classes: int = 3, **overrides
 
 
 def digest(given_model: keras.Model, phase: str = "transfer", **overrides) -> str:
-    return bank.of_extractor(phases.divide(given_model, chosen(**overrides), phase).extractor)
+    return bank.hash_extractor(phases.find_phase_cut(given_model, chosen(**overrides), phase).extractor)
 
 
 @pytest.fixture
@@ -63,13 +64,14 @@ def test_preprocessing_is_hashed_whatever_was_built_before(own_backbone: dict[st
 LOADER = """
 import sys
 import keras
-from tinybench import config
-from tinybench.training import features, phases
+from tinybench.features import bank
+from tinybench.recipes.resolve import resolve
+from tinybench.training import phases
 
 keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(1, 1), keras.layers.Conv2D(1, 1)])
 model = keras.saving.load_model(sys.argv[1], compile=False)
-chosen = config.resolve("quickstart", {"image_size": 12})
-print(features.of_extractor(phases.divide(model, chosen, "transfer").extractor))
+chosen = resolve("quickstart", {"image_size": 12})
+print(bank.hash_extractor(phases.find_phase_cut(model, chosen, "transfer").extractor))
 """
 
 
@@ -83,18 +85,18 @@ def test_a_saved_model_is_hashed_alike_in_another_process(tmp_path: Path) -> Non
 
 def test_every_weight_below_the_cut_decides_the_hash() -> None:
     given_model = model()
-    extractor = phases.divide(given_model, chosen(), "transfer").extractor
-    found = {bank.of_extractor(extractor)}
+    extractor = phases.find_phase_cut(given_model, chosen(), "transfer").extractor
+    found = {bank.hash_extractor(extractor)}
     assert len(extractor.weights) == 8
     for weight in extractor.weights:
         before = weight.numpy()
         changed = before.copy()
         changed.flat[-1] = np.nextafter(changed.flat[-1], np.float32(np.inf))
         weight.assign(changed)
-        found.add(bank.of_extractor(extractor))
+        found.add(bank.hash_extractor(extractor))
         weight.assign(before)
     assert len(found) == 1 + 8
-    assert bank.of_extractor(extractor) in found
+    assert bank.hash_extractor(extractor) in found
 
 
 def test_two_weights_that_change_places_change_the_hash(own_backbone: dict[str, str]) -> None:
@@ -145,8 +147,8 @@ def test_an_activation_decides_the_hash_even_where_its_layer_is_called_like_it(t
 
 def test_the_same_cut_of_another_phase_is_hashed_alike() -> None:
     given_model = model()
-    of_transfer = phases.divide(given_model, chosen(), "transfer")
-    expected = bank.of_extractor(of_transfer.extractor)
-    of_finetune = phases.divide(given_model, chosen(**{"finetune.unfreeze": 1}), "finetune")
+    of_transfer = phases.find_phase_cut(given_model, chosen(), "transfer")
+    expected = bank.hash_extractor(of_transfer.extractor)
+    of_finetune = phases.find_phase_cut(given_model, chosen(**{"finetune.unfreeze": 1}), "finetune")
     assert of_finetune.layer == of_transfer.layer == "pooling"
-    assert bank.of_extractor(of_finetune.extractor) == expected
+    assert bank.hash_extractor(of_finetune.extractor) == expected

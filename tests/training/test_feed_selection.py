@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from recorded_events import RecordedEvents
 
 import tinybench.data
 from tinybench import models
@@ -17,31 +18,14 @@ from tinybench.config.sections import DataConfig
 from tinybench.core import cache as storage
 from tinybench.data.dataset import Dataset
 from tinybench.features import phase_banks, shards
-from tinybench.features.feed_decision import Decision
+from tinybench.features.feed_decision import FeedDecision
 from tinybench.hardware import device
+from tinybench.recipes.resolve import resolve
 from tinybench.training import feed_selection, loop, phases
-from tinybench.training.checkpoint import Store
+from tinybench.training.checkpoint import Checkpoints
+from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Progress
-
-
-class Heard:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.images: list[int] = []
-
-    def on_message(self, text: str) -> None:
-        self.lines.append(text)
-
-    def on_features_begin(self, images: int) -> None:
-        self.total = images
-
-    def on_features_step(self, images: int) -> None:
-        self.images.append(images)
-
-    def on_features_end(self) -> None:
-        self.lines.append("end")
+from tinybench.training.run_callbacks import RunCallbacks
 
 
 @pytest.fixture
@@ -52,33 +36,26 @@ def digits() -> Dataset:
 def settings(**overrides) -> run_config.RunConfig:
     plain = {"augment.rotation": 0, "augment.translation": 0, "precision": "float32", "engine": "keras"}
     short = {"head.hidden": 16, "head.dropout": 0.3, "transfer.epochs": 3, "finetune.epochs": 3, "finetune.unfreeze": 3}
-    return run_config.resolve("quickstart", plain | short | overrides)
+    return resolve("quickstart", plain | short | overrides)
 
 
 def train(
-    folder: Path, dataset: Dataset, chosen: run_config.RunConfig, phase: str = "transfer", heard: Heard | None = None
-) -> tuple[keras.Model, Progress, Decision]:
+    folder: Path,
+    dataset: Dataset,
+    chosen: run_config.RunConfig,
+    phase: str = "transfer",
+    heard: RecordedEvents | None = None,
+) -> tuple[keras.Model, Progress, FeedDecision]:
     """A phase as a job runs it."""
     device.repeatable(chosen.seed, True)
-    store = Store(folder)
+    store = Checkpoints(folder)
     if not store.start.exists():
         store.save_start(models.build(chosen, dataset.shape, len(dataset.class_names)))
     model = keras.saving.load_model(store.start, compile=False)
-    with feed_selection.arranged(
-        model, chosen, phase, dataset, folder, trained=False, watcher=heard or Heard()
-    ) as given:
-        model, trainer = phases.prepare(model, chosen, phase, given.cut, augmented=given.decision.augmented)
-        progress = loop.fit(
-            trainer,
-            given.feed,
-            chosen,
-            phase,
-            store,
-            offset=0,
-            candidate=False,
-            on_epoch=lambda epoch: None,
-            on_step=lambda epoch, step, loss: None,
-        )
+    context = PhaseContext(chosen, phase, dataset, store)
+    with feed_selection.select_feed(context, model, heard or RecordedEvents()) as given:
+        trainer = phases.build_trainer(model, chosen, phase, given.cut, augmented=given.decision.augmented)
+        progress = loop.fit(trainer, given.feed, context, RunCallbacks())
         return model, progress, given.decision
 
 
@@ -101,7 +78,7 @@ def test_kept_features_train_as_live_pixels_do(tmp_path: Path, digits: Dataset, 
 
 def test_mixing_rules_the_bank_out_and_says_so(tmp_path: Path, digits: Dataset) -> None:
     for name in ("mixup", "cutmix"):
-        heard = Heard()
+        heard = RecordedEvents()
         _, progress, decision = train(tmp_path / name, digits, settings(**{f"augment.{name}": 0.4}), heard=heard)
         assert decision.mode == "live"
         assert heard.lines == [f"transfer: trained on pixels, as they are: augment.{name} mixes the images of a batch."]
@@ -109,7 +86,7 @@ def test_mixing_rules_the_bank_out_and_says_so(tmp_path: Path, digits: Dataset) 
 
 
 def test_over_the_budget_it_goes_on_live_and_says_so(tmp_path: Path, digits: Dataset) -> None:
-    heard = Heard()
+    heard = RecordedEvents()
     _, progress, decision = train(tmp_path / "phase", digits, settings(**{"cache.budget": "1kB"}), heard=heard)
     assert decision.mode == "live"
     assert heard.lines[-1] == (
@@ -136,7 +113,7 @@ def test_augmented_and_streamed_it_resumes_to_the_bit(tmp_path: Path, digits: Da
     broken.mkdir()
     (broken / "start.keras").write_bytes((tmp_path / "straight" / "start.keras").read_bytes())
     train(broken, digits, settings(**chosen.flat() | {"transfer.epochs": 1}))
-    resumed_progress = Store(broken).checkpoints()[-1]
+    resumed_progress = Checkpoints(broken).paths()[-1]
     arrays = dict(np.load(resumed_progress))
     arrays["progress"] = np.asarray(str(arrays["progress"]).replace('"stopped": true', '"stopped": false'))
     np.savez(resumed_progress.open("wb"), **arrays)
@@ -148,14 +125,14 @@ def test_augmented_and_streamed_it_resumes_to_the_bit(tmp_path: Path, digits: Da
 
 
 def test_without_anything_frozen_it_trains_on_pixels(tmp_path: Path, digits: Dataset) -> None:
-    heard = Heard()
+    heard = RecordedEvents()
     _, _, decision = train(tmp_path / "phase", digits, settings(**{"finetune.unfreeze": "all"}), "finetune", heard)
     assert decision.mode == "live"
     assert "nothing is frozen below the first layer that is trained" in heard.lines[-1]
 
 
 def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) -> None:
-    first, second = Heard(), Heard()
+    first, second = RecordedEvents(), RecordedEvents()
     _, progress, decision = train(tmp_path / "first", digits, settings(), heard=first)
     _, again, decision_again = train(tmp_path / "second", digits, settings(**{"transfer.lr": 3e-3}), heard=second)
     assert sum(first.images) == first.total == decision.images == 200 == decision.bytes / 64 / 4
@@ -169,7 +146,7 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) ->
 
 
 def test_another_seed_and_another_share_of_validation_find_the_same_features(tmp_path: Path, digits: Dataset) -> None:
-    heard = Heard()
+    heard = RecordedEvents()
     train(tmp_path / "first", digits, settings())
     other = tinybench.data.load("digits", DataConfig(per_class=20, validation=0.3), 5, image_size=16)
     store = tmp_path / "second"
@@ -193,7 +170,7 @@ def test_features_beyond_float16_are_kept_in_float32(tmp_path: Path, digits: Dat
     pixels = keras.Input((16, 16, 3))
     large = keras.layers.Rescaling(1e4, name="large")(keras.layers.Conv2D(4, 3, name="conv")(pixels))
     keras.Model(pixels, large).save("large.keras")
-    heard = Heard()
+    heard = RecordedEvents()
     chosen = settings(model="large.keras", weights="imagenet", precision="auto", **{"transfer.epochs": 1})
     _, _, decision = train(tmp_path / "phase", digits, chosen, heard=heard)
     assert decision.dtype == "float32"
@@ -209,24 +186,24 @@ def test_a_full_disk_costs_the_bank_and_not_the_run(
         pytest.skip("a small disk cannot be mounted here")
     try:
         monkeypatch.setenv("TINYBENCH_CACHE", str(small))
-        heard = Heard()
+        heard = RecordedEvents()
         _, _, decision = train(tmp_path / "ahead", digits, settings(), heard=heard)
         assert decision.mode == "live"
         assert "are too much for the disk" in heard.lines[-1] or "over the budget" in heard.lines[-1]
 
-        monkeypatch.setattr(phase_banks, "_SPARE", -(2**40))  # so that it fills up while it is written
-        heard = Heard()
+        monkeypatch.setattr(phase_banks, "_RESERVE", -(2**40))  # so that it fills up while it is written
+        heard = RecordedEvents()
         _, progress, decision = train(tmp_path / "during", digits, settings(**{"cache.budget": "1GB"}), heard=heard)
         assert decision.mode == "live"
         assert "No space left on device" in heard.lines[-1]
         assert len(progress.epochs) == 3
         assert not [*small.rglob("*.npy"), *small.rglob("*.part")], "what filled the disk is gone"
 
-        monkeypatch.setattr(phase_banks, "_SPARE", 0)
+        monkeypatch.setattr(phase_banks, "_RESERVE", 0)
         whole = settings(**{"data.per_class": 20, "cache.budget": "1GB", "precision": "auto", "head.hidden": 8})
         _, _, decision = train(tmp_path / "fits", digits, whole)
         assert decision.mode == "bank", "25.6 kB in float16"
-        monkeypatch.setattr(phase_banks, "_SPARE", -(2**40))
+        monkeypatch.setattr(phase_banks, "_RESERVE", -(2**40))
         views = settings(**whole.flat() | {"augment.rotation": 20, "transfer.views": 1})
         _, _, decision = train(tmp_path / "one view more", digits, views)
         assert decision.mode == "live"
@@ -248,8 +225,8 @@ def test_a_resumed_phase_computes_what_was_removed_meanwhile(tmp_path: Path, dig
 def test_a_bank_that_is_used_is_not_removed(tmp_path: Path, digits: Dataset) -> None:
     chosen = settings()
     model = models.build(chosen, digits.shape, len(digits.class_names))
-    (tmp_path / "phase").mkdir()
-    with feed_selection.arranged(model, chosen, "transfer", digits, tmp_path / "phase", trained=False, watcher=Heard()):
+    context = PhaseContext(chosen, "transfer", digits, Checkpoints(tmp_path / "phase"))
+    with feed_selection.select_feed(context, model, RecordedEvents()):
         assert storage.prune(0, ("features",)) == []
     assert len(storage.prune(0, ("features",))) == 1
 
@@ -268,7 +245,7 @@ def test_the_decision_is_written_beside_the_checkpoints(tmp_path: Path, digits: 
 
 def test_where_features_cannot_be_kept_the_same_is_trained(tmp_path: Path, digits: Dataset) -> None:
     plain = settings(**{"augment.rotation": 40})
-    heard = Heard()
+    heard = RecordedEvents()
     on_kept, kept, decision = train(tmp_path / "kept", digits, plain, heard=heard)
     assert decision.mode == "bank"
     assert heard.lines[0].endswith("They are not augmented: transfer.views is 0.")
@@ -285,13 +262,13 @@ def test_where_features_cannot_be_kept_the_same_is_trained(tmp_path: Path, digit
 def test_what_another_engine_has_begun_is_gone_on_with(
     tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "_MOST_ROWS", 64)
+    monkeypatch.setattr(shards, "_MAX_ROWS", 64)
     chosen = settings(precision="auto", engine="auto")
     _, _, decision = train(tmp_path / "first", digits, chosen)
     assert decision.images == 200
     [bank] = [entry.folder for entry in storage.entries() if entry.kind == "features"]
     sorted(bank.glob("*.npy"))[1].unlink()
-    heard = Heard()
+    heard = RecordedEvents()
     _, _, decision = train(tmp_path / "second", digits, chosen, heard=heard)
     assert decision.images == 64
     assert "by keras" not in heard.lines[0]
@@ -308,7 +285,7 @@ def test_a_cache_that_is_only_read_is_used(tmp_path: Path, digits: Dataset) -> N
         _, _, decision = train(tmp_path / "second", digits, settings())
         assert (decision.mode, decision.images) == ("bank", 0)
         assert storage.prune(0) == []
-        heard = Heard()
+        heard = RecordedEvents()
         _, _, decision = train(tmp_path / "third", digits, settings(image_size=8), heard=heard)
         assert decision.mode == "live"
         assert "Read-only file system" in heard.lines[-1]

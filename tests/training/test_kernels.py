@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from keras import layers
 
 from tinybench import models
-from tinybench.config.run_config import resolve
+from tinybench.recipes.resolve import resolve
 from tinybench.training import kernels, phases
-from tinybench.training.steps import Steps, Table
+from tinybench.training.steps import ArraySource, Steps
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def _distance(layer: keras.layers.Layer, shape: tuple[int, ...], count: int) -> 
     model.set_weights([generator.uniform(0.5, 2, weight.shape) for weight in model.get_weights()])
     above = generator.normal(size=(count, *model.output_shape[1:])).astype(np.float32)
     expected = _judged(model, images, above)
-    with kernels.quick(model):
+    with kernels.fast_kernels(model):
         assert _is_changed(layer)
         found = _judged(model, images, above)
     assert not _is_changed(layer)
@@ -116,7 +116,7 @@ def test_batch_normalization_has_keras_s_gradients_and_statistics(options: dict[
     ],
 )
 def test_other_layers_are_left_to_keras(layer: keras.layers.Layer, shape: tuple[int, ...]) -> None:
-    with kernels.quick(_model(layer, shape)):
+    with kernels.fast_kernels(_model(layer, shape)):
         assert not _is_changed(layer)
 
 
@@ -124,14 +124,14 @@ def test_onednn_s_own_gradients_are_left(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(kernels, "has_onednn", lambda: True)
     convolution, normalization = layers.Conv2D(4, 3), layers.BatchNormalization()
     pixels = keras.Input((8, 8, 3))
-    with kernels.quick(keras.Model(pixels, normalization(convolution(pixels)))):
+    with kernels.fast_kernels(keras.Model(pixels, normalization(convolution(pixels)))):
         assert (_is_changed(convolution), _is_changed(normalization)) == (False, True)
 
 
 def test_on_a_gpu_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: ["a GPU"])
     layer = layers.Conv2D(4, 3)
-    with kernels.quick(_model(layer, (8, 8, 3))):
+    with kernels.fast_kernels(_model(layer, (8, 8, 3))):
         assert not _is_changed(layer)
 
 
@@ -140,7 +140,7 @@ def test_frozen_and_inferring_normalization_keep_their_statistics() -> None:
     model = _model(layer, (4, 4, 3))
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 3)).astype(np.float32)
     expected = np.asarray(model(images, training=False))
-    with kernels.quick(model):
+    with kernels.fast_kernels(model):
         np.testing.assert_array_equal(np.asarray(model(images, training=False)), expected)
         layer.trainable = False
         np.testing.assert_array_equal(np.asarray(model(images, training=True)), expected)
@@ -149,7 +149,7 @@ def test_frozen_and_inferring_normalization_keep_their_statistics() -> None:
 
 def test_layers_are_given_back_when_training_breaks_off() -> None:
     layer = layers.Conv2D(4, 3)
-    with pytest.raises(KeyboardInterrupt), kernels.quick(_model(layer, (8, 8, 3))):
+    with pytest.raises(KeyboardInterrupt), kernels.fast_kernels(_model(layer, (8, 8, 3))):
         raise KeyboardInterrupt
     assert not _is_changed(layer)
 
@@ -157,7 +157,7 @@ def test_layers_are_given_back_when_training_breaks_off() -> None:
 @pytest.mark.parametrize("name", ["vgg10", "resnet20"])
 def test_a_network_learns_as_with_keras_s_kernels(name: str) -> None:
     expected = _losses(name, lambda trainer: nullcontext())
-    found = _losses(name, kernels.quick)
+    found = _losses(name, kernels.fast_kernels)
     assert len(found) == 12
     assert found[-1] < found[0]
     # Of the first epoch: each step multiplies what threads round otherwise, also between two runs of Keras's own
@@ -168,10 +168,10 @@ def _losses(name: str, computing: Callable[[keras.Model], AbstractContextManager
     """The mean losses of two epochs of six steps."""
     chosen = {"model": name, "scratch.lr": 1e-3, "optimizer.name": "sgd", "network.filters": "8,8,16", "batch_size": 8}
     generator = np.random.default_rng(0)
-    table = Table(generator.integers(0, 256, (48, 32, 32, 3), np.uint8), generator.integers(0, 10, 48, np.int32))
+    table = ArraySource(generator.integers(0, 256, (48, 32, 32, 3), np.uint8), generator.integers(0, 10, 48, np.int32))
     keras.utils.set_random_seed(0)
     config = resolve("cifar10-simple5", chosen)
-    _, trainer = phases.prepare(models.build(config, (32, 32, 3), 10), config, "scratch")
+    trainer = phases.build_trainer(models.build(config, (32, 32, 3), 10), config, "scratch")
     losses: list[float] = []
     with computing(trainer):
         steps = Steps(trainer, 8)

@@ -16,6 +16,7 @@ from tinybench.config.sections import DataConfig
 from tinybench.core.errors import TrainingError
 from tinybench.data.dataset import Dataset
 from tinybench.hardware import device
+from tinybench.recipes.resolve import resolve
 from tinybench.training.progress import EPOCH_METRICS
 
 
@@ -25,7 +26,7 @@ def digits() -> Dataset:
 
 
 def settings(**overrides) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
+    return resolve("quickstart", {"head.hidden": 16, "transfer.epochs": 2, "finetune.epochs": 2} | overrides)
 
 
 def test_two_epochs_are_recorded_in_full(tmp_path: Path, digits: Dataset) -> None:

@@ -16,10 +16,12 @@ from tinybench.config import run_config
 from tinybench.config.sections import DataConfig
 from tinybench.data import augment
 from tinybench.data.dataset import Dataset
-from tinybench.features.feed import Pixels
+from tinybench.features.feed import PixelFeed
 from tinybench.hardware import device
-from tinybench.training import checkpoint, phases
-from tinybench.training.checkpoint import Store
+from tinybench.models import seeding
+from tinybench.recipes.resolve import resolve
+from tinybench.training import phases
+from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.progress import EPOCH_METRICS, Epoch, Progress
 from tinybench.training.steps import Steps
 
@@ -34,14 +36,15 @@ def digits() -> Dataset:
 
 def settings(**overrides: Any) -> run_config.RunConfig:
     plain = {"augment.rotation": 0, "augment.translation": 0, "head.hidden": 16, "head.dropout": 0.3}
-    return run_config.resolve("quickstart", plain | {"transfer.epochs": 3, "finetune.epochs": 3} | overrides)
+    return resolve("quickstart", plain | {"transfer.epochs": 3, "finetune.epochs": 3} | overrides)
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> tuple[keras.Model, keras.Model]:
     device.repeatable(0, True)
     chosen = settings(**overrides)
-    model, trainer = phases.prepare(models.build(chosen, dataset.shape, 10), chosen, "transfer")
-    checkpoint.seed_generators(trainer, 0)
+    model = models.build(chosen, dataset.shape, 10)
+    trainer = phases.build_trainer(model, chosen, "transfer")
+    seeding.seed_model(trainer, 0)
     return model, trainer
 
 
@@ -111,7 +114,7 @@ def test_mixing_is_a_function_of_the_seed(digits: Dataset) -> None:
     ways = []
     for seed in (0, 0, 1):
         _, trainer = prepared(digits, **BOTH)
-        checkpoint.seed_generators(trainer, seed)
+        seeding.seed_model(trainer, seed)
         ways.append(trained_on(trainer, *batch(digits)))
     for one, two in zip(ways[0], ways[1], strict=True):
         np.testing.assert_array_equal(one, two)
@@ -119,7 +122,7 @@ def test_mixing_is_a_function_of_the_seed(digits: Dataset) -> None:
 
 
 def test_mixing_is_off_unless_it_is_asked_for(digits: Dataset) -> None:
-    assert augment.mixing(settings().augment, 0) == []
+    assert augment.build_mixing(settings().augment, 0) == []
     _, trainer = prepared(digits)
     assert not [layer for layer in trainer._flatten_layers() if isinstance(layer, tuple(MIXERS.values()))]
     pixels, labels = batch(digits)
@@ -133,7 +136,7 @@ def test_mixing_is_off_unless_it_is_asked_for(digits: Dataset) -> None:
     [({"augment.mixup": 0.4}, ["mixup"]), ({"augment.cutmix": 1.0}, ["cutmix"]), (BOTH, ["mixup", "cutmix"])],
 )
 def test_what_is_asked_for_mixes_in_that_order(chosen: dict[str, float], names: list[str]) -> None:
-    mixers = augment.mixing(settings(**chosen).augment, 5)
+    mixers = augment.build_mixing(settings(**chosen).augment, 5)
     assert [type(mixer) for mixer in mixers] == [MIXERS[name] for name in names]
     assert [mixer.seed for mixer in mixers] == [5 + [*MIXERS].index(name) for name in names]
 
@@ -142,7 +145,7 @@ def test_validation_figures_are_those_without_mixing(digits: Dataset) -> None:
     plain_model, plain = prepared(digits)
     model, trainer = prepared(digits, **BOTH)
     model.set_weights(plain_model.get_weights())
-    validation = Pixels(digits, 0).validation()
+    validation = PixelFeed(digits, 0).validation()
     figures = Steps(trainer, 32).evaluate(validation)
     assert sorted(figures) == ["accuracy", "loss", "top5"]
     assert figures == pytest.approx(Steps(plain, 32).evaluate(validation), rel=1e-5)
@@ -152,7 +155,7 @@ def test_evaluating_moves_no_generator(digits: Dataset) -> None:
     _, trainer = prepared(digits, **BOTH)
     states = [state for state in trainer.variables if "seed" in state.path]
     before = [state.numpy().copy() for state in states]
-    Steps(trainer, 32).evaluate(Pixels(digits, 0).validation())
+    Steps(trainer, 32).evaluate(PixelFeed(digits, 0).validation())
     for one, two in zip(before, states, strict=True):
         np.testing.assert_array_equal(one, two.numpy())
 
@@ -160,7 +163,7 @@ def test_evaluating_moves_no_generator(digits: Dataset) -> None:
 def test_the_saved_model_holds_no_mixing_layer(tmp_path: Path, digits: Dataset) -> None:
     model, trainer = prepared(digits, **BOTH)
     assert {type(mixer) for mixer in trainer.mixers} == {*MIXERS.values()}
-    Steps(trainer, 32).train(Pixels(digits, 0).training(0), lambda step, losses: None)
+    Steps(trainer, 32).train(PixelFeed(digits, 0).training(0), lambda step, losses: None)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert not [layer for layer in again._flatten_layers() if isinstance(layer, tuple(MIXERS.values()))]
@@ -189,7 +192,7 @@ def test_mixed_training_broken_off_and_resumed_is_the_same_to_the_bit(tmp_path: 
 
 def test_checkpoints_hold_the_states_of_the_mixers(tmp_path: Path, digits: Dataset) -> None:
     _, trainer = prepared(digits, **BOTH)
-    store = Store(tmp_path / "phase")
+    store = Checkpoints(tmp_path / "phase")
     done = [trained_on(trainer, *batch(digits)) for _ in range(2)]
     store.save(trainer, Progress(epochs=[Epoch(1, dict.fromkeys(EPOCH_METRICS, 0.5), 0)]))
     following = trained_on(trainer, *batch(digits))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinybench import models
-from tinybench.config import run_config
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 from tinybench.training.optimizers import SGD, Adam
 
@@ -134,8 +134,8 @@ def test_a_checkpoint_of_one_fits_the_other(first: type[Any], second: type[Any])
 
 
 def test_a_phase_trains_with_it() -> None:
-    chosen = run_config.resolve("quickstart", {"image_size": 8})
-    _, trainer = phases.prepare(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")
+    chosen = resolve("quickstart", {"image_size": 8})
+    trainer = phases.build_trainer(models.build(chosen, (8, 8, 1), 3), chosen, "finetune")
     assert type(trainer.optimizer) is Adam
 
 

@@ -9,13 +9,14 @@ import pytest
 from tinybench import models
 from tinybench.config import run_config
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
 BN = keras.layers.BatchNormalization
 
 
 def settings(**overrides) -> run_config.RunConfig:
-    return run_config.resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
+    return resolve("quickstart", {"augment.rotation": 0, "augment.translation": 0} | overrides)
 
 
 def normalized(**overrides) -> tuple[keras.Model, run_config.RunConfig]:
@@ -62,15 +63,15 @@ def named(*names: str) -> keras.Model:
 
 def test_transfer_changes_the_head_alone() -> None:
     model, chosen = normalized()
-    model, trainer = phases.prepare(model, chosen, "transfer")
+    trainer = phases.build_trainer(model, chosen, "transfer")
     assert moved(model, trainer) == {"logits"}
     assert [weight.path for weight in trainer.trainable_variables] == ["logits/kernel", "logits/bias"]
 
 
 def test_transfer_after_finetuning_freezes_again() -> None:
     model, chosen = smallcnn(**{"finetune.unfreeze": "all"})
-    phases.prepare(model, chosen, "finetune")
-    model, trainer = phases.prepare(model, chosen, "transfer")
+    phases.build_trainer(model, chosen, "finetune")
+    trainer = phases.build_trainer(model, chosen, "transfer")
     assert moved(model, trainer) == {"hidden", "logits"}
 
 
@@ -80,7 +81,7 @@ def test_transfer_after_finetuning_freezes_again() -> None:
 def test_first_trained_by_count_and_share(unfreeze: int | float | str, count: int) -> None:
     backbone = named("block1_a", "block1_b", "block2_a", "block3_a", "block10_a")
     names = [layer.name for layer in backbone.layers]
-    assert phases.first_trained(backbone, unfreeze) == names[-count:]
+    assert phases.trained_layer_names(backbone, unfreeze) == names[-count:]
 
 
 @pytest.mark.parametrize(
@@ -90,33 +91,32 @@ def test_first_trained_by_count_and_share(unfreeze: int | float | str, count: in
 def test_first_trained_by_name(block: str, first: str) -> None:
     backbone = named("block10_a", "block1_a", "block1_b", "block2_a")
     names = [layer.name for layer in backbone.layers]
-    assert phases.first_trained(backbone, block) == names[names.index(first) :]
+    assert phases.trained_layer_names(backbone, block) == names[names.index(first) :]
 
 
 def test_more_layers_than_there_are() -> None:
     with pytest.raises(ConfigError, match=r"`finetune\.unfreeze`: the backbone has 3 layers, got 4\. Use all\."):
-        phases.first_trained(named("a", "b"), 4)
+        phases.trained_layer_names(named("a", "b"), 4)
 
 
 def test_no_such_block_names_some() -> None:
     with pytest.raises(ConfigError, match=r"no layer or block 'block9'\. Use .* such as block1, block2\."):
-        phases.first_trained(named("block1_a", "block2_a"), "block9")
+        phases.trained_layer_names(named("block1_a", "block2_a"), "block9")
     with pytest.raises(ConfigError, match=r"no layer or block 'top'\. Use .* such as pixels, a, b\."):
-        phases.first_trained(named("a", "b"), "top")
+        phases.trained_layer_names(named("a", "b"), "top")
 
 
 @pytest.mark.parametrize(("unfreeze", "convolutions"), [(1, 0), (2, 1), (3, 2), ("all", 4), (0.25, 1)])
 def test_finetune_trains_the_last_layers_and_the_head(unfreeze: int | float | str, convolutions: int) -> None:
     model, chosen = smallcnn(**{"finetune.unfreeze": unfreeze})
     names = [layer.name for layer in model.get_layer("backbone").layers if layer.weights]
-    same, trainer = phases.prepare(model, chosen, "finetune")
-    assert same is model
+    trainer = phases.build_trainer(model, chosen, "finetune")
     assert moved(model, trainer) == {"hidden", "logits", *names[len(names) - convolutions :]}
 
 
 def test_finetune_keeps_statistics_in_inference_mode() -> None:
     model, chosen = normalized(**{"finetune.unfreeze": "block3"})
-    model, trainer = phases.prepare(model, chosen, "finetune")
+    trainer = phases.build_trainer(model, chosen, "finetune")
     normal = [layer for layer in model.get_layer("backbone").layers if isinstance(layer, BN)]
     before = [layer.moving_mean.numpy().copy() for layer in normal]
     trained = moved(model, trainer)
@@ -127,9 +127,9 @@ def test_finetune_keeps_statistics_in_inference_mode() -> None:
 
 
 def test_finetune_moves_statistics_of_unfrozen_layers_where_asked() -> None:
-    given, chosen = normalized(**{"finetune.unfreeze": "block3", "finetune.batch_norm": "train"})
-    model, trainer = phases.prepare(given, chosen, "finetune")
-    names = [layer.name for layer in given.get_layer("backbone").layers]
+    model, chosen = normalized(**{"finetune.unfreeze": "block3", "finetune.batch_norm": "train"})
+    trainer = phases.build_trainer(model, chosen, "finetune")
+    names = [layer.name for layer in model.get_layer("backbone").layers]
     normal = [layer for layer in model.get_layer("backbone").layers if isinstance(layer, BN)]
     assert [layer.name for layer in model.get_layer("backbone").layers[1:]] == names[1:]
     before = {layer.name: (layer.moving_mean.numpy().copy(), layer.moving_variance.numpy().copy()) for layer in normal}
@@ -143,15 +143,15 @@ def test_finetune_moves_statistics_of_unfrozen_layers_where_asked() -> None:
     }
     assert found == expected
     assert 0 < len(expected) < len(normal)
-    # The model that came in shares the weights and still predicts the same
+    # The trainer shares the model's weights and predicts the same
     images = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    np.testing.assert_allclose(given(images, training=False), model(images, training=False), atol=1e-6)
+    np.testing.assert_allclose(trainer(images, training=False), model(images, training=False), atol=1e-6)
     np.testing.assert_array_equal(model(images), model(images, training=False))
 
 
 def test_model_of_trained_statistics_can_be_saved(tmp_path) -> None:
     model, chosen = normalized(**{"finetune.unfreeze": 3, "finetune.batch_norm": "train"})
-    model, trainer = phases.prepare(model, chosen, "finetune")
+    trainer = phases.build_trainer(model, chosen, "finetune")
     step(trainer)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -162,7 +162,7 @@ def test_model_of_trained_statistics_can_be_saved(tmp_path) -> None:
 def test_augmentation_is_in_the_trainer_alone() -> None:
     changes = {"flip": True, "rotation": 30, "zoom": 0.2, "translation": 0.1}
     model, chosen = smallcnn(**{f"augment.{name}": value for name, value in changes.items()})
-    model, trainer = phases.prepare(model, chosen, "transfer")
+    trainer = phases.build_trainer(model, chosen, "transfer")
     kinds = (keras.layers.RandomFlip, keras.layers.RandomRotation, keras.layers.RandomZoom)
     kinds = (*kinds, keras.layers.RandomTranslation)
     assert [type(layer) for layer in trainer.layers[1:-3]] == list(kinds)
@@ -174,13 +174,13 @@ def test_augmentation_is_in_the_trainer_alone() -> None:
 
 def test_no_augmentation_no_layers() -> None:
     model, chosen = smallcnn()
-    _, trainer = phases.prepare(model, chosen, "transfer")
+    trainer = phases.build_trainer(model, chosen, "transfer")
     assert len(trainer.layers) == 4
 
 
 def test_each_phase_has_its_learning_rate() -> None:
     model, chosen = smallcnn(**{"transfer.lr": 0.25, "finetune.lr": 0.125})
     for phase, lr in [("transfer", 0.25), ("finetune", 0.125)]:
-        model, trainer = phases.prepare(model, chosen, phase)
+        trainer = phases.build_trainer(model, chosen, phase)
         assert float(trainer.optimizer.learning_rate) == lr
         assert int(trainer.optimizer.iterations) == 0

@@ -10,13 +10,13 @@ from tinybench.training import schedules
 
 
 def rates(settings: PhaseConfig, steps: int) -> np.ndarray:
-    schedule = schedules.rate(settings, steps)
+    schedule = schedules.learning_rate(settings, steps)
     return np.array([float(schedule(step)) for step in range(settings.epochs * steps + 1)])
 
 
 @pytest.mark.parametrize("name", ["constant", "plateau"])
 def test_a_rate_that_does_not_change_by_itself_is_a_number(name: str) -> None:
-    assert schedules.rate(PhaseConfig(lr=0.3, schedule=name), 10) == 0.3
+    assert schedules.learning_rate(PhaseConfig(lr=0.3, schedule=name), 10) == 0.3
 
 
 def test_a_cosine_falls_from_the_rate_to_nothing() -> None:

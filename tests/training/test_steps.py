@@ -13,10 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tinybench import models
-from tinybench.config import run_config
 from tinybench.hardware import device
-from tinybench.training import checkpoint, phases
-from tinybench.training.steps import Steps, count
+from tinybench.models import seeding
+from tinybench.recipes.resolve import resolve
+from tinybench.training import phases
+from tinybench.training.steps import Steps, step_count
 
 BATCH = 8
 
@@ -25,7 +26,7 @@ class Table:
     """Images in an order; remembers what was taken."""
 
     def __init__(self, inputs: Any, labels: Any, rows: Any, most: int = 10**6) -> None:
-        self.inputs, self.labels, self.rows, self.most = inputs, labels, np.asarray(rows, np.int64), most
+        self.inputs, self.labels, self.rows, self.max_images = inputs, labels, np.asarray(rows, np.int64), most
         self.taken: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
@@ -54,9 +55,9 @@ def compiled(**overrides: Any) -> keras.Model:
     """A trainer with augmentation and dropout, the same each time to the bit."""
     device.repeatable(0, True)
     small = {"image_size": 8, "head.hidden": 16, "head.dropout": 0.3, "augment.flip": True}
-    chosen = run_config.resolve("quickstart", small | overrides)
-    _, trainer = phases.prepare(models.build(chosen, (8, 8, 1), 10), chosen, "finetune")
-    checkpoint.seed_generators(trainer, 3)
+    chosen = resolve("quickstart", small | overrides)
+    trainer = phases.build_trainer(models.build(chosen, (8, 8, 1), 10), chosen, "finetune")
+    seeding.seed_model(trainer, 3)
     return trainer
 
 
@@ -199,7 +200,7 @@ def test_report_gets_every_step_once_with_the_mean_loss_so_far(size: int) -> Non
         assert step == done
         assert losses
         done += len(losses)
-    assert done == count(size, BATCH)
+    assert done == step_count(size, BATCH)
     found = [loss for _, losses in reports for loss in losses]
     assert found[-1] == figures["loss"]
     weighted = 0.0
@@ -263,5 +264,5 @@ def test_a_table_on_the_device_is_as_good() -> None:
 
 @given(st.integers(0, 10**6), st.integers(1, 10**4))
 def test_count_of_steps(images: int, batch_size: int) -> None:
-    steps = count(images, batch_size)
+    steps = step_count(images, batch_size)
     assert (steps - 1) * batch_size < images <= steps * batch_size or images == steps == 0

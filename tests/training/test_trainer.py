@@ -16,7 +16,9 @@ from tinybench.config.sections import DataConfig, LossConfig
 from tinybench.core.errors import ConfigError
 from tinybench.data.dataset import Dataset
 from tinybench.hardware import device
-from tinybench.training import checkpoint, phases
+from tinybench.models import seeding
+from tinybench.recipes.resolve import resolve
+from tinybench.training import phases
 from tinybench.training.trainer import LowLevel
 
 
@@ -27,15 +29,15 @@ def digits() -> Dataset:
 
 def settings(**overrides: Any) -> run_config.RunConfig:
     plain = {"phases": "scratch", "augment.rotation": 0, "augment.translation": 0, "head.hidden": 16, "head.l2": 0}
-    return run_config.resolve("quickstart", plain | {"scratch.epochs": 2, "head.dropout": 0} | overrides)
+    return resolve("quickstart", plain | {"scratch.epochs": 2, "head.dropout": 0} | overrides)
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> keras.Model:
     device.repeatable(0, True)
     chosen = settings(**overrides)
     model = models.build(chosen, dataset.shape, 10)
-    trainer = phases.prepare(model, chosen, "scratch", train=dataset.train)[1]
-    checkpoint.seed_generators(trainer, 0)
+    trainer = phases.build_trainer(model, chosen, "scratch", train=dataset.train)
+    seeding.seed_model(trainer, 0)
     return trainer
 
 
@@ -116,7 +118,7 @@ def test_the_step_written_by_hand_is_that_of_keras(digits: Dataset, chosen: dict
     own = prepared(digits, model="shallow", **chosen)
     assert isinstance(own, LowLevel)
     known = prepared(digits, model="shallow", **chosen)
-    known.train_step = lambda data: keras.Model.train_step(known, known.batch(data))
+    known.train_step = lambda data: keras.Model.train_step(known, known.prepare_batch(data))
     for _ in range(4):
         one, two = (trainer.train_on_batch(*batch(digits), return_dict=True) for trainer in (own, known))
         assert {name: float(value) for name, value in one.items()} == pytest.approx(

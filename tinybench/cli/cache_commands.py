@@ -21,7 +21,7 @@ def cache_list() -> None:
     from tinybench.cli import cache_table
     from tinybench.core import cache as storage
 
-    cache_table.show(storage.entries(), storage.root(), Terminal())
+    cache_table.print_cache_table(storage.entries(), storage.root(), Terminal())
 
 
 @cache.command("prune")
@@ -31,7 +31,7 @@ def cache_prune(most: str | None) -> None:
     from tinybench.cli import cache_table
     from tinybench.core import cache as storage
 
-    click.echo(cache_table.removed(storage.prune(storage.budget(None, storage.KINDS) if most is None else _size(most))))
+    click.echo(cache_table.describe_removal(storage.prune(storage.budget(None, storage.KINDS) if most is None else _size(most))))
 
 
 @cache.command("clear")
@@ -40,7 +40,7 @@ def cache_clear() -> None:
     from tinybench.cli import cache_table
     from tinybench.core import cache as storage
 
-    click.echo(cache_table.removed(storage.prune(0)))
+    click.echo(cache_table.describe_removal(storage.prune(0)))
 
 
 def _size(text: str) -> int:

@@ -15,7 +15,7 @@ from tinybench.core.cache import Entry
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
-def show(entries: list[Entry], root: Path, terminal: Console) -> None:
+def print_cache_table(entries: list[Entry], root: Path, terminal: Console) -> None:
     """Print a line an entry, and the sum."""
     if entries:
         table = Table("kind", "size", "last used", "what it is", "used by")
@@ -27,7 +27,7 @@ def show(entries: list[Entry], root: Path, terminal: Console) -> None:
     terminal.print(f"{total} in {root}", highlight=False, soft_wrap=True, markup=False)
 
 
-def removed(entries: list[Entry]) -> str:
+def describe_removal(entries: list[Entry]) -> str:
     """What was removed, in a line."""
     freed = filesize.decimal(sum(entry.bytes for entry in entries))
     return f"Removed {len(entries)} of what was kept: {freed}." if entries else "Nothing was removed."

@@ -34,9 +34,9 @@ def compare(run_ids: tuple[str, ...], metric: str, recipes: str | None, as_json:
 
     found = versus.runs(run_ids, metric, uri)
     if as_json:
-        click.echo(comparison_table.as_json(found))
+        click.echo(comparison_table.comparison_json(found))
     else:
-        comparison_table.show(found, Terminal())
+        comparison_table.print_comparison(found, Terminal())
 
 
 def _compare_recipes(recipes: str, uri: str | None) -> None:
@@ -49,4 +49,4 @@ def _compare_recipes(recipes: str, uri: str | None) -> None:
     from tinybench.tracking.tracker import Tracker
 
     identities = {name: replace(build(name), {}).identity() for name in map(str.strip, recipes.split(","))}
-    impact_table.show(queries.progression(Tracker.at(uri), identities), Terminal())
+    impact_table.print_impact_table(queries.find_progression(Tracker.at(uri), identities), Terminal())

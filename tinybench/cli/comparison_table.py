@@ -27,11 +27,11 @@ _OF_MODELS = (
 _METHOD = "Intervals: 95 %, bootstrap. p: {test}{of}; a tie where p is 0.05 or more."
 
 
-def show(found: Comparison, terminal: Terminal) -> None:
+def print_comparison(found: Comparison, terminal: Terminal) -> None:
     """Print what is compared, how it differs, and of what that speaks."""
     letters = dict(zip(found.estimates, _letters(), strict=False))
     sides = Table(box=None, pad_edge=False)
-    for head in ("", "", found.figure, "95 % interval", "sd over seeds"):
+    for head in ("", "", found.metric, "95 % interval", "sd over seeds"):
         sides.add_column(head, justify="right" if head else "left", overflow="fold")
     for name, each in found.estimates.items():
         deviation = "" if each.deviation is None else f"{each.deviation:.4f}"
@@ -44,18 +44,23 @@ def show(found: Comparison, terminal: Terminal) -> None:
     for pair in found.differences:
         pairs.add_row(f"{letters[pair.first]} less {letters[pair.second]}", *map(escape, _cells(pair)))
     terminal.print(pairs)
-    mcnemar = found.figure == "accuracy" and not found.of_models
+    mcnemar = found.metric == "accuracy" and not found.compares_models
     test = "McNemar's test" if mcnemar else "paired bootstrap"
     pairs_of = len(found.differences)
     of = f", adjusted for {pairs_of} comparisons (Holm)" if pairs_of > 1 else ""
-    for line in (_METHOD.format(test=test, of=of), _OF_MODELS if found.of_models else _OF_RUNS):
+    for line in (_METHOD.format(test=test, of=of), _OF_MODELS if found.compares_models else _OF_RUNS):
         terminal.print(line, highlight=False, soft_wrap=True)
 
 
-def as_json(found: Comparison) -> str:
-    """One object for machines."""
-    pairs = [asdict(pair) | {"real": pair.real} for pair in found.differences]
-    return json.dumps(asdict(found) | {"differences": pairs}, indent=1)
+def comparison_json(found: Comparison) -> str:
+    """Return the comparison as one JSON object."""
+    fields = {
+        "figure": found.metric,
+        "of_models": found.compares_models,
+        "estimates": {name: asdict(estimate) for name, estimate in found.estimates.items()},
+        "differences": [asdict(pair) | {"real": pair.significant} for pair in found.differences],
+    }
+    return json.dumps(fields, indent=1)
 
 
 def _letters() -> Iterator[str]:
@@ -65,5 +70,5 @@ def _letters() -> Iterator[str]:
 
 
 def _cells(pair: Difference) -> tuple[str, ...]:
-    verdict = "real" if pair.real else "tie"
+    verdict = "real" if pair.significant else "tie"
     return f"{pair.value:+.4f}", f"[{pair.low:+.4f}, {pair.high:+.4f}]", f"{pair.p:.2g}", verdict

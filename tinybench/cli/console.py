@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from tinybench.config.sections import PhaseConfig
     from tinybench.data.dataset import Dataset
     from tinybench.tracking.results import Result
+    from tinybench.features.feed_decision import FeedDecision
+    from tinybench.training.phase_context import PhaseContext
+    from tinybench.training.precision import PrecisionChoice
     from tinybench.training.progress import Epoch
 
 
-class Unbroken(Terminal):
+class PipeSafeTerminal(Terminal):
     """A terminal whose reader may leave, as `head` does: the run goes on without being seen."""
 
     def on_broken_pipe(self) -> None:
@@ -69,12 +72,11 @@ class Console(RunCallbacks):
         """Take the bar away."""
         self.close()
 
-    def on_phase_begin(self, phase: str, config: RunConfig, images: int, before: int) -> None:
+    def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
         """Show a bar over all the steps of the phase."""
-        settings: PhaseConfig = getattr(config, phase)
-        self._steps = math.ceil(images / config.batch_size)
-        self._first = before + 1
-        self._show_bar(phase, settings.epochs * self._steps, phase)
+        self._steps = math.ceil(len(context.dataset.train) / context.config.batch_size)
+        self._first = context.epochs_before + 1
+        self._show_bar(context.phase, context.settings.epochs * self._steps, context.phase)
 
     def _show_bar(self, title: str, total: int, phase: str) -> None:
         if not self.terminal.is_terminal:

@@ -18,11 +18,11 @@ _SPEED = ("p50 ms", "p90", "p99", "most images/s", "at batch", "first call ms")
 _WEIGHT = ("px", "JPEG to label ms", "predict() ms", "peak MB at 1", "M params", "GFLOPs")
 
 
-def show(session: Session, terminal: Terminal) -> None:
+def print_cost_tables(session: Session, terminal: Terminal) -> None:
     """Print two tables, the noise floor and of what machine they speak."""
     ranked = sorted(session.costs, key=lambda cost: (cost.spec.device, cost.figures["latency_p50_ms"]))
     noise = session.noise.get("latency_p50_ms")
-    found = ["" for _ in ranked] if noise is None else [str(rank) for rank in ranks(ranked, noise)]
+    found = ["" for _ in ranked] if noise is None else [str(rank) for rank in rank_by_latency(ranked, noise)]
     names = _names(ranked)
     terminal.print(_table(["", "model", *_SPEED], zip(found, names, map(_speed, ranked), strict=True)))
     terminal.print(_table(["", "model", *_WEIGHT], zip(found, names, map(_weight, ranked), strict=True)))
@@ -45,7 +45,7 @@ def _names(ranked: Sequence[Cost]) -> list[str]:
     return [f"{Path(cost.spec.model).stem}{f' on {cost.spec.device}' if several else ''}" for cost in ranked]
 
 
-def as_json(session: Session) -> str:
+def costs_json(session: Session) -> str:
     """One object for machines."""
     costs = [
         {
@@ -60,7 +60,7 @@ def as_json(session: Session) -> str:
     return json.dumps({"costs": costs, "noise": session.noise, "absent": session.absent}, indent=1)
 
 
-def ranks(ranked: Sequence[Cost], noise: float) -> list[int]:
+def rank_by_latency(ranked: Sequence[Cost], noise: float) -> list[int]:
     """A rank each, by device: what is slower than the first of its rank by less than the noise is of that rank."""
     found: list[int] = []
     first: Cost | None = None

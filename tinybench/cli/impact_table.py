@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console as Terminal
 from rich.table import Table
 
-from tinybench.recipes import Expected, Recipe
+from tinybench.recipes.recipe import Expected, Recipe
 
 _LEGEND = (
     "Test images; gained: points over the line before; train - val: accuracy of training less that of validation in "
@@ -35,7 +35,7 @@ class Step:
 
     recipe: Recipe
     metrics: dict[str, float] = field(default_factory=dict)
-    own: bool = True
+    own_settings: bool = True
     model: str = ""
     run_id: str = ""
     folds: int = 0
@@ -44,7 +44,7 @@ class Step:
     @property
     def title(self) -> str:
         """The recipe's name with the marks of what cannot be compared."""
-        marks = ("" if self.own else "*") + ("†" if self.warning else "")
+        marks = ("" if self.own_settings else "*") + ("†" if self.warning else "")
         return f"{self.recipe.name} {marks}".rstrip()
 
     @property
@@ -54,7 +54,7 @@ class Step:
         return [each for each in self.recipe.expected if each.phase == last and each.model in ("", self.model)]
 
 
-def show(steps: Sequence[Step], terminal: Terminal) -> None:
+def print_impact_table(steps: Sequence[Step], terminal: Terminal) -> None:
     """A line a recipe: size, test accuracy and what it gained over the line before; then ours beside the published."""
     table = Table(box=None, pad_edge=False)
     for head in ("recipe", "weights", "top-1", "gained", "loss", "train - val"):

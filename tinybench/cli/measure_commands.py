@@ -62,9 +62,9 @@ def measure(
     track = TrackConfig(uri=uri, experiment=experiment)
     found = run_costs.measure(wanted, rounds or (1 if given["quick"] else 2), track, on_round=_show)
     if as_json:
-        click.echo(report.as_json(found))
+        click.echo(report.costs_json(found))
     else:
-        report.show(found, Terminal())
+        report.print_cost_tables(found, Terminal())
 
 
 def _show(found: Measurement) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 
-def lines(found: dict[str, float]) -> str:
+def format_metrics(found: dict[str, float]) -> str:
     """A figure a line; one with an interval has it behind."""
     shown = [name for name in found if not name.endswith(("_low", "_high"))]
     return "\n".join(f"{name:28} {_number(name, found[name])}{_interval(found, name)}" for name in shown)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinybench.efficiency.estimate import Estimate
 
 
-def configuration(config: RunConfig, terminal: Console) -> None:
+def print_settings_table(config: RunConfig, terminal: Console) -> None:
     """Print every setting of the run."""
     settings = Table(title="Configuration")
     for head in ("setting", "value"):
@@ -24,14 +24,14 @@ def configuration(config: RunConfig, terminal: Console) -> None:
     terminal.print(settings)
 
 
-def show(estimate: Estimate, terminal: Console) -> None:
+def print_plan_table(estimate: Estimate, terminal: Console) -> None:
     """Print what the run will take."""
     heads = ("phase", "epochs at most", "steps an epoch", "trained parameters", "kept features", "time at most")
     plan = Table(*heads, title="Plan")
     for name, phase in estimate.phases.items():
         kept = filesize.decimal(phase.features) if phase.features else "none"
         counts = (str(phase.epochs), f"{phase.steps:,}", f"{phase.trainable:,}")
-        plan.add_row(name, *counts, kept, _duration(phase.seconds))
+        plan.add_row(name, *counts, kept, _format_duration(phase.seconds))
     terminal.print(plan)
     train, validation, test = estimate.images
     source = "counted" if estimate.counted else "official figures; the data are not here yet"
@@ -39,13 +39,13 @@ def show(estimate: Estimate, terminal: Console) -> None:
     for line in (
         f"Images: {train:,} train, {validation:,} validation, {test:,} test ({source}).",
         f"Parameters: {estimate.parameters:,}.",
-        f"Estimates from a few steps on this machine: {_duration(total)} at most, "
+        f"Estimates from a few steps on this machine: {_format_duration(total)} at most, "
         f"{estimate.memory / 2**30:.1f} GiB of memory, {estimate.disk / 2**30:.2f} GiB of disk.",
     ):
         terminal.print(line, highlight=False, soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

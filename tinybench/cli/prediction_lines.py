@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from tinybench.commands.predict import Prediction
 
 
-def lines(found: Prediction) -> str:
+def format_prediction(found: Prediction) -> str:
     """The picture, then a class a line."""
     rows = [f"  {each:7.2%}  {label}" for label, each in zip(found.labels, found.probabilities, strict=True)]
     return "\n".join([str(found.path), *rows])
 
 
-def as_json(found: Prediction) -> str:
+def prediction_json(found: Prediction) -> str:
     """One line for machines."""
     return json.dumps(found.plain())
 

@@ -15,7 +15,7 @@ def recipes(context: click.Context) -> None:
         from tinybench import recipes
         from tinybench.cli import recipe_table
 
-        recipe_table.table(recipes.all_recipes().values(), Terminal())
+        recipe_table.print_recipe_list(recipes.all_recipes().values(), Terminal())
 
 
 @recipes.command("show")
@@ -27,4 +27,4 @@ def recipes_show(name: str) -> None:
     from tinybench import recipes
     from tinybench.cli import recipe_table
 
-    recipe_table.show(recipes.find(name), recipes.build(name), Terminal())
+    recipe_table.print_recipe(recipes.find(name), recipes.build(name), Terminal())

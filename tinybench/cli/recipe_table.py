@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tinybench.cli import plan_table
 from tinybench.config.run_config import RunConfig
-from tinybench.recipes import Recipe
+from tinybench.recipes.recipe import Recipe
 
 _ROW = "{:28}{:8}{:15}{}"
 
@@ -18,7 +18,7 @@ _ROW = "{:28}{:8}{:15}{}"
 _HEADLINES = ("folds/accuracy_mean", "test/accuracy")
 
 
-def table(recipes: Iterable[Recipe], terminal: Terminal) -> None:
+def print_recipe_list(recipes: Iterable[Recipe], terminal: Terminal) -> None:
     """Two lines a recipe: what it is called and published with, then what it is."""
     _line(_ROW.format("recipe", "system", "data", "published top-1"), terminal)
     for recipe in recipes:
@@ -27,7 +27,7 @@ def table(recipes: Iterable[Recipe], terminal: Terminal) -> None:
     _line("\ntinybench recipes show NAME gives all; mlflow run . -P recipe=NAME runs it.", terminal)
 
 
-def show(recipe: Recipe, config: RunConfig, terminal: Terminal) -> None:
+def print_recipe(recipe: Recipe, config: RunConfig, terminal: Terminal) -> None:
     """What a recipe is, what was published, and every setting."""
     _line(f"{recipe.name}: {cleandoc(recipe.doc)}\n", terminal)
     if recipe.expected:
@@ -37,7 +37,7 @@ def show(recipe: Recipe, config: RunConfig, terminal: Terminal) -> None:
         for each in recipe.expected:
             figures.add_row(each.metric, f"{each.value:g}", each.split, each.model, each.phase, each.source)
         terminal.print(figures)
-    plan_table.configuration(config, terminal)
+    plan_table.print_settings_table(config, terminal)
 
 
 def _headline(recipe: Recipe) -> str:

@@ -52,7 +52,7 @@ def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, 
 
         tracker = _tracker(uri)
         device.start()
-    wanted = candidates.Wanted(
+    wanted = candidates.CandidateQuery(
         None if run_id in UNTOUCHED else run_id,
         left["metric"] or "accuracy",
         left["model"],
@@ -61,8 +61,8 @@ def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, 
         left["search"] or "",
     )
     with Terminal(stderr=True).status("Looking for the candidate …") as status:
-        done = promotion.promote(tracker, wanted, limits, name=left["name"], dry=dry, tell=status.update)
-    report.show(done, Terminal())
+        done = promotion.promote(tracker, wanted, limits, name=left["name"], dry_run=dry, callbacks=status.update)
+    report.print_promotion(done, Terminal())
     return 0 if done.promoted else 1
 
 
@@ -76,11 +76,11 @@ def history(name: str | None, uri: str | None) -> None:
     with quiet_libraries.starting():
         from tinybench.cli import registry_table as report
         from tinybench.registry import promotion
-        from tinybench.tracking.model_versions import Registry
+        from tinybench.tracking.model_versions import RegisteredModel
 
         tracker = _tracker(uri)
-    found = Registry(tracker.client, promotion.only_name(tracker, name))
-    report.history(found, promotion.decisions(found), Terminal())
+    found = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
+    report.print_history(found, promotion.decisions(found), Terminal())
 
 
 @click.command()
@@ -93,8 +93,8 @@ def rollback(name: str | None, to: int | None, uri: str | None) -> None:
         from tinybench.registry import promotion
 
         tracker = _tracker(uri)
-    done = promotion.rollback(tracker, promotion.only_name(tracker, name), to)
-    instead = "" if done.before is None else f", instead of version {done.before}"
+    done = promotion.rollback(tracker, promotion.resolve_name(tracker, name), to)
+    instead = "" if done.previous is None else f", instead of version {done.previous}"
     click.echo(f"Version {done.version} is champion of {done.name} again{instead}.")
 
 
@@ -114,8 +114,8 @@ def list_(uri: str | None) -> None:
         from tinybench.tracking import model_versions
 
         tracker = _tracker(uri)
-    known = [model_versions.Registry(tracker.client, name) for name in model_versions.names(tracker.client)]
-    report.listed(known, Terminal())
+    known = [model_versions.RegisteredModel(tracker.client, name) for name in model_versions.list_names(tracker.client)]
+    report.print_registered_models(known, Terminal())
 
 
 @registry.command()
@@ -129,11 +129,11 @@ def show(name: str | None, version: int | None, uri: str | None) -> None:
     with quiet_libraries.starting():
         from tinybench.cli import registry_table as report
         from tinybench.registry import promotion
-        from tinybench.tracking.model_versions import Registry
+        from tinybench.tracking.model_versions import RegisteredModel
 
         tracker = _tracker(uri)
-    found = Registry(tracker.client, promotion.only_name(tracker, name))
-    report.version(found, version, promotion.decisions(found), Terminal())
+    found = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
+    report.print_model_version(found, version, promotion.decisions(found), Terminal())
 
 
 def _tracker(uri: str | None) -> Tracker:

@@ -25,9 +25,10 @@ from tinybench.cli.recipe_commands import recipes
 from tinybench.cli.registry_commands import history, promote, registry, rollback
 from tinybench.cli.serve_commands import serve
 from tinybench.cli.sweep_commands import sweep, sweep_worker
-from tinybench.config.run_config import UNTOUCHED, resolve
+from tinybench.config.run_config import UNTOUCHED
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError, Interrupted, TinybenchError, TrackingError, in_one_line
+from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
     from tinybench.cli.console import Console
@@ -94,7 +95,7 @@ def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str])
     from tinybench.cli import metric_lines
 
     found = api.evaluate(run_id, split="test" if split in UNTOUCHED else split, uri=uri, **settings)
-    click.echo(metric_lines.lines(found))
+    click.echo(metric_lines.format_metrics(found))
 
 
 @cli.command()
@@ -152,7 +153,7 @@ def predict(
             click.echo(f"Error: {found.error}", err=True)
         else:
             read += [] if found.error else [found.path]
-            click.echo(prediction_lines.as_json(found) if as_json else prediction_lines.lines(found))
+            click.echo(prediction_lines.prediction_json(found) if as_json else prediction_lines.format_prediction(found))
     if maps is not None and read:
         for file in explaining.explain(source, read, maps, uri=uri).files:
             click.echo(f"wrote {file}", err=as_json)
@@ -283,7 +284,7 @@ def _tell_mlflow(reason: str) -> None:
         from tinybench.tracking.tracker import Tracker
 
         with suppress(TrackingError):  # a store that does not answer, or a run of long ago: the error is told here
-            Tracker.at(None).fail(run_id, reason)
+            Tracker.at(None).mark_failed(run_id, reason)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
@@ -304,9 +305,9 @@ def _start() -> ModuleType:
 
 
 def _console() -> Console:
-    from tinybench.cli.console import Console, Unbroken
+    from tinybench.cli.console import Console, PipeSafeTerminal
 
-    return Console(Unbroken())
+    return Console(PipeSafeTerminal())
 
 
 def _train(settings: dict[str, Any], dry_run: bool) -> None:
@@ -328,7 +329,7 @@ def _plan(config: RunConfig) -> None:
     from tinybench.efficiency import estimate
 
     terminal = Terminal()
-    plan_table.configuration(config, terminal)
+    plan_table.print_settings_table(config, terminal)
     with terminal.status("Timing a few steps on this machine …"):
         found = estimate.estimate(config)
-    plan_table.show(found, terminal)
+    plan_table.print_plan_table(found, terminal)

@@ -92,12 +92,12 @@ def sweep(
     track = _track({key: own.pop(key) for key in _HERE if key in own})
     engine = _engine(count, storage, cluster)
     with quiet_libraries.starting():
-        from tinybench.cli.sweep_progress import Sweep
+        from tinybench.cli.sweep_progress import SweepConsole
         from tinybench.sweeps import driver, space_file
         from tinybench.tracking import journal
 
-        journal.be_brief()
-    shown = Sweep(Terminal())
+        journal.limit_retries()
+    shown = SweepConsole(Terminal())
     try:
         if resume is not None:
             if own or seeds not in (None, *UNTOUCHED):
@@ -111,7 +111,7 @@ def sweep(
             given = own | _budget(most, minutes, seeds)
             read = space_file.read(_text(space), space.stem, given, shown_as=str(space))
             done = driver.begin(read, given, name=study, storage=storage, track=track, engine=engine, watcher=shown)
-        shown.ends(done)
+        shown.on_study_end(done)
     finally:
         shown.close()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _COUNT = 1000  # from here, whole numbers are counts
 
 
-class Sweep:
+class SweepConsole:
     """Shows a sweep to a person."""
 
     def __init__(self, terminal: Terminal) -> None:
@@ -91,7 +91,7 @@ class Sweep:
         """What a person should know."""
         self.terminal.print(f"[yellow]Note:[/yellow] {escape(words)}", highlight=False, soft_wrap=True)
 
-    def ends(self, outcome: Outcome) -> None:
+    def on_study_end(self, outcome: Outcome) -> None:
         """The best trials, and where everything is."""
         self.close()
         study, counts = outcome.study, outcome.study.counts()

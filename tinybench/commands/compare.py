@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from tinybench.config.run_config import RunConfig, replace
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.evaluation.comparison import Comparison, Side, compare
-from tinybench.evaluation.metrics import OF_COUNTS
+from tinybench.evaluation.comparison import Comparison, RunGroup, compare
+from tinybench.evaluation.metrics import COUNT_METRICS
 from tinybench.job import description
-from tinybench.tracking import run_record
-from tinybench.tracking.tracker import PHASE_TAG, Tracker
+from tinybench.tracking import run_record, tags
+from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-    from tinybench.evaluation.predictions import Answers
+    from tinybench.evaluation.predictions import Predictions
 
 _SETTINGS = 4  # named at most
 
-FIGURES = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *OF_COUNTS)
+FIGURES = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
 
 
 def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = None) -> Comparison:
@@ -44,17 +44,17 @@ def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = Non
     found = {run.info.run_id: run for run in map(tracker.get, dict.fromkeys(run_ids))}
     if len(found) < 2:
         raise ConfigError("Give at least two different runs to compare.")
-    configs = {run_id: run_record.config_of(tracker, tracker.top(run_id)) for run_id in found}
+    configs = {run_id: run_record.read_config(tracker, tracker.find_top_run(run_id)) for run_id in found}
     _check_same_data(tracker, found)
     groups: dict[tuple[str, str], list[str]] = {}
     for run_id, run in found.items():
         alike = replace(configs[run_id], {"seed": 0}).identity()
-        groups.setdefault((alike, run.data.tags.get(PHASE_TAG, "")), []).append(run_id)
+        groups.setdefault((alike, run.data.tags.get(tags.PHASE, "")), []).append(run_id)
     if len(groups) == 1:  # seeds of one model: then of these runs
         groups = {(run_id, phase): [run_id] for (_, phase), members in groups.items() for run_id in members}
     apart = _differing([configs[members[0]] for members in groups.values()])
     sides = [
-        Side(
+        RunGroup(
             _name(configs[members[0]], phase, members, apart),
             tuple(_answers(tracker, each) for each in members),
             _seeds(members, configs),
@@ -69,10 +69,10 @@ def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = Non
 
 def _check_same_data(tracker: Tracker, found: dict[str, MlflowRun]) -> None:
     """Of the same source, or with the same test images in sources that differ in what was trained on."""
-    tags = {run_id: tracker.top(run_id).data.tags for run_id in found}
-    first = next(iter(tags))
-    for second in tags:
-        if not any(tags[first].get(tag, "") == tags[second].get(tag) for tag in run_record.SAME_TEST_TAGS):
+    run_tags = {run_id: tracker.find_top_run(run_id).data.tags for run_id in found}
+    first = next(iter(run_tags))
+    for second in run_tags:
+        if not any(run_tags[first].get(tag, "") == run_tags[second].get(tag) for tag in tags.SAME_TEST_IMAGES):
             raise TrackingError(f"Runs {first} and {second} used different data: compare runs on the same test images.")
 
 
@@ -86,8 +86,8 @@ def _seeds(members: list[str], configs: dict[str, RunConfig]) -> tuple[int, ...]
     return tuple(seeds)
 
 
-def _answers(tracker: Tracker, run_id: str) -> Answers:
-    found = run_record.answered(tracker, run_record.final_run(tracker, run_id), "test")
+def _answers(tracker: Tracker, run_id: str) -> Predictions:
+    found = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
     if found is None:
         raise TrackingError(f"Run {run_id} kept no answers on test images: give a finished run, or one of its phases.")
     return found

@@ -13,19 +13,19 @@ from tinybench import data
 from tinybench.core.errors import ConfigError
 from tinybench.data import external
 from tinybench.evaluation import metrics
-from tinybench.evaluation.predict_split import Answerer, penalty
+from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
 from tinybench.hardware import device
 from tinybench.job import description, phase_evaluation
-from tinybench.tracking import run_record
-from tinybench.tracking.image_log import Album
-from tinybench.tracking.tracker import SOURCE_TAG, Tracker
+from tinybench.tracking import run_record, tags
+from tinybench.tracking.plot_log import PlotLog
+from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
-    from tinybench.evaluation.predictions import Answers
+    from tinybench.evaluation.predictions import Predictions
 
 SPLITS = ("train", "validation", "test")
 
@@ -50,59 +50,59 @@ def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -
     if split not in SPLITS:
         raise ConfigError(f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.")
     tracker = Tracker.at(uri)
-    source = tracker.top(run_id)
-    config = run_record.following(tracker, source, settings, _SETTLED)
+    source = tracker.find_top_run(run_id)
+    config = run_record.derive_config(tracker, source, settings, _SETTLED)
     if config.data.folds and split != "test":
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     device.use(config.device)
     dataset = _data(config, tracker, source, split)  # first: a mistake leaves no run behind
-    evaluation = Tracker(config.track).parent(f"evaluate {description.name(config)}")
+    evaluation = Tracker(config.track).open_parent_run(f"evaluate {description.name(config)}")
     with evaluation.open():
-        evaluation.params({"run_id": run_id, "split": split} | config.words())
-        evaluation.tags({SOURCE_TAG: run_id, "tinybench.config_hash": config.identity()})
-        run_record.about_data(evaluation, dataset)
-        final = run_record.final_run(tracker, run_id)
+        evaluation.log_params({"run_id": run_id, "split": split} | config.words())
+        evaluation.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
+        run_record.log_data(evaluation, dataset)
+        final = run_record.find_final_run(tracker, run_id)
         answers, loss = _answers(config, tracker, source, final, dataset, split)
-        validation = run_record.answered(tracker, final, "validation") if split != "validation" else None
+        validation = run_record.read_predictions(tracker, final, "validation") if split != "validation" else None
         judged = phase_evaluation.of_answers(
-            Album(evaluation, config.track.pictures), split, answers, dataset, validation
+            PlotLog(evaluation, config.track.pictures), split, answers, dataset, validation
         )
         figures = loss | phase_evaluation.named(split, judged)
         if validation is not None:
             figures |= {"best/temperature": judged.temperature}
-        evaluation.metrics(figures, 0, time.time_ns() // 1_000_000)
+        evaluation.log_metrics(figures, 0, time.time_ns() // 1_000_000)
     return figures
 
 
 def _data(config: RunConfig, tracker: Tracker, source: MlflowRun, split: str) -> Dataset:
     """The run's own data, or others told by the names of the model's classes."""
-    earlier = run_record.config_of(tracker, source)
+    earlier = run_record.read_config(tracker, source)
     if config.dataset == earlier.dataset:
         return data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     if split != "test":
         raise ConfigError("Invalid value for `split`: other data are not split, and all of them tested. Leave it out.")
-    known, shape = run_record.class_names(tracker, source), run_record.shape(tracker, source)
-    return external.fitted(config.dataset, data.source(config.dataset, config.data, image_size=shape[0]), known, shape)
+    known, shape = run_record.read_class_names(tracker, source), run_record.read_image_shape(tracker, source)
+    return external.adapt_to_model(config.dataset, data.load_raw(config.dataset, config.data, image_size=shape[0]), known, shape)
 
 
 def _answers(
     config: RunConfig, tracker: Tracker, source: MlflowRun, final: MlflowRun, dataset: Dataset, split: str
-) -> tuple[Answers, dict[str, float]]:
+) -> tuple[Predictions, dict[str, float]]:
     """Those that the run kept, if they are of these very images; else the model is asked. With Keras's loss."""
     title = "val" if split == "validation" else split
-    if run_record.same_data(source, dataset):
-        kept = run_record.answered(tracker, final, split)
+    if run_record.has_same_data(source, dataset):
+        kept = run_record.read_predictions(tracker, final, split)
         if kept is not None:
             known = final.data.metrics
             return kept, _loss(kept, title, known["test/loss"] - known["test/log_loss"]) if "test/loss" in known else {}
-    model = run_record.final_model(tracker, final.info.run_id)
-    run_record.check_fit(model, run_record.class_names(tracker, source), dataset)
-    answers = Answerer(model)(dataset.splits[split], config.batch_size)
+    model = run_record.load_final_model(tracker, final.info.run_id)
+    run_record.check_data_fits(model, run_record.read_class_names(tracker, source), dataset)
+    answers = SplitPredictor(model).predict(dataset.splits[split], config.batch_size)
     if config.data.folds:  # Keras would add up the penalties of all members: log_loss is what compares
         return answers, {}
-    return answers, _loss(answers, title, penalty(model))
+    return answers, _loss(answers, title, regularization_loss(model))
 
 
-def _loss(answers: Answers, title: str, penalties: float) -> dict[str, float]:
+def _loss(answers: Predictions, title: str, penalties: float) -> dict[str, float]:
     """Keras's loss: the log loss and the penalties on weights."""
-    return {f"{title}/loss": float(metrics.log_losses(answers.labels, answers.probabilities()).mean()) + penalties}
+    return {f"{title}/loss": float(metrics.log_loss_per_image(answers.labels, answers.probabilities()).mean()) + penalties}

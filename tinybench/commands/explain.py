@@ -84,7 +84,7 @@ def explain(
         files += _written(output, pages, pixels, maps, captions, own)
         if layer is not None:
             files += _slices(output, len(areas) * _AT_ONCE, model, pixels, captions, layer)
-        areas.append(faithfulness.areas(model.model, pixels, own, maps))
+        areas.append(faithfulness.measure_areas(model.model, pixels, own, maps))
     deletion, insertion = (
         {name: float(np.concatenate([each[name][side] for each in areas]).mean()) for name in areas[0]}
         for side in (0, 1)
@@ -112,7 +112,7 @@ def _test_images(run_id: str, uri: str | None) -> tuple[list[str], NDArray[np.ui
     if ":/" in run_id:
         raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
-    config = run_record.config_of(tracker, tracker.top(run_id))
+    config = run_record.read_config(tracker, tracker.find_top_run(run_id))
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     images = len(dataset.test)
     drawn = np.sort(np.random.default_rng(0).choice(images, min(_TEST_IMAGES, images), replace=False))
@@ -135,9 +135,9 @@ def _maps(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.inte
     """By every method that the model allows: an ensemble of folds has no backbone for Grad-CAM to look into."""
     given = (model.model, pixels, classes)
     found: Maps = {
-        "Gradient": gradients.vanilla(*given),
-        "SmoothGrad": gradients.smooth(*given),
-        "Integrated gradients": np.maximum(gradients.integrated(*given), 0),
+        "Gradient": gradients.vanilla_gradient(*given),
+        "SmoothGrad": gradients.smooth_grad(*given),
+        "Integrated gradients": np.maximum(gradients.integrated_gradients(*given), 0),
     }
     try:
         cams: dict[str, Callable[..., Any]] = {
@@ -163,7 +163,7 @@ def _written(
     for start in range(0, len(pixels), _PAGE):
         page, file = slice(start, start + _PAGE), output / f"explanations_{next(pages)}.png"
         shown = {name: values[page] for name, values in maps.items()}
-        figure = explanation_grid.panels(pixels[page], shown, captions[page], overlaid=("Grad-CAM", "Grad-CAM++"))
+        figure = explanation_grid.plot_explanations(pixels[page], shown, captions[page], overlaid=("Grad-CAM", "Grad-CAM++"))
         figure.savefig(file, dpi=_DPI)
         arrays = file.with_suffix(".npz")
         np.savez_compressed(arrays, allow_pickle=False, images=pixels[page], classes=classes[page], **_stored(shown))
@@ -174,11 +174,11 @@ def _slices(
     output: Path, before: int, model: Classifier, pixels: NDArray[np.uint8], captions: list[str], layer: str
 ) -> Iterator[Path]:
     """What the chosen layer makes of each picture, with its arrays beside it."""
-    found = inside.maps(model.model, pixels, layer)
+    found = inside.compute_feature_maps(model.model, pixels, layer)
     for number, (image, slices, caption) in enumerate(zip(pixels, found, captions, strict=True), before + 1):
         file = output / f"feature_maps_{number}.png"
         title = f"{' is '.join(caption.splitlines())}: depth slices of {layer}"
-        feature_map_grid.slices(image, slices, title).savefig(file, dpi=_DPI)
+        feature_map_grid.plot_feature_maps(image, slices, title).savefig(file, dpi=_DPI)
         arrays = file.with_suffix(".npz")
         np.savez_compressed(arrays, allow_pickle=False, image=image, maps=slices)
         yield from (file, arrays)

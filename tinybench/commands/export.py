@@ -82,8 +82,8 @@ def export(run_id: str, format: str, output: Path | None = None, uri: str | None
     if kind.suffix and path.suffix != kind.suffix:
         raise ExportError(f"Invalid value for `--output`: expected a name that ends in {kind.suffix}, got {path}.")
     tracker = Tracker.at(uri)
-    config = run_record.config_of(tracker, tracker.top(run_id))
-    model = run_record.final_model(tracker, run_id)
+    config = run_record.read_config(tracker, tracker.find_top_run(run_id))
+    model = run_record.load_final_model(tracker, run_id)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     count = len(dataset.test)
     # Drawn, since many sources are sorted by class
@@ -168,15 +168,15 @@ def _load_onnx(path: Path) -> Answer:
 
 
 def _save_openvino(model: keras.Model, path: Path) -> None:
-    openvino = openvino_graph.runtime()
+    openvino = openvino_graph.import_openvino()
     with TemporaryDirectory() as folder:
-        graph = openvino.Core().read_model(openvino_graph.frozen(model, None, Path(folder)))
+        graph = openvino.Core().read_model(openvino_graph.save_frozen_graph(model, None, Path(folder)))
         openvino.save_model(graph, str(path), compress_to_fp16=False)
 
 
 def _load_openvino(path: Path) -> Answer:
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino_graph.runtime().Core().compile_model(str(path), "CPU", options)
+    compiled = openvino_graph.import_openvino().Core().compile_model(str(path), "CPU", options)
     return lambda pixels: np.asarray(compiled(pixels.astype(np.float32))[0])
 
 

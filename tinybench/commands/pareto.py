@@ -14,10 +14,9 @@ from scipy import stats
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.job import description
-from tinybench.job.run_costs import machine_tag
 from tinybench.plots import pareto_front
-from tinybench.plots.pareto_front import Point
-from tinybench.tracking import run_record
+from tinybench.plots.pareto_front import ParetoPoint
+from tinybench.tracking import run_record, tags
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -44,19 +43,19 @@ def draw(run_ids: Sequence[str], output: Path, device: str = "cpu", uri: str | N
         TrackingError: a run that is not there or was not measured, or runs of different machines.
     """
     tracker = Tracker.at(uri)
-    found = {run_id: run_record.final_run(tracker, run_id) for run_id in dict.fromkeys(run_ids)}
+    found = {run_id: run_record.find_final_run(tracker, run_id) for run_id in dict.fromkeys(run_ids)}
     if len(found) < 2:
         raise ConfigError("Give at least two different runs to compare.")
     points = [_point(tracker, run_id, run, device) for run_id, run in found.items()]
-    _check_machines(found, machine_tag(device))
-    _check_images({run_id: tracker.top(run_id) for run_id in found})
-    pareto_front.tradeoff(points).savefig(output, dpi=120)
+    _check_machines(found, tags.MACHINE + device)
+    _check_images({run_id: tracker.find_top_run(run_id) for run_id in found})
+    pareto_front.plot_pareto_front(points).savefig(output, dpi=120)
     data = output.with_suffix(".csv")
-    data.write_text(pareto_front.table(points), encoding="utf-8")
+    data.write_text(pareto_front.pareto_front_csv(points), encoding="utf-8")
     return [output, data]
 
 
-def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Point:
+def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> ParetoPoint:
     figures = run.data.metrics
     wanted = ("test/accuracy", f"efficiency/{device}_latency_p50_ms")
     missing = [name for name in wanted if name not in figures]
@@ -67,10 +66,10 @@ def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Point:
             else f"measured its model on the {device} (track.costs)"
         )
         raise TrackingError(f"Run {run_id} has no {missing[0]}: give a finished run that {way}.")
-    config = run_record.config_of(tracker, tracker.top(run_id))
+    config = run_record.read_config(tracker, tracker.find_top_run(run_id))
     low, high = _median_interval(_seconds(tracker, run, device))
     accuracy = figures["test/accuracy"]
-    return Point(
+    return ParetoPoint(
         f"{config.track.run_name or description.name(config)} ({run_id[:8]})",
         accuracy,
         figures.get("test/accuracy_low", accuracy),
@@ -86,7 +85,7 @@ def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Point:
 def _seconds(tracker: Tracker, run: MlflowRun, device: str) -> NDArray[np.float64]:
     """Every call that was timed."""
     with TemporaryDirectory() as folder:
-        kept = json.loads(tracker.download(run, f"efficiency/{device}.json", Path(folder)).read_text("utf-8"))
+        kept = json.loads(tracker.download_artifact(run, f"efficiency/{device}.json", Path(folder)).read_text("utf-8"))
     return np.concatenate([each["seconds"] for each in kept])
 
 
@@ -100,7 +99,7 @@ def _median_interval(seconds: NDArray[np.float64]) -> tuple[float, float]:
 def _check_images(found: dict[str, MlflowRun]) -> None:
     """Accuracies on other images are another axis."""
     images = {
-        run_id: tuple(run.data.tags.get(tag) for tag in run_record.SAME_TEST_TAGS) for run_id, run in found.items()
+        run_id: tuple(run.data.tags.get(tag) for tag in tags.SAME_TEST_IMAGES) for run_id, run in found.items()
     }
     first = next(iter(images))
     for run_id, own in images.items():

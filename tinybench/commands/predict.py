@@ -56,7 +56,7 @@ class Classifier:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise DataError(f"{path} cannot be read: {error}. Convert it, or leave it out.") from error
-        return images.fit(found, self.shape[:2])
+        return images.resize(found, self.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def load(source: str, uri: str | None = None) -> Classifier:
     """
     tracker = Tracker.at(uri)
     if source.startswith(("models:/", "runs:/")):
-        with logged_model.opened(source) as files:
-            return Classifier(models.load(files.keras), files.about.labels, files.about.shape, files.about.temperature)
-    top = tracker.top(source)
-    temperature = run_record.final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
-    names, shape = run_record.class_names(tracker, top), run_record.shape(tracker, top)
-    return Classifier(run_record.final_model(tracker, source), names, shape, temperature)
+        with logged_model.download(source) as files:
+            return Classifier(models.load(files.keras_path), files.metadata.labels, files.metadata.shape, files.metadata.temperature)
+    top = tracker.find_top_run(source)
+    temperature = run_record.find_final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
+    names, shape = run_record.read_class_names(tracker, top), run_record.read_image_shape(tracker, top)
+    return Classifier(run_record.load_final_model(tracker, source), names, shape, temperature)
 
 
 def found(places: Sequence[Path]) -> list[Path]:
@@ -122,7 +122,7 @@ def left_out(places: Sequence[Path]) -> str:
         for place in places
         if place.is_dir()
         for path in place.rglob("*")
-        if path.suffix.lower() in images.UNREAD and path.is_file()
+        if path.suffix.lower() in images.UNSUPPORTED_SUFFIXES and path.is_file()
     )
     counted = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))
     return f"{counted} file(s) are left out: only JPEG, PNG, BMP and WebP are read." if counted else ""

@@ -96,6 +96,11 @@ class RunConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
 
+    def phase_settings(self, phase: str) -> PhaseConfig:
+        """Return the section of a phase: `scratch`, `transfer` or `finetune`."""
+        settings: PhaseConfig = getattr(self, phase)
+        return settings
+
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key, in the order of declaration."""
         return {key: _get(self, key) for key in KEYS}
@@ -182,29 +187,10 @@ def check(key: str, value: Any) -> Any:
         raise ConfigError(f"Invalid value for `{key}`: expected {kind.expected}, got {value!r}.") from None
 
 
-def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """The configuration of a run: a recipe with some keys replaced.
-
-    Args:
-        recipe: A recipe's name; the default recipe when None.
-        overrides: Values by key, as text or as Python values. Text that is empty or says `recipe` leaves
-            the recipe's value, as an untouched MLproject parameter does.
-
-    Raises:
-        ConfigError: an unknown recipe, an unknown key or a value that is not allowed.
-    """
-    from tinybench import recipes
-
-    given = _given(overrides or {})
-    name = given.pop("recipe", None) or recipe
-    name = RunConfig().recipe if name is None or name in UNTOUCHED else name
-    return replace(recipes.build(name), given)
-
-
 def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
     """A copy of a configuration with some keys replaced, each value checked."""
     # The values of the recipe are checked as well, so that 10 and 10.0 are one value
-    for key, value in (config.flat() | _given(overrides)).items():
+    for key, value in (config.flat() | canonical_overrides(overrides)).items():
         config = _set(config, key, check(key, value))
     _consistent(config)
     return config
@@ -226,7 +212,7 @@ def _consistent(config: RunConfig) -> None:
             f"got {folds}."
         )
     for phase in config.phases:
-        settings: PhaseConfig = getattr(config, phase)
+        settings = config.phase_settings(phase)
         key = f"`{phase}.warmup`"
         if settings.warmup >= settings.epochs:
             raise ConfigError(
@@ -249,7 +235,12 @@ def from_flat(values: Mapping[str, Any]) -> RunConfig:
     return replace(RunConfig(), now)
 
 
-def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def canonical_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by canonical key, without those that leave the recipe's value (see `UNTOUCHED`).
+
+    Raises:
+        ConfigError: A key is unknown, or is given twice with different values.
+    """
     given: dict[str, Any] = {}
     for key, value in overrides.items():
         if isinstance(value, str) and value in UNTOUCHED:

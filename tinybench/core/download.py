@@ -14,9 +14,9 @@ from filelock import FileLock
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from tinybench.core.errors import DataError, TinybenchError
+from tinybench.core.hashing import hash_file
 from tinybench.core.progress_bar import Advance, Progress, bar
 from tinybench.core.redaction import without_secrets
-from tinybench.data import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,14 +145,14 @@ class _Transfer:
         if not self.target.exists() or self.known_hash is None:
             return self.target.exists()
         algorithm, _, expected = self.known_hash.partition(":")
-        return fingerprint.of_file(self.target, algorithm) == expected.lower()
+        return hash_file(self.target, algorithm) == expected.lower()
 
     def check_hash(self) -> None:
         """Compare what came with the known hash; what does not match is deleted."""
         if self.known_hash is None:
             return
         algorithm, _, expected = self.known_hash.partition(":")
-        found = fingerprint.of_file(self.part, algorithm)
+        found = hash_file(self.part, algorithm)
         if found != expected.lower():
             self._forget()
             raise self.failed(f"what came has {algorithm} {found} instead of {expected} and was deleted")

@@ -1,19 +1,19 @@
 """Data sets: images as uint8 at native size, split into train, validation and test.
 
-`load` gives a data set ready for a run, `card` what is known about it before its files are there.
+`load` returns a data set that is ready for a run, `card` what is known about it before its files are there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybench.data.dataset import Card, Dataset, Pool, Source, Split
+from tinybench.data.dataset import Dataset, DatasetCard, ImagePool, RawDataset, Split
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
     from tinybench.core.progress_bar import Progress
 
-__all__ = ["Card", "Dataset", "Pool", "Source", "Split", "card", "load", "names", "source"]
+__all__ = ["Dataset", "DatasetCard", "ImagePool", "RawDataset", "Split", "card", "load", "load_raw", "names"]
 
 
 def load(
@@ -25,45 +25,46 @@ def load(
     download: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """A data set, found or fetched, decoded once and split.
+    """Load a data set and split it into train, validation and test.
 
     Args:
         name: A registered name, or `folder:/path`.
-        config: Where the files lie, which classes, how much is held out.
-        seed: What the split into train and validation is a function of.
-        image_size: Side that a folder's pictures are fit to when they have different sizes.
-        download: Whether an official archive may be fetched.
-        progress: Shows what takes long; a bar on the terminal when None.
+        config: The data settings: where the files are, which classes, how much is held out.
+        seed: Decides which training images are held out for validation.
+        image_size: The side in pixels to which a folder's images are resized when their sizes differ.
+        download: Whether an official archive may be downloaded.
+        progress: Shows the progress of downloads and of decoding; a bar on the terminal when None.
 
     Raises:
-        DataError: the data cannot be had, is damaged, or does not allow what is asked; one line says what to do.
+        DataError: The data are absent or damaged, or do not allow the split that the settings ask for.
     """
-    from tinybench.core.progress_bar import bar
-    from tinybench.data import dataset_registry, splits
+    from tinybench.data import splits
 
-    _, loader = dataset_registry.find(name)
-    source = loader(dataset_registry.Request(name, config, image_size, download, progress or bar))
-    return splits.split(name, source, config, seed)
+    raw = load_raw(name, config, image_size=image_size, download=download, progress=progress)
+    return splits.split(name, raw, config, seed)
 
 
-def source(name: str, config: DataConfig, *, image_size: int) -> Source:
-    """A data set as its files give it, whole and not split.
+def load_raw(
+    name: str, config: DataConfig, *, image_size: int, download: bool = True, progress: Progress | None = None
+) -> RawDataset:
+    """Load a data set as its files give it, with all classes and without splitting it; see `load`.
 
     Raises:
-        DataError: the data cannot be had, or are damaged.
+        DataError: The data are absent or damaged.
     """
     from tinybench.core.progress_bar import bar
     from tinybench.data import dataset_registry
+    from tinybench.data.load_request import LoadRequest
 
     _, loader = dataset_registry.find(name)
-    return loader(dataset_registry.Request(name, config, image_size, True, bar))
+    return loader(LoadRequest(name, config, image_size, download, progress or bar))
 
 
-def card(name: str) -> Card:
-    """What is known about a data set before its files are there.
+def card(name: str) -> DatasetCard:
+    """Return what is known about a data set before its files are there.
 
     Raises:
-        DataError: the name is unknown; the message lists the choices.
+        DataError: The name is unknown; the message lists the choices.
     """
     from tinybench.data import dataset_registry
 
@@ -71,7 +72,7 @@ def card(name: str) -> Card:
 
 
 def names() -> list[str]:
-    """The registered data sets; any `folder:/path` is one as well."""
+    """Return the names of the registered data sets; `folder:/path` is allowed besides."""
     from tinybench.data import dataset_registry
 
     return dataset_registry.names()

@@ -1,4 +1,4 @@
-"""Augmentation as layers of the training graph, never of the saved model."""
+"""Build augmentation as Keras layers of the training graph; the saved model never holds them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ PREFIX = "augment_"  # of the layers' names
 
 
 def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
-    """The Keras layers that change training images, in the order of their settings.
+    """Return the Keras layers that change training images one by one, in the order of their settings.
 
-    They work on pixels in 0..255 at native size, before the model's resize, and do nothing outside
-    training. Places that a turn, zoom or shift uncovers are filled by reflection, those around a crop are black.
+    They work on pixels in 0..255 at native size, before the model's resize, and do nothing outside training.
+    Pixels that a rotation, zoom or translation uncovers are filled by reflection, those around a crop are black.
 
     Args:
-        config: Which changes, and how large; those of size zero give no layer.
-        seed: Seed of the first layer; each further one takes the next number.
+        config: The size of each change; one of size zero gives no layer.
+        seed: Seed of the first layer; each further layer takes the next number, also after one that is left out.
     """
     from keras import layers
 
     from tinybench.data.augment_layers import Cutout, PaddedCrop
 
     shift = config.translation
-    wanted: dict[str, Callable[..., keras.layers.Layer]] = {
+    builders: dict[str, Callable[..., keras.layers.Layer]] = {
         "flip": partial(layers.RandomFlip, "horizontal"),
         "rotation": partial(layers.RandomRotation, config.rotation / 360),
         "zoom": partial(layers.RandomZoom, config.zoom),
@@ -41,17 +41,17 @@ def build(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
         "cutout": partial(Cutout, config.cutout),
     }
     return [
-        make(seed=seed + place, name=f"{PREFIX}{name}")
-        for place, (name, make) in enumerate(wanted.items())
+        build_layer(seed=seed + index, name=f"{PREFIX}{name}")
+        for index, (name, build_layer) in enumerate(builders.items())
         if getattr(config, name)
     ]
 
 
 def check(config: AugmentConfig, shape: tuple[int, int, int]) -> None:
-    """Refuse a change that would leave nothing of an image (height, width, channels).
+    """Raise unless every change leaves something of an image of this shape (height, width, channels).
 
     Raises:
-        ConfigError: the padding is as wide as the image.
+        ConfigError: The padding of the crop is as wide as the image.
     """
     side = min(shape[:2])
     if config.crop >= side:
@@ -60,22 +60,22 @@ def check(config: AugmentConfig, shape: tuple[int, int, int]) -> None:
         )
 
 
-def mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
-    """The Keras layers that mix the images and one-hot labels of a batch: MixUp, then CutMix.
+def build_mixing(config: AugmentConfig, seed: int) -> list[keras.layers.Layer]:
+    """Return the Keras layers that mix the images and one-hot labels of a batch: MixUp, then CutMix.
 
     Args:
-        config: The alphas; one of zero gives no layer.
-        seed: Seed of the first layer; the second takes the next number.
+        config: The alphas; an alpha of zero gives no layer.
+        seed: Seed of MixUp; CutMix takes the next number.
     """
     from keras import layers
 
-    wanted = [
+    builders = [
         (config.mixup, partial(layers.MixUp, config.mixup, name="mix_up")),
         (config.cutmix, partial(layers.CutMix, config.cutmix, name="cut_mix")),
     ]
-    return [make(seed=seed + place) for place, (alpha, make) in enumerate(wanted) if alpha]
+    return [build_layer(seed=seed + index) for index, (alpha, build_layer) in enumerate(builders) if alpha]
 
 
-def changes(config: AugmentConfig) -> bool:
-    """Whether anything changes training images one by one."""
+def changes_images(config: AugmentConfig) -> bool:
+    """Return whether any setting changes training images one by one."""
     return any(value for name, value in vars(config).items() if name not in ("mixup", "cutmix"))

@@ -1,4 +1,4 @@
-"""Random changes of images that Keras does not have as layers of the training graph."""
+"""Layers for random changes of images that Keras does not have."""
 
 from __future__ import annotations
 
@@ -9,47 +9,53 @@ from keras import ops
 
 
 class PaddedCrop(keras.layers.Layer):
-    """Pads every image with zeros and cuts it out again at a random place: a shift by whole pixels.
+    """A layer that pads every image with zeros and crops it at a random offset: a shift by whole pixels.
 
     The usual augmentation for CIFAR; source: He et al., 2015, section 4.2.
+
+    Args:
+        padding: Pixels added on each side.
+        seed: Seed of the random offsets.
     """
 
     def __init__(self, padding: int, seed: int, **kwargs: Any) -> None:
-        """Args: pixels on each side."""
         super().__init__(**kwargs)
         self.padding = padding
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Images (n, h, w, channels) of the same shape; unchanged outside training."""
+        """Return (n, height, width, channels) images of the same shape; unchanged outside training."""
         if not training:
             return images
         margin = (self.padding, self.padding)
         padded = ops.pad(images, [(0, 0), margin, margin, (0, 0)])
         count, height, width, _ = ops.shape(images)
-        first = keras.random.randint((2, count, 1), 0, 2 * self.padding + 1, seed=self.generator)
+        offsets = keras.random.randint((2, count, 1), 0, 2 * self.padding + 1, seed=self.generator)
         rows, columns = (
-            ops.one_hot(first[axis] + ops.arange(size), size + 2 * self.padding, dtype=images.dtype)
+            ops.one_hot(offsets[axis] + ops.arange(size), size + 2 * self.padding, dtype=images.dtype)
             for axis, size in enumerate((height, width))
         )
-        # Products with them pick rows and columns; taking each image's own would be a loop
+        # Products with one-hot matrices select rows and columns; slicing image by image would need a loop
         return ops.einsum("nwW,nhWc->nhwc", columns, ops.einsum("nhH,nHWc->nhWc", rows, padded))
 
 
 class Cutout(keras.layers.Layer):
-    """Blanks a square around a random place of every image with the image's mean colour.
+    """A layer that fills a square at a random position of every image with the image's mean colour.
 
-    The square may reach over the edge. Source: DeVries and Taylor, 2017.
+    The square may extend beyond the edge. Source: DeVries and Taylor, 2017.
+
+    Args:
+        share: Side of the square as a share of the image's side.
+        seed: Seed of the random positions.
     """
 
     def __init__(self, share: float, seed: int, **kwargs: Any) -> None:
-        """Args: side of the square, as a share of the image's side."""
         super().__init__(**kwargs)
         self.share = share
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Images (n, h, w, channels) of the same shape; unchanged outside training."""
+        """Return (n, height, width, channels) images of the same shape; unchanged outside training."""
         if not training:
             return images
         count, height, width, _ = ops.shape(images)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from the official python archives."""
+"""Load CIFAR-10 and CIFAR-100 from the official Python archives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from tinybench.core.errors import DataError
 from tinybench.data import cifar_pickles, decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
-from tinybench.data.dataset import Card, Images, Labels, Pool, Source
-from tinybench.data.dataset_registry import Request, register
-from tinybench.data.decoding import Writer
+from tinybench.data.dataset import DatasetCard, ImagePool, Images, Labels, RawDataset
+from tinybench.data.dataset_registry import register
+from tinybench.data.decoding import PoolWriter
+from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs between the two.
+    """CIFAR-10 or CIFAR-100: the files and keys by which the two differ.
 
     Attributes:
-        card: Its card.
-        official: Its archive.
-        train: What the names of training files begin with.
-        test: The name of the test file.
-        meta: The file with the class names.
-        labels, names: Keys of the labels and of the class names.
+        card: The data set's card.
+        official: The official archive.
+        train: Prefix of the names of training files.
+        test: Name of the test file.
+        meta: Name of the file with the class names.
+        labels, names: Keys of the labels and of the class names in those files.
     """
 
-    card: Card
-    official: locate.Official
+    card: DatasetCard
+    official: locate.OfficialArchive
     train: str
     test: str
     meta: str
@@ -41,8 +42,8 @@ class Variant:
 
 
 CIFAR10 = Variant(
-    Card("cifar10", "Photographs of 10 kinds of things, 32 x 32.", 10, 50_000, 10_000, (32, 32, 3)),
-    locate.Official(
+    DatasetCard("cifar10", "Photographs of 10 kinds of things, 32 x 32.", 10, 50_000, 10_000, (32, 32, 3)),
+    locate.OfficialArchive(
         "cifar-10-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
@@ -52,10 +53,10 @@ CIFAR10 = Variant(
 )
 
 CIFAR100 = Variant(
-    Card(
+    DatasetCard(
         "cifar100", "Photographs of 100 kinds of things in 20 superclasses, 32 x 32.", 100, 50_000, 10_000, (32, 32, 3)
     ),
-    locate.Official(
+    locate.OfficialArchive(
         "cifar-100-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
@@ -66,43 +67,45 @@ CIFAR100 = Variant(
 
 
 @register(CIFAR10.card)
-def load_cifar10(request: Request) -> Source:
-    """The official train and test images of CIFAR-10."""
+def load_cifar10(request: LoadRequest) -> RawDataset:
+    """Load the official training and test images of CIFAR-10."""
     return _load(CIFAR10, request)
 
 
 @register(CIFAR100.card)
-def load_cifar100(request: Request) -> Source:
-    """The official train and test images of CIFAR-100 with fine labels, or coarse ones where the settings say so."""
-    source = _load(CIFAR100, request)
-    return _coarse(source) if request.config.labels == "coarse" else source
+def load_cifar100(request: LoadRequest) -> RawDataset:
+    """Load the official training and test images of CIFAR-100, with the fine or coarse labels of the settings."""
+    raw = _load(CIFAR100, request)
+    return _with_superclass_labels(raw) if request.config.labels == "coarse" else raw
 
 
-def _load(variant: Variant, request: Request) -> Source:
-    found = locate.find(variant.official, request, lambda folder: (folder / variant.meta).is_file())
+def _load(variant: Variant, request: LoadRequest) -> RawDataset:
+    located = locate.find(variant.official, request, lambda folder: (folder / variant.meta).is_file())
 
-    def build(folder: Path) -> decoded_cache.Contents:
-        with open_tree(found.path, variant.official.folder) as tree:
-            return replace(_write(variant, tree, Writer(folder, request.progress)), fingerprint=found.fingerprint)
+    def build(folder: Path) -> decoded_cache.DatasetMetadata:
+        with open_tree(located.path, variant.official.folder) as tree:
+            metadata = _write_pools(variant, tree, PoolWriter(folder, request.progress))
+        return replace(metadata, fingerprint=located.fingerprint)
 
-    source = decoded_cache.source({"data": variant.card.name, **found.key}, str(found.path), build)
-    return replace(source, warnings=found.warnings + source.warnings)
+    raw = decoded_cache.load_or_build({"data": variant.card.name, **located.key}, str(located.path), build)
+    return replace(raw, warnings=located.warnings + raw.warnings)
 
 
-def _write(variant: Variant, tree: Tree, writer: Writer) -> decoded_cache.Contents:
-    names = _names(_read(tree, variant.meta), variant.names)
-    training = [_read(tree, name) for name in tree.names if name.startswith(variant.train)] or [
-        _read(tree, variant.train)
-    ]
-    test = [_read(tree, variant.test)]
+def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
+    meta = _read_pickle(tree, variant.meta)
+    names = _class_names(meta, variant.names)
+    # Without a training file, the error names the one that is missing
+    files = [name for name in tree.names if name.startswith(variant.train)] or [variant.train]
+    training = [_read_pickle(tree, name) for name in files]
+    test = [_read_pickle(tree, variant.test)]
     for split, batches in (("train", training), ("test", test)):
-        images, labels = zip(*(_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
-        writer.arrays(split, np.concatenate(images), np.concatenate(labels))
-    coarse = _superclasses(training, names, _read(tree, variant.meta)) if variant is CIFAR100 else ()
-    return decoded_cache.Contents(names, superclasses=coarse)
+        images, labels = zip(*(_read_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
+        writer.write_arrays(split, np.concatenate(images), np.concatenate(labels))
+    superclasses = _superclasses(training, names, meta) if variant is CIFAR100 else ()
+    return decoded_cache.DatasetMetadata(names, superclasses=superclasses)
 
 
-def _read(tree: Tree, name: str) -> dict[str, Any]:
+def _read_pickle(tree: Tree, name: str) -> dict[str, Any]:
     try:
         return cifar_pickles.loads(tree.read(name), name)
     except KeyError:
@@ -111,51 +114,52 @@ def _read(tree: Tree, name: str) -> dict[str, Any]:
         ) from None
 
 
-def _names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
+def _class_names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
     names = meta.get(key)
     if not isinstance(names, list) or not names:
-        raise _wrong(f"no {key}")
+        raise _layout_error(f"no {key}")
     return tuple(name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names)
 
 
-def _batch(batch: dict[str, Any], key: str, classes: int) -> tuple[Images, Labels]:
-    """(n, 32, 32, 3) images and (n,) labels of a batch that holds its pixels as rows of three planes."""
-    data, labels = batch.get("data"), _labels(batch, key, classes)
+def _read_batch(batch: dict[str, Any], key: str, classes: int) -> tuple[Images, Labels]:
+    """Return the (n, 32, 32, 3) images and (n,) labels of a batch whose rows of pixels hold three colour planes."""
+    data, labels = batch.get("data"), _read_labels(batch, key, classes)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(labels), 3072):
-        raise _wrong(f"{getattr(data, 'shape', 'no')} pixels for {len(labels)} labels")
+        raise _layout_error(f"{getattr(data, 'shape', 'no')} pixels for {len(labels)} labels")
     return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 
-def _labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
+def _read_labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
     labels = batch.get(key)
     valid = isinstance(labels, list) and all(isinstance(label, int) and 0 <= label < classes for label in labels)
     if not valid or not labels:
-        raise _wrong(f"no valid {key}")
+        raise _layout_error(f"no valid {key}")
     return np.array(labels, np.int32)
 
 
 def _superclasses(batches: list[dict[str, Any]], fine: tuple[str, ...], meta: dict[str, Any]) -> tuple[str, ...]:
-    coarse = _names(meta, "coarse_label_names")
+    """Return the name of the superclass of each fine label."""
+    coarse = _class_names(meta, "coarse_label_names")
     pairs = set()
     for batch in batches:
-        pairs |= set(zip(batch["fine_labels"], _labels(batch, "coarse_labels", len(coarse)).tolist(), strict=True))
-    above = dict(pairs)
-    if not len(pairs) == len(above) == len(fine):
-        raise _wrong("fine and coarse labels that do not agree")
-    return tuple(coarse[above[label]] for label in range(len(fine)))
+        pairs |= set(zip(batch["fine_labels"], _read_labels(batch, "coarse_labels", len(coarse)).tolist(), strict=True))
+    coarse_of_fine = dict(pairs)
+    if not len(pairs) == len(coarse_of_fine) == len(fine):
+        raise _layout_error("fine and coarse labels that do not agree")
+    return tuple(coarse[coarse_of_fine[label]] for label in range(len(fine)))
 
 
-def _coarse(source: Source) -> Source:
-    """The same images with their superclasses, in the alphabetical order of the official list, as labels."""
-    names = tuple(sorted(set(source.superclasses)))
-    above = np.array([names.index(name) for name in source.superclasses], np.int32)
+def _with_superclass_labels(raw: RawDataset) -> RawDataset:
+    """Return the same images labelled by superclass, in the alphabetical order of the official list."""
+    names = tuple(sorted(set(raw.superclasses)))
+    coarse_of_fine = np.array([names.index(name) for name in raw.superclasses], np.int32)
 
-    def relabel(pool: Pool) -> Pool:
-        return replace(pool, labels=above[pool.labels])
+    def relabel(pool: ImagePool) -> ImagePool:
+        return replace(pool, labels=coarse_of_fine[pool.labels])
 
-    assert source.test is not None
-    return replace(source, train=relabel(source.train), test=relabel(source.test), class_names=names, superclasses=())
+    assert raw.test is not None
+    return replace(raw, train=relabel(raw.train), test=relabel(raw.test), class_names=names, superclasses=())
 
 
-def _wrong(what: str) -> DataError:
-    return DataError(f"Not CIFAR's layout ({what}): delete the archive or the folder and fetch it again.")
+def _layout_error(problem: str) -> DataError:
+    return DataError(f"Not CIFAR's layout ({problem}): delete the archive or the folder and fetch it again.")

@@ -1,4 +1,4 @@
-"""What every data source gives: images as uint8 at native size, with names, splits and a fingerprint."""
+"""Types of a data set: pools of uint8 images at native size, and splits that are rows of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Card:
-    """What is known about a data set before its files are there.
+class DatasetCard:
+    """A summary of a data set that is known before its files are there.
 
     Attributes:
-        name: The registry's name.
+        name: The registered name.
         summary: One line for lists.
         classes: Number of classes; None when only the files can tell (a folder).
-        train: Training images of the official set, validation included.
-        test: Images of the official held-out split.
+        train: Number of official training images, those for validation included.
+        test: Number of images of the official held-out split.
         shape: Height, width and channels of an image.
     """
 
@@ -33,13 +33,13 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Images that belong together before any split or selection.
+class ImagePool:
+    """Labelled images before any of them are selected or split.
 
     Attributes:
-        images: (n, height, width, channels) uint8, memory-mapped where it comes from the cache.
+        images: (n, height, width, channels) uint8, memory-mapped where they come from the cache.
         labels: (n,) int32, from 0.
-        digests: (n,) S16, a hash of each image's pixels, to find exact duplicates.
+        digests: (n,) S16, a hash of each image's pixels by which exact duplicates are recognised.
     """
 
     images: Images
@@ -48,70 +48,70 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set as its files give it.
+class RawDataset:
+    """A data set as its files give it, not split yet.
 
     Attributes:
-        train: Official training images (validation is split off later, unless `validation` is there).
-        test: The held-out images, scored once; None where the source has no such split.
-        validation: Official validation images that are not the test set; most sources have none.
-        class_names: One name a label.
-        superclasses: For each label the name of its superclass, or empty.
-        fingerprint: 64 hex digits: of the archive where there is one, else of the content.
-        origin: Where the files lie, for people.
+        train: Official training images; those for validation are split off later, unless `validation` is given.
+        test: The held-out images, scored once; None where the files have no such split.
+        validation: Official validation images that are not the test set; most data sets have none.
+        class_names: One name per label.
+        superclasses: The name of the superclass of each label, or empty.
+        fingerprint: 64 hex digits: the hash of the archive where there is one, else of the content.
+        origin: Where the files are, for people to read.
         warnings: Lines to show once.
     """
 
-    train: Pool
-    test: Pool | None
+    train: ImagePool
+    test: ImagePool | None
     class_names: tuple[str, ...]
     fingerprint: str
     origin: str
-    validation: Pool | None = None
+    validation: ImagePool | None = None
     superclasses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Split:
-    """Some rows of a pool, in a fixed order; nothing is copied until a batch is asked for.
+    """Rows of a pool in a fixed order; pixels are copied only when a batch is asked for.
 
     Attributes:
-        pool: The images it draws from.
+        pool: The images that the rows index.
         rows: (n,) indices into the pool.
-        labels: (n,) int32 labels of the chosen classes, numbered from 0.
+        labels: (n,) int32 labels of the selected classes, numbered from 0.
     """
 
-    pool: Pool
+    pool: ImagePool
     rows: NDArray[np.int64]
     labels: Labels
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def images(self, where: NDArray[np.int64] | slice = slice(None)) -> Images:
-        """Pixels of the chosen positions of this split, (m, height, width, channels) uint8."""
-        return self.pool.images.take(self.rows[where], axis=0)
+    def images(self, indices: NDArray[np.int64] | slice = slice(None)) -> Images:
+        """Return the pixels at some indices of this split, (m, height, width, channels) uint8."""
+        return self.pool.images.take(self.rows[indices], axis=0)
 
-    def part(self, start: int, stop: int) -> Split:
-        """The positions from `start` up to `stop`."""
+    def subset(self, start: int, stop: int) -> Split:
+        """Return the images from index `start` up to `stop` as a split."""
         return Split(self.pool, self.rows[start:stop], self.labels[start:stop])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set ready for a run.
+    """A data set that is ready for a run.
 
     Attributes:
-        name: As in the configuration.
-        train, validation, test: The three splits; selection never sees `test`.
-        class_names: One name a label.
-        superclasses: For each label the name of its superclass, or empty.
+        name: The name in the configuration.
+        train, validation, test: The three splits; selection never uses `test`.
+        class_names: One name per label.
         shape: Height, width and channels of every image.
-        fingerprint: Hash of the source (archive or content).
-        split_hash: Hash of what is in which split: pixels, labels and order.
-        duplicates: Exact duplicates counted across splits, by "a/b" pairs of split names.
-        origin: Where the files lie.
+        fingerprint: Hash of the archive or of the content.
+        split_hash: Hash of the pixels, labels and order of each split.
+        origin: Where the files are.
+        superclasses: The name of the superclass of each label, or empty.
+        duplicates: Number of exact duplicates between two splits, by "a/b" pairs of their names.
         warnings: Lines to show once.
     """
 
@@ -130,5 +130,18 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The three splits by name."""
+        """Return the three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def sample_rows(count: int, size: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return a random sample of the row numbers below `count`, in random order and without repetition.
+
+    Use it rather than the first rows, since many data sets are sorted by class.
+
+    Args:
+        count: Number of rows to draw from.
+        size: Number of rows to draw; all of them when there are fewer.
+        seed: Seed of the draw.
+    """
+    return np.random.default_rng(seed).choice(count, min(size, count), replace=False)

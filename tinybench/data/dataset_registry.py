@@ -1,89 +1,63 @@
-"""The data sets by name."""
+"""The registry of data sets by name."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from tinybench.core.errors import DataError
-from tinybench.data.dataset import Card, Source
+from tinybench.data.dataset import DatasetCard, RawDataset
+from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
 
-if TYPE_CHECKING:
-    from tinybench.config.sections import DataConfig
-    from tinybench.core.progress_bar import Progress
-
-FOLDER_PREFIX = "folder:"
-
+# The modules that register data sets when they are imported
 _MODULES = ("tiny_imagenet", "cifar", "mnist", "digits")
 
+Loader = Callable[[LoadRequest], RawDataset]
 
-@dataclass(frozen=True)
-class Request:
-    """What a source is asked for.
-
-    Attributes:
-        name: The data set's name, with the path where it is a folder.
-        config: The data settings.
-        image_size: Side that pictures of different sizes are fit to.
-        download: Whether official archives may be fetched.
-        progress: Shows what takes long.
-    """
-
-    name: str
-    config: DataConfig
-    image_size: int
-    download: bool
-    progress: Progress
+_entries: dict[str, tuple[DatasetCard, Loader]] = {}
 
 
-Loader = Callable[[Request], Source]
-
-_entries: dict[str, tuple[Card, Loader]] = {}
-
-
-def register(card: Card) -> Callable[[Loader], Loader]:
-    """Make a loader known under its card's name.
+def register(card: DatasetCard) -> Callable[[Loader], Loader]:
+    """Return a decorator that registers a loader under the name of its card.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: A data set of that name is registered already.
     """
 
-    def keep(loader: Loader) -> Loader:
+    def add(loader: Loader) -> Loader:
         if card.name in _entries:
             raise ValueError(f"The data set `{card.name}` is registered twice.")
         _entries[card.name] = (card, loader)
         return loader
 
-    return keep
+    return add
 
 
 def names() -> list[str]:
-    """The registered names, folders apart."""
+    """Return the registered names, in the order of registration."""
     _register_all()
     return list(_entries)
 
 
-def find(name: str) -> tuple[Card, Loader]:
-    """The card and the loader of a data set.
+def find(name: str) -> tuple[DatasetCard, Loader]:
+    """Return the card and the loader of a data set.
 
     Raises:
-        DataError: the name is unknown; the message lists the choices.
+        DataError: The name is unknown; the message lists the choices.
     """
     if name.startswith(FOLDER_PREFIX):
         from tinybench.data import folder
 
-        return Card(name, "A folder of your own pictures, one folder a class."), folder.load
-    known = names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        return DatasetCard(name, "A folder of your own images, one folder per class."), folder.load
+    choices = names()
+    if name not in choices:
+        near = difflib.get_close_matches(name, choices, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         raise DataError(
-            f"Unknown data set `{name}`: {hint}Choose one of {', '.join(known)}, or {FOLDER_PREFIX}/path for a folder "
-            "of your own pictures."
+            f"Unknown data set `{name}`: {hint}Choose one of {', '.join(choices)}, or {FOLDER_PREFIX}/path for a "
+            "folder of your own images."
         )
     return _entries[name]
 

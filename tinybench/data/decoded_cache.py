@@ -1,7 +1,7 @@
-"""Data sets decoded once: memory-mapped uint8 files that a later start opens in an instant.
+"""A cache of decoded data sets: memory-mapped uint8 files that a later process opens in an instant.
 
-An entry is a folder of .npy files with a `meta.json`. It is built in a sibling folder and renamed, so that it
-is there whole or not at all; its key is a hash of everything that decides what is in it.
+An entry is a folder of .npy files with a `meta.json`. It is built in a temporary folder beside it and then renamed,
+so that it is either complete or absent; its key is a hash of everything that decides its content.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybench.core import cache, paths
+from tinybench.core import atomic, cache, paths
 from tinybench.core.errors import DataError
-from tinybench.data import fingerprint as digests
-from tinybench.data.dataset import Pool, Source
+from tinybench.core.hashing import hash_file
+from tinybench.data import fingerprint
+from tinybench.data.dataset import ImagePool, RawDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,19 +29,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 _SPLITS = ("train", "validation", "test")
-_PARTS = ("images", "labels", "digests")
 _META = "meta.json"
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What a source says about the pools that it has written.
+class DatasetMetadata:
+    """What is known of a data set besides its pools of images.
 
     Attributes:
-        class_names: One name a label.
-        superclasses: For each label the name of its superclass, or empty.
-        fingerprint: Hash of the archive; None to take that of the content.
-        warnings: Lines to show at every start.
+        class_names: One name per label.
+        superclasses: The name of the superclass of each label, or empty.
+        fingerprint: Hash of the archive; None to use the hash of the content.
+        warnings: Lines to show whenever the data set is loaded.
     """
 
     class_names: tuple[str, ...]
@@ -49,60 +49,67 @@ class Contents:
     warnings: tuple[str, ...] = ()
 
 
-def source(key: Mapping[str, Any], origin: str, build: Callable[[Path], Contents]) -> Source:
-    """A decoded data set from the cache; built first where it is not there or damaged.
+def load_or_build(key: Mapping[str, Any], origin: str, build: Callable[[Path], DatasetMetadata]) -> RawDataset:
+    """Load a decoded data set from the cache; build the entry first where it is absent or damaged.
 
     Args:
-        key: All that decides what `build` writes.
-        origin: Where the files lie, for people.
-        build: Writes pools into a folder (see `decoding`) and says what they are.
+        key: Everything that decides what `build` writes.
+        origin: Where the files are, for people to read.
+        build: Writes pools into a folder (see `decoding`) and returns their metadata.
 
     Raises:
-        DataError: the cache cannot be written, or whatever `build` raises.
+        DataError: The cache cannot be written; besides, whatever `build` raises.
     """
-    folder = cache.folder("data", _hash(key))
+    folder = cache.folder("data", _hash_key(key))
     cache.hold(folder)
-    found = _open(folder, origin)
-    if found is not None:
-        return found
-    _make(folder.parent)
+    dataset = _read_entry(folder, origin)
+    if dataset is not None:
+        return dataset
+    _make_writable(folder.parent)
     with cache.lock(folder):
-        found = _open(folder, origin)
-        if found is None:
-            _build(folder, build)
-            found = _open(folder, origin)
-    if found is None:
+        dataset = _read_entry(folder, origin)
+        if dataset is None:
+            _build_entry(folder, build)
+            dataset = _read_entry(folder, origin)
+    if dataset is None:
         raise DataError(f"The cache in {folder} cannot be read back: check the disk, or set TINYBENCH_CACHE elsewhere.")
-    return found
+    return dataset
 
 
-def remember(key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
-    """A small JSON value that is computed once for a key, such as the hash of a large file."""
-    path = paths.cache() / "facts" / f"{_hash(key)}.json"
+def compute_once(key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+    """Return a small JSON value, such as the hash of a large file, from the cache, or compute and store it.
+
+    Args:
+        key: Everything that decides the value.
+        compute: Returns the value; called when it is not stored.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    path = paths.cache() / "facts" / f"{_hash_key(key)}.json"
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         value = compute()
-    _make(path.parent)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(value), "utf-8")
-    partial.replace(path)
+    _make_writable(path.parent)
+    atomic.write_text(path, json.dumps(value))
     return value
 
 
-def file_hash(path: Path, algorithm: str) -> str:
-    """A file's hash in hex digits, computed anew only when its size or time has changed."""
+def cached_file_hash(path: Path, algorithm: str) -> str:
+    """Return a file's hash in hex digits, computed again only when its size or time has changed."""
     status = path.stat()
     key = {"path": str(path.resolve()), "size": status.st_size, "mtime": status.st_mtime_ns, "hash": algorithm}
-    return str(remember(key, lambda: digests.of_file(path, algorithm)))
+    return str(compute_once(key, lambda: hash_file(path, algorithm)))
 
 
-def _hash(key: Mapping[str, Any]) -> str:
+def _hash_key(key: Mapping[str, Any]) -> str:
     canonical = json.dumps({"format": FORMAT, **key}, sort_keys=True)
     return hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _make(folder: Path) -> None:
+def _make_writable(folder: Path) -> None:
+    """Make a folder, and raise DataError unless it can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -113,42 +120,41 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _build(folder: Path, build: Callable[[Path], Contents]) -> None:
+def _build_entry(folder: Path, build: Callable[[Path], DatasetMetadata]) -> None:
     partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left; the lock says nobody is at it
+    shutil.rmtree(partial, ignore_errors=True)  # of a killed process: the lock says that none is building now
     partial.mkdir()
     try:
-        contents = build(partial)
-        _write_meta(partial, contents)
+        _write_metadata(partial, build(partial))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_meta(folder: Path, contents: Contents) -> None:
-    pools = {split: _pool(folder, split) for split in _SPLITS if (folder / f"{split}.images.npy").exists()}
-    fingerprint = contents.fingerprint or digests.of_content(map(pools.get, _SPLITS), contents.class_names)
+def _write_metadata(folder: Path, metadata: DatasetMetadata) -> None:
+    pools = {split: _open_pool(folder, split) for split in _SPLITS if (folder / f"{split}.images.npy").exists()}
     meta = {
         "format": FORMAT,
         "splits": list(pools),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
-        "class_names": contents.class_names,
-        "superclasses": contents.superclasses,
-        "fingerprint": fingerprint,
-        "warnings": contents.warnings,
+        "class_names": metadata.class_names,
+        "superclasses": metadata.superclasses,
+        "fingerprint": metadata.fingerprint or fingerprint.hash_content(map(pools.get, _SPLITS), metadata.class_names),
+        "warnings": metadata.warnings,
     }
     (folder / _META).write_text(json.dumps(meta), "utf-8")
 
 
-def _open(folder: Path, origin: str) -> Source | None:
+def _read_entry(folder: Path, origin: str) -> RawDataset | None:
+    """Return the data set of an entry; None where the entry is absent, damaged or of another format."""
     try:
         meta = json.loads((folder / _META).read_text("utf-8"))
-        whole = all((folder / name).stat().st_size == size for name, size in meta["files"].items())
-        if not whole or meta["format"] != FORMAT:
+        complete = all((folder / name).stat().st_size == size for name, size in meta["files"].items())
+        if not complete or meta["format"] != FORMAT:
             return None
-        pools = {split: _pool(folder, split) for split in meta["splits"]}
-        return Source(
+        pools = {split: _open_pool(folder, split) for split in meta["splits"]}
+        return RawDataset(
             train=pools["train"],
             test=pools.get("test"),
             validation=pools.get("validation"),
@@ -162,11 +168,10 @@ def _open(folder: Path, origin: str) -> Source | None:
         return None
 
 
-def _pool(folder: Path, split: str) -> Pool:
-    paths = {part: folder / f"{split}.{part}.npy" for part in _PARTS}
-    # A plain array over the map: the memmap class makes every indexing several times slower.
-    images = np.asarray(np.load(paths["images"], mmap_mode="r", allow_pickle=False))
-    labels, hashes = (np.load(paths[part], allow_pickle=False) for part in ("labels", "digests"))
-    if not len(images) == len(labels) == len(hashes):
-        raise ValueError(f"The parts of {split} do not fit.")
-    return Pool(images, labels, hashes)
+def _open_pool(folder: Path, split: str) -> ImagePool:
+    # A plain array over the map: the memmap class makes every indexing several times slower
+    images = np.asarray(np.load(folder / f"{split}.images.npy", mmap_mode="r", allow_pickle=False))
+    labels, digests = (np.load(folder / f"{split}.{name}.npy", allow_pickle=False) for name in ("labels", "digests"))
+    if not len(images) == len(labels) == len(digests):
+        raise ValueError(f"The arrays of {split} differ in length.")
+    return ImagePool(images, labels, digests)

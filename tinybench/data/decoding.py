@@ -1,4 +1,4 @@
-"""Pools into a folder of the cache: arrays as they are, encoded pictures decoded straight into the file."""
+"""Write the pools of a data set into a folder: arrays as they are, encoded images decoded into the mapped file."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from tinybench.core.progress_bar import Progress
     from tinybench.data.dataset import Images, Labels
 
-CHUNK = 64
-NAMED = 5
+CHUNK = 64  # images that a thread decodes in one task
+NAMED = 5  # corrupt images that a message names
 
-# Decoding smaller pictures is mostly Python: two threads take twice as long as one.
+# Decoding smaller images is mostly Python: two threads take twice as long as one
 _SMALL = 128 * 128
 
-# Kept free, because writing to a memory map on a full disk kills the process instead of raising an error.
+# Bytes that stay free, because writing to a memory map on a full disk kills the process instead of raising an error
 _SPARE = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Pictures that are still files.
+class EncodedImages:
+    """Labelled images that are still encoded files.
 
     Attributes:
-        names: What `read` takes.
+        names: The names that `read` takes.
         labels: (n,) int32.
-        read: The bytes of a picture by its name, from any thread; raises KeyError or OSError.
+        read: Returns the bytes of an image by its name, in any thread; raises KeyError or OSError.
         shape: Height, width and channels of every decoded image.
-        fit: Resize what has another size; when False such a picture counts as corrupt.
+        fit: Whether an image of another size is resized; otherwise it counts as corrupt.
     """
 
     names: Sequence[str]
@@ -50,15 +52,15 @@ class Encoded:
 
     @property
     def workers(self) -> int:
-        """How many threads decode fastest."""
+        """Return the number of threads that decodes fastest."""
         small = self.shape[0] * self.shape[1] <= _SMALL and not self.fit
         return 1 if small else os.cpu_count() or 1
 
-    def decoded(self, index: int) -> Images:
-        """One image of the declared shape.
+    def decode(self, index: int) -> Images:
+        """Return one image of the declared shape.
 
         Raises:
-            ValueError: it cannot be read; the message is a short reason.
+            ValueError: The image cannot be read; the message is a short reason.
         """
         try:
             data = self.read(self.names[index])
@@ -66,21 +68,21 @@ class Encoded:
             raise ValueError(f"cannot be opened: {error}") from None
         image = images.decode(data, channels=1 if self.shape[2] == 1 else 3)
         if self.fit:
-            return images.fit(image, self.shape[:2])
+            return images.resize(image, self.shape[:2])
         if image.shape != self.shape:
             raise ValueError(f"{image.shape[1]} x {image.shape[0]}, not {self.shape[1]} x {self.shape[0]}")
         return image
 
 
 @dataclass
-class Writer:
-    """Writes the pools of one data set and keeps the names of pictures that cannot be read.
+class PoolWriter:
+    """A writer of the pools of one data set, which collects the names of images that cannot be read.
 
     Attributes:
-        folder: Where the files go.
-        progress: Shows how far decoding is.
-        skip_corrupt: Leave such pictures out instead of stopping.
-        corrupt: "name (reason)" of each.
+        folder: Where the files are written.
+        progress: Shows the progress of decoding.
+        skip_corrupt: Whether images that cannot be read are left out; otherwise they are an error.
+        corrupt: "name (reason)" of each image that cannot be read.
     """
 
     folder: Path
@@ -88,45 +90,49 @@ class Writer:
     skip_corrupt: bool = False
     corrupt: list[str] = field(default_factory=list)
 
-    def arrays(self, split: str, pixels: Images, labels: Labels) -> None:
-        """Write images that are arrays already: (n, height, width, channels) uint8 and (n,) int32."""
+    def write_arrays(self, split: str, pixels: Images, labels: Labels) -> None:
+        """Write images that are arrays already: (n, height, width, channels) uint8 and (n,) int32 labels."""
         self._check_space(pixels.nbytes)
         np.save(self._path(split, "images"), pixels)
         np.save(self._path(split, "labels"), labels)
-        np.save(self._path(split, "digests"), fingerprint.of_images(pixels))
+        np.save(self._path(split, "digests"), fingerprint.hash_images(pixels))
 
-    def encoded(self, split: str, pictures: Encoded) -> None:
-        """Decode pictures straight into the file, a chunk at a time."""
-        count = len(pictures.names)
-        pixels = self._allocate(split, count, pictures.shape)
-        hashes = np.zeros(count, fingerprint.DIGEST)
-        reasons: dict[int, str] = {}
+    def write_encoded(self, split: str, encoded: EncodedImages) -> None:
+        """Decode images chunk by chunk into the file, in the order of their names.
 
-        def work(start: int) -> int:
+        Raises:
+            DataError: There is not enough space, or no image at all can be read.
+        """
+        count = len(encoded.names)
+        pixels = self._allocate(split, count, encoded.shape)
+        digests = np.zeros(count, fingerprint.DIGEST)
+        errors: dict[int, str] = {}
+
+        def decode_chunk(start: int) -> int:
             chunk = range(start, min(start + CHUNK, count))
             for index in chunk:
                 try:
-                    pixels[index] = image = pictures.decoded(index)
-                    hashes[index] = fingerprint.of_image(image)
+                    pixels[index] = image = encoded.decode(index)
+                    digests[index] = fingerprint.hash_image(image)
                 except ValueError as error:
-                    reasons[index] = str(error)
+                    errors[index] = str(error)
             return len(chunk)
 
-        self._run(work, pictures, f"Decoding {split}")
-        self.corrupt += [f"{pictures.names[index]} ({reason})" for index, reason in sorted(reasons.items())]
-        kept = np.setdiff1d(np.arange(count), list(reasons))
-        if reasons and self.skip_corrupt:
-            if not len(kept):
+        self._run(decode_chunk, encoded, f"Decoding {split}")
+        self.corrupt += [f"{encoded.names[index]} ({reason})" for index, reason in sorted(errors.items())]
+        readable = np.setdiff1d(np.arange(count), list(errors))
+        if errors and self.skip_corrupt:
+            if not len(readable):
                 raise DataError(f"None of the {count:,} {split} images can be read, such as {self.corrupt[-1]}.")
-            self._compact(split, kept)
-        np.save(self._path(split, "labels"), pictures.labels[kept])
-        np.save(self._path(split, "digests"), hashes[kept])
+            self._remove_other_rows(split, readable)
+        np.save(self._path(split, "labels"), encoded.labels[readable])
+        np.save(self._path(split, "digests"), digests[readable])
 
     def corrupt_warnings(self) -> tuple[str, ...]:
-        """What to tell about pictures that were left out, when all pools are written.
+        """Return the warning about images that were left out; call it when all pools are written.
 
         Raises:
-            DataError: pictures cannot be read and nobody asked to skip them.
+            DataError: Some images cannot be read, and the settings do not allow to skip them.
         """
         if not self.corrupt:
             return ()
@@ -134,20 +140,20 @@ class Writer:
         listed = f"{len(self.corrupt)} corrupt image(s): {', '.join(self.corrupt[:NAMED])}{more}"
         if self.skip_corrupt:
             return (f"Left out {listed}.",)
-        raise DataError(f"Found {listed}. Mend or remove them, or leave them out with `--data.skip_corrupt true`.")
+        raise DataError(f"Found {listed}. Repair or remove them, or leave them out with `--data.skip_corrupt true`.")
 
-    def _run(self, work: Callable[[int], int], pictures: Encoded, title: str) -> None:
-        count = len(pictures.names)
-        with ThreadPoolExecutor(pictures.workers) as pool, self.progress(title, count, "images") as advance:
+    def _run(self, decode_chunk: Callable[[int], int], encoded: EncodedImages, title: str) -> None:
+        count = len(encoded.names)
+        with ThreadPoolExecutor(encoded.workers) as executor, self.progress(title, count, "images") as advance:
             try:
-                for done in pool.map(work, range(0, count, CHUNK)):
-                    advance(done)
+                for decoded in executor.map(decode_chunk, range(0, count, CHUNK)):
+                    advance(decoded)
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                executor.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _path(self, split: str, part: str) -> Path:
-        return self.folder / f"{split}.{part}.npy"
+    def _path(self, split: str, array: str) -> Path:
+        return self.folder / f"{split}.{array}.npy"
 
     def _allocate(self, split: str, count: int, shape: tuple[int, int, int]) -> Images:
         self._check_space(count * int(np.prod(shape)))
@@ -155,12 +161,13 @@ class Writer:
             np.lib.format.open_memmap(self._path(split, "images"), mode="w+", dtype=np.uint8, shape=(count, *shape))
         )
 
-    def _compact(self, split: str, kept: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def _remove_other_rows(self, split: str, rows: NDArray[np.int64]) -> None:
+        """Write the images of a pool anew with some rows only, chunk by chunk."""
         full = self._path(split, "images").rename(self._path(split, "full"))
         pixels: Images = np.asarray(np.load(full, mmap_mode="r"))
-        fewer = self._allocate(split, len(kept), pixels.shape[1:])
-        for start in range(0, len(kept), CHUNK):
-            fewer[start : start + CHUNK] = pixels[kept[start : start + CHUNK]]
+        remaining = self._allocate(split, len(rows), pixels.shape[1:])
+        for start in range(0, len(rows), CHUNK):
+            remaining[start : start + CHUNK] = pixels[rows[start : start + CHUNK]]
         full.unlink()
 
     def _check_space(self, needed: int) -> None:

@@ -1,69 +1,62 @@
-"""Data that a model was not trained on, told by the names of its classes and fit to its size."""
+"""Adapt a data set that a model was not trained on, so that the model can be evaluated on it."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinybench.core.errors import DataError
-from tinybench.data import fingerprint, splits
-from tinybench.data.dataset import Dataset, Images, Pool, Source, Split
-from tinybench.data.images import fit, from_array
+from tinybench.data import fingerprint
+from tinybench.data.dataset import Dataset, ImagePool, Labels, RawDataset, Split
+from tinybench.data.images import convert_array, resize
+from tinybench.data.splits import count_duplicates, hash_splits
 
 
-def fitted(name: str, source: Source, known: tuple[str, ...], shape: tuple[int, int, int]) -> Dataset:
-    """A data set to test a model by: the official test images, or all where there are none.
+def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], shape: tuple[int, int, int]) -> Dataset:
+    """Return a data set of test images alone, with the labels and the image size of a model.
+
+    The test images are the official ones, or all images where there are none.
 
     Args:
-        name: As in the configuration.
-        source: With some of the classes, in any order.
-        known: The model's classes.
-        shape: Height, width and channels of its images.
-
-    Returns:
-        A data set without training and validation images, with the labels of the model's classes, at its size.
+        name: The name in the configuration.
+        raw: The data set, with some or all of the model's classes in any order.
+        class_names: The classes of the model.
+        shape: Height, width and channels of the images that the model takes.
 
     Raises:
-        DataError: a class that the model does not know.
+        DataError: The data set has a class that the model does not have.
     """
-    unknown = [each for each in source.class_names if each not in known]
+    unknown = [class_name for class_name in raw.class_names if class_name not in class_names]
     if unknown:
         raise DataError(
             f"The model does not know {len(unknown)} of the classes, such as {unknown[0]!r}. It knows "
-            f"{', '.join(map(repr, known[:5]))}{' …' if len(known) > 5 else ''}: rename the folders, or leave them out."
+            f"{', '.join(map(repr, class_names[:5]))}{' …' if len(class_names) > 5 else ''}: rename the folders, or "
+            "leave them out."
         )
-    pool = source.test or source.train
-    labels = np.array([known.index(each) for each in source.class_names], np.int32)[pool.labels]
-    pool = _sized(pool, labels, shape)
-    none = Split(pool, np.arange(0), labels[:0])
-    test = Split(pool, np.arange(len(labels)), labels)
-    parts = {"train": none, "validation": none, "test": test}
+    pool = raw.test or raw.train
+    model_labels = np.array([class_names.index(class_name) for class_name in raw.class_names], np.int32)
+    labels = model_labels[pool.labels]
+    pool = _convert_pool(pool, labels, shape)
+    empty = Split(pool, np.arange(0), labels[:0])
+    splits = {"train": empty, "validation": empty, "test": Split(pool, np.arange(len(labels)), labels)}
     return Dataset(
         name=name,
-        train=none,
-        validation=none,
-        test=test,
-        class_names=known,
+        **splits,
+        class_names=class_names,
         shape=shape,
-        fingerprint=source.fingerprint,
-        split_hash=splits.split_hash(parts),
-        origin=source.origin,
-        duplicates=splits.duplicates(parts),
-        warnings=source.warnings,
+        fingerprint=raw.fingerprint,
+        split_hash=hash_splits(splits),
+        origin=raw.origin,
+        duplicates=count_duplicates(splits),
+        warnings=raw.warnings,
     )
 
 
-def _sized(pool: Pool, labels: NDArray[np.int32], shape: tuple[int, int, int]) -> Pool:
-    """The pool with other labels, its images of another size or colour where they must be."""
+def _convert_pool(pool: ImagePool, labels: Labels, shape: tuple[int, int, int]) -> ImagePool:
+    """Return a pool with other labels, its images converted where they have another size or number of channels."""
     if pool.images.shape[1:] == shape:
-        return Pool(pool.images, labels, pool.digests)
-    images = _resized(pool.images, shape)
-    return Pool(images, labels, fingerprint.of_images(images))
-
-
-def _resized(images: Images, shape: tuple[int, int, int]) -> Images:
+        return ImagePool(pool.images, labels, pool.digests)
     height, width, channels = shape
-    found = np.empty((len(images), height, width, channels), np.uint8)
-    for place, image in enumerate(images):
-        found[place] = fit(from_array(image, channels=1 if channels == 1 else 3), (height, width))
-    return found
+    images = np.empty((len(pool.images), height, width, channels), np.uint8)
+    for index, image in enumerate(pool.images):
+        images[index] = resize(convert_array(image, channels=1 if channels == 1 else 3), (height, width))
+    return ImagePool(images, labels, fingerprint.hash_images(images))

@@ -1,4 +1,4 @@
-"""A folder of your own pictures: one folder a class, with or without train/, val/ and test/ around them."""
+"""Load a folder of images: one folder per class, directly inside it or inside train/, val/ and test/."""
 
 from __future__ import annotations
 
@@ -12,40 +12,37 @@ import numpy as np
 
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, images, scan
-from tinybench.data.dataset_registry import FOLDER_PREFIX, Request
-from tinybench.data.decoding import Encoded, Writer
-from tinybench.data.folder_layout import Layout, read_layout
+from tinybench.data.decoding import EncodedImages, PoolWriter
+from tinybench.data.folder_layout import FolderLayout, read_layout
+from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
 
 if TYPE_CHECKING:
-    from tinybench.data.dataset import Source
+    from tinybench.data.dataset import RawDataset
 
 
-def load(request: Request) -> Source:
-    """The pictures of a folder, at native size when all have the same, else fit to the size of the run.
+def load(request: LoadRequest) -> RawDataset:
+    """Load the images of a folder: at native size when all have the same size, else resized to that of the run.
 
     Raises:
-        DataError: no such folder, not one folder a class, or pictures that cannot be read.
+        DataError: There is no such folder, it does not hold one folder per class, or images cannot be read.
     """
-    root = _root(request.name)
-    layout = read_layout(root)
-    size = _common_size(root, layout.pictures)
-    source = _with_test(_decoded(root, layout, size, request))
-    side = request.image_size
-    resized = () if size else (f"The pictures in {root} differ in size: each is resized to {side} x {side}.",)
-    return replace(source, warnings=(*layout.warnings, *resized, *source.warnings))
-
-
-def _root(name: str) -> Path:
-    path = name.removeprefix(FOLDER_PREFIX)
+    path = request.name.removeprefix(FOLDER_PREFIX)
     root = Path(path).expanduser()
     if not path or not root.is_dir():
         raise DataError(
-            f"There is no folder {path!r}: give `{FOLDER_PREFIX}/path`, where the path holds one folder a class."
+            f"There is no folder {path!r}: give `{FOLDER_PREFIX}/path`, where the path holds one folder per class."
         )
-    return root
+    layout = read_layout(root)
+    size = _common_size(root, layout.files)
+    raw = _load_images(root, layout, size, request)
+    if raw.test is None and raw.validation is not None:  # they are the held-out test set, as for Tiny ImageNet
+        raw = replace(raw, test=raw.validation, validation=None)
+    side = request.image_size
+    resized = () if size else (f"The images in {root} differ in size: each is resized to {side} x {side}.",)
+    return replace(raw, warnings=(*layout.warnings, *resized, *raw.warnings))
 
 
-def _decoded(root: Path, layout: Layout, size: tuple[int, int] | None, request: Request) -> Source:
+def _load_images(root: Path, layout: FolderLayout, size: tuple[int, int] | None, request: LoadRequest) -> RawDataset:
     height, width = size or (request.image_size, request.image_size)
     shape = (height, width, 3)
     skip = request.config.skip_corrupt
@@ -53,40 +50,33 @@ def _decoded(root: Path, layout: Layout, size: tuple[int, int] | None, request: 
     def read(name: str) -> bytes:
         return (root / name).read_bytes()
 
-    def build(folder: Path) -> decoded_cache.Contents:
-        writer = Writer(folder, request.progress, skip)
+    def build(folder: Path) -> decoded_cache.DatasetMetadata:
+        writer = PoolWriter(folder, request.progress, skip)
         for split, members in layout.members.items():
             labels, names = zip(*members, strict=True)
-            writer.encoded(split, Encoded(names, np.array(labels, np.int32), read, shape, fit=size is None))
-        return decoded_cache.Contents(layout.classes, warnings=writer.corrupt_warnings())
+            writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), read, shape, fit=size is None))
+        return decoded_cache.DatasetMetadata(layout.classes, warnings=writer.corrupt_warnings())
 
-    files = scan.fingerprint(layout.pictures)
+    files = scan.hash_listing(layout.files)
     key = {"data": "folder", "path": str(root.resolve()), "files": files, "shape": shape, "skip_corrupt": skip}
-    return decoded_cache.source({**key, "fit": size is None}, str(root), build)
+    return decoded_cache.load_or_build({**key, "fit": size is None}, str(root), build)
 
 
-def _with_test(source: Source) -> Source:
-    """Validation images are the held-out test set where there is no other, as for Tiny ImageNet."""
-    if source.test is None and source.validation is not None:
-        return replace(source, test=source.validation, validation=None)
-    return source
+def _common_size(root: Path, files: tuple[scan.FileEntry, ...]) -> tuple[int, int] | None:
+    """Return height and width where all readable images share them, else None."""
 
+    def read_sizes() -> list[tuple[int, int]]:
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            return sorted({size for size in executor.map(lambda file: _read_size(root / file.name), files) if size})
 
-def _common_size(root: Path, pictures: tuple[scan.File, ...]) -> tuple[int, int] | None:
-    """Height and width where all readable pictures share them."""
-    key = {"sizes": str(root.resolve()), "files": scan.fingerprint(pictures)}
-    sizes = decoded_cache.remember(key, lambda: sorted(_sizes(root, pictures)))
+    key = {"sizes": str(root.resolve()), "files": scan.hash_listing(files)}
+    sizes = decoded_cache.compute_once(key, read_sizes)
     return tuple(sizes[0]) if len(sizes) == 1 else None
 
 
-def _sizes(root: Path, pictures: tuple[scan.File, ...]) -> set[tuple[int, int]]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return {size for size in pool.map(lambda file: _size(root / file.name), pictures) if size}
-
-
-def _size(path: Path) -> tuple[int, int] | None:
+def _read_size(path: Path) -> tuple[int, int] | None:
     try:
         with path.open("rb") as file:
-            return images.size(file)
+            return images.read_size(file)
     except (OSError, ValueError):
-        return None  # decoding will name it
+        return None  # decoding reports it by name

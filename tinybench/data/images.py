@@ -1,6 +1,6 @@
-"""Encoded pictures to uint8 arrays; the same code reads data sets and what is sent to a served model.
+"""Decode images to uint8 arrays; data sets and the served model use the same code.
 
-Imports nothing beyond Pillow and NumPy, so that it can travel with a model.
+Imports nothing but Pillow and NumPy, so that it can be copied into a logged model.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-UNREAD = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")  # pictures all the same
+UNSUPPORTED_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")  # of images that are not read
 
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 
-_ORIENTATION = 0x0112
+_ORIENTATION = 0x0112  # the EXIF tag
+_TRANSPOSED = (5, 6, 7, 8)  # its values for which height and width are exchanged
 
-# What Pillow's parsers raise on bytes that are not what they claim to be.
+# What Pillow's parsers raise on bytes that are not a valid image
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -38,35 +39,35 @@ _UNREADABLE = (
 )
 
 
-def decode(data: bytes, *, channels: Literal[1, 3] = 3, most: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
-    """Pixels of an encoded picture, upright.
+def decode(data: bytes, *, channels: Literal[1, 3] = 3, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
+    """Decode an image file, upright according to its EXIF orientation.
 
-    Gray, palette, CMYK and 16-bit pictures are converted; transparency is laid on white; of an animation
-    the first picture counts.
+    Gray, palette, CMYK and 16-bit images are converted; transparent pixels are laid on white; of an animation the
+    first frame is used.
 
     Args:
         data: A JPEG, PNG, BMP or WebP file.
         channels: 3 for RGB, 1 for gray.
-        most: Pixels that it may have.
+        pixel_limit: Number of pixels above which the image is refused.
 
     Returns:
         (height, width, channels) uint8.
 
     Raises:
-        ValueError: not such a picture, cut short, or too large; the message is a short reason.
+        ValueError: Not such an image, a truncated or a too large one; the message is a short reason.
     """
     try:
-        with _open(io.BytesIO(data), most) as image:
+        with _open(io.BytesIO(data), pixel_limit) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-            pixels = np.asarray(_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
+            pixels = np.asarray(_to_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
     except _UNREADABLE as error:
-        raise ValueError(_reason(error, most)) from None
+        raise ValueError(_reason(error, pixel_limit)) from None
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def from_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
-    """Pixels that somebody decoded already, in the form that `decode` gives.
+def convert_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.uint8]:
+    """Convert pixels that are decoded already to the form that `decode` returns.
 
     Args:
         pixels: (height, width) or (height, width, 1, 3 or 4) whole numbers in 0..255.
@@ -76,7 +77,7 @@ def from_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.
         (height, width, channels) uint8.
 
     Raises:
-        ValueError: another shape, fractions, or values out of range.
+        ValueError: Another shape, fractions, or values out of range.
     """
     array = np.asarray(pixels)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -87,65 +88,66 @@ def from_array(pixels: ArrayLike, *, channels: Literal[1, 3] = 3) -> NDArray[np.
         raise ValueError(f"Expected pixels as whole numbers in 0..255, got {array.dtype}; they must not be scaled.")
     if array.min() < 0 or array.max() > 255:
         raise ValueError(f"Expected pixels as whole numbers in 0..255, got {array.min()} to {array.max()}.")
-    picture = _eight_bit(Image.fromarray(array.astype(np.uint8)))
-    return np.asarray(picture.convert("RGB" if channels == 3 else "L")).reshape(*array.shape[:2], channels)
+    image = _to_eight_bit(Image.fromarray(array.astype(np.uint8)))
+    return np.asarray(image.convert("RGB" if channels == 3 else "L")).reshape(*array.shape[:2], channels)
 
 
-def size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width that `decode` will give, read from the header alone.
+def read_size(file: BinaryIO) -> tuple[int, int]:
+    """Return the height and width that `decode` would give, read from the header alone.
 
     Raises:
-        ValueError: not a picture.
+        ValueError: Not an image.
     """
     try:
         with _open(file) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if turned else (image.height, image.width)
+            transposed = image.getexif().get(_ORIENTATION, 1) in _TRANSPOSED
+            return (image.width, image.height) if transposed else (image.height, image.width)
     except _UNREADABLE as error:
         raise ValueError(_reason(error)) from None
 
 
-def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize to a height and width, bilinear with antialiasing; the aspect ratio is not kept.
+def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize an image, bilinear with antialiasing; the aspect ratio may change.
 
     Args:
         image: (height, width, 1 or 3) uint8.
-        size: Height and width to reach.
+        size: The height and width of the result.
 
     Returns:
         (*size, 1 or 3) uint8.
     """
     if image.shape[:2] == size:
         return image
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    resized = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+    original = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    resized = np.asarray(original.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
     return resized.reshape(*size, image.shape[2])
 
 
-def _open(file: BinaryIO, most: int = PIXEL_LIMIT) -> Image.Image:
+def _open(file: BinaryIO, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > most:
-        raise ValueError(f"{image.width} x {image.height} pixels are more than {most:,}")
+    if image.width * image.height > pixel_limit:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than {pixel_limit:,}")
     return image
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def _to_eight_bit(image: Image.Image) -> Image.Image:
+    """Return an opaque image with eight bits per channel."""
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips at 255 instead of scaling.
+        # Pillow's own conversion clips at 255 instead of scaling
         wide = np.asarray(image)
         if wide.dtype != np.uint16:
             wide = wide.clip(0, 65535).astype(np.uint16)
-        whole, rest = np.divmod(wide, np.uint16(257))
-        return Image.fromarray((whole + (rest > 128)).astype(np.uint8))  # rounded, in two bytes a pixel
+        quotient, remainder = np.divmod(wide, np.uint16(257))
+        return Image.fromarray((quotient + (remainder > 128)).astype(np.uint8))  # rounded, in two bytes per pixel
     if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+        foreground = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", foreground.size, "white"), foreground)
     return image
 
 
-def _reason(error: Exception, most: int = PIXEL_LIMIT) -> str:
+def _reason(error: Exception, pixel_limit: int = PIXEL_LIMIT) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more than {most:,} pixels"  # Pillow would name its own limit
+        return f"more than {pixel_limit:,} pixels"  # Pillow would name its own limit
     if isinstance(error, UnidentifiedImageError):
-        return "not a JPEG, PNG, BMP or WebP picture"
+        return "not a JPEG, PNG, BMP or WebP image"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Where the files of an official data set are: in the data root, packed or unpacked, or else at their address."""
+"""Find the files of an official data set in the data root, packed or unpacked, or download them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybench.config.sections import DataConfig
-    from tinybench.data.dataset_registry import Request
+    from tinybench.data.load_request import LoadRequest
 
 
 @dataclass(frozen=True)
-class Official:
-    """An official archive.
+class OfficialArchive:
+    """The archive in which a data set is published.
 
     Attributes:
-        file: Its name.
+        file: Its file name.
         url: Its address.
         known_hash: "algorithm:hex digits".
-        folder: The folder that it wraps around its content, or empty.
+        folder: The folder in which the archive wraps its content, or empty.
     """
 
     file: str
@@ -36,13 +36,13 @@ class Official:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Files that are there.
+class LocatedFiles:
+    """The files of a data set on this machine.
 
     Attributes:
-        path: The archive, or the folder it was unpacked to.
-        key: What decides their content, for the cache.
-        fingerprint: sha256 of the archive; None for a folder.
+        path: The archive, or the folder into which it was unpacked.
+        key: What decides the content of the files, as part of a cache key.
+        fingerprint: SHA-256 of the archive; None for a folder.
         warnings: Lines to show once.
     """
 
@@ -53,28 +53,29 @@ class Found:
 
 
 def data_root(config: DataConfig) -> Path:
-    """The folder that holds the data, and that downloads go to."""
+    """Return the folder in which data sets are looked for, and to which they are downloaded."""
     return Path(config.root).expanduser() if config.root else paths.cache() / "downloads"
 
 
-def find(official: Official, request: Request, recognise: Callable[[Path], bool]) -> Found:
-    """The files of an official data set, fetched where they are not there.
+def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[Path], bool]) -> LocatedFiles:
+    """Find the files of an official data set; download the archive where they are absent.
 
     Args:
-        official: What to look for.
-        request: Says where, and whether it may be fetched.
-        recognise: Whether a folder holds the unpacked data set.
+        official: The archive to look for.
+        request: Says in which folder, and whether it may be downloaded.
+        recognise: Returns whether a folder holds the unpacked data set.
 
     Raises:
-        DataError: not there and not to be had; the message says what to put where.
+        DataError: The files are absent and cannot be downloaded; the message says which file to put where.
     """
     root = data_root(request.config)
     target = root / official.file
     if target.is_file():
-        return _packed(target, official)
+        return _locate_archive(target, official)
     for folder in (root / official.folder, root):
         if folder.is_dir() and recognise(folder):
-            return Found(folder, {"path": str(folder.resolve()), "files": scan.fingerprint(scan.files(folder))})
+            files = scan.hash_listing(scan.list_files(folder))
+            return LocatedFiles(folder, {"path": str(folder.resolve()), "files": files})
     way_out = (
         f"Fetch {official.url} by hand and put it at {target}, or take the embedded data set, which needs no download: "
         "`--dataset digits`."
@@ -82,16 +83,16 @@ def find(official: Official, request: Request, recognise: Callable[[Path], bool]
     if not request.download:
         raise AbsentError(f"There is no {request.name} in {root}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
-    return _packed(target, official)
+    return _locate_archive(target, official)
 
 
-def _packed(path: Path, official: Official) -> Found:
+def _locate_archive(path: Path, official: OfficialArchive) -> LocatedFiles:
     algorithm, _, expected = official.known_hash.partition(":")
-    sha256 = decoded_cache.file_hash(path, "sha256")
+    sha256 = decoded_cache.cached_file_hash(path, "sha256")
     warnings: tuple[str, ...] = ()
-    if decoded_cache.file_hash(path, algorithm) != expected:
+    if decoded_cache.cached_file_hash(path, algorithm) != expected:
         warnings = (
             f"{path} is not the official {official.file} but a different archive of the same layout (sha256 {sha256}): "
             "scores are not comparable with those on the official data.",
         )
-    return Found(path, {"archive": sha256}, sha256, warnings)
+    return LocatedFiles(path, {"archive": sha256}, sha256, warnings)

@@ -1,4 +1,4 @@
-"""MNIST: 70,000 handwritten digits, from the archive that Keras uses."""
+"""Load MNIST, 70,000 handwritten digits, from the archive that Keras uses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
-from tinybench.data.dataset import Card, Images, Labels, Source
-from tinybench.data.dataset_registry import Request, register
-from tinybench.data.decoding import Writer
+from tinybench.data.dataset import DatasetCard, Images, Labels, RawDataset
+from tinybench.data.dataset_registry import register
+from tinybench.data.decoding import PoolWriter
+from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CARD = Card("mnist", "Handwritten digits, 28 x 28 gray.", 10, 60_000, 10_000, (28, 28, 1))
+CARD = DatasetCard("mnist", "Handwritten digits, 28 x 28 gray.", 10, 60_000, 10_000, (28, 28, 1))
 
-OFFICIAL = locate.Official(
+OFFICIAL = locate.OfficialArchive(
     "mnist.npz",
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
     "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
@@ -31,24 +32,25 @@ _ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 
 
 @register(CARD)
-def load(request: Request) -> Source:
-    """The official train and test images, from `mnist.npz` or the .npy files in it."""
-    found = locate.find(OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS))
+def load(request: LoadRequest) -> RawDataset:
+    """Load the official training and test images from `mnist.npz`, or from the .npy files in it."""
+    located = locate.find(OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS))
 
-    def build(folder: Path) -> decoded_cache.Contents:
-        writer = Writer(folder, request.progress)
-        with open_tree(found.path) as tree:
-            writer.arrays("train", *_split(tree, found.path, "train"))
-            writer.arrays("test", *_split(tree, found.path, "test"))
-        return decoded_cache.Contents(tuple(str(digit) for digit in range(10)), fingerprint=found.fingerprint)
+    def build(folder: Path) -> decoded_cache.DatasetMetadata:
+        writer = PoolWriter(folder, request.progress)
+        with open_tree(located.path) as tree:
+            writer.write_arrays("train", *_read_split(tree, located.path, "train"))
+            writer.write_arrays("test", *_read_split(tree, located.path, "test"))
+        return decoded_cache.DatasetMetadata(tuple(str(digit) for digit in range(10)), fingerprint=located.fingerprint)
 
-    source = decoded_cache.source({"data": CARD.name, **found.key}, str(found.path), build)
-    return replace(source, warnings=found.warnings + source.warnings)
+    raw = decoded_cache.load_or_build({"data": CARD.name, **located.key}, str(located.path), build)
+    return replace(raw, warnings=located.warnings + raw.warnings)
 
 
-def _split(tree: Tree, path: Path, split: str) -> tuple[Images, Labels]:
+def _read_split(tree: Tree, path: Path, split: str) -> tuple[Images, Labels]:
+    """Return the (n, 28, 28, 1) images and (n,) labels of a split; raise DataError for another layout."""
     try:
-        images, labels = (np.load(io.BytesIO(tree.read(f"{part}_{split}.npy")), allow_pickle=False) for part in "xy")
+        images, labels = (np.load(io.BytesIO(tree.read(f"{axis}_{split}.npy")), allow_pickle=False) for axis in "xy")
     except (KeyError, ValueError, EOFError) as error:
         raise DataError(f"{path} is not MNIST's archive ({error}): delete it and fetch it again.") from None
     fits = images.dtype == np.uint8 and images.ndim == 3 and images.shape[1:] == (28, 28)

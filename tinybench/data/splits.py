@@ -1,7 +1,7 @@
-"""Train, validation and test from what a source gives, as a function of the settings and the seed.
+"""Split a data set into train, validation and test, as a function of the settings and the seed.
 
-Each class is shuffled by its own generator, so that a class is split the same way whichever other classes take
-part, and each keeps at least one image on both sides.
+Each class is shuffled by its own generator, so that a class is split in the same way whichever other classes are
+selected, and each class keeps at least one image on both sides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.core.errors import DataError
-from tinybench.data.dataset import Dataset, Labels, Pool, Source, Split
+from tinybench.data.dataset import Dataset, ImagePool, Labels, RawDataset, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,96 +25,104 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
-# The test set of a source without one is the same for every seed.
+# The test set of a data set without an official one is the same for every seed
 TEST_SEED = 20_240_601
 
 
-def split(name: str, source: Source, config: DataConfig, seed: int) -> Dataset:
-    """The data set of a run.
+def split(name: str, raw: RawDataset, config: DataConfig, seed: int) -> Dataset:
+    """Split a data set for a run.
 
     Args:
-        name: As in the configuration.
-        source: Pools with official splits.
-        config: Classes, limits and shares.
+        name: The name in the configuration.
+        raw: The data set as its files give it.
+        config: Which classes, how many images per class, and the shares of validation and test images.
         seed: Decides which training images are held out for validation, and nothing else.
 
     Raises:
-        DataError: classes that are not there, or too few images of one.
+        DataError: A class does not exist, or has too few images.
     """
-    chosen = choose_classes(source.class_names, config.classes)
-    names = tuple(source.class_names[label] for label in chosen)
-    train, test = _held_out(source, chosen, config, names)
-    train = _first(source.train, train, chosen, config.per_class)
-    if source.validation is None:
-        train, validation = stratified(source.train.labels, train, chosen, config.validation, seed, names)
+    selected = select_classes(raw.class_names, config.classes)
+    names = tuple(raw.class_names[label] for label in selected)
+    train = _rows_of(raw.train, selected)
+    if raw.test is None:
+        train, test = split_stratified(raw.train.labels, train, selected, config.test, TEST_SEED, names)
     else:
-        validation = _rows(source.validation, chosen)
-    test_pool, validation_pool = source.test or source.train, source.validation or source.train
+        test = _rows_of(raw.test, selected)
+    train = _limit(raw.train, train, selected, config.per_class)
+    if raw.validation is None:
+        train, validation = split_stratified(raw.train.labels, train, selected, config.validation, seed, names)
+    else:
+        validation = _rows_of(raw.validation, selected)
+    test_pool, validation_pool = raw.test or raw.train, raw.validation or raw.train
+    test = _limit(test_pool, test, selected, config.test_per_class)
     splits = {
-        "train": _split(source.train, train, chosen, names, "train"),
-        "validation": _split(validation_pool, validation, chosen, names, "validation"),
-        "test": _split(test_pool, _first(test_pool, test, chosen, config.test_per_class), chosen, names, "test"),
+        "train": _make_split(raw.train, train, selected, names, "train"),
+        "validation": _make_split(validation_pool, validation, selected, names, "validation"),
+        "test": _make_split(test_pool, test, selected, names, "test"),
     }
-    height, width, channels = source.train.images.shape[1:]
+    height, width, channels = raw.train.images.shape[1:]
     return Dataset(
         name=name,
         **splits,
         class_names=names,
         shape=(height, width, channels),
-        fingerprint=source.fingerprint,
-        split_hash=split_hash(splits),
-        origin=source.origin,
-        superclasses=tuple(source.superclasses[label] for label in chosen) if source.superclasses else (),
-        duplicates=duplicates(splits),
-        warnings=source.warnings,
+        fingerprint=raw.fingerprint,
+        split_hash=hash_splits(splits),
+        origin=raw.origin,
+        superclasses=tuple(raw.superclasses[label] for label in selected) if raw.superclasses else (),
+        duplicates=count_duplicates(splits),
+        warnings=raw.warnings,
     )
 
 
-def choose_classes(names: tuple[str, ...], wanted: int | tuple[str, ...] | None) -> list[int]:
-    """Labels of the wanted classes: all, the first n, or those named, in the order given.
+def select_classes(names: tuple[str, ...], classes: int | tuple[str, ...] | None) -> list[int]:
+    """Return the labels of the classes to use.
+
+    Args:
+        names: The names of all classes, by label.
+        classes: A number of classes from the first, or names in the order to give; None for all.
 
     Raises:
-        DataError: more classes than there are, an unknown name, a name twice, or fewer than two.
+        DataError: More classes than there are, an unknown name, a name twice, or fewer than two classes.
     """
-    labels = list(range(len(names)))
     if len(names) < 2:
         raise DataError(f"The data have one class, {names[0]!r}: at least two are needed, each in a folder of its own.")
-    if wanted is None:
-        chosen = labels
-    elif isinstance(wanted, int):
-        if wanted > len(names):
+    if classes is None:
+        return list(range(len(names)))
+    if isinstance(classes, int):
+        if classes > len(names):
             raise DataError(
-                f"`data.classes` asks for {wanted} classes, but there are {len(names)}: ask for fewer, or all."
+                f"`data.classes` asks for {classes} classes, but there are {len(names)}: ask for fewer, or all."
             )
-        chosen = labels[:wanted]
+        selected = list(range(classes))
     else:
-        chosen = [_label(names, name) for name in wanted]
-    if len(set(chosen)) < max(2, len(chosen)):
-        raise DataError(f"`data.classes` must give at least two different classes, got {[names[i] for i in chosen]}.")
-    return chosen
+        selected = [_label_of(names, name) for name in classes]
+    if len(set(selected)) < max(2, len(selected)):
+        raise DataError(f"`data.classes` must give at least two different classes, got {[names[i] for i in selected]}.")
+    return selected
 
 
-def stratified(
-    labels: Labels, rows: Rows, chosen: list[int], share: float, seed: int, names: tuple[str, ...]
+def split_stratified(
+    labels: Labels, rows: Rows, selected: list[int], share: float, seed: int, names: tuple[str, ...]
 ) -> tuple[Rows, Rows]:
-    """Part a share of each class from the rest.
+    """Hold out a random share of each class.
 
     Args:
         labels: (n,) labels of a pool.
-        rows: Rows of the pool that take part.
-        chosen: Labels of the classes that take part.
-        share: How much of each class is held out: at least one image, never all.
-        seed: Decides which.
-        names: Names of the chosen classes, for errors.
+        rows: The rows of the pool to split.
+        selected: The labels of the classes to split.
+        share: The share of each class that is held out: at least one image, never all of them.
+        seed: Decides which rows are held out.
+        names: The names of the selected classes, for error messages.
 
     Returns:
-        The rows that stay and those held out, both sorted.
+        The remaining rows and those held out, both sorted.
 
     Raises:
-        DataError: a class has fewer than two images.
+        DataError: A class has fewer than two images.
     """
-    held = []
-    for label, name in zip(chosen, names, strict=True):
+    held_out_by_class = []
+    for label, name in zip(selected, names, strict=True):
         members = rows[labels[rows] == label]
         if len(members) < 2:
             raise DataError(
@@ -122,31 +130,32 @@ def stratified(
                 "split that is drawn from it. Add images, or leave the class out with `data.classes`."
             )
         count = min(max(round(share * len(members)), 1), len(members) - 1)
-        held.append(np.random.default_rng([seed, label]).permutation(members)[:count])
-    held_out = np.sort(np.concatenate(held))
+        held_out_by_class.append(np.random.default_rng([seed, label]).permutation(members)[:count])
+    held_out = np.sort(np.concatenate(held_out_by_class))
     return np.setdiff1d(rows, held_out), held_out
 
 
-def fold(dataset: Dataset, number: int, count: int, seed: int) -> Dataset:
-    """One fold of stratified cross-validation: its part of the training images is held out for validation.
+def make_fold(dataset: Dataset, number: int, count: int, seed: int) -> Dataset:
+    """Return one fold of a stratified cross-validation: its share of the training images is held out for validation.
 
-    All of the training images take part, those that were held out as well; official validation images do not.
+    All training images are used, including those that were held out before; official validation images are not.
 
     Args:
-        dataset: As a run without folds has it; its test images stay as they are.
-        number: Which fold, from 0.
-        count: How many folds there are.
+        dataset: The data set as a run without folds has it; its test images are left as they are.
+        number: The number of the fold, from 0.
+        count: The number of folds.
         seed: Decides which image is in which fold.
 
     Raises:
-        DataError: a class has fewer training images than there are folds.
+        DataError: A class has fewer training images than there are folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    parts = [dataset.train]
+    splits = [dataset.train]
     if dataset.validation.pool is dataset.train.pool:
-        parts.append(dataset.validation)
-    rows, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "labels"))
+        splits.append(dataset.validation)
+    rows = np.concatenate([split.rows for split in splits])
+    labels = np.concatenate([split.labels for split in splits])
     order = np.argsort(rows)
     rows, labels = rows[order], labels[order]
     fewest = np.bincount(labels).argmin()
@@ -156,35 +165,28 @@ def fold(dataset: Dataset, number: int, count: int, seed: int) -> Dataset:
             f"for {count} folds. Set `data.folds` lower, or leave the class out with `data.classes`."
         )
     folds = StratifiedKFold(count, shuffle=True, random_state=seed).split(rows, labels)
-    parts = [Split(dataset.train.pool, rows[places], labels[places]) for places in [*folds][number]]
-    given = replace(dataset, train=parts[0], validation=parts[1])
-    return replace(given, split_hash=split_hash(given.splits), duplicates=duplicates(given.splits))
+    train, validation = (Split(dataset.train.pool, rows[indices], labels[indices]) for indices in [*folds][number])
+    fold = replace(dataset, train=train, validation=validation)
+    return replace(fold, split_hash=hash_splits(fold.splits), duplicates=count_duplicates(fold.splits))
 
 
-def split_hash(splits: Mapping[str, Split]) -> str:
-    """64 hex digits over the pixels, labels and order of every split."""
+def hash_splits(splits: Mapping[str, Split]) -> str:
+    """Return 64 hex digits over the pixels, labels and order of every split."""
     hasher = hashlib.sha256()
-    for name, part in splits.items():
-        hasher.update(f"{name} {len(part)}\n".encode())
-        hasher.update(part.pool.digests[part.rows].tobytes())
-        hasher.update(np.ascontiguousarray(part.labels, np.int32).data)
+    for name, split in splits.items():
+        hasher.update(f"{name} {len(split)}\n".encode())
+        hasher.update(split.pool.digests[split.rows].tobytes())
+        hasher.update(np.ascontiguousarray(split.labels, np.int32).data)
     return hasher.hexdigest()
 
 
-def duplicates(splits: Mapping[str, Split]) -> dict[str, int]:
-    """For each two splits how many images of the second have exact copies in the first."""
-    hashes = {name: part.pool.digests[part.rows] for name, part in splits.items()}
-    return {f"{a}/{b}": int(np.isin(hashes[b], hashes[a]).sum()) for a, b in combinations(hashes, 2)}
+def count_duplicates(splits: Mapping[str, Split]) -> dict[str, int]:
+    """Return for each two splits "a/b" how many images of b have an exact copy in a."""
+    digests = {name: split.pool.digests[split.rows] for name, split in splits.items()}
+    return {f"{a}/{b}": int(np.isin(digests[b], digests[a]).sum()) for a, b in combinations(digests, 2)}
 
 
-def _held_out(source: Source, chosen: list[int], config: DataConfig, names: tuple[str, ...]) -> tuple[Rows, Rows]:
-    train = _rows(source.train, chosen)
-    if source.test is not None:
-        return train, _rows(source.test, chosen)
-    return stratified(source.train.labels, train, chosen, config.test, TEST_SEED, names)
-
-
-def _label(names: tuple[str, ...], name: str) -> int:
+def _label_of(names: tuple[str, ...], name: str) -> int:
     if name in names:
         return names.index(name)
     near = difflib.get_close_matches(name, names, n=3)
@@ -192,24 +194,30 @@ def _label(names: tuple[str, ...], name: str) -> int:
     raise DataError(f"There is no class {name!r}: {hint}{'' if near or len(names) <= 10 else ' …'}")
 
 
-def _rows(pool: Pool, chosen: list[int]) -> Rows:
-    return np.flatnonzero(np.isin(pool.labels, chosen)).astype(np.int64)
+def _rows_of(pool: ImagePool, selected: list[int]) -> Rows:
+    return np.flatnonzero(np.isin(pool.labels, selected)).astype(np.int64)
 
 
-def _first(pool: Pool, rows: Rows, chosen: list[int], limit: int | None) -> Rows:
-    if limit is None:
+def _limit(pool: ImagePool, rows: Rows, selected: list[int], per_class: int | None) -> Rows:
+    """Return the first rows of each class, sorted; all rows where there is no limit."""
+    if per_class is None:
         return rows
     labels = pool.labels[rows]
-    return np.sort(np.concatenate([rows[labels == label][:limit] for label in chosen]))
+    return np.sort(np.concatenate([rows[labels == label][:per_class] for label in selected]))
 
 
-def _split(pool: Pool, rows: Rows, chosen: list[int], names: tuple[str, ...], split: str) -> Split:
-    labels = np.full(max(int(pool.labels.max(initial=0)), *chosen) + 1, -1, np.int32)
-    labels[chosen] = np.arange(len(chosen), dtype=np.int32)
-    renumbered = labels[pool.labels[rows]]
-    missing = np.flatnonzero(np.bincount(renumbered, minlength=len(chosen)) == 0)
+def _make_split(pool: ImagePool, rows: Rows, selected: list[int], names: tuple[str, ...], split: str) -> Split:
+    """Return rows of a pool as a split, with labels numbered in the order of the selected classes.
+
+    Raises:
+        DataError: A class has no image among the rows.
+    """
+    new_labels = np.full(max(int(pool.labels.max(initial=0)), *selected) + 1, -1, np.int32)
+    new_labels[selected] = np.arange(len(selected), dtype=np.int32)
+    labels = new_labels[pool.labels[rows]]
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(selected)) == 0)
     if len(missing):
         raise DataError(
             f"Class {names[missing[0]]!r} has no {split} images: add some, or leave it out with `data.classes`."
         )
-    return Split(pool, rows, renumbered)
+    return Split(pool, rows, labels)

@@ -1,4 +1,4 @@
-"""Tiny ImageNet: 200 classes of 64 x 64 photographs, from the official archive or an unpacked copy.
+"""Load Tiny ImageNet, 200 classes of 64 x 64 photographs, from the official archive or an unpacked copy.
 
 Its test images have no labels, so its validation images are the held-out test set here, as is usual.
 """
@@ -16,90 +16,97 @@ import numpy as np
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, locate
 from tinybench.data.archive import Tree, open_tree
-from tinybench.data.dataset import Card, Source
-from tinybench.data.dataset_registry import Request, register
-from tinybench.data.decoding import Encoded, Writer
+from tinybench.data.dataset import DatasetCard, RawDataset
+from tinybench.data.dataset_registry import register
+from tinybench.data.decoding import EncodedImages, PoolWriter
+from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CARD = Card("tiny-imagenet", "Photographs of 200 ImageNet classes, 64 x 64.", 200, 100_000, 10_000, (64, 64, 3))
+CARD = DatasetCard("tiny-imagenet", "Photographs of 200 ImageNet classes, 64 x 64.", 200, 100_000, 10_000, (64, 64, 3))
 
-OFFICIAL = locate.Official(
+OFFICIAL = locate.OfficialArchive(
     "tiny-imagenet-200.zip",
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     "md5:90528d7ca1a48142e341f4ef8d21d0de",
     "tiny-imagenet-200",
 )
 
-_SPLITS = {"train": "train", "val": "test"}
+_SPLITS = {"train": "train", "val": "test"}  # by folder of the archive
 _SUFFIXES = (".jpeg", ".jpg")
 
 
 @register(CARD)
-def load(request: Request) -> Source:
-    """Train images, and the validation images as test set; gray ones come as RGB."""
-    found = locate.find(OFFICIAL, request, lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
+def load(request: LoadRequest) -> RawDataset:
+    """Load the training images, and the official validation images as test set; gray images become RGB."""
+    located = locate.find(OFFICIAL, request, lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
     skip = request.config.skip_corrupt
 
-    def build(folder: Path) -> decoded_cache.Contents:
-        with open_tree(found.path, OFFICIAL.folder) as tree:
-            contents = _write(tree, found.path, Writer(folder, request.progress, skip))
-        return replace(contents, fingerprint=found.fingerprint)
+    def build(folder: Path) -> decoded_cache.DatasetMetadata:
+        with open_tree(located.path, OFFICIAL.folder) as tree:
+            metadata = _write_pools(tree, located.path, PoolWriter(folder, request.progress, skip))
+        return replace(metadata, fingerprint=located.fingerprint)
 
-    source = decoded_cache.source({"data": CARD.name, "skip_corrupt": skip, **found.key}, str(found.path), build)
-    return replace(source, warnings=found.warnings + source.warnings)
+    key = {"data": CARD.name, "skip_corrupt": skip, **located.key}
+    raw = decoded_cache.load_or_build(key, str(located.path), build)
+    return replace(raw, warnings=located.warnings + raw.warnings)
 
 
-def _write(tree: Tree, path: Path, writer: Writer) -> decoded_cache.Contents:
+def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
     images = [name for name in tree.names if PurePosixPath(name).suffix.lower() in _SUFFIXES]
-    wnids = _wnids(tree, images)
+    wnids = _read_wnids(tree, images)
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    annotations = _annotations(tree)
+    annotations = _read_annotations(tree)
     assert CARD.shape is not None
-    for part, split in _SPLITS.items():
-        labelled = sorted(_labelled(images, part, label_of, annotations))
+    for folder, split in _SPLITS.items():
+        labelled = sorted(_labelled_images(images, folder, label_of, annotations))
         if not labelled:
             raise DataError(
-                f"No {part} images in {path}: expected {part}/<label>/*.JPEG or the official layout, with "
+                f"No {folder} images in {path}: expected {folder}/<label>/*.JPEG or the official layout, with "
                 "val/val_annotations.txt. Delete it and fetch it again."
             )
         labels, _, names = zip(*labelled, strict=True)
-        writer.encoded(split, Encoded(names, np.array(labels, np.int32), tree.read, CARD.shape))
-    return decoded_cache.Contents(_class_names(tree, wnids), warnings=writer.corrupt_warnings())
+        writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), tree.read, CARD.shape))
+    return decoded_cache.DatasetMetadata(_class_names(tree, wnids), warnings=writer.corrupt_warnings())
 
 
-def _wnids(tree: Tree, images: list[str]) -> list[str]:
+def _read_wnids(tree: Tree, images: list[str]) -> list[str]:
+    """Return the WordNet ids of the classes, which stand for them in file names, in the order of the labels."""
     if "wnids.txt" in tree.names:
         return tree.read("wnids.txt").decode("utf-8").split()
     return sorted({name.split("/")[1] for name in images if name.startswith("train/")})
 
 
-def _annotations(tree: Tree) -> dict[str, str]:
+def _read_annotations(tree: Tree) -> dict[str, str]:
+    """Return the WordNet id of each validation image by file name."""
     if "val/val_annotations.txt" not in tree.names:
         return {}
     lines = tree.read("val/val_annotations.txt").decode("utf-8").splitlines()
     return {fields[0]: fields[1] for fields in (line.split("\t") for line in lines) if len(fields) > 1}
 
 
-def _labelled(
-    images: list[str], part: str, label_of: dict[str, int], annotations: dict[str, str]
+def _labelled_images(
+    images: list[str], folder: str, label_of: dict[str, int], annotations: dict[str, str]
 ) -> Iterator[tuple[int, list[int], str]]:
-    """Label, numbers in the file's name and name of each image of a part, so that both layouts sort alike."""
+    """Yield the label, the numbers in the file name and the name of each image in a folder.
+
+    Sorted by these, the images of both layouts have the same order.
+    """
     for name in images:
-        first, folder, *_ = name.split("/")
+        top, subfolder, *_ = name.split("/")
         file = name.rsplit("/", 1)[-1]
-        wnid = folder if folder in label_of else annotations.get(file, "")
-        if first == part and wnid in label_of:
+        wnid = subfolder if subfolder in label_of else annotations.get(file, "")
+        if top == folder and wnid in label_of:
             yield label_of[wnid], [int(digits) for digits in re.findall(r"\d+", file)], name
 
 
 def _class_names(tree: Tree, wnids: list[str]) -> tuple[str, ...]:
-    """The first synonym of each class, with the id added where two classes share it."""
+    """Return the first synonym of each class, with its WordNet id added where two classes share it."""
     if "words.txt" not in tree.names:
         return tuple(wnids)
     lines = tree.read("words.txt").decode("utf-8").splitlines()
-    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    first = [words.get(wnid, wnid).split(",")[0].strip() for wnid in wnids]
-    shared = Counter(first)
-    return tuple(f"{name} ({wnid})" if shared[name] > 1 else name for name, wnid in zip(first, wnids, strict=True))
+    synonyms = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    names = [synonyms.get(wnid, wnid).split(",")[0].strip() for wnid in wnids]
+    counts = Counter(names)
+    return tuple(f"{name} ({wnid})" if counts[name] > 1 else name for name, wnid in zip(names, wnids, strict=True))

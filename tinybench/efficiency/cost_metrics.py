@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 if TYPE_CHECKING:
-    from tinybench.features.feed_decision import Decision
+    from tinybench.features.feed_decision import FeedDecision
 
 
 def parameters(model: keras.Model, trainer: keras.Model) -> dict[str, float]:
@@ -17,7 +17,7 @@ def parameters(model: keras.Model, trainer: keras.Model) -> dict[str, float]:
     return {"efficiency/parameters": float(model.count_params()), "efficiency/parameters_trainable": float(trainable)}
 
 
-def features(decision: Decision) -> dict[str, float]:
+def features(decision: FeedDecision) -> dict[str, float]:
     """What kept features took, as metrics: bytes, and seconds and speed where this run computed them."""
     if decision.mode != "bank":
         return {}

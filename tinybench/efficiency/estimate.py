@@ -17,12 +17,12 @@ from tinybench.config.run_config import RunConfig
 from tinybench.core import cache
 from tinybench.core.errors import AbsentError
 from tinybench.data import splits
-from tinybench.data.dataset import Card
+from tinybench.data.dataset import DatasetCard
 from tinybench.efficiency import cost_metrics
 from tinybench.features import engines, phase_banks
 from tinybench.hardware import device
 from tinybench.training import feed_selection, phases, precision
-from tinybench.training.steps import Steps, Table
+from tinybench.training.steps import Steps, ArraySource
 
 _TIMED_STEPS = 3
 _ENOUGH_SECONDS = 4.0  # a slow step needs no second opinion
@@ -103,14 +103,14 @@ def _phase(
     classes: int,
 ) -> PhaseEstimate:
     """Features once an image and view where they are kept, by Keras: a faster engine may be found."""
-    epochs = getattr(config, phase).epochs
+    epochs = config.phase_settings(phase).epochs
     steps = math.ceil(images[0] / config.batch_size)
-    cut = None if feed_selection.against_bank(config, phase) else phases.divide(model, config, phase)
-    looks = images[0] * (1 + phase_banks.views(config, phase)) + images[1]
+    cut = None if feed_selection.reason_against_bank(config, phase) else phases.find_phase_cut(model, config, phase)
+    looks = images[0] * (1 + phase_banks.view_count(config, phase)) + images[1]
     kept = 0 if cut is None else looks * math.prod(cut.shape) * (4 if config.precision == "float32" else 2)
     if kept > cache.budget(config.cache.budget):
         cut, kept = None, 0
-    _, trainer = phases.prepare(model, config, phase, cut)
+    trainer = phases.build_trainer(model, config, phase, cut)
     train, forward = _time_steps(trainer, config, trainer.input_shape[1:], classes)
     once = 0.0 if cut is None else _time_forward(cut.extractor, config, shape)
     seconds = epochs * (steps * train + images[1] / config.batch_size * forward)
@@ -126,7 +126,7 @@ def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, in
     except AbsentError:
         return _official(config, data.card(config.dataset))
     if config.data.folds:
-        dataset = splits.fold(dataset, 0, config.data.folds, config.seed)
+        dataset = splits.make_fold(dataset, 0, config.data.folds, config.seed)
     return (
         (len(dataset.train), len(dataset.validation), len(dataset.test)),
         len(dataset.class_names),
@@ -135,12 +135,12 @@ def _counts(config: RunConfig) -> tuple[tuple[int, int, int], int, tuple[int, in
     )
 
 
-def _official(config: RunConfig, card: Card) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
+def _official(config: RunConfig, card: DatasetCard) -> tuple[tuple[int, int, int], int, tuple[int, int, int], bool]:
     if not (card.classes and card.train and card.test and card.shape):
         raise AbsentError(f"{card.name} has no official figures to plan by.")
     wanted = config.data.classes
     if isinstance(wanted, int):
-        splits.choose_classes(tuple(map(str, range(card.classes))), wanted)  # no more than there are
+        splits.select_classes(tuple(map(str, range(card.classes))), wanted)  # no more than there are
     classes = wanted if isinstance(wanted, int) else len(wanted) if wanted else card.classes
     train = min(card.train // card.classes, config.data.per_class or card.train) * classes
     test = min(card.test // card.classes, config.data.test_per_class or card.test) * classes
@@ -153,15 +153,15 @@ def _time_steps(trainer: keras.Model, config: RunConfig, shape: tuple[int, ...],
     inputs = _made(config, shape)
     labels = np.random.default_rng(0).integers(0, classes, config.batch_size)
     steps = Steps(trainer, config.batch_size)
-    batch = Table(inputs, labels)
-    with precision.computing(trainer, "float32"):
+    batch = ArraySource(inputs, labels)
+    with precision.compute_in(trainer, "float32"):
         train = _seconds(lambda: steps.train(batch, lambda step, losses: None))
         return train, _seconds(lambda: steps.evaluate(batch))
 
 
 def _time_forward(extractor: keras.Model, config: RunConfig, shape: tuple[int, ...]) -> float:
     """Seconds of the frozen part on one batch."""
-    engine, pixels = engines.Keras(extractor), _made(config, shape).astype(np.float32)
+    engine, pixels = engines.KerasEngine(extractor), _made(config, shape).astype(np.float32)
     return _seconds(lambda: engine(pixels))
 
 

@@ -28,7 +28,7 @@ def way(compiled: Compiled, shape: tuple[int, int, int]) -> Callable[[], int]:
 
     def call() -> int:
         decoded = images.decode(encoded, channels=1 if channels == 1 else 3)
-        pixels[0] = images.fit(decoded, (height, width))
+        pixels[0] = images.resize(decoded, (height, width))
         return int(np.argmax(compiled.run(compiled.place(pixels))))
 
     return call

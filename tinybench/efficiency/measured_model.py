@@ -25,7 +25,7 @@ def model(spec: Spec) -> keras.Model:
         ModelError: it is unknown, or cannot be built so.
     """
     from tinybench import models
-    from tinybench.config.run_config import resolve
+    from tinybench.recipes.resolve import resolve
 
     if spec.recipe is None or spec.model.endswith(".keras"):
         loaded = _loaded(Path(spec.model))
@@ -73,8 +73,8 @@ def _export(spec: Spec, file: Path) -> None:
 
     made = model(spec)
     lowered = spec.engine == "tf" and spec.precision != "float32"  # OpenVINO lowers a graph itself
-    with mixed_precision.computing(made, spec.precision) if lowered else nullcontext():
-        openvino_graph.frozen(made, None, file.parent)
+    with mixed_precision.override_dtypes(made, spec.precision) if lowered else nullcontext():
+        openvino_graph.save_frozen_graph(made, None, file.parent)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def _lowered(model: keras.Model, spec: Spec) -> Callable[[], AbstractContextMana
     """A context to trace in."""
     if spec.precision == "float32":
         return nullcontext
-    return lambda: mixed_precision.computing(model, spec.precision)
+    return lambda: mixed_precision.override_dtypes(model, spec.precision)
 
 
 def _check_frozen(_: Spec) -> None:
@@ -158,7 +158,7 @@ def _check_openvino(spec: Spec) -> None:
 
     if spec.device != "cpu":
         raise EngineError("Engine openvino computes on the processor here: take --device cpu, or another engine.")
-    able = openvino_graph.runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = openvino_graph.import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if spec.precision != "float32" and _HINTS[spec.precision].upper() not in able:
         raise EngineError(f"OpenVINO does not compute in {spec.precision} on this processor: take another precision.")
 
@@ -166,7 +166,7 @@ def _check_openvino(spec: Spec) -> None:
 def _openvino(file: Path, spec: Spec) -> Compiler:
     from tinybench.features import openvino_graph
 
-    openvino = openvino_graph.runtime()
+    openvino = openvino_graph.import_openvino()
     hint = _HINTS[spec.precision]
     options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": spec.threads, "NUM_STREAMS": 1}
     core = openvino.Core()

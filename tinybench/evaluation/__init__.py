@@ -1,1 +1,1 @@
-"""Judging a model: NumPy in, numbers out."""
+"""Evaluate a model: NumPy arrays in, numbers out; nothing is logged here."""

@@ -1,9 +1,9 @@
-"""Which differences are real: runs on the same test images, and models over several seeds.
+"""Test which differences are significant: between runs on the same test images, and between models over several seeds.
 
-Two runs differ by the images alone: McNemar's test for accuracy, a paired bootstrap for the rest. That speaks of
-these runs. Two models differ by their seeds as well: then both are resampled, each model's runs and the images; models
-that were trained with the same seeds are compared seed by seed, since what a seed decides (the split, the first
-weights) is shared.
+Two single runs differ by the sample of images only: McNemar's test for accuracy, a paired bootstrap for other metrics.
+The result is about these runs. Two models also differ by their seeds: then the runs of each model and the images are
+both resampled. Models trained with the same seeds are compared seed by seed, because they share what a seed determines
+(the split, the initial weights).
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tinybench.evaluation import intervals, metrics
-from tinybench.evaluation.predictions import Answers
+from tinybench.evaluation.predictions import Predictions
 
 ALPHA = 1 - intervals.LEVEL
 
-_FEW = 25  # discordant pairs up to which McNemar's test is exact
+_MAX_EXACT = 25  # discordant images up to which McNemar's test is exact
 
 
 @dataclass(frozen=True)
-class Side:
-    """What is compared: the runs of one model, that differ in the seed, or a single run.
+class RunGroup:
+    """What is compared: the runs of one model, which differ in the seed, or a single run.
 
     Attributes:
-        name: For people.
-        runs: Answers on the same test images.
-        seeds: Of each run, in the same order; none where they are not known.
+        name: Shown to the user.
+        predictions: Of each run, on the same test images.
+        seeds: The seed of each run, in the same order; empty where they are not known.
     """
 
     name: str
-    runs: tuple[Answers, ...]
+    predictions: tuple[Predictions, ...]
     seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure of a side.
+class MetricEstimate:
+    """The metric of a group of runs.
 
     Attributes:
-        value: Mean over its runs.
+        value: Mean over the runs.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        deviation: Standard deviation over its runs (ddof 1); None of a single run.
+        deviation: Standard deviation over the runs (ddof 1); None for a single run.
     """
 
     value: float
@@ -58,15 +58,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first side less the second.
+    """The difference of two groups, first minus second.
 
     Attributes:
-        first: Name.
-        second: Name.
-        value: Of the figures.
+        first: Name of the first group.
+        second: Name of the second group.
+        value: Difference of the metric.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        p: Probability of such a difference by chance, adjusted for all comparisons of the table (Holm).
+        p: P-value of the difference, adjusted for all comparisons of the table (Holm).
     """
 
     first: str
@@ -77,222 +77,229 @@ class Difference:
     p: float
 
     @property
-    def real(self) -> bool:
-        """Not a tie."""
+    def significant(self) -> bool:
+        """Return whether the adjusted p-value is below 0.05."""
         return self.p < ALPHA
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All sides and all pairs.
+    """The estimates of all groups and the differences of all pairs.
 
     Attributes:
-        figure: What is compared, such as `accuracy`.
-        of_models: Seeds were resampled too; else it speaks of these runs alone.
-        estimates: By name.
-        differences: Of every pair, the better one first.
+        metric: Name of the metric that is compared, such as `accuracy`.
+        compares_models: Seeds were resampled as well as images; otherwise the result is about these runs only.
+        estimates: By name of the group.
+        differences: Of every pair, with the better group first.
     """
 
-    figure: str
-    of_models: bool
-    estimates: dict[str, Estimate]
+    metric: str
+    compares_models: bool
+    estimates: dict[str, MetricEstimate]
     differences: list[Difference]
 
 
-def compare(sides: Sequence[Side], figure: str = "accuracy", seed: int = 0) -> Comparison:
-    """Compare every pair.
+def compare(groups: Sequence[RunGroup], metric: str = "accuracy", seed: int = 0) -> Comparison:
+    """Compare every pair of groups.
 
     Args:
-        sides: At least two, their answers on the same images in the same order.
-        figure: One of those of `intervals.contributions` or `metrics.OF_COUNTS`.
-        seed: Of the resamples.
+        groups: At least two, their predictions for the same images in the same order.
+        metric: One of those of `intervals.image_contributions` or `metrics.COUNT_METRICS`.
+        seed: Seed of the resamples.
 
     Raises:
-        ValueError: other images, or a figure that cannot be had of them.
+        ValueError: The images differ, or the metric is not defined for them.
     """
-    _check_same(sides)
-    of_models = any(len(side.runs) > 1 for side in sides)
-    spreads = {side.name: spread for side, spread in zip(sides, _spreads(sides, figure, seed), strict=True)}
-    estimates = {name: _estimate(spread, figure) for name, spread in spreads.items()}
-    ranked = sorted(sides, key=lambda side: -estimates[side.name].value * (-1 if figure in intervals.LOSSES else 1))
-    found = [
-        _difference(a, b, spreads[a.name], spreads[b.name], by_mcnemar=figure == "accuracy" and not of_models)
+    _check_same_images(groups)
+    compares_models = any(len(group.predictions) > 1 for group in groups)
+    spreads = {group.name: spread for group, spread in zip(groups, _measure_spreads(groups, metric, seed), strict=True)}
+    estimates = {name: _estimate(spread, metric) for name, spread in spreads.items()}
+    sign = 1 if metric in intervals.LOWER_IS_BETTER else -1
+    ranked = sorted(groups, key=lambda group: sign * estimates[group.name].value)
+    differences = [
+        _difference(a, b, spreads[a.name], spreads[b.name], by_mcnemar=metric == "accuracy" and not compares_models)
         for a, b in combinations(ranked, 2)
     ]
-    return Comparison(figure, of_models, estimates, _adjusted(found))
+    p_values = adjust_p_values([difference.p for difference in differences])
+    adjusted = [replace(difference, p=float(p)) for difference, p in zip(differences, p_values, strict=True)]
+    return Comparison(metric, compares_models, estimates, adjusted)
 
 
-def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Probability that two runs of equal accuracy disagree this unevenly; (n,) right answers of each.
+def mcnemar_p_value(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Return the p-value of McNemar's test of equal accuracy, exact where few images are discordant.
 
-    Exact for few images on which one alone is right. Source: McNemar, 1947.
+    Args:
+        first: (n,) whether the first run is correct, by image.
+        second: (n,) the same for the second run.
+
+    Source: McNemar, 1947.
     """
-    from statsmodels.stats.contingency_tables import mcnemar as test
+    from statsmodels.stats.contingency_tables import mcnemar
 
     table = [[np.sum(first & second), np.sum(first & ~second)], [np.sum(~first & second), np.sum(~first & ~second)]]
     discordant = table[0][1] + table[1][0]
     if discordant == 0:
         return 1.0
-    return float(test(table, exact=discordant <= _FEW, correction=True).pvalue)
+    return float(mcnemar(table, exact=discordant <= _MAX_EXACT, correction=True).pvalue)
 
 
-def holm(p: Sequence[float]) -> NDArray[np.float64]:
-    """Probabilities adjusted so that any false one among all is as rare as a single one was. Source: Holm, 1979."""
+def adjust_p_values(p: Sequence[float]) -> NDArray[np.float64]:
+    """Adjust p-values so that the probability of any false positive among them stays the same. Source: Holm, 1979."""
     from statsmodels.stats.multitest import multipletests
 
     return np.asarray(multipletests(p, method="holm")[1]) if len(p) else np.array([])
 
 
-def _check_same(sides: Sequence[Side]) -> None:
-    if len(sides) < 2:
+def _check_same_images(groups: Sequence[RunGroup]) -> None:
+    if len(groups) < 2:
         raise ValueError("There must be at least two to compare.")
-    first = sides[0].runs[0]
-    for run in (run for side in sides for run in side.runs):
+    first = groups[0].predictions[0]
+    for run in (run for group in groups for run in group.predictions):
         same = np.array_equal(run.rows, first.rows) and np.array_equal(run.labels, first.labels)
-        if not same or run.classes != first.classes:
+        if not same or run.class_count != first.class_count:
             raise ValueError("They were not tested on the same images.")
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """How a side's figure varies.
+    """The variation of a group's metric.
 
     Attributes:
-        plain: (runs,) of each run.
-        images: (resamples,) the mean over runs on each resample of the images, around the figure.
-        seeds: (resamples,) what another draw of seeds adds to it.
-        freedom: Degrees of freedom of the latter; 0 where seeds are not drawn.
-        shared: The runs' seeds, in order; None where they are not known.
+        values: (runs,) the metric of each run.
+        images: (resamples,) the mean over runs on each resample of the images, around the metric.
+        seeds: (resamples,) the deviation of the mean that another draw of seeds adds.
+        degrees: Degrees of freedom of `seeds`; 0 where seeds are not drawn.
+        shared_seeds: The seeds of the runs, in order; None where they are not known.
     """
 
-    plain: NDArray[np.float64]
+    values: NDArray[np.float64]
     images: NDArray[np.float64]
     seeds: NDArray[np.float64]
-    freedom: int
-    shared: tuple[int, ...] | None
+    degrees: int
+    shared_seeds: tuple[int, ...] | None
 
 
-def _spreads(sides: Sequence[Side], figure: str, seed: int) -> list[_Spread]:
-    """That of each side, all on the same resamples of the images, and the same seeds on the same resamples of them.
+def _measure_spreads(groups: Sequence[RunGroup], metric: str, seed: int) -> list[_Spread]:
+    """Resample each group, all with the same resamples of the images, and equal seeds with the same resamples of them.
 
-    A single run beside others says nothing of its seeds: they are taken to vary as those of the others do.
+    The spread over seeds of a single run is unknown: it is taken to be that of the groups with several runs.
     """
-    runs = [run for side in sides for run in _ordered(side)]
-    plain = np.array([_figure(run, figure) for run in runs])
-    drawn = intervals.of_runs(runs[0].labels, [run.probabilities() for run in runs], figure, seed)
-    ends = np.cumsum([len(side.runs) for side in sides])[:-1]
-    figures = np.split(plain, ends)
-    variance, freedom = _pooled(figures)
-    found = []
-    for place, (side, own, each) in enumerate(zip(sides, figures, np.split(drawn, ends), strict=True)):
-        shared = tuple(sorted(side.seeds)) or None
-        several = len(own) > 1
-        generator = np.random.default_rng([seed, *(shared or ()), *(() if several and shared else (place, 7))])
-        count = each.shape[1]
-        seeds = _of_seeds(own, count, generator) if several else variance**0.5 * generator.standard_normal(count)
-        images = intervals.centred(figure, each.mean(axis=0), float(own.mean()))
-        found.append(_Spread(own, images, seeds, len(own) - 1 if several else freedom, shared))
-    return found
+    runs = [run for group in groups for run in _sort_by_seed(group)]
+    values = np.array([_compute_metric(run, metric) for run in runs])
+    resamples = intervals.resample_runs(runs[0].labels, [run.probabilities() for run in runs], metric, seed)
+    ends = np.cumsum([len(group.predictions) for group in groups])[:-1]
+    values_by_group = np.split(values, ends)
+    variance, degrees = _pool_variance(values_by_group)
+    spreads = []
+    columns = zip(groups, values_by_group, np.split(resamples, ends), strict=True)
+    for index, (group, run_values, run_resamples) in enumerate(columns):
+        shared = tuple(sorted(group.seeds)) or None
+        several = len(run_values) > 1
+        generator = np.random.default_rng([seed, *(shared or ()), *(() if several and shared else (index, 7))])
+        count = run_resamples.shape[1]
+        if several:
+            seeds = _resample_seeds(run_values, count, generator)
+        else:
+            seeds = variance**0.5 * generator.standard_normal(count)
+        images = intervals.centre_resamples(metric, run_resamples.mean(axis=0), float(run_values.mean()))
+        spreads.append(_Spread(run_values, images, seeds, len(run_values) - 1 if several else degrees, shared))
+    return spreads
 
 
-def _pooled(figures: Sequence[NDArray[np.float64]]) -> tuple[float, int]:
-    """Variance over seeds, of all sides with several runs together, and its degrees of freedom; 0 where none has."""
-    several = [values for values in figures if len(values) > 1]
-    freedom = sum(len(values) - 1 for values in several)
-    if not freedom:
+def _pool_variance(values_by_group: Sequence[NDArray[np.float64]]) -> tuple[float, int]:
+    """Return the pooled variance over seeds of the groups with several runs, and its degrees of freedom; 0 of none."""
+    several = [values for values in values_by_group if len(values) > 1]
+    degrees = sum(len(values) - 1 for values in several)
+    if not degrees:
         return 0.0, 0
-    return float(sum(values.var(ddof=1) * (len(values) - 1) for values in several) / freedom), freedom
+    return float(sum(values.var(ddof=1) * (len(values) - 1) for values in several) / degrees), degrees
 
 
-def _ordered(side: Side) -> list[Answers]:
-    """The runs by their seeds, so that those of two models lie side by side."""
-    if not side.seeds:
-        return [*side.runs]
-    return [run for _, run in sorted(zip(side.seeds, side.runs, strict=True), key=lambda each: each[0])]
+def _sort_by_seed(group: RunGroup) -> list[Predictions]:
+    """Return the runs of a group in the order of their seeds, so that those of two models can be paired."""
+    if not group.seeds:
+        return [*group.predictions]
+    pairs = sorted(zip(group.seeds, group.predictions, strict=True), key=lambda pair: pair[0])
+    return [run for _, run in pairs]
 
 
-def _figure(run: Answers, figure: str) -> float:
-    found = metrics.scores(run.labels, run.probabilities())
-    if figure not in found:
-        raise ValueError(f"{figure} cannot be had of these images.")
-    return found[figure]
+def _compute_metric(run: Predictions, metric: str) -> float:
+    values = metrics.classification_metrics(run.labels, run.probabilities())
+    if metric not in values:
+        raise ValueError(f"{metric} is not defined for these images.")
+    return values[metric]
 
 
-def _of_seeds(plain: NDArray[np.float64], resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """What the mean of as many runs, drawn with replacement, is above the mean of all."""
-    count = len(plain)
-    drawn = generator.multinomial(count, np.full(count, 1 / count), resamples) / count
-    above = (drawn - 1 / count) @ (plain - plain.mean())
-    # A bootstrap of few runs spreads too little, by (n - 1) / n in variance
-    return np.asarray(np.sqrt(count / (count - 1)) * above)
+def _resample_seeds(values: NDArray[np.float64], resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the runs with replacement, and return the mean of each draw minus the mean of all runs, (resamples,)."""
+    count = len(values)
+    weights = generator.multinomial(count, np.full(count, 1 / count), resamples) / count
+    deviations = (weights - 1 / count) @ (values - values.mean())
+    # The variance of a bootstrap of few runs is too small by (n - 1) / n
+    return np.asarray(np.sqrt(count / (count - 1)) * deviations)
 
 
-def _estimate(spread: _Spread, figure: str) -> Estimate:
-    values = spread.plain
-    drawn, _ = _widened(spread.images, spread.seeds, spread.freedom)
+def _estimate(spread: _Spread, metric: str) -> MetricEstimate:
+    values = spread.values
+    resamples, _ = _combine(spread.images, spread.seeds, spread.degrees)
     value = float(values.mean())
-    low, high = intervals.holding(value, *(intervals.possible(figure, end) for end in _interval(drawn)))
-    return Estimate(value, low, high, float(values.std(ddof=1)) if len(values) > 1 else None)
+    ends = (intervals.clip_to_range(metric, end) for end in _interval(resamples))
+    low, high = intervals.include_value(value, *ends)
+    return MetricEstimate(value, low, high, float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
-def _difference(first: Side, second: Side, one: _Spread, other: _Spread, *, by_mcnemar: bool) -> Difference:
-    seeds = one.seeds - other.seeds
-    apart, freedom = _widened(one.images - other.images, seeds, _freedom(one, other))
-    value = float(one.plain.mean() - other.plain.mean())
-    spread = float(np.hypot((one.images - other.images).std(), seeds.std()))
-    p = mcnemar(_right(first.runs[0]), _right(second.runs[0])) if by_mcnemar else _by_chance(value, spread, freedom)
-    return Difference(first.name, second.name, value, *_interval(apart), p)
+def _difference(first: RunGroup, second: RunGroup, a: _Spread, b: _Spread, *, by_mcnemar: bool) -> Difference:
+    images, seeds = a.images - b.images, a.seeds - b.seeds
+    resamples, degrees = _combine(images, seeds, _degrees_of_difference(a, b))
+    value = float(a.values.mean() - b.values.mean())
+    if by_mcnemar:
+        runs = first.predictions[0], second.predictions[0]
+        p = mcnemar_p_value(*(run.logits.argmax(axis=1) == run.labels for run in runs))
+    else:
+        p = _p_value(value, float(np.hypot(images.std(), seeds.std())), degrees)
+    return Difference(first.name, second.name, value, *_interval(resamples), p)
 
 
-def _widened(
-    images: NDArray[np.float64], seeds: NDArray[np.float64], freedom: float
+def _combine(
+    images: NDArray[np.float64], seeds: NDArray[np.float64], degrees: float
 ) -> tuple[NDArray[np.float64], float]:
-    """Resamples of both, as wide as Student's tails: few runs say little of how much seeds matter.
+    """Add the resamples of images and seeds, widened as Student's t requires where few runs estimate the variance.
 
     Returns:
-        The resamples, and the degrees of freedom of their spread, by Welch and Satterthwaite: many where the images
-        decide, those of the seeds where these do.
+        The resamples, and the degrees of freedom of their variance by Welch and Satterthwaite: many where the images
+        dominate, those of the seeds where the seeds do.
     """
-    both, of_seeds = float(images.var() + seeds.var()), float(seeds.var())
-    if not freedom or not of_seeds:
+    total_variance, seed_variance = float(images.var() + seeds.var()), float(seeds.var())
+    if not degrees or not seed_variance:
         return images + seeds, np.inf
-    total = both**2 / (of_seeds**2 / freedom)
-    wider = stats.t.ppf(1 - ALPHA / 2, total) / stats.norm.ppf(1 - ALPHA / 2)
+    total_degrees = total_variance**2 / (seed_variance**2 / degrees)
+    factor = stats.t.ppf(1 - ALPHA / 2, total_degrees) / stats.norm.ppf(1 - ALPHA / 2)
     centre = images.mean()
-    return centre + wider * (images - centre + seeds), total
+    return centre + factor * (images - centre + seeds), total_degrees
 
 
-def _freedom(one: _Spread, other: _Spread) -> float:
-    """Of the seeds' part of a difference of two means: of pairs where the seeds are the same, else Welch's."""
-    if one.shared is not None and one.shared == other.shared:
-        return one.freedom
-    parts = [(float(each.seeds.var()), each.freedom) for each in (one, other) if each.freedom]
-    total = sum(variance for variance, _ in parts)
+def _degrees_of_difference(a: _Spread, b: _Spread) -> float:
+    """Return the degrees of freedom of the seeds: those of the pairs where the seeds are the same, else Welch's."""
+    if a.shared_seeds is not None and a.shared_seeds == b.shared_seeds:
+        return a.degrees
+    terms = [(float(spread.seeds.var()), spread.degrees) for spread in (a, b) if spread.degrees]
+    total = sum(variance for variance, _ in terms)
     if not total:
-        return float(sum(freedom for _, freedom in parts))
-    return float(total**2 / sum(variance**2 / freedom for variance, freedom in parts))
+        return float(sum(degrees for _, degrees in terms))
+    return float(total**2 / sum(variance**2 / degrees for variance, degrees in terms))
 
 
-def _by_chance(value: float, spread: float, freedom: float) -> float:
-    """Probability of so large a difference, by the spread of the resamples.
+def _p_value(value: float, spread: float, degrees: float) -> float:
+    """Return the two-sided p-value of a difference, by the standard deviation of its resamples.
 
-    Counting resamples on the other side of 0 could not go below one in two thousand, which is nothing special among
+    Counting the resamples on the other side of 0 could not give less than one in two thousand, which is not small among
     fifty pairs.
     """
     if spread == 0:
         return 1.0 if value == 0 else 0.0
-    return float(2 * stats.t.sf(abs(value) / spread, freedom))
-
-
-def _right(run: Answers) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = run.logits.argmax(axis=1) == run.labels
-    return found
+    return float(2 * stats.t.sf(abs(value) / spread, degrees))
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(values, [ALPHA / 2, 1 - ALPHA / 2])
     return float(low), float(high)
-
-
-def _adjusted(found: list[Difference]) -> list[Difference]:
-    return [replace(each, p=float(p)) for each, p in zip(found, holm([each.p for each in found]), strict=True)]

@@ -1,4 +1,4 @@
-"""A model's answers on a split: one pass over the images, a batch at a time, then NumPy."""
+"""Run a model over a split of a data set and keep its logits."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ import numpy as np
 
 from tinybench.core.errors import TrainingError
 from tinybench.data.dataset import Split
-from tinybench.evaluation.predictions import Answers
+from tinybench.evaluation.predictions import Predictions
 from tinybench.features.batches import Batches
 
-_BATCHES = 64  # asked for at once: only what is kept of them, half as wide, grows with the data set
+_BATCHES = 64  # per call of Keras's `predict`, whose float32 outputs are stored in half the bytes before the next call
 
 
-class Answerer:
-    """Asks a model for its logits; its graph is traced once, for all splits."""
+class SplitPredictor:
+    """A model prepared to give logits; its graph is traced once and used for every split.
+
+    Args:
+        model: From pixels to probabilities. Its logits are the outputs of the layer named `logits`; without such a
+            layer the logarithms of the probabilities are taken.
+    """
 
     def __init__(self, model: keras.Model) -> None:
-        """Args: pixels to probabilities; its logits are those of the layer of that name, else their logarithms."""
-        names = [layer.name for layer in model.layers]
-        self._gives_logits = "logits" in names
+        self._gives_logits = any(layer.name == "logits" for layer in model.layers)
         self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._gives_logits else model
 
-    def __call__(self, split: Split, batch_size: int) -> Answers:
-        """The answers for a split's images, in its order.
+    def predict(self, split: Split, batch_size: int) -> Predictions:
+        """Return the predictions for the images of a split, in the order of the split.
 
         Raises:
-            TrainingError: the model gives no numbers.
+            TrainingError: The split is empty, or an output of the model is not finite.
         """
         step = batch_size * _BATCHES
-        parts = (split.part(start, start + step) for start in range(0, len(split), step))
+        create: Any = Predictions.from_logits if self._gives_logits else Predictions.from_probabilities
+        chunks = []
         try:
-            return Answers.joined([self._answers(part, batch_size) for part in parts])
+            for start in range(0, len(split), step):
+                chunk = split.subset(start, start + step)
+                outputs = np.asarray(self._graph.predict(Batches(chunk, batch_size), verbose=0))
+                chunks.append(create(chunk.rows, chunk.labels, outputs))
+            return Predictions.concatenate(chunks)
         except ValueError as error:
             raise TrainingError(f"{error} Train with a lower learning rate.") from error
 
-    def _answers(self, split: Split, batch_size: int) -> Answers:
-        keep: Any = Answers.of_logits if self._gives_logits else Answers.of_probabilities
-        found: Answers = keep(
-            split.rows, split.labels, np.asarray(self._graph.predict(Batches(split, batch_size), verbose=0))
-        )
-        return found
 
-
-def penalty(model: keras.Model) -> float:
-    """What Keras adds to the log loss: the penalties on weights."""
-    return float(sum(float(each) for each in model.losses))
+def regularization_loss(model: keras.Model) -> float:
+    """Return the sum of the weight penalties that Keras adds to the log loss."""
+    return float(sum(float(penalty) for penalty in model.losses))

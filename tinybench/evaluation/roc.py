@@ -1,4 +1,4 @@
-"""The macro-average ROC curve of a classifier: NumPy in, arrays out."""
+"""Compute the macro-average ROC curve of a classifier."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _BAND = (10, 90)  # percentiles
 
 
 @dataclass(frozen=True)
-class MacroRoc:
-    """Curves of each class against the rest, averaged at shared false positive rates.
+class MacroRocCurve:
+    """One-vs-rest ROC curves of the classes, averaged at common false positive rates.
 
     Attributes:
-        false_positive: (p,) rates from 0 to 1.
-        true_positive_mean: (p,) mean over the classes.
-        low: (p,) 10th percentile of the classes.
-        high: (p,) 90th percentile of the classes.
-        area: Mean of the areas under the classes' own curves.
+        false_positive: (points,) false positive rates from 0 to 1.
+        true_positive_mean: (points,) mean true positive rate over the classes.
+        low: (points,) 10th percentile over the classes.
+        high: (points,) 90th percentile over the classes.
+        area: Mean of the areas under the curves of the classes.
     """
 
     false_positive: NDArray[np.float64]
@@ -32,26 +32,28 @@ class MacroRoc:
     area: float
 
 
-def macro(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], points: int = POINTS) -> MacroRoc:
-    """One-against-rest curves by scikit-learn, interpolated; classes without images or counter-examples are left out.
+def macro_roc_curve(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], points: int = POINTS
+) -> MacroRocCurve:
+    """Average the one-vs-rest ROC curves of scikit-learn over the classes that have positive and negative images.
 
     Args:
         labels: (n,) true classes.
         probabilities: (n, classes).
-        points: False positive rates from 0 to 1; the origin, where all curves begin, is one more.
+        points: Number of false positive rates from 0 to 1; the origin, where all curves begin, is added before them.
 
     Raises:
-        ValueError: no class has both images and counter-examples.
+        ValueError: No class has both positive and negative images.
     """
     rates = np.linspace(0, 1, points)
     curves, areas = [], []
     for label in range(probabilities.shape[1]):
-        own = labels == label
-        if 0 < np.count_nonzero(own) < len(labels):
-            false_positive, true_positive, _ = metrics.roc_curve(own, probabilities[:, label])
+        positive = labels == label
+        if 0 < np.count_nonzero(positive) < len(labels):
+            false_positive, true_positive, _ = metrics.roc_curve(positive, probabilities[:, label])
             curves.append([0, *np.interp(rates, false_positive, true_positive)])
             areas.append(metrics.auc(false_positive, true_positive))
     if not curves:
-        raise ValueError("Expected a class with images and counter-examples, got none.")
+        raise ValueError("Expected a class with positive and negative images, got none.")
     low, high = np.percentile(curves, _BAND, axis=0)
-    return MacroRoc(np.array([0, *rates]), np.mean(curves, axis=0), low, high, float(np.mean(areas)))
+    return MacroRocCurve(np.array([0, *rates]), np.mean(curves, axis=0), low, high, float(np.mean(areas)))

@@ -1,4 +1,4 @@
-"""A model judged: its figures with intervals, calibrated on other images than it is judged by."""
+"""Evaluate the predictions for a split: metrics with intervals, calibrated on the predictions for another split."""
 
 from __future__ import annotations
 
@@ -9,67 +9,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.evaluation import calibration, intervals, metrics
-from tinybench.evaluation.predictions import Answers
+from tinybench.evaluation.metrics import ClassMetrics
+from tinybench.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is known of a model from its answers.
+class SplitEvaluation:
+    """The metrics of a model on a split.
 
     Attributes:
-        answers: On the images that it is judged by.
-        temperature: Fitted on the validation images; 1 without them.
-        figures: By name, such as `accuracy`, `accuracy_low`, `accuracy_high` (95 % interval) and `ece_scaled` (at
+        predictions: The predictions that were evaluated.
+        temperature: Fitted on the validation predictions; 1 without them.
+        metrics: By name, such as `accuracy`, `accuracy_low`, `accuracy_high` (95 % interval) and `ece_scaled` (at
             the temperature).
-        by_class: Figures of each class.
-        confusion: (classes, classes) images, true classes in rows.
-        by_superclass: Share of right superclasses on the images of each, where there are superclasses.
+        class_metrics: Metrics of each class.
+        confusion_matrix: (classes, classes) images; rows are true classes, columns predicted ones.
+        superclass_accuracy: Accuracy by superclass, where there are superclasses.
     """
 
-    answers: Answers
+    predictions: Predictions
     temperature: float
-    figures: dict[str, float]
-    by_class: metrics.ByClass
-    confusion: NDArray[np.int64]
-    by_superclass: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float]
+    class_metrics: ClassMetrics
+    confusion_matrix: NDArray[np.int64]
+    superclass_accuracy: dict[str, float] = field(default_factory=dict)
 
 
-def judge(
-    answers: Answers, validation: Answers | None = None, *, superclasses: Sequence[str] = (), seed: int = 0
-) -> Judgement:
-    """Every figure of some answers.
+def evaluate_predictions(
+    predictions: Predictions, validation: Predictions | None = None, *, superclasses: Sequence[str] = (), seed: int = 0
+) -> SplitEvaluation:
+    """Compute all metrics of the predictions for a split.
 
     Args:
-        answers: Of the images to judge by.
-        validation: Of images to fit the temperature on.
-        superclasses: That of each class, where there are some.
-        seed: Of the resamples.
+        predictions: The predictions to evaluate.
+        validation: Predictions for other images, to fit the temperature on.
+        superclasses: The superclass of each class, or empty.
+        seed: Seed of the bootstrap.
     """
-    plain = answers.probabilities()
-    temperature = 1.0 if validation is None else calibration.temperature(validation.labels, validation.logits)
-    figures = metrics.scores(answers.labels, plain)
-    for name, (low, high) in intervals.intervals(answers.labels, plain, seed, figures).items():
-        figures |= {f"{name}_low": low, f"{name}_high": high}
+    probabilities = predictions.probabilities()
+    temperature = 1.0 if validation is None else calibration.fit_temperature(validation.labels, validation.logits)
+    values = metrics.classification_metrics(predictions.labels, probabilities)
+    for name, (low, high) in intervals.bootstrap_intervals(predictions.labels, probabilities, seed, values).items():
+        values |= {f"{name}_low": low, f"{name}_high": high}
     if validation is not None:
-        figures |= _scaled(answers, temperature)
-    predicted = plain.argmax(axis=1)
-    return Judgement(
-        answers,
+        values |= _scaled_metrics(predictions, temperature)
+    predicted = probabilities.argmax(axis=1)
+    return SplitEvaluation(
+        predictions,
         temperature,
-        figures,
-        metrics.by_class(answers.labels, predicted, answers.classes),
-        metrics.confusion(answers.labels, predicted, answers.classes),
-        metrics.of_superclasses(answers.labels, plain, superclasses) if superclasses else {},
+        values,
+        metrics.per_class_metrics(predictions.labels, predicted, predictions.class_count),
+        metrics.confusion_matrix(predictions.labels, predicted, predictions.class_count),
+        metrics.superclass_accuracy(predictions.labels, probabilities, superclasses) if superclasses else {},
     )
 
 
-def _scaled(answers: Answers, temperature: float) -> dict[str, float]:
-    """What the temperature changes."""
-    found = answers.probabilities(temperature)
-    bins = calibration.bins(answers.labels, found)
+def _scaled_metrics(predictions: Predictions, temperature: float) -> dict[str, float]:
+    """Return the metrics that depend on the temperature."""
+    probabilities = predictions.probabilities(temperature)
+    bins = calibration.bin_by_confidence(predictions.labels, probabilities)
     return {
         "ece_scaled": bins.ece,
         "mce_scaled": bins.mce,
-        "brier_scaled": calibration.brier(answers.labels, found),
-        "log_loss_scaled": float(metrics.log_losses(answers.labels, found).mean()),
+        "brier_scaled": calibration.brier_score(predictions.labels, probabilities),
+        "log_loss_scaled": float(metrics.log_loss_per_image(predictions.labels, probabilities).mean()),
     }

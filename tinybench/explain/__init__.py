@@ -1,1 +1,1 @@
-"""What a model looks at: maps of the pixels that speak for a class, and how far they can be believed."""
+"""Explain the predictions of a model: maps of the pixels that support a class, and how faithful the maps are."""

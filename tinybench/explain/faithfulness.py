@@ -1,6 +1,6 @@
-"""How far a map can be believed: the class must go when the map's strongest pixels go, and come when they come.
+"""Measure how faithful a map is: the class must disappear with the map's strongest pixels, and appear with them.
 
-Source: Petsiuk et al., 2018, "RISE". Judge a map beside a random one: the areas depend on the model and the images.
+Source: Petsiuk et al., 2018, "RISE". Compare a map with a random one: the areas depend on the model and the images.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tinybench.explain import class_scores, inputs
 
 RANDOM = "random map"
 
-_BLUR = 0.1  # of the longer side, as standard deviation; the paper's 5 of 224 pixels leave small images as they are
+_BLUR = 0.1  # standard deviation as a share of the longer side; the paper's 5 of 224 pixels hardly blur small images
 
 
-def areas(
+def measure_areas(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
@@ -27,18 +27,18 @@ def areas(
     *,
     steps: int = 20,
 ) -> dict[str, NDArray[np.float32]]:
-    """Deletion and insertion of every picture by method, (2, n) each, and by a map of chance, as `RANDOM`.
+    """Measure deletion and insertion area of every image by method, (2, n), and with a random map, as `RANDOM`.
 
-    Arguments and errors are those of `deletion`.
+    The arguments and errors are those of `deletion_area`.
     """
-    chance = np.random.default_rng(0).random(pixels.shape[:3], np.float32)
+    random = np.random.default_rng(0).random(pixels.shape[:3], np.float32)
     return {
-        name: np.stack([way(model, pixels, classes, values, steps=steps) for way in (deletion, insertion)])
-        for name, values in {**maps, RANDOM: chance}.items()
+        name: np.stack([area(model, pixels, classes, values, steps=steps) for area in (deletion_area, insertion_area)])
+        for name, values in {**maps, RANDOM: random}.items()
     }
 
 
-def deletion(
+def deletion_area(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
@@ -46,27 +46,29 @@ def deletion(
     *,
     steps: int = 20,
 ) -> NDArray[np.float32]:
-    """Area under the probability of the class as pixels become the image's mean colour, the strongest first.
+    """Measure the area under the class probability as pixels turn into the image's mean colour, the strongest first.
 
     Args:
         model: From raw pixels to probabilities.
         pixels: (n, height, width, channels) in 0..255.
-        classes: (n,) the explained class of each image.
-        maps: (n, height, width), large where the class is seen. Only the order counts; equal ones go row by row.
-        steps: Equal shares in which pixels are changed.
+        classes: (n,) the class to explain for each image.
+        maps: (n, height, width), large where the class is supported. Only the order of the values matters; equal
+            values are taken row by row.
+        steps: Number of equal portions in which the pixels are changed.
 
     Returns:
-        (n,) areas in 0..1, over the share of pixels by the trapezoidal rule; lower is better.
+        (n,) areas in 0..1, over the fraction of pixels by the trapezoidal rule; lower is better.
 
     Raises:
-        ValueError: pixels or classes that `inputs.checked` refuses, maps of another shape or with NaN, or no steps.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes, maps have another shape or are not finite, or
+            there are no steps.
     """
     _check(model, pixels, classes, maps, steps)
     mean = pixels.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
     return _area(model, pixels, np.broadcast_to(mean, pixels.shape), classes, maps, steps)
 
 
-def insertion(
+def insertion_area(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
@@ -74,20 +76,20 @@ def insertion(
     *,
     steps: int = 20,
 ) -> NDArray[np.float32]:
-    """Area under the probability of the class as pixels of a blurred image become sharp, the strongest first.
+    """Measure the area under the class probability as pixels of a blurred image become sharp, the strongest first.
 
-    Arguments and errors are those of `deletion`; higher is better.
+    The arguments and errors are those of `deletion_area`; higher is better.
     """
     _check(model, pixels, classes, maps, steps)
-    return _area(model, _blurred(pixels), pixels, classes, maps, steps)
+    return _area(model, _blur(pixels), pixels, classes, maps, steps)
 
 
 def _check(
     model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer], maps: NDArray[np.floating], steps: int
 ) -> None:
-    inputs.checked(model, pixels, classes)
+    inputs.check_inputs(model, pixels, classes)
     if maps.shape != pixels.shape[:3] or not np.isfinite(maps).all():
-        raise ValueError(f"Expected maps of numbers {pixels.shape[:3]}, got {maps.shape}, NaN or infinity.")
+        raise ValueError(f"Expected finite maps {pixels.shape[:3]}, got {maps.shape}, NaN or infinity.")
     if steps < 1:
         raise ValueError(f"Expected at least one step, got {steps}.")
 
@@ -100,34 +102,30 @@ def _area(
     maps: NDArray[np.floating],
     steps: int,
 ) -> NDArray[np.float32]:
-    """Area under the probability while the pixels of one image become those of another."""
-    share = _rank(maps) / maps[0].size  # of the pixels that go before
-    found = np.empty(len(start) * (steps + 1), np.float32)
-    probability = inputs.traced(
-        lambda images, chosen: class_scores.chosen(model(images, training=False), chosen), model
-    )
-    for row in inputs.pieces(len(found), inputs.at_once(model)):
-        image, step = np.divmod(row, steps + 1)
-        changed = share[image] < (step / steps)[:, None, None]
-        found[row] = probability(np.where(changed[..., None], end[image], start[image]), classes[image])
-    return np.asarray(np.trapezoid(found.reshape(len(start), -1), dx=1 / steps, axis=1), np.float32)
-
-
-def _rank(maps: NDArray[np.floating]) -> NDArray[np.intp]:
-    """The place of each pixel in the order of its map, the strongest 0."""
+    """Return the area under the class probability as the pixels of the start images turn into those of the end."""
     order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
-    return np.argsort(order, axis=1).reshape(maps.shape)
+    rank = np.argsort(order, axis=1).reshape(maps.shape)  # of each pixel in its map, the strongest 0
+    share = rank / maps[0].size  # of the pixels that change before it
+    probabilities = np.empty(len(start) * (steps + 1), np.float32)
+    probability = inputs.trace_graph(
+        lambda images, labels: class_scores.select_scores(model(images, training=False), labels), model
+    )
+    for batch in inputs.batch_indices(len(probabilities), inputs.max_batch_size(model)):
+        image, step = np.divmod(batch, steps + 1)
+        changed = share[image] < (step / steps)[:, None, None]
+        probabilities[batch] = probability(np.where(changed[..., None], end[image], start[image]), classes[image])
+    return np.asarray(np.trapezoid(probabilities.reshape(len(start), -1), dx=1 / steps, axis=1), np.float32)
 
 
-def _blurred(pixels: NDArray[Any]) -> NDArray[np.float32]:
+def _blur(pixels: NDArray[Any]) -> NDArray[np.float32]:
     height, width = pixels.shape[1:3]
     deviation = _BLUR * max(height, width)
-    rows, columns = (_gaussian(length, deviation) for length in (height, width))
+    rows, columns = (_gaussian_matrix(length, deviation) for length in (height, width))
     return np.asarray(np.einsum("yY,nYXc,xX->nyxc", rows, pixels.astype(np.float32), columns, optimize=True))
 
 
-def _gaussian(length: int, deviation: float) -> NDArray[np.float32]:
-    """A matrix (length, length) that blurs along an axis; at the borders the pixels that there are share the weight."""
-    places = np.arange(length)
-    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))
+def _gaussian_matrix(length: int, deviation: float) -> NDArray[np.float32]:
+    """Return the matrix (length, length) that blurs along an axis; at the borders the weights are renormalised."""
+    offsets = np.arange(length)
+    weights = np.exp(-((offsets[:, None] - offsets) ** 2) / (2 * deviation**2))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -1,4 +1,4 @@
-"""What a layer of the backbone gives, and what its first kernels look for."""
+"""Read out what a model has learned: the feature maps of a layer, and the kernels of the first convolution."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from numpy.typing import NDArray
 
 from tinybench.core.errors import ModelError
 from tinybench.explain import inputs, layer_outputs
-from tinybench.models import parts
+from tinybench.models import submodels
 
 
-def maps(model: keras.Model, pixels: NDArray[Any], layer: str) -> NDArray[np.float32]:
-    """The output of a layer of the backbone.
+def compute_feature_maps(model: keras.Model, pixels: NDArray[Any], layer: str) -> NDArray[np.float32]:
+    """Compute the output of a layer of the backbone.
 
     Args:
         model: From raw pixels to probabilities, with a layer named `backbone`.
         pixels: (n, height, width, channels) in 0..255.
-        layer: Its name.
+        layer: Name of the layer.
 
     Returns:
-        (n, h, w, channels) as the layer has them.
+        (n, h, w, channels), in the resolution of the layer.
 
     Raises:
-        ModelError: there is no backbone, no such layer, or the layer gives no map.
-        ValueError: pixels that `inputs.checked` refuses.
+        ModelError: There is no backbone or no such layer, or the output of the layer is not a map.
+        ValueError: `inputs.check_inputs` rejects the pixels.
     """
-    inputs.checked(model, pixels)
-    lower = keras.Model(layer_outputs.backbone(model).input, layer_outputs.one(model, layer))
-    entrance = parts.entrance(model)
-    rows = inputs.pieces(len(pixels), inputs.at_once(model))
-    found = [lower(entrance(pixels[row], training=False), training=False) for row in rows]
-    return np.concatenate([keras.ops.convert_to_numpy(each) for each in found]).astype(np.float32)
+    inputs.check_inputs(model, pixels)
+    lower = keras.Model(layer_outputs.get_backbone(model).input, layer_outputs.get_map(model, layer))
+    entrance = submodels.entrance(model)
+    batches = inputs.batch_indices(len(pixels), inputs.max_batch_size(model))
+    outputs = [lower(entrance(pixels[batch], training=False), training=False) for batch in batches]
+    return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs]).astype(np.float32)
 
 
-def first_filters(model: keras.Model) -> NDArray[np.float32]:
-    """Kernels (height, width, channels in, count) of the backbone's first convolution.
+def first_kernels(model: keras.Model) -> NDArray[np.float32]:
+    """Return the kernels (height, width, channels in, count) of the first convolution of the backbone.
 
     Raises:
-        ModelError: there is no backbone, or no convolution in it.
+        ModelError: There is no backbone, or no convolution in it.
     """
-    for layer in _layers(layer_outputs.backbone(model)):
+    for layer in _iterate_layers(layer_outputs.get_backbone(model)):
         kernel = getattr(layer, "kernel", None)
         if kernel is not None and len(kernel.shape) == 4:
             return np.asarray(keras.ops.convert_to_numpy(kernel), np.float32)
     raise ModelError("The backbone has no convolution whose kernels could be shown.")
 
 
-def _layers(graph: keras.Model) -> Iterator[Any]:
-    """All layers, from below, those of models in the model in their place."""
-    for layer in graph.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
+def _iterate_layers(model: keras.Model) -> Iterator[Any]:
+    """Yield all layers from input to output, those of nested models in place of the nested model."""
+    for layer in model.layers:
+        yield from _iterate_layers(layer) if isinstance(layer, keras.Model) else (layer,)

@@ -1,4 +1,4 @@
-"""Where in the image a backbone finds a class: its last maps, weighed by what they do for the class's score."""
+"""Locate a class in an image: the last feature maps of the backbone, weighted by their effect on the class score."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from tinybench.core.errors import ModelError
 from tinybench.explain import class_scores, inputs, layer_outputs
-from tinybench.models import parts
+from tinybench.models import submodels
 
-# Activations and gradients (n, h, w, channels) to the weight (n, 1, 1, channels) of each channel
-Weigh = Callable[[Any, Any], Any]
+# From activations and gradients (n, h, w, channels) to the weight (n, 1, 1, channels) of each channel
+ChannelWeights = Callable[[Any, Any], Any]
 
 
-def last_spatial(model: keras.Model) -> str:
-    """Name of the last layer of the backbone whose output is a map of more than one pixel.
+def last_spatial_layer(model: keras.Model) -> str:
+    """Return the name of the last layer of the backbone whose output is a map of more than one pixel.
 
     Raises:
-        ModelError: there is no backbone, or no such layer in it.
+        ModelError: There is no backbone, or no such layer in it.
     """
-    found = [name for name, (height, width) in layer_outputs.sizes(model).items() if height * width > 1]
-    if not found:
+    names = [name for name, (height, width) in layer_outputs.map_sizes(model).items() if height * width > 1]
+    if not names:
         raise ModelError("No layer of the backbone gives a map of more than one pixel: set a larger image_size.")
-    return found[-1]
+    return names[-1]
 
 
 def grad_cam(
@@ -36,28 +36,28 @@ def grad_cam(
     classes: NDArray[np.integer],
     layer: str | None = None,
     *,
-    at_once: int | None = None,
+    batch_size: int | None = None,
 ) -> NDArray[np.float32]:
-    """Maps of the places that speak for a class: channels weighed by the mean of their gradients.
+    """Compute Grad-CAM: the channels of a layer, weighted by the mean of their gradients.
 
     Args:
         model: From raw pixels to probabilities, with a layer named `backbone`.
         pixels: (n, height, width, channels) in 0..255.
-        classes: (n,) the class to explain of each image.
-        layer: Of the backbone, with a map of more than one pixel; None takes `last_spatial`.
-        at_once: Images in one batch; None takes as many as memory holds.
+        classes: (n,) the class to explain for each image.
+        layer: Layer of the backbone with a map of more than one pixel; None takes `last_spatial_layer`.
+        batch_size: Images in one batch; None takes as many as fit in memory.
 
     Returns:
-        (n, height, width) in 0..1, the strongest place of an image at 1, bilinear between the pixels of the layer;
-        all 0 where nothing speaks for the class.
+        (n, height, width) in 0..1, scaled so that the maximum of each image is 1, interpolated bilinearly between the
+        pixels of the layer; all 0 where nothing supports the class.
 
     Raises:
-        ModelError: there is no backbone, no such layer, or no map of more than one pixel.
-        ValueError: pixels or classes that `inputs.checked` refuses, or no images at once.
+        ModelError: There is no backbone or no such layer, or its map has one pixel only.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes, or the batch size is below 1.
 
     Source: Selvaraju et al., 2017, "Grad-CAM".
     """
-    return _maps(model, pixels, classes, layer, at_once, _mean)
+    return _compute_cam(model, pixels, classes, layer, batch_size, _mean_weights)
 
 
 def grad_cam_plus_plus(
@@ -66,73 +66,72 @@ def grad_cam_plus_plus(
     classes: NDArray[np.integer],
     layer: str | None = None,
     *,
-    at_once: int | None = None,
+    batch_size: int | None = None,
 ) -> NDArray[np.float32]:
-    """As `grad_cam`, with weights that also find small and repeated objects: only what speaks for the class counts.
+    """Compute Grad-CAM++, which uses positive gradients only and so finds small and repeated objects, too.
+
+    Arguments, result and errors are those of `grad_cam`.
 
     Source: Chattopadhyay et al., 2018, "Grad-CAM++", equations 10 and 19.
     """
-    return _maps(model, pixels, classes, layer, at_once, _positive)
+    return _compute_cam(model, pixels, classes, layer, batch_size, _positive_weights)
 
 
-def _mean(_: Any, gradients: Any) -> Any:
+def _mean_weights(_: Any, gradients: Any) -> Any:
     return tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
 
 
-def _positive(activations: Any, gradients: Any) -> Any:
-    """The weights of the exponential of the score, whose derivatives are powers of the gradient.
+def _positive_weights(activations: Any, gradients: Any) -> Any:
+    """Return the weights of Grad-CAM++ for the exponential of the score, whose derivatives are powers of the gradient.
 
-    The exponential itself is a factor of the whole image and falls out; so does a square of the gradient. The paper's
-    maps are those of a ReLU: what lies below 0 in others is left out of their sum.
+    The exponential itself is a factor common to the image and cancels, as does a square of the gradient. The maps of
+    the paper are outputs of a ReLU: negative values of other maps are excluded from the sum.
     """
     strength = tf.reduce_sum(tf.nn.relu(activations), axis=(1, 2), keepdims=True)
     positive = tf.nn.relu(gradients)
     return tf.reduce_sum(positive / (2 + strength * positive), axis=(1, 2), keepdims=True)
 
 
-def _maps(
+def _compute_cam(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
     layer: str | None,
-    at_once: int | None,
-    weigh: Weigh,
+    batch_size: int | None,
+    channel_weights: ChannelWeights,
 ) -> NDArray[np.float32]:
-    inputs.checked(model, pixels, classes)
-    if at_once is not None and at_once < 1:
-        raise ValueError(f"Expected `at_once` of at least 1, got {at_once}.")
-    cam = _cam(model, _place(model, layer), weigh)
-    found = np.empty(pixels.shape[:3], np.float32)
-    for row in inputs.pieces(len(pixels), at_once or inputs.at_once(model)):
-        found[row] = cam(pixels[row], classes[row])
-    return found
-
-
-def _place(model: keras.Model, layer: str | None) -> str:
+    inputs.check_inputs(model, pixels, classes)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"Expected `batch_size` of at least 1, got {batch_size}.")
     if layer is None:
-        return last_spatial(model)
-    layer_outputs.one(model, layer)
-    if layer_outputs.sizes(model)[layer] == (1, 1):
-        raise ModelError(f"The map of layer {layer!r} is one pixel, which shows no place: take one before it.")
-    return layer
+        layer = last_spatial_layer(model)
+    elif layer_outputs.map_sizes(model).get(layer) == (1, 1):
+        raise ModelError(f"The map of layer {layer!r} is one pixel, which has no position: take a layer before it.")
+    cam = _trace_cam(model, layer_outputs.get_map(model, layer), channel_weights)
+    maps = np.empty(pixels.shape[:3], np.float32)
+    for batch in inputs.batch_indices(len(pixels), batch_size or inputs.max_batch_size(model)):
+        maps[batch] = cam(pixels[batch], classes[batch])
+    return maps
 
 
-def _cam(model: keras.Model, layer: str, weigh: Weigh) -> Callable[..., Any]:
-    backbone, entrance = parts.backbone(model), parts.entrance(model)
-    both = keras.Model(backbone.input, [layer_outputs.one(model, layer), backbone.output])
-    head = class_scores.of(parts.head(model))
+def _trace_cam(model: keras.Model, layer_output: Any, channel_weights: ChannelWeights) -> Callable[..., Any]:
+    """Return the graph from images and classes to their maps (n, height, width)."""
+    backbone, entrance = submodels.backbone(model), submodels.entrance(model)
+    layer_and_features = keras.Model(backbone.input, [layer_output, backbone.output])
+    head = class_scores.build_score_model(submodels.head(model))
     size = model.input_shape[1:3]
 
     def cam(images: Any, classes: Any) -> Any:
         with tf.GradientTape() as tape:
             entering = entrance(images, training=False)
-            tape.watch(entering)  # weights that are frozen would else leave nothing on the tape
-            activations, features = both(entering, training=False)
-            found = class_scores.chosen(head(features, training=False), classes)
-        gradients = tf.cast(tape.gradient(found, activations), tf.float32)
+            tape.watch(entering)  # otherwise nothing is recorded where all weights are frozen
+            activations, features = layer_and_features(entering, training=False)
+            scores = class_scores.select_scores(head(features, training=False), classes)
+        gradients = tf.cast(tape.gradient(scores, activations), tf.float32)
         activations = tf.cast(activations, tf.float32)
-        coarse = tf.nn.relu(tf.reduce_sum(weigh(activations, gradients) * activations, axis=-1, keepdims=True))
+        weights = channel_weights(activations, gradients)
+        coarse = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1, keepdims=True))
         fine = tf.image.resize(coarse, size)[..., 0]
         return tf.math.divide_no_nan(fine, tf.reduce_max(fine, axis=(1, 2), keepdims=True))
 
-    return inputs.traced(cam, model)
+    return inputs.trace_graph(cam, model)

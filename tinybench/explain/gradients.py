@@ -1,6 +1,6 @@
-"""Which pixels a class score would follow: gradients with respect to the image, plain, averaged and along a path.
+"""Compute the gradient of a class score with respect to the image: plain, averaged over noise, and along a path.
 
-The score is that of `scores.of`. These work on any model, ensembles too.
+The score is that of `class_scores.build_score_model`. The methods work for any model, ensembles included.
 """
 
 from __future__ import annotations
@@ -17,43 +17,45 @@ from tinybench.explain import class_scores, inputs
 
 _RANGE = 255.0  # of pixels
 
-# Images as float32 and the number of the pass for each, to what the model is shown
-Shown = Callable[[NDArray[np.float32], NDArray[np.intp]], NDArray[np.float32]]
+# From images as float32 and the number of the pass of each to the images that enter the model in that pass
+Perturbation = Callable[[NDArray[np.float32], NDArray[np.intp]], NDArray[np.float32]]
 
 
-def score(model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer]) -> NDArray[np.float32]:
-    """The explained score (n,) of each image for its class: the logit.
+def class_score(model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return the score that is explained, the logit of the given class of each image, (n,).
 
     Raises:
-        ValueError: pixels or classes that `inputs.checked` refuses.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes.
     """
-    inputs.checked(model, pixels, classes)
-    scored = class_scores.of(model)
-    score = inputs.traced(lambda images, wanted: class_scores.chosen(scored(images, training=False), wanted), model)
-    rows = inputs.pieces(len(pixels), inputs.at_once(model))
-    return np.concatenate([score(pixels[row], classes[row]) for row in rows])
+    inputs.check_inputs(model, pixels, classes)
+    score_model = class_scores.build_score_model(model)
+    score = inputs.trace_graph(
+        lambda images, labels: class_scores.select_scores(score_model(images, training=False), labels), model
+    )
+    batches = inputs.batch_indices(len(pixels), inputs.max_batch_size(model))
+    return np.concatenate([score(pixels[batch], classes[batch]) for batch in batches])
 
 
-def vanilla(model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer]) -> NDArray[np.float32]:
-    """How strongly the score of a class changes with each pixel.
+def vanilla_gradient(model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Compute how strongly the score of a class changes with each pixel.
 
     Args:
         model: From raw pixels to probabilities.
         pixels: (n, height, width, channels) in 0..255.
-        classes: (n,) the class to explain of each image.
+        classes: (n,) the class to explain for each image.
 
     Returns:
-        (n, height, width): the gradient's absolute value, the largest over channels, in score per unit of a pixel.
+        (n, height, width): the absolute value of the gradient, its maximum over channels, in score per pixel unit.
 
     Raises:
-        ValueError: pixels or classes that `inputs.checked` refuses.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes.
 
     Source: Simonyan et al., 2013, "Deep inside convolutional networks", section 3.1.
     """
-    return _strength(_gradients(model, pixels, classes, np.ones(1), lambda images, _: images))
+    return _max_magnitude(_mean_gradients(model, pixels, classes, np.ones(1), lambda images, _: images))
 
 
-def smooth(
+def smooth_grad(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
@@ -62,37 +64,37 @@ def smooth(
     noise: float = 0.15,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """As `vanilla`, of the mean gradient over noisy copies of each image (SmoothGrad).
+    """Compute SmoothGrad: `vanilla_gradient` of the mean gradient over noisy copies of each image.
 
     Args:
         model: From raw pixels to probabilities.
         pixels: (n, height, width, channels) in 0..255.
-        classes: (n,) the class to explain of each image.
-        samples: Noisy copies of each image.
-        noise: Standard deviation as a share of the pixel range 0..255.
-        seed: Of the noise, which is the same for every image; so a map does not depend on the images beside it.
+        classes: (n,) the class to explain for each image.
+        samples: Number of noisy copies of each image.
+        noise: Standard deviation of the noise as a fraction of the pixel range 0..255.
+        seed: Seed of the noise, which is the same for every image, so that a map does not depend on the other images.
 
     Returns:
-        (n, height, width), in score per unit of a pixel.
+        (n, height, width), in score per pixel unit.
 
     Raises:
-        ValueError: pixels or classes that `inputs.checked` refuses, no samples, or noise below 0.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes, or there are no samples or negative noise.
 
     Source: Smilkov et al., 2017, "SmoothGrad: removing noise by adding noise".
     """
     if samples < 1 or noise < 0:
         raise ValueError(f"Expected at least one sample and noise of at least 0, got {samples} and {noise}.")
 
-    def noisy(images: NDArray[np.float32], sample: NDArray[np.intp]) -> NDArray[np.float32]:
-        numbers, own = np.unique(sample, return_inverse=True)
-        drawn = [np.random.default_rng((seed, int(each))) for each in numbers]
-        normal = np.stack([each.standard_normal(images.shape[1:], np.float32) for each in drawn])
-        return images + np.float32(noise * _RANGE) * normal[own]
+    def add_noise(images: NDArray[np.float32], sample: NDArray[np.intp]) -> NDArray[np.float32]:
+        numbers, index = np.unique(sample, return_inverse=True)
+        generators = [np.random.default_rng((seed, int(number))) for number in numbers]
+        normal = np.stack([generator.standard_normal(images.shape[1:], np.float32) for generator in generators])
+        return images + np.float32(noise * _RANGE) * normal[index]
 
-    return _strength(_gradients(model, pixels, classes, np.full(samples, 1 / samples), noisy))
+    return _max_magnitude(_mean_gradients(model, pixels, classes, np.full(samples, 1 / samples), add_noise))
 
 
-def integrated(
+def integrated_gradients(
     model: keras.Model,
     pixels: NDArray[Any],
     classes: NDArray[np.integer],
@@ -100,70 +102,84 @@ def integrated(
     steps: int = 50,
     baseline: float = 0.0,
 ) -> NDArray[np.float32]:
-    """How much each pixel adds to the score of a class, on the straight way from a blank image (Integrated Gradients).
+    """Compute Integrated Gradients: how much each pixel adds to the score of a class, compared with a blank image.
 
-    A map sums to `score` of the image less that of the blank image. How far it is from that is the error of the finite
-    steps: compare the two, and take more steps where it matters (a large network of ReLU6 took 400 for some percent).
+    A map sums to the `class_score` of the image minus that of the blank image. The difference from that is the error
+    of the finite number of steps: check it, and take more steps where it matters (a large network with ReLU6 needed
+    400 for an error of some percent).
 
     Args:
         model: From raw pixels to probabilities.
         pixels: (n, height, width, channels) in 0..255.
-        classes: (n,) the class to explain of each image.
-        steps: Points on the way.
-        baseline: Value of every pixel of the blank image; 0 is black. Pixels of just that value get nothing.
+        classes: (n,) the class to explain for each image.
+        steps: Number of points on the straight path from the blank image to the image.
+        baseline: Value of every pixel of the blank image; 0 is black. Pixels of exactly this value get 0.
 
     Returns:
-        (n, height, width), summed over channels with their signs: positive speaks for the class.
+        (n, height, width), summed over channels with their signs: positive values support the class.
 
     Raises:
-        ValueError: pixels or classes that `inputs.checked` refuses, no steps, or a baseline that is no number.
+        ValueError: `inputs.check_inputs` rejects the pixels or classes, there are no steps, or the baseline is not
+            finite.
 
     Source: Sundararajan et al., 2017, "Axiomatic attribution for deep networks".
     """
     if steps < 1 or not np.isfinite(baseline):
         raise ValueError(f"Expected at least one step and a number as baseline, got {steps} and {baseline}.")
     blank = np.float32(baseline)
-    # The square of even steps: points lie closer near the blank image, where scores change fastest
+    # Squares of evenly spaced numbers: points are denser near the blank image, where scores change fastest
     root = (np.arange(steps) + 0.5) / steps
 
-    def between(images: NDArray[np.float32], step: NDArray[np.intp]) -> NDArray[np.float32]:
+    def interpolate(images: NDArray[np.float32], step: NDArray[np.intp]) -> NDArray[np.float32]:
         share = (root[step] ** 2).astype(np.float32)[:, None, None, None]
         return blank + share * (images - blank)
 
-    gradient = _gradients(model, pixels, classes, 2 * root / steps, between)
+    gradient = _mean_gradients(model, pixels, classes, 2 * root / steps, interpolate)
     return np.asarray((gradient * (pixels.astype(np.float32) - blank)).sum(axis=-1))
 
 
-def _strength(gradient: NDArray[np.float32]) -> NDArray[np.float32]:
+def _max_magnitude(gradient: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest absolute value over channels."""
     return np.asarray(np.abs(gradient).max(axis=-1))
 
 
-def _gradients(
-    model: keras.Model, pixels: NDArray[Any], classes: NDArray[np.integer], weights: NDArray[np.float64], shown: Shown
+def _mean_gradients(
+    model: keras.Model,
+    pixels: NDArray[Any],
+    classes: NDArray[np.integer],
+    weights: NDArray[np.float64],
+    perturbation: Perturbation,
 ) -> NDArray[np.float32]:
-    """Gradients (n, height, width, channels) of the scores, each a weighted sum over as many passes as weights.
+    """Return the weighted sum of the gradients (n, height, width, channels) of the scores over several passes.
 
-    The passes of all images stand in one row and go through one graph, as many at a time as memory holds.
+    The passes of all images are lined up and go through one graph, as many at a time as fit in memory.
+
+    Args:
+        model: From raw pixels to probabilities.
+        pixels: (n, height, width, channels).
+        classes: (n,) the class to explain for each image.
+        weights: (passes,) weight of the gradient of each pass.
+        perturbation: Changes the images for each pass.
     """
-    inputs.checked(model, pixels, classes)
-    gradient = _gradient(model)
+    inputs.check_inputs(model, pixels, classes)
+    gradient = _trace_gradient(model)
     total = np.zeros(pixels.shape, np.float32)
-    for row in inputs.pieces(len(pixels) * len(weights), inputs.at_once(model)):
-        image, number = np.divmod(row, len(weights))
-        found = gradient(shown(pixels[image].astype(np.float32), number), classes[image])
-        found *= weights[number, None, None, None].astype(np.float32)
-        own, first = np.unique(image, return_index=True)
-        total[own] += np.add.reduceat(found, first, axis=0)
+    for batch in inputs.batch_indices(len(pixels) * len(weights), inputs.max_batch_size(model)):
+        image, number = np.divmod(batch, len(weights))
+        gradients = gradient(perturbation(pixels[image].astype(np.float32), number), classes[image])
+        gradients *= weights[number, None, None, None].astype(np.float32)
+        images, first = np.unique(image, return_index=True)
+        total[images] += np.add.reduceat(gradients, first, axis=0)
     return total
 
 
-def _gradient(model: keras.Model) -> Callable[..., Any]:
-    scored = class_scores.of(model)
+def _trace_gradient(model: keras.Model) -> Callable[..., Any]:
+    score_model = class_scores.build_score_model(model)
 
     def gradient(images: Any, classes: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(images)
-            found = class_scores.chosen(scored(images, training=False), classes)
-        return tape.gradient(found, images)
+            scores = class_scores.select_scores(score_model(images, training=False), classes)
+        return tape.gradient(scores, images)
 
-    return inputs.traced(gradient, model)
+    return inputs.trace_graph(gradient, model)

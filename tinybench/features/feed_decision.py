@@ -1,4 +1,4 @@
-"""How a phase is fed, kept beside its checkpoints."""
+"""How a phase is fed: decided once and stored beside its checkpoints."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 
 from rich import filesize
 
+from tinybench.core import atomic
+
 _FILE = "feed.json"
 
 
 @dataclass
-class Decision:
-    """How a phase is fed: what a resume needs to go on in the same way.
+class FeedDecision:
+    """How a phase is fed; a resumed phase is fed in the same way.
 
     Attributes:
-        mode: `bank`, `engine` (features made as they are needed) or `live` (pixels, all in Keras).
-        reason: Why it is not `bank`.
-        layer: Where the frozen part ends.
-        engine: What runs the frozen part; empty when nothing had to run.
-        computing: The precision it computes in.
-        augmented: Images are augmented anew every epoch.
-        dtype: NumPy type that features are kept in.
-        bytes: Of kept features.
-        images: That this run computed.
-        seconds: That computing them took, in the process that finished it.
-        trials: How the engines fared, where they were tried.
+        mode: `bank` (stored features), `engine` (features computed in every epoch) or `live` (pixels, all in Keras).
+        reason: Why the mode is not `bank`.
+        layer: The last layer of the frozen part.
+        engine: The engine that ran the frozen part; empty if nothing had to run.
+        computing: The precision of the engine.
+        augmented: Images are augmented anew in every epoch.
+        dtype: NumPy type of stored features.
+        bytes: Size of the stored features.
+        images: How many features this run computed.
+        seconds: How long that took, in the process that finished it.
+        trials: The measurements of each engine, if engines were compared.
     """
 
     mode: str
@@ -43,32 +45,27 @@ class Decision:
     trials: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path) -> Decision | None:
-        """What was decided for the phase whose checkpoints are in a folder; None when nothing was."""
+    def read(cls, folder: Path) -> FeedDecision | None:
+        """Read the decision from a folder of checkpoints; None if there is none."""
         try:
             return cls(**json.loads((folder / _FILE).read_text("utf-8")))
         except FileNotFoundError:
             return None
 
     def write(self, folder: Path) -> None:
-        """Published by a rename, as checkpoints are."""
-        part = folder / f"{_FILE}.part"
-        part.write_text(json.dumps(asdict(self)), "utf-8")
-        part.replace(folder / _FILE)
+        """Write the decision to a folder of checkpoints."""
+        atomic.write_text(folder / _FILE, json.dumps(asdict(self)))
 
     @property
-    def words(self) -> str:
-        """For people, as the end of a sentence that begins with a phase."""
-        looks = "augmented anew every epoch" if self.augmented else "as they are"
+    def description(self) -> str:
+        """The decision in words that continue "transfer: "."""
+        images = "augmented anew every epoch" if self.augmented else "as they are"
         if self.mode == "live":
-            return f"trained on pixels, {looks}: {self.reason}"
+            return f"trained on pixels, {images}: {self.reason}"
         if self.mode == "engine":
             return (
-                f"ran its frozen part, to {self.layer}, in {self.engine} every epoch, on images {looks}: {self.reason}"
+                f"ran its frozen part, to {self.layer}, in {self.engine} every epoch, on images {images}: {self.reason}"
             )
-        kept = (
-            f"trained on kept features at {self.layer} ({filesize.decimal(self.bytes)}, {self.engine} {self.computing})"
-        )
-        return kept + (
-            f", {self.images:,} of them computed in {self.seconds:.0f} s" if self.images else ", all there before"
-        )
+        size = filesize.decimal(self.bytes)
+        computed = f"{self.images:,} of them computed in {self.seconds:.0f} s" if self.images else "all there before"
+        return f"trained on kept features at {self.layer} ({size}, {self.engine} {self.computing}), {computed}"

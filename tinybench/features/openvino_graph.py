@@ -1,4 +1,4 @@
-"""From a Keras model to OpenVINO, by TensorFlow's own format."""
+"""Pass a Keras model to OpenVINO as a frozen TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import tensorflow as tf
 from tinybench.core.errors import EngineError
 
 
-def runtime() -> Any:
-    """The package `openvino`, without its converter.
+def import_openvino() -> Any:
+    """Import the package `openvino` without its converter, which sends usage data on import.
 
     Raises:
-        EngineError: it is not installed.
+        EngineError: The extra `openvino` is not installed.
     """
-    # The converter, which we do not need, sends usage data whenever it is imported; openvino goes on without it
     converter = "openvino.tools.ovc"
     sys.modules.setdefault(converter, None)  # type: ignore[arg-type]
     try:
@@ -33,8 +32,14 @@ def runtime() -> Any:
     return openvino
 
 
-def frozen(model: keras.Model, batch: int | None, folder: Path) -> Path:
-    """The model as a frozen TensorFlow graph, for batches of one size or of any."""
+def save_frozen_graph(model: keras.Model, batch: int | None, folder: Path) -> Path:
+    """Write a model as a frozen TensorFlow graph and return the file.
+
+    Args:
+        model: Pixels (n, height, width, channels) to anything.
+        batch: The fixed batch size; None for any.
+        folder: Where `model.pb` is written.
+    """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     shape = tf.TensorSpec((batch, *model.input_shape[1:]), tf.float32)

@@ -186,7 +186,7 @@ class Answerer:
     def _fitted(self, picture: Any) -> tuple[NDArray[np.uint8], list[str]]:
         """Pixels of a picture as the model takes them, and what is to be said of it."""
         found = self._read(picture)
-        return images.fit(found, self.about.shape[:2]), [*self._warnings(found)]
+        return images.resize(found, self.about.shape[:2]), [*self._warnings(found)]
 
     def _read(self, picture: Any) -> NDArray[np.uint8]:
         """Pixels of a picture, (height, width, channels), in its own size.
@@ -196,10 +196,10 @@ class Answerer:
         """
         channels: Any = self.about.shape[2]
         if isinstance(picture, (bytes, bytearray, memoryview)):
-            return images.decode(bytes(picture), channels=channels, most=MOST_PIXELS)
+            return images.decode(bytes(picture), channels=channels, pixel_limit=MOST_PIXELS)
         if not isinstance(picture, (list, tuple, np.ndarray)):
             raise ValueError(f"expected base64 text or pixels, got {type(picture).__name__}")
-        return images.from_array(_array(picture), channels=channels)
+        return images.convert_array(_array(picture), channels=channels)
 
     def _warnings(self, picture: NDArray[np.uint8]) -> Iterator[str]:
         (height, width), (high, wide, channels) = picture.shape[:2], self.about.shape
@@ -218,7 +218,7 @@ def _size(picture: Any) -> int:
     """How many pixels a picture will have, before it is read; 0 where that cannot be told."""
     if isinstance(picture, (bytes, bytearray, memoryview)):
         try:
-            height, width = images.size(io.BytesIO(picture))
+            height, width = images.read_size(io.BytesIO(picture))
         except ValueError:
             return 0
         return height * width

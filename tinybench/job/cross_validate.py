@@ -1,7 +1,7 @@
-"""Stratified cross-validation: a run a fold, then the test images, once, by all folds together.
+"""Stratified cross-validation: a run for each fold, then one evaluation of all folds on the test images.
 
-Each fold trains on the other folds' images and is judged on its own, which also choose its best epoch; so the
-mean over folds flatters a little. The official test images are touched once, when all folds are done.
+Each fold trains on the images of the other folds and is evaluated on its own, which also choose its best epoch; so
+the mean over folds is slightly optimistic. The test images are used once, when all folds are finished.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -18,146 +17,159 @@ import numpy as np
 from tinybench.core.errors import TrackingError
 from tinybench.data import splits
 from tinybench.evaluation import metrics
-from tinybench.evaluation.predict_split import Answerer
-from tinybench.evaluation.predictions import Answers
+from tinybench.evaluation.predict_split import SplitPredictor
+from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description, phase_evaluation, run_costs
+from tinybench.job.run_context import RunContext
 from tinybench.plots import training_curves
-from tinybench.tracking import model_logging as tracked_models
-from tinybench.tracking import run_record
-from tinybench.tracking.image_log import Album
+from tinybench.tracking import model_logging, run_record, tags
+from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
 
-if TYPE_CHECKING:
-    from tinybench.job.train import Job
+_OUT_OF_FOLD = "out_of_fold"
 
-_HELD_OUT = "out_of_fold"
-
-Train = Callable[["Job"], tuple[keras.Model, dict[str, PhaseResult]]]
+TrainPhases = Callable[[RunContext], tuple[keras.Model, dict[str, PhaseResult]]]
 
 
-def cross_validate(job: Job, count: int, train: Train) -> Result:
-    """Train every fold that is not finished, then score them together.
+def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
+    """Train every fold that is not finished, then evaluate them together.
 
     Args:
-        job: The whole run.
-        count: How many folds.
-        train: Trains the phases of a job and gives the model.
+        context: The whole run; `data.folds` is the number of folds.
+        train_phases: Trains the phases of a fold and returns its model.
 
     Raises:
-        DataError: a class has fewer training images than there are folds.
+        DataError: A class has fewer training images than there are folds.
     """
-    done = tuple(_fold(job, number, count, train) for number in range(1, count + 1))
-    members = [run_record.final_model(job.tracker, each.run_id) for each in done]
-    model = ensemble(members, job.dataset.shape)
-    found = _over_folds(done) | _held_out_together(job, done) | _on_test(job, members) | _carried(job, done)
+    config, run, count = context.config, context.run, context.config.data.folds
+    assert count is not None
+    folds = tuple(_train_fold(context, number, count, train_phases) for number in range(1, count + 1))
+    models = [run_record.load_final_model(context.tracker, fold.run_id) for fold in folds]
+    model = build_ensemble(models, context.dataset.shape)
+    summary = (
+        _spread("folds/", [_without_prefix(fold.metrics) for fold in folds])
+        | _join_out_of_fold(context, folds)
+        | _evaluate_on_test(context, models)
+        | _training_summary(context, folds)
+    )
     with TemporaryDirectory() as folder:
-        file = run_record.best(job.parent, model, Path(folder))
-        mode, used = job.config.track.costs, job.used
-        found |= run_costs.of_run(job.parent, job.folder, file, mode, used, job.console)
-    found |= run_costs.ratio(found)
-    epochs = [job.tracker.epochs(each.run_id) for each in done]
-    job.parent.metrics(found, count, max(each[-1].timestamp for each in epochs))
-    if job.config.track.pictures:
-        job.parent.figure(training_curves.of_folds(epochs, description.name(job.config)), "figures/curves.png")
-    job.parent.text(training_curves.table_of_folds(epochs), "figures/curves.csv")
-    job.parent.tags({"mlflow.note.content": description.folds(job.config, job.dataset, done, found)})
-    job.write_events(job.parent)
-    model_uri = tracked_models.log_once(job.parent, model, job.dataset, count)
-    result = Result(job.parent.id, job.tracker.uri, job.tracker.link(job.parent), model_uri, folds=done, summary=found)
-    job.console.on_folds_end(result)
+        file = run_record.log_best_model(run, model, Path(folder))
+        summary |= run_costs.of_run(run, context.folder, file, config.track.costs, context.device, context.callbacks)
+    summary |= run_costs.ratio(summary)
+    epochs = [context.tracker.read_epochs(fold.run_id) for fold in folds]
+    run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))
+    if config.track.pictures:
+        run.log_figure(training_curves.plot_fold_curves(epochs, description.name(config)), "figures/curves.png")
+    run.log_text(training_curves.fold_curves_csv(epochs), "figures/curves.csv")
+    run.set_tags({tags.NOTE: description.folds(config, context.dataset, folds, summary)})
+    context.write_events(run)
+    model_uri = model_logging.log_model(run, model, context.dataset, count)
+    link = context.tracker.link(run)
+    result = Result(run.id, context.tracker.uri, link, model_uri, folds=folds, summary=summary)
+    context.callbacks.on_folds_end(result)
     return result
 
 
-def ensemble(members: list[keras.Model], shape: tuple[int, int, int]) -> keras.Model:
-    """One model whose probabilities are the mean of its members'."""
+def build_ensemble(models: list[keras.Model], shape: tuple[int, int, int]) -> keras.Model:
+    """Build a model whose probabilities are the mean of several models'.
+
+    Args:
+        models: Raw pixels to probabilities (n, classes); they are renamed `fold_1`, `fold_2`, ….
+        shape: Height, width and channels of an image.
+    """
     pixels = keras.Input(shape, name="pixels")
-    for number, member in enumerate(members, 1):
-        member.name = f"fold_{number}"
-    mean = keras.layers.Average(name="probabilities", dtype="float32")([member(pixels) for member in members])
+    for number, model in enumerate(models, 1):
+        model.name = f"fold_{number}"
+    mean = keras.layers.Average(name="probabilities", dtype="float32")([model(pixels) for model in models])
     return keras.Model(pixels, mean, name="classifier")
 
 
-def _fold(job: Job, number: int, count: int, train: Train) -> FoldResult:
+def _train_fold(context: RunContext, number: int, count: int, train_phases: TrainPhases) -> FoldResult:
     """Train one fold in a child run; a finished one is only read back."""
-    earlier = job.tracker.fold_run(job.parent.id, number) if job.resumed else None
-    if earlier is not None and earlier.info.status == "FINISHED":
-        kept = {name: value for name, value in earlier.data.metrics.items() if name.startswith("out_of_fold/")}
-        return FoldResult(number, earlier.info.run_id, kept)
-    dataset = splits.fold(job.dataset, number - 1, count, job.config.seed)
-    title = f"fold {number}: {description.name(job.config)}"
-    run = job.tracker.open(earlier) if earlier else job.tracker.fold(job.parent, number, title)
-    job.console.on_fold_begin(number, count)
+    tracker = context.tracker
+    stored = tracker.find_fold_run(context.run.id, number) if context.resumed else None
+    if stored is not None and stored.info.status == "FINISHED":
+        fold_metrics = {name: value for name, value in stored.data.metrics.items() if name.startswith("out_of_fold/")}
+        return FoldResult(number, stored.info.run_id, fold_metrics)
+    dataset = splits.make_fold(context.dataset, number - 1, count, context.config.seed)
+    title = f"fold {number}: {description.name(context.config)}"
+    run = tracker.reopen(stored) if stored else tracker.create_fold_run(context.run, number, title)
+    context.callbacks.on_fold_begin(number, count)
     with run.open():
-        run_record.begin_phase(run, job.config, dataset)
-        inner = replace(job, parent=run, dataset=dataset, folder=job.folder / f"fold{number}", scored=False)
-        model, _ = train(inner)
-        answers = Answerer(model)(dataset.validation, job.config.batch_size)
-        run_record.answers(run, _HELD_OUT, answers)
-        found = _prefixed("out_of_fold/", metrics.scores(answers.labels, answers.probabilities()))
-        # The moment is that of the last epoch: if this is sent again after a crash, they are the same points
-        last = job.tracker.epochs(run.id)[-1]
-        run.metrics(found, last.number, last.timestamp)
-        job.parent.metrics(_prefixed("fold/", _unprefixed(found)), number, last.timestamp)
-        job.write_events(run)
-    return FoldResult(number, run.id, found)
+        run_record.log_phase_inputs(run, context.config, dataset)
+        fold_context = replace(
+            context, run=run, dataset=dataset, folder=context.folder / f"fold{number}", start_from=None, scored=False
+        )
+        model, _ = train_phases(fold_context)
+        predictions = SplitPredictor(model).predict(dataset.validation, context.config.batch_size)
+        run_record.log_predictions(run, _OUT_OF_FOLD, predictions)
+        scores = metrics.classification_metrics(predictions.labels, predictions.probabilities())
+        fold_metrics = _with_prefix("out_of_fold/", scores)
+        # With the time of the last epoch, metrics that are sent again after a crash are the same points
+        last = tracker.read_epochs(run.id)[-1]
+        run.log_metrics(fold_metrics, last.number, last.timestamp)
+        context.run.log_metrics(_with_prefix("fold/", scores), number, last.timestamp)
+        context.write_events(run)
+    return FoldResult(number, run.id, fold_metrics)
 
 
-def _over_folds(done: tuple[FoldResult, ...]) -> dict[str, float]:
-    """Mean and standard deviation over the folds of each figure that all of them have."""
-    return _spread("folds/", [_unprefixed(each.metrics) for each in done])
-
-
-def _carried(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
-    """What the folds cost, and by how much they are better on what they have seen."""
-    each = [job.tracker.get(fold.run_id).data.metrics for fold in done]
-    found = {
-        "efficiency/parameters": each[0]["efficiency/parameters"],
-        "efficiency/training_seconds": sum(figures["efficiency/training_seconds"] for figures in each),
+def _training_summary(context: RunContext, folds: tuple[FoldResult, ...]) -> dict[str, float]:
+    """Return the parameters, the summed training time, and the mean overfitting gap of the folds."""
+    fold_metrics = [context.tracker.get_run(fold.run_id).data.metrics for fold in folds]
+    summary = {
+        "efficiency/parameters": fold_metrics[0]["efficiency/parameters"],
+        "efficiency/training_seconds": sum(values["efficiency/training_seconds"] for values in fold_metrics),
     }
-    gaps = [figures["best/overfitting_gap"] for figures in each if "best/overfitting_gap" in figures]
-    return found | ({"best/overfitting_gap": float(np.mean(gaps))} if gaps else {})
+    gaps = [values["best/overfitting_gap"] for values in fold_metrics if "best/overfitting_gap" in values]
+    return summary | ({"best/overfitting_gap": float(np.mean(gaps))} if gaps else {})
 
 
-def _held_out_together(job: Job, done: tuple[FoldResult, ...]) -> dict[str, float]:
-    """The figures of all training images, each predicted by the fold that did not see it; the predictions are kept."""
-    parts = [_predictions(job, each.run_id).arrays() for each in done]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _join_out_of_fold(context: RunContext, folds: tuple[FoldResult, ...]) -> dict[str, float]:
+    """Store the predictions of all training images, each by the fold that did not see it; return their metrics."""
+    arrays = [_stored_predictions(context, fold.run_id).arrays() for fold in folds]
+    joined = {name: np.concatenate([fold_arrays[name] for fold_arrays in arrays]) for name in arrays[0]}
     order = np.argsort(joined["rows"])
-    answers = Answers(**{name: values[order] for name, values in joined.items()})
-    run_record.answers(job.parent, _HELD_OUT, answers)
-    return _prefixed("out_of_fold/", metrics.scores(answers.labels, answers.probabilities()))
+    predictions = Predictions(**{name: values[order] for name, values in joined.items()})
+    run_record.log_predictions(context.run, _OUT_OF_FOLD, predictions)
+    scores = metrics.classification_metrics(predictions.labels, predictions.probabilities())
+    return _with_prefix("out_of_fold/", scores)
 
 
-def _on_test(job: Job, members: list[keras.Model]) -> dict[str, float]:
-    """The test images by the ensemble, and by each fold on its own as mean and standard deviation."""
-    test = job.dataset.test
-    each = [Answerer(member)(test, job.config.batch_size) for member in members]
-    for number, answers in enumerate(each, 1):
-        run_record.answers(job.parent, f"test_of_fold_{number}", answers)
-    mean = np.mean([answers.probabilities() for answers in each], axis=0)
-    together = Answers.of_probabilities(test.rows, test.labels, mean)
-    judged = phase_evaluation.of_answers(Album(job.parent, job.config.track.pictures), "test", together, job.dataset)
-    alone = _spread("folds/test_", [metrics.scores(test.labels, answers.probabilities()) for answers in each])
-    return phase_evaluation.named("test", judged) | alone
+def _evaluate_on_test(context: RunContext, models: list[keras.Model]) -> dict[str, float]:
+    """Return the test metrics of the ensemble, and mean and standard deviation of those of each fold alone."""
+    test = context.dataset.test
+    predictions = [SplitPredictor(model).predict(test, context.config.batch_size) for model in models]
+    for number, fold_predictions in enumerate(predictions, 1):
+        run_record.log_predictions(context.run, f"test_of_fold_{number}", fold_predictions)
+    mean = np.mean([fold_predictions.probabilities() for fold_predictions in predictions], axis=0)
+    together = Predictions.from_probabilities(test.rows, test.labels, mean)
+    album = PlotLog(context.run, context.config.track.pictures)
+    evaluation = phase_evaluation.of_answers(album, "test", together, context.dataset)
+    scores = [
+        metrics.classification_metrics(test.labels, fold_predictions.probabilities())
+        for fold_predictions in predictions
+    ]
+    return phase_evaluation.named("test", evaluation) | _spread("folds/test_", scores)
 
 
-def _predictions(job: Job, run_id: str) -> Answers:
-    found = run_record.answered(job.tracker, job.tracker.get(run_id), _HELD_OUT)
-    if found is None:
+def _stored_predictions(context: RunContext, run_id: str) -> Predictions:
+    predictions = run_record.read_predictions(context.tracker, context.tracker.get_run(run_id), _OUT_OF_FOLD)
+    if predictions is None:
         raise TrackingError(f"Run {run_id} has lost the predictions of its fold: start a new run.")
-    return found
+    return predictions
 
 
-def _spread(prefix: str, found: list[dict[str, float]]) -> dict[str, float]:
-    shared = [name for name in found[0] if all(name in each for each in found)]
-    values = {name: np.array([each[name] for each in found]) for name in shared}
-    means = {f"{prefix}{name}_mean": float(each.mean()) for name, each in values.items()}
-    return means | {f"{prefix}{name}_sd": float(each.std(ddof=1)) for name, each in values.items()}
+def _spread(prefix: str, fold_metrics: list[dict[str, float]]) -> dict[str, float]:
+    """Return mean and standard deviation (ddof 1) over the folds of each metric that all of them have."""
+    shared = [name for name in fold_metrics[0] if all(name in fold for fold in fold_metrics)]
+    values = {name: np.array([fold[name] for fold in fold_metrics]) for name in shared}
+    means = {f"{prefix}{name}_mean": float(array.mean()) for name, array in values.items()}
+    return means | {f"{prefix}{name}_sd": float(array.std(ddof=1)) for name, array in values.items()}
 
 
-def _prefixed(prefix: str, found: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix}{name}": value for name, value in found.items()}
+def _with_prefix(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
-def _unprefixed(found: dict[str, float]) -> dict[str, float]:
-    return {name.partition("/")[2]: value for name, value in found.items()}
+def _without_prefix(values: dict[str, float]) -> dict[str, float]:
+    return {name.partition("/")[2]: value for name, value in values.items()}

@@ -25,13 +25,13 @@ def of_data(run: Run, dataset: Dataset) -> None:
     counts = {
         name: np.bincount(split.labels, minlength=len(dataset.class_names)) for name, split in dataset.splits.items()
     }
-    run.figure(class_counts.distribution(counts, dataset.class_names), "figures/class_distribution.png")
-    run.text(class_counts.table(counts, dataset.class_names), "figures/class_distribution.csv")
+    run.log_figure(class_counts.plot_class_counts(counts, dataset.class_names), "figures/class_distribution.png")
+    run.log_text(class_counts.class_counts_csv(counts, dataset.class_names), "figures/class_distribution.csv")
     shown = min(_CLASSES, len(dataset.class_names))
     chosen = [np.flatnonzero(dataset.train.labels == label)[:_OF_A_CLASS] for label in range(shown)]
     rows = [dataset.train.images(places) for places in chosen]
-    run.figure(sample_grid.grid(rows, dataset.class_names[:shown]), "figures/samples.png")
-    run.arrays(
+    run.log_figure(sample_grid.plot_samples(rows, dataset.class_names[:shown]), "figures/samples.png")
+    run.log_arrays(
         "figures/samples.npz",
         images=np.concatenate(rows),
         labels=np.concatenate([dataset.train.labels[places] for places in chosen]),
@@ -40,12 +40,12 @@ def of_data(run: Run, dataset: Dataset) -> None:
 
 def of_augmentation(run: Run, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
     """Training images as they are, and as the network sees them, where a phase changes them."""
-    changed = augmented or phase_banks.views(config, phase) > 0 or bool(augment.mixing(config.augment, 0))
+    changed = augmented or phase_banks.view_count(config, phase) > 0 or bool(augment.build_mixing(config.augment, 0))
     if not changed:
         return
     seen, shares = _seen(config, dataset.train, _spread(dataset.train.labels, config.seed), len(dataset.class_names))
-    run.figure(sample_grid.augmented(seen, shares, dataset.class_names), "figures/augmented.png")
-    run.arrays("figures/augmented.npz", images=seen, labels=shares)
+    run.log_figure(sample_grid.plot_augmented_samples(seen, shares, dataset.class_names), "figures/augmented.png")
+    run.log_arrays("figures/augmented.npz", images=seen, labels=shares)
 
 
 def _spread(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
@@ -63,7 +63,7 @@ def _seen(
     Returns:
         Images (images, 1 + times, height, width, channels), and shares (images, 1 + times, classes).
     """
-    mixers, layers = augment.mixing(config.augment, config.seed), augment.build(config.augment, config.seed)
+    mixers, layers = augment.build_mixing(config.augment, config.seed), augment.build(config.augment, config.seed)
     labels = np.eye(classes, dtype=np.float32)[train.labels[places]]
     plain = {"images": train.images(places).astype(np.float32), "labels": labels}
     seen, shares = [plain["images"]], [plain["labels"]]

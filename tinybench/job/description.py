@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +79,7 @@ def spread_of(found: dict[str, float], figure: str) -> str:
 
 def phase(title: str, config: RunConfig, progress: Progress, fed: str, found: dict[str, float]) -> str:
     """A phase as Markdown; `fed` says what it was trained on."""
-    settings = getattr(config, title)
+    settings = config.phase_settings(title)
     part = {"scratch": "all of it", "transfer": "backbone frozen"}.get(title) or f"unfreezing {settings.unfreeze}"
     return "\n".join(
         [
@@ -94,26 +92,6 @@ def phase(title: str, config: RunConfig, progress: Progress, fed: str, found: di
             f"| {_cells(found)} |",
         ]
     )
-
-
-def data(dataset: Dataset) -> dict[str, Any]:
-    """The data as plain values: counts by split and class, duplicates, origin."""
-    classes = dataset.class_names
-    counts = {
-        title: dict(zip(classes, np.bincount(split.labels, minlength=len(classes)).tolist(), strict=True))
-        for title, split in dataset.splits.items()
-    }
-    return {
-        "name": dataset.name,
-        "origin": dataset.origin,
-        "fingerprint": dataset.fingerprint,
-        "split_hash": dataset.split_hash,
-        "shape": dataset.shape,
-        "images": {title: len(split) for title, split in dataset.splits.items()},
-        "duplicates": dataset.duplicates,
-        "warnings": dataset.warnings,
-        "images_by_class": counts,
-    }
 
 
 def warnings(config: RunConfig, dataset: Dataset) -> list[str]:

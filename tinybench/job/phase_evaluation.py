@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from tinybench.evaluation.predict_split import Answerer, penalty
-from tinybench.evaluation.split_metrics import Judgement, judge
+from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
+from tinybench.evaluation.split_metrics import SplitEvaluation, evaluate_predictions
 from tinybench.job import evaluation_artifacts, explanation_artifacts
 from tinybench.tracking import run_record
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
-    from tinybench.evaluation.predictions import Answers
-    from tinybench.tracking.image_log import Album
+    from tinybench.evaluation.predictions import Predictions
+    from tinybench.tracking.plot_log import PlotLog
 
 
-def of_phase(album: Album, model: keras.Model, dataset: Dataset, config: RunConfig) -> dict[str, float]:
+def of_phase(album: PlotLog, model: keras.Model, dataset: Dataset, config: RunConfig) -> dict[str, float]:
     """Ask for every validation and test image, keep the answers, and judge by the test images.
 
     Returns:
@@ -28,29 +28,29 @@ def of_phase(album: Album, model: keras.Model, dataset: Dataset, config: RunConf
     Raises:
         TrainingError: the model gives no numbers.
     """
-    ask = Answerer(model)
-    validation, test = (ask(split, config.batch_size) for split in (dataset.validation, dataset.test))
-    run_record.answers(album.run, "validation", validation)
+    predictor = SplitPredictor(model)
+    validation, test = (predictor.predict(split, config.batch_size) for split in (dataset.validation, dataset.test))
+    run_record.log_predictions(album.run, "validation", validation)
     judged = of_answers(album, "test", test, dataset, validation)
-    if album.drawn:
+    if album.enabled:
         explanation_artifacts.log(album, model, dataset.test, judged, dataset.class_names, config.explain)
-    loss = {"test/loss": judged.figures["log_loss"] + penalty(model)}
+    loss = {"test/loss": judged.metrics["log_loss"] + regularization_loss(model)}
     return loss | named("test", judged) | {"best/temperature": judged.temperature}
 
 
 def of_answers(
-    album: Album, split: str, answers: Answers, dataset: Dataset, validation: Answers | None = None
-) -> Judgement:
+    album: PlotLog, split: str, answers: Predictions, dataset: Dataset, validation: Predictions | None = None
+) -> SplitEvaluation:
     """Judge by the answers on a split of a data set; they, tables and pictures go into the run."""
-    run_record.answers(album.run, split, answers)
-    judged = judge(answers, validation, superclasses=dataset.superclasses)
+    run_record.log_predictions(album.run, split, answers)
+    judged = evaluate_predictions(answers, validation, superclasses=dataset.superclasses)
     evaluation_artifacts.tables(album.run, judged, dataset.class_names)
-    if album.drawn:
+    if album.enabled:
         evaluation_artifacts.pictures(album, judged, dataset.splits[split], dataset.class_names)
     return judged
 
 
-def named(split: str, judged: Judgement) -> dict[str, float]:
+def named(split: str, judged: SplitEvaluation) -> dict[str, float]:
     """The figures under the names that they are logged by; `val` is short for validation, as in the curves."""
     title = "val" if split == "validation" else split
-    return {f"{title}/{name}": value for name, value in judged.figures.items()}
+    return {f"{title}/{name}": value for name, value in judged.metrics.items()}

@@ -11,7 +11,7 @@ from tinybench.training import callbacks, phases
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.data.dataset import Card
+    from tinybench.data.dataset import DatasetCard
 
 
 def before_a_run(config: RunConfig) -> None:
@@ -31,12 +31,12 @@ def extras(config: RunConfig) -> None:
     Raises:
         ConfigError: it is not there.
     """
-    callbacks.own(config.callbacks)
+    callbacks.user_callbacks(config.callbacks)
     if config.track.tensorboard:
-        tensorboard_events.check()
+        tensorboard_events.require_tensorboard()
 
 
-def _fits(config: RunConfig, card: Card) -> None:
+def _fits(config: RunConfig, card: DatasetCard) -> None:
     """What is known of data that may not be here yet; the rest is seen when they are."""
     if card.shape:
         augment.check(config.augment, card.shape)

@@ -24,14 +24,13 @@ from tinybench.efficiency.measurement import Measurement
 from tinybench.efficiency.spec import Spec
 from tinybench.hardware import certificate
 from tinybench.recipes import all_recipes
+from tinybench.tracking import tags
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.tracking.run import Run
     from tinybench.tracking.tracker import Tracker
-
-NOTES_TAG = "efficiency.notes"
-ABSENT_TAG = "efficiency.absent"
+    from tinybench.training.run_callbacks import RunCallbacks
 
 _KEPT = "costs.json"
 _THROUGHPUT = "throughput_images_per_second"
@@ -91,7 +90,7 @@ class Session:
 
 
 def of_run(
-    run: Run, folder: Path, file: Path, mode: str, device: str, on_begin: Callable[[], None]
+    run: Run, folder: Path, file: Path, mode: str, device: str, callbacks: RunCallbacks
 ) -> dict[str, float]:
     """What the model of a run costs on the processor, and on the GPU that it is trained on; measured once a run.
 
@@ -103,14 +102,14 @@ def of_run(
         file: The whole model, of whatever weights.
         mode: `quick`, `full` or `off`.
         device: As `training.device.use` says it.
-        on_begin: Called if it is measured now.
+        callbacks: Receives a message if it is measured now.
     """
     if mode == "off":
         return {}
     try:
-        found = _kept(folder / _KEPT) or _measured(folder / _KEPT, file, mode, device, on_begin)
+        found = _kept(folder / _KEPT) or _measured(folder / _KEPT, file, mode, device, callbacks)
     except EngineError as error:
-        run.tags({ABSENT_TAG: str(error)})
+        run.set_tags({tags.COSTS_ABSENT: str(error)})
         return {}
     return log(run, found)
 
@@ -121,8 +120,8 @@ def _kept(file: Path) -> tuple[Cost, ...]:
     return tuple(Cost(each.spec, (each,)) for each in map(Measurement.of, json.loads(file.read_text("utf-8"))))
 
 
-def _measured(kept: Path, file: Path, mode: str, device: str, on_begin: Callable[[], None]) -> tuple[Cost, ...]:
-    on_begin()
+def _measured(kept: Path, file: Path, mode: str, device: str, callbacks: RunCallbacks) -> tuple[Cost, ...]:
+    callbacks.on_message("measuring latency, throughput and memory of the model, in a process of its own")
     gpu = re.match(r"gpu:(\d+)", device)
     devices = [("cpu", 0), *([("gpu", int(gpu[1]))] if gpu else [])]
     wanted = Spec(str(file), threads=certificate.usable_threads(), quick=mode == "quick")
@@ -133,22 +132,17 @@ def _measured(kept: Path, file: Path, mode: str, device: str, on_begin: Callable
     return tuple(Cost(each.spec, (each,)) for each in found)
 
 
-def machine_tag(device: str) -> str:
-    """The tag that tells on what machine a device's times were taken; that of the processor says nothing of a GPU."""
-    return f"efficiency.machine.{device}"
-
-
 def log(run: Run, costs: Sequence[Cost]) -> dict[str, float]:
     """Store every call with the machine's certificate; gives the figures, which the caller logs with its own."""
     figures: dict[str, float] = {}
     for cost in costs:
         figures |= cost.named
         text = json.dumps([each.plain() for each in cost.measurements], indent=1)
-        run.text(text, f"efficiency/{cost.spec.device}.json")
+        run.log_text(text, f"efficiency/{cost.spec.device}.json")
     if costs:
         notes = dict.fromkeys(note for cost in costs for each in cost.measurements for note in each.notes)
-        machines = {machine_tag(cost.spec.device): cost.measurements[0].machine for cost in costs}
-        run.tags(machines | ({NOTES_TAG: " ".join(notes)} if notes else {}))
+        machines = {tags.MACHINE + cost.spec.device: cost.measurements[0].machine for cost in costs}
+        run.set_tags(machines | ({tags.COST_NOTES: " ".join(notes)} if notes else {}))
     return figures
 
 
@@ -231,7 +225,7 @@ def measure(
 
         tracker = Tracker(track)  # a store that is not there should not be found out after an hour
         session = _rounds(wanted, rounds, on_round, first)
-    parent = tracker.parent(f"measure {', '.join(dict.fromkeys(Path(spec.model).stem for spec in wanted))}")
+    parent = tracker.open_parent_run(f"measure {', '.join(dict.fromkeys(Path(spec.model).stem for spec in wanted))}")
     with parent.open():
         _log_session(tracker, parent, session)
     return session
@@ -277,18 +271,18 @@ def _noise(costs: Sequence[Cost]) -> dict[str, float]:
 
 def _log_session(tracker: Tracker, parent: Run, session: Session) -> None:
     """One model's figures go into the run itself."""
-    parent.tags({f"efficiency.noise.{name}": f"{share:.4f}" for name, share in session.noise.items()})
+    parent.set_tags({f"{tags.NOISE}{name}": f"{share:.4f}" for name, share in session.noise.items()})
     if session.absent:
-        parent.tags({ABSENT_TAG: " ".join(session.absent)})
+        parent.set_tags({tags.COSTS_ABSENT: " ".join(session.absent)})
     for cost in session.costs:
         if len(session.costs) == 1:
             _log_cost(parent, cost)
             return
-        child = tracker.child(parent, "measure", f"{Path(cost.spec.model).stem} on {cost.spec.device}")
+        child = tracker.create_phase_run(parent, "measure", f"{Path(cost.spec.model).stem} on {cost.spec.device}")
         with child.open():
             _log_cost(child, cost)
 
 
 def _log_cost(run: Run, cost: Cost) -> None:
-    run.params(vars(cost.spec) | {"rounds": len(cost.measurements)})
-    run.metrics(log(run, [cost]), 0, time.time_ns() // 1_000_000)
+    run.log_params(vars(cost.spec) | {"rounds": len(cost.measurements)})
+    run.log_metrics(log(run, [cost]), 0, time.time_ns() // 1_000_000)

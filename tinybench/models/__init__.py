@@ -22,7 +22,7 @@ def check(config: RunConfig) -> None:
     from tinybench.models import backbones, weights
 
     if backbones.check(config) is not None and config.weights == "imagenet":
-        raise weights.none_of(config.model)
+        raise weights.no_imagenet_weights(config.model)
 
 
 def load(path: Path) -> keras.Model:

@@ -78,7 +78,7 @@ def check(config: RunConfig) -> Size | None:
         ModelError: it says what there is.
     """
     if _is_path(config.model):
-        weights.found(Path(config.model))
+        weights.check_model_file(Path(config.model))
     elif config.model not in network_size.PUBLISHED and config.model not in _constructors():
         known = ", ".join([*network_size.PUBLISHED, *APPLICATIONS])
         raise ModelError(
@@ -102,7 +102,7 @@ def _from_applications(config: RunConfig, wanted: str) -> Backbone:
     arguments = {"include_top": False, "input_shape": (config.image_size, config.image_size, 3)}
     try:
         if wanted == "imagenet":
-            with weights.fetching(config.backbone.mirror):
+            with weights.redirect_downloads(config.backbone.mirror):
                 model = constructor(weights="imagenet", **arguments)
         else:
             model = constructor(weights=None, **arguments)
@@ -116,7 +116,7 @@ def _from_applications(config: RunConfig, wanted: str) -> Backbone:
 
 def _from_file(config: RunConfig, wanted: str) -> Backbone:
     path = Path(config.model)
-    model = _functional(weights.open_model(path), config.image_size)
+    model = _functional(weights.load_model_file(path), config.image_size)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output.shape) != 4:
         raise ModelError(
             f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "

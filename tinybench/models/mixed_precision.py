@@ -16,7 +16,7 @@ def _none(_: keras.layers.Layer) -> bool:
 
 
 @contextmanager
-def computing(model: keras.Model, precision: str, kept: Callable[[keras.layers.Layer], bool] = _none) -> Iterator[None]:
+def override_dtypes(model: keras.Model, precision: str, exclude: Callable[[keras.layers.Layer], bool] = _none) -> Iterator[None]:
     """Let all layers compute in bfloat16 or float16 meanwhile, but for those that were declared float32.
 
     What computes with the model must be traced inside. Weights stay in float32.
@@ -24,9 +24,9 @@ def computing(model: keras.Model, precision: str, kept: Callable[[keras.layers.L
     Args:
         model: It is left as it was.
         precision: `bfloat16` or `float16`.
-        kept: Layers that stay as they are too.
+        exclude: Layers that stay as they are too.
     """
-    layers = [layer for layer in model._flatten_layers() if not (layer.name in _FLOAT32 or kept(layer))]
+    layers = [layer for layer in model._flatten_layers() if not (layer.name in _FLOAT32 or exclude(layer))]
     before = [layer.dtype_policy for layer in layers]
     for layer in layers:
         layer.dtype_policy = f"mixed_{precision}"

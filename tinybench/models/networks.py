@@ -159,7 +159,7 @@ def build(name: str, size: Size, side: int, channels: int, weights: str) -> kera
         WeightsError: ImageNet weights are asked for, which no small network has.
     """
     if weights == "imagenet":
-        raise weight_files.none_of(name)
+        raise weight_files.no_imagenet_weights(name)
     pixels = keras.Input((side, side, channels), name="pixels")
     try:
         model = keras.Model(pixels, _STACKS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")

@@ -26,7 +26,7 @@ MIRROR_VARIABLE = "TINYBENCH_WEIGHTS_MIRROR"
 
 
 @contextmanager
-def fetching(mirror: str | None) -> Iterator[None]:
+def redirect_downloads(mirror: str | None) -> Iterator[None]:
     """Let Keras Applications fetch weights through our download.
 
     Args:
@@ -66,7 +66,7 @@ def load(model: keras.Model, path: Path) -> None:
         raise WeightsError(f"No weights file at {path}: expected imagenet, none, or a .keras or .h5 file.")
     try:
         if path.suffix == ".keras":
-            model.set_weights(open_model(path).get_weights())
+            model.set_weights(load_model_file(path).get_weights())
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras warns of what it then raises
@@ -76,12 +76,12 @@ def load(model: keras.Model, path: Path) -> None:
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
 
 
-def none_of(name: str) -> WeightsError:
+def no_imagenet_weights(name: str) -> WeightsError:
     """That a small network was trained by nobody."""
     return WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
 
 
-def found(path: Path) -> None:
+def check_model_file(path: Path) -> None:
     """Raises ModelError where there is no `.keras` file."""
     if not path.is_file():
         raise ModelError(f"No model file at {path}: expected the path of a .keras file.")
@@ -89,13 +89,13 @@ def found(path: Path) -> None:
         raise ModelError(f"{path} is not a .keras file: it is damaged or of another kind. Save it with model.save().")
 
 
-def open_model(path: Path) -> keras.Model:
+def load_model_file(path: Path) -> keras.Model:
     """A model from a `.keras` file, which may come from a stranger: nothing in it is executed.
 
     Raises:
         ModelError: there is no such file, or it cannot be loaded in safe mode.
     """
-    found(path)
+    check_model_file(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for what a stranger's file may hold

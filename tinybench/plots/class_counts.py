@@ -1,4 +1,4 @@
-"""How many images of each class there are: counts in, a figure out."""
+"""Plot the number of images of each class."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from tinybench.plots import style
 
 _COLOURS = {"train": style.BLUE, "validation": style.ORANGE, "test": style.GREEN}
 _PANEL, _NAME = 3.2, 1.8  # inches
-_NAMED = 30  # more names than that could not be read
+_MAX_NAMED = 30  # names of more classes would be too small to read
 
 
-def distribution(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> Figure:
-    """A panel a split with a bar a class.
+def plot_class_counts(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> Figure:
+    """Plot a panel per split with a bar per class.
 
     Args:
-        counts: By split, (classes,) images.
-        names: Of the classes.
+        counts: By split the number of images of each class, (classes,).
+        names: Class names.
     """
-    few = len(names) <= _NAMED
-    height = max(0.24 * len(names) + 1.2, 2) if few else 4
-    figure = style.figure(_PANEL * len(counts) + _NAME, height, "Images of each class")
+    named = len(names) <= _MAX_NAMED
+    height = max(0.24 * len(names) + 1.2, 2) if named else 4
+    figure = style.new_figure(_PANEL * len(counts) + _NAME, height, "Images of each class")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    positions = np.arange(len(names))
     for axes, (split, values) in zip(panels, counts.items(), strict=True):
-        places = np.arange(len(names))
-        if few:
-            axes.barh(places, values, color=_COLOURS.get(split))
+        if named:
+            axes.barh(positions, values, color=_COLOURS.get(split))
         else:
-            axes.fill_betweenx(places, values, step="mid", color=_COLOURS.get(split))
+            axes.fill_betweenx(positions, values, step="mid", color=_COLOURS.get(split))
         axes.set(title=f"{split}: {values.sum():,}", xlabel="Images", xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        style.dress(axes, grid="x")
-    if few:
-        panels[0].set_yticks(range(len(names)), [style.name(name, _NAME) for name in names])
+        style.style_axes(axes, grid="x")
+    if named:
+        panels[0].set_yticks(range(len(names)), [style.fit_text(name, _NAME) for name in names])
     else:
         panels[0].set_ylabel("Class, by number")
     panels[0].invert_yaxis()
     return figure
 
 
-def table(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> str:
-    """The same data as CSV, one row a class."""
-    rows = ([name, *(values[place] for values in counts.values())] for place, name in enumerate(names))
+def class_counts_csv(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> str:
+    """Return the data of `plot_class_counts` as CSV, one row per class."""
+    rows = ([name, *(values[label] for values in counts.values())] for label, name in enumerate(names))
     return as_csv(["class", *counts], rows)

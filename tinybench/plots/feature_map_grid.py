@@ -1,4 +1,4 @@
-"""What a layer computes, and the filters of the first: arrays in, a figure out."""
+"""Plot the feature maps of a layer, and the filters of the first convolution."""
 
 from __future__ import annotations
 
@@ -10,66 +10,63 @@ from numpy.typing import NDArray
 
 from tinybench.plots import style
 
-_MOST = 64
+_MAX_PANELS = 64
 _COLUMNS = 8
 _SIDE = 0.75  # inches
-_IMAGE = 2  # slices wide and high
+_IMAGE_SPAN = 2  # panels that the image is wide and high
 
 Values = NDArray[np.floating[Any]]
 
 
-def slices(image: NDArray[np.uint8], maps: Values, title: str, most: int = _MOST) -> Figure:
-    """The image, then a panel a depth slice, each from its own least value (dark) to its own largest (bright).
-
-    The data are the arguments.
+def plot_feature_maps(image: NDArray[np.uint8], maps: Values, title: str, max_panels: int = _MAX_PANELS) -> Figure:
+    """Plot the image, then a panel per channel of the layer, each from its own minimum (dark) to its own maximum.
 
     Args:
-        image: (height, width, channels) what the network saw.
-        maps: (h, w, channels) what the layer gave.
-        title: Above all.
-        most: Slices that are shown, from the first.
+        image: (height, width, channels) input of the network.
+        maps: (h, w, channels) output of the layer.
+        title: Title of the figure.
+        max_panels: Number of channels that are shown, from the first.
     """
     channels = maps.shape[-1]
-    shown = min(channels, most)
-    columns = min(shown, _COLUMNS)
-    rows = max(-(-shown // columns), _IMAGE)
-    figure = style.figure(_SIDE * (columns + _IMAGE) + 0.3, _SIDE * rows + 0.45, f"{title}, {_part(shown, channels)}")
-    grid = figure.add_gridspec(rows, _IMAGE + columns)
-    axes = figure.add_subplot(grid[:_IMAGE, :_IMAGE])
-    style.image(axes, image)
-    for place in range(shown):
-        axes = figure.add_subplot(grid[place // columns, _IMAGE + place % columns])
-        axes.imshow(maps[..., place], cmap="viridis")
-        style.bare(axes)
+    shown_count = min(channels, max_panels)
+    columns = min(shown_count, _COLUMNS)
+    rows = max(-(-shown_count // columns), _IMAGE_SPAN)
+    title = f"{title}, {_describe_count(shown_count, channels)}"
+    figure = style.new_figure(_SIDE * (columns + _IMAGE_SPAN) + 0.3, _SIDE * rows + 0.45, title)
+    grid = figure.add_gridspec(rows, _IMAGE_SPAN + columns)
+    axes = figure.add_subplot(grid[:_IMAGE_SPAN, :_IMAGE_SPAN])
+    style.show_image(axes, image)
+    for channel in range(shown_count):
+        axes = figure.add_subplot(grid[channel // columns, _IMAGE_SPAN + channel % columns])
+        axes.imshow(maps[..., channel], cmap="viridis")
+        style.hide_ticks(axes)
     return figure
 
 
-def filters(kernels: Values, most: int = _MOST) -> Figure:
-    """A panel a filter, all on one scale with 0 in the middle: in colours of three channels, else gray.
-
-    The data are the argument.
+def plot_filters(kernels: Values, max_panels: int = _MAX_PANELS) -> Figure:
+    """Plot a panel per filter, all on one scale with 0 in the middle: in colour for three channels, else in gray.
 
     Args:
-        kernels: (kernel height, kernel width, channels in, count); of other than three channels the mean is shown.
-        most: Filters that are shown, from the first.
+        kernels: (kernel height, kernel width, channels in, count); the mean is shown unless there are three channels.
+        max_panels: Number of filters that are shown, from the first.
     """
     height, width, _, count = kernels.shape
-    shown = min(count, most)
-    columns = min(shown, _COLUMNS)
-    pictures = _pictures(kernels[..., :shown])
-    title = f"Filters of the first layer ({height} by {width}), {_part(shown, count)}"
-    figure = style.figure(max(_SIDE * columns, 4) + 0.2, _SIDE * -(-shown // columns) + 0.5, title)
-    panels = figure.subplots(-(-shown // columns), columns, squeeze=False).ravel()
-    for axes in panels[shown:]:
+    shown_count = min(count, max_panels)
+    columns = min(shown_count, _COLUMNS)
+    rows = -(-shown_count // columns)
+    title = f"Filters of the first layer ({height} by {width}), {_describe_count(shown_count, count)}"
+    figure = style.new_figure(max(_SIDE * columns, 4) + 0.2, _SIDE * rows + 0.5, title)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[shown_count:]:
         axes.axis("off")
-    for axes, picture in zip(panels, pictures, strict=False):
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
-        style.bare(axes)
+    for axes, pixels in zip(panels, _kernel_images(kernels[..., :shown_count]), strict=False):
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+        style.hide_ticks(axes)
     return figure
 
 
-def _pictures(kernels: Values) -> list[NDArray[np.float64]]:
-    """Filters (height, width[, 3]) from 0 to 1."""
+def _kernel_images(kernels: Values) -> list[NDArray[np.float64]]:
+    """Return each filter as an image (height, width[, 3]) from 0 to 1."""
     kernels = np.asarray(kernels, np.float64)
     if kernels.shape[2] != 3:
         kernels = kernels.mean(axis=2)
@@ -77,5 +74,5 @@ def _pictures(kernels: Values) -> list[NDArray[np.float64]]:
     return [*np.moveaxis(kernels / largest / 2 + 0.5, -1, 0)]
 
 
-def _part(shown: int, count: int) -> str:
-    return f"all {count:,}" if shown == count else f"{shown:,} of {count:,}"
+def _describe_count(shown_count: int, count: int) -> str:
+    return f"all {count:,}" if shown_count == count else f"{shown_count:,} of {count:,}"

@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: points in, a figure out."""
+"""Plot the accuracy of models against their cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from tinybench.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LARGEST = 350.0  # square points, of the most memory
-_LEAST = 25.0
+_LARGEST_AREA, _SMALLEST_AREA = 350.0, 25.0  # square points; the largest is that of the most memory
 _NAME, _PANEL, _HEIGHT, _LINE = 3.4, 4.2, 4.2, 0.17  # inches
+_COSTS = ("latency", "size")
 
 
 @dataclass(frozen=True)
-class Point:
-    """A model.
+class ParetoPoint:
+    """The accuracy and the cost of a model.
 
     Attributes:
-        name: For people.
-        accuracy: Share of test images, with the ends of its 95 % interval.
-        accuracy_low: Lower end.
-        accuracy_high: Upper end.
-        latency: Milliseconds an image, the median, with the ends of its 95 % interval.
-        latency_low: Lower end.
-        latency_high: Upper end.
-        size: Megabytes of weights.
-        memory: Megabytes at the peak.
+        name: Shown to the user.
+        accuracy: Accuracy on the test images.
+        accuracy_low: Lower end of its 95 % interval.
+        accuracy_high: Upper end of its 95 % interval.
+        latency: Median latency in milliseconds per image.
+        latency_low: Lower end of its 95 % interval.
+        latency_high: Upper end of its 95 % interval.
+        size: Size of the weights in megabytes.
+        memory: Peak memory in megabytes.
     """
 
     name: str
@@ -49,67 +49,74 @@ class Point:
     memory: float
 
 
-def tradeoff(points: Sequence[Point]) -> Figure:
-    """Accuracy by latency and by size; the area of a point is its memory, and a line joins those that none beats.
+def plot_pareto_front(points: Sequence[ParetoPoint]) -> Figure:
+    """Plot accuracy by latency and by size; the area of a point shows its memory, and a line joins the Pareto front.
 
     Args:
         points: At least one, all measured on one machine.
     """
-    names = [f"{number}  {style.name(each.name, _NAME - 0.4)}" for number, each in enumerate(points, 1)]
+    names = [f"{number}  {style.fit_text(point.name, _NAME - 0.4)}" for number, point in enumerate(points, 1)]
     height = max(_HEIGHT, _LINE * len(names) + 1)
-    figure = style.figure(2 * _PANEL + _NAME, height, "What accuracy costs")
-    latency, size, legend = figure.subplots(1, 3, width_ratios=[_PANEL, _PANEL, _NAME])
-    bars = np.array([[each.latency - each.latency_low, each.latency_high - each.latency] for each in points]).T
-    _panel(latency, points, np.array([each.latency for each in points]), bars, "Latency of an image, ms (p50)")
-    _panel(size, points, np.array([each.size for each in points]), None, "Weights, MB")
+    figure = style.new_figure(2 * _PANEL + _NAME, height, "What accuracy costs")
+    latency_axes, size_axes, legend = figure.subplots(1, 3, width_ratios=[_PANEL, _PANEL, _NAME])
+    latency = np.array([point.latency for point in points])
+    errors = np.array([[point.latency - point.latency_low, point.latency_high - point.latency] for point in points]).T
+    _draw_panel(latency_axes, points, latency, errors, "Latency of an image, ms (p50)")
+    _draw_panel(size_axes, points, np.array([point.size for point in points]), None, "Weights, MB")
     legend.axis("off")
     legend.text(0, 1, "\n".join(names), va="top", fontsize=style.SMALL, linespacing=1.5)
-    most = max(each.memory for each in points)
-    words = f"Area: memory at the peak, at most {most:,.0f} MB. Bars: 95 % intervals. Line: no cheaper one is as good."
-    figure.supxlabel(style.paragraph(words, 2 * _PANEL), fontsize=style.SMALL)
+    largest = max(point.memory for point in points)
+    note = (
+        f"Area: memory at the peak, at most {largest:,.0f} MB. Bars: 95 % intervals. Line: no cheaper one is as good."
+    )
+    figure.supxlabel(style.wrap_text(note, 2 * _PANEL), fontsize=style.SMALL)
     return figure
 
 
-def table(points: Sequence[Point]) -> str:
-    """The same data as CSV, one row a model, and whether a cheaper one is as good by latency and by size."""
-    fronts = [front([getattr(each, axis) for each in points], [each.accuracy for each in points]) for axis in _AXES]
-    names = [each.name for each in fields(Point)]
+def pareto_front_csv(points: Sequence[ParetoPoint]) -> str:
+    """Return the points as CSV, one row per model, and whether each is on the front by latency and by size."""
+    accuracies = [point.accuracy for point in points]
+    fronts = [find_pareto_front([getattr(point, cost) for point in points], accuracies) for cost in _COSTS]
+    names = [field.name for field in fields(ParetoPoint)]
     rows = (
-        [*(getattr(each, name) for name in names), *(place in found for found in fronts)]
-        for place, each in enumerate(points)
+        [*(getattr(point, name) for name in names), *(index in front for front in fronts)]
+        for index, point in enumerate(points)
     )
-    return as_csv([*names, *(f"best_by_{axis}" for axis in _AXES)], rows)
+    return as_csv([*names, *(f"best_by_{cost}" for cost in _COSTS)], rows)
 
 
-_AXES = ("latency", "size")
+def find_pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
+    """Return the indices of the points that are more accurate than all that cost as much or less, the cheapest first."""
+    front: list[int] = []
+    for index in sorted(range(len(costs)), key=lambda index: (costs[index], -accuracies[index])):
+        if not front or accuracies[index] > accuracies[front[-1]]:
+            front.append(index)
+    return front
 
 
-def front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """Places of those that none beats, the cheapest first: each is more accurate than all that cost as much or less."""
-    found: list[int] = []
-    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -accuracies[place])):
-        if not found or accuracies[place] > accuracies[found[-1]]:
-            found.append(place)
-    return found
-
-
-def _panel(
-    axes: Axes, points: Sequence[Point], costs: NDArray[np.float64], bars: NDArray[np.float64] | None, label: str
+def _draw_panel(
+    axes: Axes,
+    points: Sequence[ParetoPoint],
+    costs: NDArray[np.float64],
+    cost_errors: NDArray[np.float64] | None,
+    label: str,
 ) -> None:
-    accuracy = np.array([each.accuracy for each in points])
-    ends = np.array([[each.accuracy - each.accuracy_low, each.accuracy_high - each.accuracy] for each in points]).T
-    memory = np.array([each.memory for each in points])
-    best = front(costs.tolist(), accuracy.tolist())
-    axes.plot(costs[best], accuracy[best], color=style.VERMILION, linewidth=1.2, zorder=1)
-    axes.errorbar(costs, accuracy, ends, bars, fmt="none", ecolor="black", elinewidth=0.8, capsize=2, zorder=3)
-    area = np.maximum(_LARGEST * memory / memory.max(), _LEAST)
+    accuracy = np.array([point.accuracy for point in points])
+    errors = np.array(
+        [[point.accuracy - point.accuracy_low, point.accuracy_high - point.accuracy] for point in points]
+    ).T
+    memory = np.array([point.memory for point in points])
+    front = find_pareto_front(costs.tolist(), accuracy.tolist())
+    axes.plot(costs[front], accuracy[front], color=style.VERMILION, linewidth=1.2, zorder=1)
+    axes.errorbar(costs, accuracy, errors, cost_errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=2, zorder=3)
+    area = np.maximum(_LARGEST_AREA * memory / memory.max(), _SMALLEST_AREA)
     axes.scatter(costs, accuracy, area, color=style.SKY, edgecolor=style.BLUE, alpha=0.6, zorder=2)
-    for number, (cost, share) in enumerate(zip(costs, accuracy, strict=True), 1):
-        axes.annotate(str(number), (cost, share), (4, 4), textcoords="offset points", fontsize=style.MEDIUM, zorder=4)
+    for number, position in enumerate(zip(costs, accuracy, strict=True), 1):
+        axes.annotate(str(number), position, (4, 4), textcoords="offset points", fontsize=style.MEDIUM, zorder=4)
     if costs.max() > 10 * costs.min() > 0:
         axes.set_xscale("log")
     axes.margins(0.15)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(label, fontsize=style.MEDIUM)
     axes.set_ylabel("Top-1 accuracy on test images", fontsize=style.MEDIUM)
-    style.dress(axes)
+    style.style_axes(axes)

@@ -1,4 +1,4 @@
-"""How well each class is recognised: recall in, a figure out."""
+"""Plot the recall of each class, which is the accuracy on its images."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ if TYPE_CHECKING:
 Values = NDArray[np.floating[Any]]
 Counts = NDArray[np.integer[Any]]
 
-_SHOWN, _ENDS = 40, 20
+_MAX_CLASSES, _ENDS = 40, 20
 _BAR, _NAME = 0.19, 2.2  # inches
 _HISTOGRAM_HEIGHT = 1.6  # inches
-# A little lower, or rounding would decide on which side of an edge 3 of 10 lie
+# Slightly lower than the nominal edges: otherwise rounding decides on which side of an edge 3 of 10 lies
 _EDGES = [0.0, *(float(edge) - 1e-9 for edge in np.arange(0.05, 0.975, 0.05)), 1.0]
 
 
-def bars(recall: Values, support: Counts, names: Sequence[str], intervals: Values | None = None) -> Figure:
-    """A bar a class, the best above; of more than 40 classes the 20 best, the 20 worst, and how all are distributed.
+def plot_recall_by_class(
+    recall: Values, support: Counts, names: Sequence[str], intervals: Values | None = None
+) -> Figure:
+    """Plot a bar per class, the highest recall on top; of more than 40 classes the 20 best, the 20 worst, and a histogram.
 
     Args:
-        recall: (c,) share of each class's images that are classified rightly.
-        support: (c,) images of each class; classes without images are left out, and said to be.
-        names: Of the classes.
-        intervals: (c, 2) lower and upper bounds of the recall.
+        recall: (classes,) fraction of the images of each class that are classified correctly.
+        support: (classes,) number of images of each class; classes without images are omitted, which the title says.
+        names: Class names.
+        intervals: (classes, 2) lower and upper bounds of the recall.
 
     Raises:
-        ValueError: no class has images.
+        ValueError: No class has images.
     """
     present = np.flatnonzero(support)
     if len(present) == 0:
         raise ValueError("Expected a class with images, got none.")
     order = present[np.argsort(-recall[present], kind="stable")]
-    many = len(order) > _SHOWN
-    parts = {f"The {_ENDS} best": order[:_ENDS], f"The {_ENDS} worst": order[-_ENDS:]} if many else {"": order}
+    many = len(order) > _MAX_CLASSES
+    groups = {f"The {_ENDS} best": order[:_ENDS], f"The {_ENDS} worst": order[-_ENDS:]} if many else {"": order}
     mean = float(recall[present].mean())
-    tall = _BAR * max(*map(len, parts.values()), 4) + 0.5
-    figure = style.figure(
-        (_NAME + 4) * len(parts),
-        tall + (_HISTOGRAM_HEIGHT if many else 0) + 0.8,
+    bars_height = _BAR * max(*map(len, groups.values()), 4) + 0.5
+    figure = style.new_figure(
+        (_NAME + 4) * len(groups),
+        bars_height + (_HISTOGRAM_HEIGHT if many else 0) + 0.8,
         _title(len(names), len(present), mean),
     )
-    grid = figure.add_gridspec(2, 2, height_ratios=[tall, _HISTOGRAM_HEIGHT]) if many else figure.add_gridspec(1, 1)
-    for place, (title, chosen) in enumerate(parts.items()):
-        axes = figure.add_subplot(grid[0, place])
+    heights = [bars_height, _HISTOGRAM_HEIGHT]
+    grid = figure.add_gridspec(2, 2, height_ratios=heights) if many else figure.add_gridspec(1, 1)
+    for column, (title, classes) in enumerate(groups.items()):
+        axes = figure.add_subplot(grid[0, column])
         axes.set_title(title, fontsize=style.MEDIUM)
-        _bars(axes, recall[chosen], support[chosen], [names[one] for one in chosen])
+        _draw_bars(axes, recall[classes], support[classes], [names[label] for label in classes])
         if intervals is not None:
-            _whiskers(axes, recall[chosen], intervals[chosen])
+            _draw_intervals(axes, recall[classes], intervals[classes])
         axes.axvline(mean, color="black", linestyle=":", linewidth=1)
     if many:
-        _histogram(figure.add_subplot(grid[1, :]), recall[present], mean)
+        _draw_histogram(figure.add_subplot(grid[1, :]), recall[present], mean)
     return figure
 
 
@@ -69,26 +72,26 @@ def _title(classes: int, present: int, mean: float) -> str:
     return title + (f"\n{absent} of {classes} classes have no images and are left out" if absent else "")
 
 
-def _bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]) -> None:
-    places = np.arange(len(recall))
-    axes.barh(places, recall, color=style.SKY, height=0.75)
+def _draw_bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]) -> None:
+    positions = np.arange(len(recall))
+    axes.barh(positions, recall, color=style.SKY, height=0.75)
     labels = [
-        f"{style.name(name, _NAME - 0.6)} ({share * count:,.0f} of {count:,})"
+        f"{style.fit_text(name, _NAME - 0.6)} ({share * count:,.0f} of {count:,})"
         for name, share, count in zip(names, recall, support, strict=True)
     ]
-    axes.set_yticks(places, labels, fontsize=style.SMALL)
+    axes.set_yticks(positions, labels, fontsize=style.SMALL)
     axes.set(xlim=(0, 1), ylim=(len(recall) - 0.4, -0.6))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("Accuracy (in brackets the images found, of all of the class)", fontsize=style.MEDIUM)
-    style.dress(axes, grid="x")
+    style.style_axes(axes, grid="x")
 
 
-def _whiskers(axes: Axes, recall: Values, intervals: Values) -> None:
-    sides = np.abs(intervals.T - recall)
-    axes.errorbar(recall, np.arange(len(recall)), xerr=sides, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
+def _draw_intervals(axes: Axes, recall: Values, intervals: Values) -> None:
+    errors = np.abs(intervals.T - recall)
+    axes.errorbar(recall, np.arange(len(recall)), xerr=errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
 
 
-def _histogram(axes: Axes, recall: Values, mean: float) -> None:
+def _draw_histogram(axes: Axes, recall: Values, mean: float) -> None:
     axes.hist(recall, _EDGES, color=style.SKY, edgecolor="white")
     axes.axvline(mean, color="black", linestyle=":", linewidth=1, label=f"mean, {mean:.1%}")
     axes.set_title(f"All {len(recall)} classes", fontsize=style.MEDIUM)
@@ -96,4 +99,4 @@ def _histogram(axes: Axes, recall: Values, mean: float) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    style.dress(axes, grid="y")
+    style.style_axes(axes, grid="y")

@@ -1,4 +1,4 @@
-"""Whether a model is right as often as it says: bins in, a figure out."""
+"""Plot a reliability diagram: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -11,66 +11,60 @@ from tinybench.core.csv_text import as_csv
 from tinybench.plots import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from tinybench.evaluation.calibration import CalibrationBins
 
-    from tinybench.evaluation.calibration import Bins
-
-_BAR = 0.012  # of the axis
-# After temperature scaling in front, with another marker: apart without colours too
-_LOOKS = {"as trained": (style.ORANGE, "s", "--"), "after temperature scaling": (style.BLUE, "o", "-")}
+_BAR = 0.012  # width as a fraction of the axis
+# Markers and lines differ as well as colours; the curve after temperature scaling is drawn in front
+_STYLES = {"as trained": (style.ORANGE, "s", "--"), "after temperature scaling": (style.BLUE, "o", "-")}
 
 
-def diagram(
-    before: Bins, after: Bins | None = None, ece_before: float | None = None, ece_after: float | None = None
+def plot_reliability_diagram(
+    before: CalibrationBins,
+    after: CalibrationBins | None = None,
+    ece_before: float | None = None,
+    ece_after: float | None = None,
 ) -> Figure:
-    """Accuracy against confidence, and below how many images each bin holds.
+    """Plot accuracy against confidence, and below it the number of images of each bin.
 
     Args:
-        before: Of the model as it was trained.
-        after: The same with its temperature scaled.
-        ece_before: Expected calibration error, by the bins where None.
-        ece_after: The same with the temperature scaled.
+        before: Bins of the model as trained.
+        after: Bins of the model after temperature scaling.
+        ece_before: Expected calibration error of the model as trained; that of the bins when None.
+        ece_after: Expected calibration error after temperature scaling; that of the bins when None.
     """
-    given = _given(before, after)
-    errors = (ece_before, ece_after)
-    figure = style.figure(5, 4.6 + 0.9 * len(given), "Confidence and accuracy")
-    panels = figure.subplots(1 + len(given), 1, sharex=True, height_ratios=[4, *[0.9] * len(given)])
+    curves = _named_bins(before, after)
+    figure = style.new_figure(5, 4.6 + 0.9 * len(curves), "Confidence and accuracy")
+    panels = figure.subplots(1 + len(curves), 1, sharex=True, height_ratios=[4, *[0.9] * len(curves)])
     top = panels[0]
     top.plot([0, 1], [0, 1], color=style.GRAY, linewidth=1, label="as often right as it says")
-    for axes, (name, bins), error in zip(panels[1:], given.items(), errors, strict=False):
-        colour, marker, line = _LOOKS[name]
-        words = f"{name}, ECE {bins.ece if error is None else error:.1%}"
+    for axes, (name, bins), ece in zip(panels[1:], curves.items(), (ece_before, ece_after), strict=False):
+        colour, marker, line = _STYLES[name]
+        label = f"{name}, ECE {bins.ece if ece is None else ece:.1%}"
         top.plot(
-            bins.confidence, bins.accuracy, color=colour, marker=marker, linestyle=line, label=words, clip_on=False
+            bins.confidence, bins.accuracy, color=colour, marker=marker, linestyle=line, label=label, clip_on=False
         )
         axes.bar(bins.confidence, bins.count, _BAR, color=colour)
         axes.set_ylabel("Images")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-        style.dress(axes)
-    _dress(top)
+        style.style_axes(axes)
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy")
+    top.xaxis.set_major_formatter(PercentFormatter(1))
+    top.yaxis.set_major_formatter(PercentFormatter(1))
+    style.style_axes(top)
     panels[-1].set_xlabel("Confidence, mean of each bin")
-    figure.legend(loc="outside lower center", frameon=False)  # outside: curves may run anywhere
+    figure.legend(loc="outside lower center", frameon=False)  # outside, because curves may be anywhere inside
     return figure
 
 
-def table(before: Bins, after: Bins | None = None) -> str:
-    """The same data as CSV, one row a bin."""
-    return as_csv(
-        ["model", "confidence", "accuracy", "images"],
-        (
-            [name, *row]
-            for name, bins in _given(before, after).items()
-            for row in zip(bins.confidence, bins.accuracy, bins.count, strict=True)
-        ),
+def reliability_diagram_csv(before: CalibrationBins, after: CalibrationBins | None = None) -> str:
+    """Return the bins of `plot_reliability_diagram` as CSV, one row per bin."""
+    rows = (
+        [name, *row]
+        for name, bins in _named_bins(before, after).items()
+        for row in zip(bins.confidence, bins.accuracy, bins.count, strict=True)
     )
+    return as_csv(["model", "confidence", "accuracy", "images"], rows)
 
 
-def _given(before: Bins, after: Bins | None) -> dict[str, Bins]:
-    return {name: bins for name, bins in zip(_LOOKS, (before, after), strict=True) if bins is not None}
-
-
-def _dress(axes: Axes) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="Accuracy")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    style.dress(axes)
+def _named_bins(before: CalibrationBins, after: CalibrationBins | None) -> dict[str, CalibrationBins]:
+    return {name: bins for name, bins in zip(_STYLES, (before, after), strict=True) if bins is not None}

@@ -1,4 +1,4 @@
-"""The macro-average ROC curve: arrays in, a figure out."""
+"""Plot the macro-average ROC curve."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from tinybench.plots import style
 Values = NDArray[np.floating[Any]]
 
 
-def macro(false_positive: Values, true_positive_mean: Values, low: Values, high: Values, area: float) -> Figure:
-    """The mean curve of each class against the rest, within the band of the classes.
+def plot_roc_curve(
+    false_positive: Values, true_positive_mean: Values, low: Values, high: Values, area: float
+) -> Figure:
+    """Plot the mean of the one-vs-rest ROC curves of the classes, within the band of their percentiles.
 
     Args:
-        false_positive: (p,) rates.
-        true_positive_mean: (p,) mean of the classes' true positive rates there.
-        low: (p,) their 10th percentile.
-        high: (p,) their 90th percentile.
-        area: Mean of the areas under the classes' curves.
+        false_positive: (points,) false positive rates.
+        true_positive_mean: (points,) mean true positive rate over the classes.
+        low: (points,) 10th percentile over the classes.
+        high: (points,) 90th percentile over the classes.
+        area: Mean of the areas under the curves of the classes.
     """
-    figure = style.figure(5, 5, "ROC curve, each class against the rest")
+    figure = style.new_figure(5, 5, "ROC curve, each class against the rest")
     axes = figure.subplots()
     axes.fill_between(
         false_positive, low, high, color=style.BLUE, alpha=0.25, linewidth=0, label="10th to 90th percentile of classes"
@@ -38,11 +40,11 @@ def macro(false_positive: Values, true_positive_mean: Values, low: Values, high:
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="lower right", frameon=False)
-    style.dress(axes)
+    style.style_axes(axes)
     return figure
 
 
-def table(false_positive: Values, true_positive_mean: Values, low: Values, high: Values) -> str:
-    """The same data as CSV, one row a point."""
+def roc_curve_csv(false_positive: Values, true_positive_mean: Values, low: Values, high: Values) -> str:
+    """Return the data of `plot_roc_curve` as CSV, one row per point."""
     rows = zip(false_positive, true_positive_mean, low, high, strict=True)
     return as_csv(["false_positive_rate", "true_positive_rate", "low", "high"], rows)

@@ -1,4 +1,4 @@
-"""Images side by side: arrays in, a figure out."""
+"""Plot sample images in rows, as stored and as augmented for training."""
 
 from __future__ import annotations
 
@@ -13,39 +13,37 @@ from tinybench.plots import style
 
 _SIDE, _NAME = 1.05, 1.5  # inches
 _CAPTION = 0.32  # inches, two lines
-_LINES = 4  # of a name
-_LEAST_SHARE = 0.005  # less is 0 % in words
+_NAME_LINES = 4
+_MIN_SHARE = 0.005  # less would be written as 0 %
 
 
-def grid(
+def plot_samples(
     rows: Sequence[NDArray[np.uint8]],
     names: Sequence[str],
     titles: Sequence[str] = (),
     captions: Sequence[Sequence[str]] = (),
 ) -> Figure:
-    """A row of images for each name.
+    """Plot a row of images for each name.
 
     Args:
-        rows: For each name images (n, height, width, channels); rows may differ in length.
-        names: Written before each row.
-        titles: Written above the columns.
-        captions: Written under the images, where they are not empty.
+        rows: For each name the images (n, height, width, channels); rows may differ in length.
+        names: Text before each row.
+        titles: Titles above the columns.
+        captions: By row, text under each image; empty for none.
     """
     columns = max(len(titles), *(len(images) for images in rows))
     height = _SIDE + (_CAPTION if any(map(any, captions)) else 0)
-    figure = style.figure(_SIDE * columns + _NAME + 0.2, height * len(rows) + 0.3)
+    figure = style.new_figure(_SIDE * columns + _NAME + 0.2, height * len(rows) + 0.3)
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for axes in panels.flat:
         axes.axis("off")
-    for line, images, name in zip(panels, rows, names, strict=True):
-        words = style.paragraph(name, _NAME, most=_LINES)
-        line[0].text(
-            -0.1, 0.5, words, transform=line[0].transAxes, ha="right", va="center", fontsize=style.SMALL
-        )  # fmt: skip
-        for axes, pixels in zip(line, images, strict=False):
-            style.image(axes, pixels)
-    for line, below in zip(panels, captions, strict=False):
-        for axes, caption in zip(line, below, strict=False):
+    for row, images, name in zip(panels, rows, names, strict=True):
+        text = style.wrap_text(name, _NAME, max_lines=_NAME_LINES)
+        row[0].text(-0.1, 0.5, text, transform=row[0].transAxes, ha="right", va="center", fontsize=style.SMALL)
+        for axes, pixels in zip(row, images, strict=False):
+            style.show_image(axes, pixels)
+    for row, row_captions in zip(panels, captions, strict=False):
+        for axes, caption in zip(row, row_captions, strict=False):
             if caption:
                 axes.text(0.5, -0.06, caption, transform=axes.transAxes, ha="center", va="top", fontsize=style.SMALL)
     for axes, title in zip(panels[0], titles, strict=False):
@@ -53,24 +51,29 @@ def grid(
     return figure
 
 
-def augmented(seen: NDArray[np.uint8], shares: NDArray[np.floating[Any]], classes: Sequence[str]) -> Figure:
-    """Images as they are and as they are trained on.
+def plot_augmented_samples(
+    images: NDArray[np.uint8], shares: NDArray[np.floating[Any]], classes: Sequence[str]
+) -> Figure:
+    """Plot each image as stored, followed by augmented copies; mixed images are captioned with their classes.
 
     Args:
-        seen: (images, 1 + times, height, width, channels), the first of each as it is.
-        shares: Of the classes in the label of each, (images, 1 + times, classes).
-        classes: Their names.
+        images: (n, 1 + copies, height, width, channels), the first of each row as stored.
+        shares: (n, 1 + copies, classes) shares of the classes in the label of each image.
+        classes: Class names.
     """
-    own = shares[:, 0].argmax(axis=-1)
-    captions = [[_mixture(share, classes, place) for share in line] for line, place in zip(shares, own, strict=True)]
-    names = [classes[place] for place in own]
-    return grid([*seen], names, ["as it is", *["augmented"] * (seen.shape[1] - 1)], captions)
+    labels = shares[:, 0].argmax(axis=-1)
+    captions = [
+        [_describe_mixture(image_shares, classes, label) for image_shares in row_shares]
+        for row_shares, label in zip(shares, labels, strict=True)
+    ]
+    titles = ["as it is", *["augmented"] * (images.shape[1] - 1)]
+    return plot_samples([*images], [classes[label] for label in labels], titles, captions)
 
 
-def _mixture(share: NDArray[np.floating[Any]], classes: Sequence[str], own: int) -> str:
-    """The classes of a mixed image, the larger share first; nothing for one of its own class alone."""
-    found = [place for place in np.argsort(-share, kind="stable") if share[place] >= _LEAST_SHARE]
-    if found == [own]:
+def _describe_mixture(shares: NDArray[np.floating[Any]], classes: Sequence[str], label: int) -> str:
+    """Return the two classes with the largest shares of an image; empty where it consists of its own class only."""
+    mixed = [index for index in np.argsort(-shares, kind="stable") if shares[index] >= _MIN_SHARE]
+    if mixed == [label]:
         return ""
-    lines = (f"{100 * share[place]:.0f} % {classes[place]}" for place in found[:2])
-    return "\n".join(style.name(line, _SIDE) for line in lines)
+    lines = (f"{100 * shares[index]:.0f} % {classes[index]}" for index in mixed[:2])
+    return "\n".join(style.fit_text(line, _SIDE) for line in lines)

@@ -1,4 +1,4 @@
-"""How all pictures look: colours, axes, and the words of others within a given width."""
+"""Set the common style of all plots: colours, axes, and text that fits a given width."""
 
 from __future__ import annotations
 
@@ -10,116 +10,120 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tinybench.plots.plain_text import plain
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.ft2font import FT2Font
 
-# The Okabe-Ito palette: apart for every kind of colour vision
+# The Okabe-Ito palette, which can be told apart with any kind of colour vision
 BLUE, SKY, ORANGE, GREEN, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00"
 GRAY = "#999999"
 
 SMALL, MEDIUM, LARGE = 8.0, 10.0, 12.0  # points
-_FINE = 720  # dots an inch, to measure words by
-_ROUNDED = 1.05  # at the resolution of screens letters are rounded to whole dots
+_MEASURING_DPI = 720  # high, so that measured widths are precise
+_ROUNDING = 1.05  # at the resolution of screens glyph widths are rounded to whole pixels
 
 
-def figure(width: float, height: float, title: str = "") -> Figure:
-    """An empty figure on white, whatever the page around it.
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Create an empty figure with a white background.
 
     Args:
-        width: Inches.
-        height: Inches.
-        title: Above all; may have several lines.
+        width: In inches.
+        height: In inches.
+        title: Title above all panels; may have several lines.
     """
-    made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     if title:
-        made.suptitle(paragraph(title, width * 0.96, LARGE), fontsize=LARGE)
-    return made
+        figure.suptitle(wrap_text(title, width * 0.96, LARGE), fontsize=LARGE)
+    return figure
 
 
-def dress(axes: Axes, *, grid: Literal["x", "y", "both"] = "both") -> None:
-    """The spines and the grid of a plot."""
+def style_axes(axes: Axes, *, grid: Literal["x", "y", "both"] = "both") -> None:
+    """Set the spines, the grid and the tick labels of a plot."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL)
 
 
-def image(axes: Axes, pixels: NDArray[np.uint8]) -> None:
-    """An image (height, width, 1 or 3 channels) in its own range."""
+def show_image(axes: Axes, pixels: NDArray[np.uint8]) -> None:
+    """Draw an image (height, width, 1 or 3 channels) with the range 0..255, without ticks."""
     axes.imshow(pixels.squeeze(axis=-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
-    bare(axes)
+    hide_ticks(axes)
 
 
-def bare(axes: Axes) -> None:
-    """No ticks, around an image."""
+def hide_ticks(axes: Axes) -> None:
+    """Remove the ticks of both axes."""
     axes.set(xticks=[], yticks=[])
 
 
-def name(text: str, width: float, size: float = SMALL) -> str:
-    """Words of others as the font can draw them, cut to a width.
+def fit_text(text: str, width: float, size: float = SMALL) -> str:
+    """Return text that matplotlib draws literally on one line, cut off with an ellipsis at a width.
+
+    Dollar signs are escaped, since matplotlib would read text between two of them as mathematics.
 
     Args:
-        text: What may hold anything; characters that the font lacks become escapes, so names stay apart.
-        width: Inches that there are.
-        size: Of the font, in points.
+        text: Any text; characters that the font lacks become escapes, so that different names stay different.
+        width: Available width in inches.
+        size: Font size in points.
     """
-    return plain(_cut(drawable(text), width, size))
+    return _truncate(escape_missing_glyphs(text), width, size).replace("$", r"\$")
 
 
-def paragraph(text: str, width: float, size: float = SMALL, most: int = 8) -> str:
-    """The same as `name` of words that may break into lines.
+def wrap_text(text: str, width: float, size: float = SMALL, max_lines: int = 8) -> str:
+    """Return text that matplotlib draws literally, broken into lines of at most a width.
 
     Args:
-        text: Its own lines stay apart.
-        width: Inches that there are.
-        size: Of the font, in points.
-        most: Lines that there is room for; the last says that more are cut off.
+        text: Any text; its line breaks are kept.
+        width: Available width in inches.
+        size: Font size in points.
+        max_lines: Maximum number of lines; the last one ends with an ellipsis where lines are dropped.
     """
-    lines = [line for given in text.splitlines() for line in _broken(drawable(given), width, size)]
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1]} …"]
-    return "\n".join(name(line, width, size) for line in lines)
+    lines = [line for paragraph in text.splitlines() for line in _break(escape_missing_glyphs(paragraph), width, size)]
+    if len(lines) > max_lines:
+        lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]} …"]
+    return "\n".join(fit_text(line, width, size) for line in lines)
 
 
-def drawable(text: str) -> str:
-    """Text with the characters that the font lacks as Python's escapes: matplotlib warns of each, and draws a box."""
-    known = _known()
-    return "".join(sign if ord(sign) in known else sign.encode("unicode_escape").decode() for sign in text)
+def escape_missing_glyphs(text: str) -> str:
+    """Replace characters that the font lacks by Python's escapes; matplotlib would warn, and draw a box for each."""
+    glyphs = _font_characters()
+    return "".join(
+        character if ord(character) in glyphs else character.encode("unicode_escape").decode() for character in text
+    )
 
 
-def width_of(text: str, size: float = SMALL) -> float:
-    """Inches that drawable text takes in one line, at most."""
+def text_width(text: str, size: float = SMALL) -> float:
+    """Return the maximum width in inches of text on one line; the font must have all its characters."""
     font = _font()
-    font.set_size(size, _FINE)
+    font.set_size(size, _MEASURING_DPI)
     font.set_text(text, 0.0)
-    return float(font.get_width_height()[0]) / 64 / _FINE * _ROUNDED  # the font counts in 64ths of a dot
+    return float(font.get_width_height()[0]) / 64 / _MEASURING_DPI * _ROUNDING  # the font counts in 1/64 of a pixel
 
 
-def _broken(text: str, width: float, size: float) -> list[str]:
+def _break(text: str, width: float, size: float) -> list[str]:
+    """Break text between words into lines that fit a width where possible."""
     lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if not lines[-1] or width_of(longer, size) <= width:
+    for token in text.split():
+        longer = f"{lines[-1]} {token}".lstrip()
+        if not lines[-1] or text_width(longer, size) <= width:
             lines[-1] = longer
         else:
-            lines.append(word)
+            lines.append(token)
     return lines
 
 
-def _cut(text: str, width: float, size: float) -> str:
-    if width_of(text, size) <= width:
+def _truncate(text: str, width: float, size: float) -> str:
+    """Return text, or the longest beginning of it that fits a width together with an ellipsis."""
+    if text_width(text, size) <= width:
         return text
-    fewest, most = 0, len(text)  # the longest start that fits
-    while fewest < most:
-        middle = (fewest + most + 1) // 2
-        if width_of(f"{text[:middle]}…", size) <= width:
-            fewest = middle
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_width(f"{text[:middle]}…", size) <= width:
+            low = middle
         else:
-            most = middle - 1
-    return f"{text[:fewest].rstrip()}…"
+            high = middle - 1
+    return f"{text[:low].rstrip()}…"
 
 
 def _font() -> FT2Font:
@@ -127,5 +131,5 @@ def _font() -> FT2Font:
 
 
 @cache
-def _known() -> frozenset[int]:
+def _font_characters() -> frozenset[int]:
     return frozenset(_font().get_charmap())

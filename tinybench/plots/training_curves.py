@@ -1,4 +1,4 @@
-"""Training curves: arrays in, a figure out."""
+"""Plot loss and accuracy by epoch."""
 
 from __future__ import annotations
 
@@ -23,74 +23,78 @@ _NAMES = {"train": "training", "val": "validation"}
 _PANELS = (("loss", "Loss"), ("accuracy", "Top-1 accuracy"), ("top5", "Top-5 accuracy"))
 
 
-def curves(epochs: Sequence[Epoch], title: str, *, switch: int | None = None, best: int | None = None) -> Figure:
-    """Loss, top-1 and top-5 of training and validation by epoch.
+def plot_training_curves(
+    epochs: Sequence[Epoch], title: str, *, switch: int | None = None, best: int | None = None
+) -> Figure:
+    """Plot loss, top-1 and top-5 accuracy of training and validation by epoch.
 
     Args:
-        epochs: What was trained, in order.
-        title: Above the panels.
-        switch: Last epoch of the first phase, where a line is drawn.
-        best: The epoch whose weights were kept, marked on the validation curves.
+        epochs: The epochs in order.
+        title: Title of the figure.
+        switch: Last epoch of the first phase; a line marks where fine-tuning begins.
+        best: Epoch whose weights were kept, marked on the validation curves.
     """
-    figure = style.figure(_WIDTH, _HEIGHT, title)
-    for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
-        _panel(axes, epochs, name, label)
+    figure = style.new_figure(_WIDTH, _HEIGHT, title)
+    best_epoch = next((epoch for epoch in epochs if epoch.number == best), None)
+    for axes, (metric, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        for split, colour in _COLOURS.items():
+            values = [epoch.metrics[f"{split}/{metric}"] for epoch in epochs]
+            axes.plot([epoch.number for epoch in epochs], values, color=colour, marker=".", label=_NAMES[split])
+        _style_panel(axes, label, len(epochs))
         if switch is not None:
             axes.axvline(switch + 0.5, color=style.GRAY, linestyle=":", label="fine-tuning begins")
-        at_best = [epoch for epoch in epochs if epoch.number == best]
-        if at_best:
+        if best_epoch is not None:
             axes.plot(
-                best, at_best[0].metrics[f"val/{name}"], "o", markersize=9,
+                best, best_epoch.metrics[f"val/{metric}"], "o", markersize=9,
                 markerfacecolor="none", markeredgecolor="black", label="weights kept",
             )  # fmt: skip
-    return _with_legend(figure)
+    _add_legend(figure)
+    return figure
 
 
-def of_folds(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
-    """The same of every fold as thin lines, and their mean over the epochs that all of them have."""
-    figure = style.figure(_WIDTH, _HEIGHT, title)
-    shared = min(map(len, folds))
-    for axes, (name, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+def plot_fold_curves(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
+    """Plot the curves of every fold as thin lines, and their mean over the epochs that all folds have.
+
+    Args:
+        folds: The epochs of each fold in order.
+        title: Title of the figure.
+    """
+    figure = style.new_figure(_WIDTH, _HEIGHT, title)
+    common = min(map(len, folds))
+    for axes, (metric, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         for split, colour in _COLOURS.items():
-            key = f"{split}/{name}"
+            key = f"{split}/{metric}"
             for epochs in folds:
                 values = [epoch.metrics[key] for epoch in epochs]
                 axes.plot([epoch.number for epoch in epochs], values, color=colour, alpha=0.4, linewidth=0.8)
-            mean = np.mean([[epoch.metrics[key] for epoch in epochs[:shared]] for epochs in folds], axis=0)
-            numbers = [epoch.number for epoch in folds[0][:shared]]
+            mean = np.mean([[epoch.metrics[key] for epoch in epochs[:common]] for epochs in folds], axis=0)
+            numbers = [epoch.number for epoch in folds[0][:common]]
             axes.plot(numbers, mean, color=colour, marker=".", label=f"{_NAMES[split]}, mean of {len(folds)} folds")
-        _dress(axes, label, max(map(len, folds)))
-    return _with_legend(figure)
+        _style_panel(axes, label, max(map(len, folds)))
+    _add_legend(figure)
+    return figure
 
 
-def table(epochs: Sequence[Epoch]) -> str:
-    """The same data as CSV, one row an epoch."""
+def training_curves_csv(epochs: Sequence[Epoch]) -> str:
+    """Return the metrics of the epochs as CSV, one row per epoch."""
     return as_csv(["epoch", *epochs[0].metrics], ([epoch.number, *epoch.metrics.values()] for epoch in epochs))
 
 
-def table_of_folds(folds: Sequence[Sequence[Epoch]]) -> str:
-    """The data of all folds as CSV, one row a fold and epoch."""
+def fold_curves_csv(folds: Sequence[Sequence[Epoch]]) -> str:
+    """Return the metrics of all folds as CSV, one row per fold and epoch; folds count from 1."""
     rows = ([fold, epoch.number, *epoch.metrics.values()] for fold, epochs in enumerate(folds, 1) for epoch in epochs)
     return as_csv(["fold", "epoch", *folds[0][0].metrics], rows)
 
 
-def _with_legend(figure: Figure) -> Figure:
+def _add_legend(figure: Figure) -> None:
+    """Add one legend for all panels, with the entries of the first."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return figure
 
 
-def _panel(axes: Axes, epochs: Sequence[Epoch], name: str, label: str) -> None:
-    numbers = [epoch.number for epoch in epochs]
-    for split, colour in _COLOURS.items():
-        values = [epoch.metrics[f"{split}/{name}"] for epoch in epochs]
-        axes.plot(numbers, values, color=colour, marker=".", label=_NAMES[split])
-    _dress(axes, label, len(numbers))
-
-
-def _dress(axes: Axes, label: str, epochs: int) -> None:
+def _style_panel(axes: Axes, label: str, epochs: int) -> None:
     axes.set(xlabel="Epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if epochs == 1:  # or the one epoch would stand among fractions
+    if epochs == 1:  # otherwise the only tick labels would be fractions of an epoch
         axes.set_xlim(axes.dataLim.x0 - 0.5, axes.dataLim.x0 + 0.5)
-    style.dress(axes)
+    style.style_axes(axes)

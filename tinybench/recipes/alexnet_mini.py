@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import DataConfig, HeadConfig, OptimizerConfig, ScratchConfig
-from tinybench.recipes import Expected, Recipe
+from tinybench.recipes.recipe import Expected, Recipe
 
 
 def config() -> RunConfig:

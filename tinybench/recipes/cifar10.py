@@ -14,7 +14,7 @@ from tinybench.config.sections import (
     ScratchConfig,
     TransferConfig,
 )
-from tinybench.recipes import Expected, Recipe
+from tinybench.recipes.recipe import Expected, Recipe
 
 _DATA = DataConfig(validation=0.2)
 _AUGMENT = AugmentConfig(flip=True, rotation=15, zoom=0.1, translation=0.1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import AugmentConfig, FinetuneConfig, HeadConfig, ScratchConfig, TransferConfig
-from tinybench.recipes import Expected, Recipe
+from tinybench.recipes.recipe import Expected, Recipe
 
 
 def scratch() -> RunConfig:

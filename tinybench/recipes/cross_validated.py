@@ -13,7 +13,7 @@ from tinybench.config.sections import (
     ScratchConfig,
     TransferConfig,
 )
-from tinybench.recipes import Expected, Recipe
+from tinybench.recipes.recipe import Expected, Recipe
 
 
 def mnist_shallow() -> RunConfig:

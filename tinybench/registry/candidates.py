@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from tinybench.tracking.tracker import Tracker
 
-FIGURES = {"accuracy": 1, "top5": 1, "loss": -1}  # of the validation images; the sign by which more is better
+METRICS = {"accuracy": 1, "top5": 1, "loss": -1}  # of the validation images; the sign by which more is better
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CandidateQuery:
     """What a candidate must be.
 
     Attributes:
@@ -32,7 +32,7 @@ class Wanted:
     """
 
     run_id: str | None = None
-    figure: str = "accuracy"
+    metric: str = "accuracy"
     model: str | None = None
     dataset: str | None = None
     recipe: str | None = None
@@ -41,7 +41,7 @@ class Wanted:
     @property
     def metric(self) -> str:
         """The figure, as runs have it."""
-        return f"best/val_{self.figure}"
+        return f"best/val_{self.metric}"
 
 
 @dataclass(frozen=True)
@@ -56,31 +56,31 @@ class Candidate:
 
     run_id: str
     dataset: str
-    chosen: str
+    selection: str
 
 
-def pool(tracker: Tracker, wanted: Wanted) -> list[MlflowRun]:
+def find_runs(tracker: Tracker, wanted: CandidateQuery) -> list[MlflowRun]:
     """The runs that a candidate may be: one or more.
 
     Raises:
         ConfigError: an unknown figure, or a filter that MLflow does not understand.
         TrackingError: there is none, or the one that is given has not finished.
     """
-    if wanted.figure not in FIGURES:
+    if wanted.metric not in METRICS:
         raise ConfigError(
-            f"Invalid value for `--metric`: expected one of {', '.join(FIGURES)}, of validation images, got "
-            f"{wanted.figure!r}. Test images judge a candidate; they do not choose it."
+            f"Invalid value for `--metric`: expected one of {', '.join(METRICS)}, of validation images, got "
+            f"{wanted.metric!r}. Test images judge a candidate; they do not choose it."
         )
     if wanted.run_id is not None:
-        return [_given(tracker, wanted.run_id)]
+        return [_get_finished_run(tracker, wanted.run_id)]
     name = wanted.metric
-    runs = [run for run in queries.whole(tracker, wanted.search) if name in run.data.metrics and _fits(run, wanted)]
+    runs = [run for run in queries.find_model_runs(tracker, wanted.search) if name in run.data.metrics and _matches(run, wanted)]
     if not runs:
         raise TrackingError(f"No finished run {_words(wanted)}: train one, or check the filters and the store (--uri).")
     return runs
 
 
-def dataset(runs: Sequence[MlflowRun]) -> str:
+def common_dataset(runs: Sequence[MlflowRun]) -> str:
     """The data set that runs were trained on.
 
     Raises:
@@ -92,8 +92,8 @@ def dataset(runs: Sequence[MlflowRun]) -> str:
     return sets[0]
 
 
-def best(
-    runs: Sequence[MlflowRun], wanted: Wanted, test: str | None = None, withdrawn: Collection[str] = ()
+def choose(
+    runs: Sequence[MlflowRun], wanted: CandidateQuery, test: str | None = None, withdrawn: Collection[str] = ()
 ) -> Candidate:
     """The one with the best figure; of equals the newest.
 
@@ -111,7 +111,7 @@ def best(
     if wanted.run_id is not None:
         (run,) = runs
         part = "" if run.info.run_id == wanted.run_id else f", as the run that {wanted.run_id} is a part of"
-        return Candidate(run.info.run_id, dataset(runs), f"given by its id{part}")
+        return Candidate(run.info.run_id, common_dataset(runs), f"given by its id{part}")
     comparable = [run for run in runs if test in (None, run.data.tags.get(TEST_TAG))]
     if not comparable:
         raise TrackingError(
@@ -121,7 +121,7 @@ def best(
     left = [run for run in comparable if run.info.run_id not in withdrawn]
     if not left:
         raise TrackingError(f"Every run {_words(wanted)} was rolled back: give its id to promote one again.")
-    found = max(left, key=lambda run: (_goodness(run, wanted), run.info.start_time))
+    found = max(left, key=lambda run: (_score(run, wanted), run.info.start_time))
     chosen = f"{wanted.metric} {found.data.metrics[wanted.metric]:.4f}, the best of {len(left)} runs"
     splits = len({run.data.tags.get("data.split_hash") for run in left})
     chosen += f", which {splits} different validation splits judged" if splits > 1 else ""
@@ -130,11 +130,11 @@ def best(
     chosen += (
         f"; left out, for they were rolled back: {len(comparable) - len(left)}" if len(left) < len(comparable) else ""
     )
-    return Candidate(found.info.run_id, dataset(left), chosen)
+    return Candidate(found.info.run_id, common_dataset(left), chosen)
 
 
-def _given(tracker: Tracker, run_id: str) -> MlflowRun:
-    run = tracker.top(run_id)
+def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
+    run = tracker.find_top_run(run_id)
     if run.info.lifecycle_stage != "active":
         raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
     if run.info.status != "FINISHED":
@@ -142,20 +142,20 @@ def _given(tracker: Tracker, run_id: str) -> MlflowRun:
     return run
 
 
-def _goodness(run: MlflowRun, wanted: Wanted) -> float:
-    return FIGURES[wanted.figure] * float(run.data.metrics[wanted.metric])
+def _score(run: MlflowRun, wanted: CandidateQuery) -> float:
+    return METRICS[wanted.metric] * float(run.data.metrics[wanted.metric])
 
 
-def _fits(run: MlflowRun, wanted: Wanted) -> bool:
+def _matches(run: MlflowRun, wanted: CandidateQuery) -> bool:
     asked = {"model": wanted.model, "dataset": wanted.dataset, "recipe": wanted.recipe}
     return all(value is None or queries.param(run, key) == value for key, value in asked.items())
 
 
-def _words(wanted: Wanted) -> str:
-    return ", ".join(_asked(wanted)) or "that logged a model"
+def _words(wanted: CandidateQuery) -> str:
+    return ", ".join(_describe_filters(wanted)) or "that logged a model"
 
 
-def _asked(wanted: Wanted) -> Iterator[str]:
+def _describe_filters(wanted: CandidateQuery) -> Iterator[str]:
     for key, value in (("model", wanted.model), ("data set", wanted.dataset), ("recipe", wanted.recipe)):
         if value is not None:
             yield f"with {key} {value}"

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tinybench.registry.gates import Verdict
+from tinybench.registry.gates import GateResult
 from tinybench.registry.policy import GATES
 
 TAG = "tinybench.decision."  # of a version, with the moment after it: all of a decision
@@ -43,45 +43,45 @@ class Decision:
     name: str
     version: int | None
     run_id: str
-    before: int | None
-    chosen: str = ""
-    at: str = field(default_factory=lambda: now())
-    who: str = field(default_factory=lambda: f"{_user()}@{platform.node()}")
+    previous: int | None
+    selection: str = ""
+    decided_at: str = field(default_factory=lambda: utc_now())
+    author: str = field(default_factory=lambda: f"{_user_name()}@{platform.node()}")
     commit: str = ""
-    looks: int = 0
-    verdicts: tuple[Verdict, ...] = ()
-    done: bool = False
-    whole: bool = True
+    test_set_uses: int = 0
+    gate_results: tuple[GateResult, ...] = ()
+    carried_out: bool = False
+    complete: bool = True
 
     @property
-    def failed(self) -> list[Verdict]:
+    def failed_gates(self) -> list[GateResult]:
         """Gates that did not hold."""
-        return [each for each in self.verdicts if not each.holds]
+        return [each for each in self.gate_results if not each.passed]
 
     @property
-    def off(self) -> list[str]:
+    def disabled_gates(self) -> list[str]:
         """Gates that were switched off; none of a rollback, which judges nothing."""
-        judged = {each.gate for each in self.verdicts}
-        return [gate for gate in GATES if gate not in judged] if self.whole and self.action != ROLLBACK else []
+        judged = {each.gate for each in self.gate_results}
+        return [gate for gate in GATES if gate not in judged] if self.complete and self.action != ROLLBACK else []
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self)
 
-    def tags(self) -> dict[str, str]:
+    def version_tags(self) -> dict[str, str]:
         """For its version."""
-        return {f"{TAG}{self.at}": json.dumps(self.plain())}
+        return {f"{TAG}{self.decided_at}": json.dumps(self.to_dict())}
 
-    def moved_tags(self) -> dict[str, str]:
+    def model_tags(self) -> dict[str, str]:
         """For the name, once it is carried out."""
-        return {f"{_MOVED}{self.at}": json.dumps({name: getattr(self, name) for name in _KEPT})}
+        return {f"{_MOVED}{self.decided_at}": json.dumps({name: getattr(self, name) for name in _KEPT})}
 
     @classmethod
-    def of(cls, text: str) -> Decision:
+    def from_json(cls, text: str) -> Decision:
         """What `tags` wrote, read back."""
         plain = json.loads(text)
-        verdicts = tuple(Verdict(**each) for each in plain.pop("verdicts"))
-        return cls(**plain, verdicts=verdicts)
+        verdicts = tuple(GateResult(**each) for each in plain.pop("verdicts"))
+        return cls(**plain, gate_results=verdicts)
 
 
 def history(versions: Iterable[Mapping[str, str]], name: Mapping[str, str]) -> list[Decision]:
@@ -91,17 +91,17 @@ def history(versions: Iterable[Mapping[str, str]], name: Mapping[str, str]) -> l
     """
     moved = {key.removeprefix(_MOVED): value for key, value in name.items() if key.startswith(_MOVED)}
     found = {
-        key.removeprefix(TAG): replace(Decision.of(value), done=key.removeprefix(TAG) in moved)
+        key.removeprefix(TAG): replace(Decision.from_json(value), carried_out=key.removeprefix(TAG) in moved)
         for each in versions
         for key, value in each.items()
         if key.startswith(TAG)
     }
     known = {at: json.loads(value) for at, value in moved.items() if at not in found}
-    lost = [Decision(**kept, at=at, done=True, whole=False) for at, kept in known.items()]
-    return sorted([*found.values(), *lost], key=lambda each: each.at)
+    lost = [Decision(**kept, decided_at=at, carried_out=True, complete=False) for at, kept in known.items()]
+    return sorted([*found.values(), *lost], key=lambda each: each.decided_at)
 
 
-def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
+def carried_out_moves(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
     """Those that moved the champion: a decision is written before its move, which a crash may have kept from it.
 
     A move was made if that was written; or, where a crash came between, if the next one began where it ended, and the
@@ -111,13 +111,13 @@ def effective(decisions: Iterable[Decision], champion: int | None) -> list[Decis
     found: list[Decision] = []
     wanted = champion
     for each in reversed(moves):
-        if each.done or each.version == wanted:
+        if each.carried_out or each.version == wanted:
             found.append(each)
-            wanted = each.before
+            wanted = each.previous
     return found[::-1]
 
 
-def champions(moves: Iterable[Decision]) -> list[int]:
+def champion_versions(moves: Iterable[Decision]) -> list[int]:
     """Versions as one followed the other, without those that were rolled back; the last is the champion."""
     found: list[int] = []
     promoted: dict[int, int] = {}  # when it was, for the first time
@@ -137,18 +137,18 @@ def champions(moves: Iterable[Decision]) -> list[int]:
     return found
 
 
-def withdrawn(moves: Sequence[Decision]) -> set[str]:
+def withdrawn_runs(moves: Sequence[Decision]) -> set[str]:
     """Runs that were champion, and were rolled back since."""
-    left = champions(moves)
+    left = champion_versions(moves)
     return {each.run_id for each in moves} - {each.run_id for each in moves if each.version in left}
 
 
-def now() -> str:
+def utc_now() -> str:
     """This moment, UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

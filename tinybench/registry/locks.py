@@ -14,23 +14,23 @@ from tinybench.core import paths
 from tinybench.core.errors import TrackingError
 
 if TYPE_CHECKING:
-    from tinybench.tracking.model_versions import Registry
+    from tinybench.tracking.model_versions import RegisteredModel
 
 
 @contextmanager
-def held(registry: Registry) -> Iterator[None]:
+def lock_model(registry: RegisteredModel) -> Iterator[None]:
     """Decide about a name alone, on this machine.
 
     Raises:
         TrackingError: another process is at it.
     """
     what = f"decides about {registry.name} at this moment: look at tinybench history {registry.name}"
-    with alone(registry.client.tracking_uri, registry.name, 0, what):
+    with lock(registry.client.tracking_uri, registry.name, 0, what):
         yield
 
 
 @contextmanager
-def alone(uri: str, what: str, wait: float, words: str) -> Iterator[None]:
+def lock(uri: str, what: str, wait: float, words: str) -> Iterator[None]:
     """Hold a lock of this machine.
 
     Args:
@@ -43,7 +43,7 @@ def alone(uri: str, what: str, wait: float, words: str) -> Iterator[None]:
         TrackingError: another process holds it for longer than `wait` seconds, or there can be none.
     """
     place = paths.state() / "registry"
-    key = sha256(f"{_place(uri)} {what}".encode()).hexdigest()[:16]
+    key = sha256(f"{_normalise_uri(uri)} {what}".encode()).hexdigest()[:16]
     try:
         place.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(place / f"{key}.lock", timeout=wait)
@@ -58,7 +58,7 @@ def alone(uri: str, what: str, wait: float, words: str) -> Iterator[None]:
         lock.release()
 
 
-def _place(uri: str) -> str:
+def _normalise_uri(uri: str) -> str:
     """A store's address, the same for all who use it on this machine: paths may be relative."""
     kind, _, path = uri.partition(":///")
     return str(Path(path).resolve()) if kind == "sqlite" else uri

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from tinybench.tracking.tracker import Tracker
 
-_FIGURES = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
-_PICTURES = {  # the first that is there is shown
+_METRICS = {"accuracy": "top-1", "top5": "top-5", "f1_macro": "F1", "auc_ovr_macro": "AUC", "log_loss": "log loss"}
+_PLOTS = {  # the first that is there is shown
     "figures/confusion_matrix.png": "How test images are taken for one another",
     "figures/per_class_accuracy.png": "Accuracy by class",
     "figures/curves.png": "Loss and accuracy by epoch",
 }
-_WIDEST = 800  # pixels
+_MAX_PIXELS = 800  # pixels
 FOLDER = "registry"  # of a run's artifacts: what belongs to its versions
 
 
@@ -35,7 +35,7 @@ def write(tracker: Tracker, run_id: str) -> str:
     Raises:
         TrackingError: there is no such run.
     """
-    run, last = tracker.get(run_id), run_record.final_run(tracker, run_id)
+    run, last = tracker.get_run(run_id), run_record.find_final_run(tracker, run_id)
     found, tags = last.data.metrics, run.data.tags
     model, dataset = Path(queries.param(run, "model")).stem, queries.param(run, "dataset")
     experiment = run.info.experiment_id
@@ -44,44 +44,44 @@ def write(tracker: Tracker, run_id: str) -> str:
         f"Trained by recipe `{queries.param(run, 'recipe')}`, phases {queries.param(run, 'phases')}, seed "
         f"{queries.param(run, 'seed')}, in run [{run_id[:8]}](#/experiments/{experiment}/runs/{run_id}).",
         "## Figures",
-        *_figures(found),
+        *_metrics_table(found),
         "## Cost",
-        *_costs(found),
+        *_describe_costs(found),
         "## Calibration",
-        _calibration(found),
+        _describe_calibration(found),
         "## Data",
         f"`{dataset}`, fingerprint `{tags.get('data.fingerprint', '')[:12]}`, test images "
         f"`{tags.get('data.test_hash', '')[:12]}`. Weights were chosen by validation images; test images were scored "
         "once a phase.",
         "## Limits",
-        *_limits(run),
+        *_list_limits(run),
         "## Lineage",
         f"Run `{run_id}`, model `{tags.get('tinybench.model_uri', '')}`, settings "
         f"`{tags.get('tinybench.config_hash', '')[:12]}`, code `{tags.get('mlflow.source.git.commit', '')[:12]}`.",
-        *_picture(tracker, last.info.run_id),
+        *_show_plot(tracker, last.info.run_id),
     ]
     return "\n\n".join(lines)
 
 
-def _picture(tracker: Tracker, run_id: str) -> Iterator[str]:
+def _show_plot(tracker: Tracker, run_id: str) -> Iterator[str]:
     """A picture of the run, small enough for MLflow's page, which shows all its pixels; a click opens the whole one."""
     kept = {each.path for each in tracker.client.list_artifacts(run_id, "figures")}
-    path = next((path for path in _PICTURES if path in kept), None)
+    path = next((path for path in _PLOTS if path in kept), None)
     if path is None:
         return
     with TemporaryDirectory() as folder:
         small = Path(folder) / "card.png"
         with Image.open(tracker.client.download_artifacts(run_id, path, folder)) as picture:
-            picture.thumbnail((_WIDEST, _WIDEST))
+            picture.thumbnail((_MAX_PIXELS, _MAX_PIXELS))
             picture.save(small)
-        Run(tracker.client, run_id).artifact(small, FOLDER)
-    shown = f"![{_PICTURES[path]}](get-artifact?path={FOLDER}/card.png&run_uuid={run_id})"
+        Run(tracker.client, run_id).log_artifact(small, FOLDER)
+    shown = f"![{_PLOTS[path]}](get-artifact?path={FOLDER}/card.png&run_uuid={run_id})"
     yield f"[{shown}](get-artifact?path={path}&run_uuid={run_id})"
 
 
-def _figures(found: Mapping[str, float]) -> Iterator[str]:
+def _metrics_table(found: Mapping[str, float]) -> Iterator[str]:
     rows = ["| of the test images | value | 95 % interval |", "|---|---|---|"]
-    for name, words in _FIGURES.items():
+    for name, words in _METRICS.items():
         key = f"test/{name}"
         if key in found:
             ends = [found.get(f"{key}_{end}") for end in ("low", "high")]
@@ -90,7 +90,7 @@ def _figures(found: Mapping[str, float]) -> Iterator[str]:
     yield "\n".join(rows)
 
 
-def _costs(found: Mapping[str, float]) -> Iterator[str]:
+def _describe_costs(found: Mapping[str, float]) -> Iterator[str]:
     words = {
         "efficiency/parameters": ("{:,.0f} parameters", 1.0),
         "efficiency/weight_bytes": ("{:.3g} MB of weights", 1e-6),
@@ -102,7 +102,7 @@ def _costs(found: Mapping[str, float]) -> Iterator[str]:
     yield (", ".join(known) + ".") if known else "Not measured."
 
 
-def _calibration(found: Mapping[str, float]) -> str:
+def _describe_calibration(found: Mapping[str, float]) -> str:
     if "test/ece_scaled" not in found:
         return "Probabilities are as the network gives them."
     return (
@@ -111,7 +111,7 @@ def _calibration(found: Mapping[str, float]) -> str:
     )
 
 
-def _limits(run: MlflowRun) -> Iterator[str]:
+def _list_limits(run: MlflowRun) -> Iterator[str]:
     warned = run.data.tags.get(WARNING_TAG)
     flattered = queries.param(run, "dataset") == "tiny-imagenet" and queries.param(run, "weights") == "imagenet"
     found = [

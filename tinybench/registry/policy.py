@@ -156,7 +156,7 @@ class Policy:
         return any(gate is not None and gate.compares for gate in (getattr(self, name) for name in GATES))
 
 
-_MOST_ROUNDS = 20  # each takes a quarter of a minute a model
+_MAX_ROUNDS = 20  # each takes a quarter of a minute a model
 GATES = tuple(each.name for each in fields(Policy))
 
 
@@ -189,11 +189,11 @@ def parse(text: str, shown_as: str = FILE) -> Policy:
             tables.refuse((name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.")
         if not isinstance(table, Mapping):
             tables.refuse((name,), f"`{name}`: expected a table of limits, got {table!r}.")
-        changed[name] = _gate(tables, name, table)
+        changed[name] = _parse_gate(tables, name, table)
     return replace(Policy(), **changed)
 
 
-def _gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
+def _parse_gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
     usual = getattr(Policy(), name)
     allowed = {each.name: getattr(usual, each.name) for each in fields(usual)}
     limits: dict[str, Any] = {}
@@ -202,28 +202,28 @@ def _gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
             words = ", ".join((*allowed, "off"))
             tables.refuse((name, key), f"gate `{name}` has no `{key}`: expected one of {words}.")
         if isinstance(allowed.get(key, False), bool):
-            limits[key] = _switch(tables, name, key, value)
+            limits[key] = _parse_flag(tables, name, key, value)
         else:
-            limits[key] = _limit(tables, name, key, value, may_be_none=_optional(usual, key))
+            limits[key] = _parse_limit(tables, name, key, value, may_be_none=_allows_none(usual, key))
     return None if limits.pop("off", False) else replace(usual, **limits)
 
 
-def _switch(tables: Tables, name: str, key: str, value: Any) -> bool:
+def _parse_flag(tables: Tables, name: str, key: str, value: Any) -> bool:
     if not isinstance(value, bool):
         tables.refuse((name, key), f"`{name}.{key}`: expected true or false, got {value!r}.")
     return value
 
 
-def _optional(gate: Any, key: str) -> bool:
+def _allows_none(gate: Any, key: str) -> bool:
     return "None" in str(next(each.type for each in fields(gate) if each.name == key))
 
 
-def _limit(tables: Tables, name: str, key: str, value: Any, *, may_be_none: bool) -> float | None:
+def _parse_limit(tables: Tables, name: str, key: str, value: Any, *, may_be_none: bool) -> float | None:
     if value == "none" and may_be_none:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         none = ", or none" if may_be_none else ""
         tables.refuse((name, key), f"`{name}.{key}`: expected a number from 0{none}, got {value!r}.")
-    if key == "rounds" and (not 1 <= value <= _MOST_ROUNDS or value != int(value)):
-        tables.refuse((name, key), f"`{name}.{key}`: expected a whole number in 1..{_MOST_ROUNDS}, got {value!r}.")
+    if key == "rounds" and (not 1 <= value <= _MAX_ROUNDS or value != int(value)):
+        tables.refuse((name, key), f"`{name}.{key}`: expected a whole number in 1..{_MAX_ROUNDS}, got {value!r}.")
     return float(value)

@@ -107,15 +107,15 @@ def _find(settings: Settings) -> str:
     Raises:
         TrackingError: there is none.
     """
-    from tinybench.tracking.model_versions import Registry
+    from tinybench.tracking.model_versions import RegisteredModel
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(settings.uri)
     made = re.fullmatch(r"models:/([^@/]+)@(.+)", settings.model)
     if made is None:
         numbered = re.fullmatch(r"models:/([^@/]+)/(\d+)", settings.model)
-        return Registry(tracker.client, numbered[1]).version(int(numbered[2])).uri if numbered else settings.model
-    found = Registry(tracker.client, made[1]).at(made[2])
+        return RegisteredModel(tracker.client, numbered[1]).version(int(numbered[2])).uri if numbered else settings.model
+    found = RegisteredModel(tracker.client, made[1]).get_by_alias(made[2])
     if found is None:
         raise TrackingError(f"{made[1]} has no {made[2]}: register one by tinybench promote.")
     return found.uri
@@ -124,5 +124,5 @@ def _find(settings: Settings) -> str:
 def _load(where: str, settings: Settings) -> Answerer:
     from tinybench.tracking import logged_model
 
-    with logged_model.opened(where) as files:
-        return files.answerer()
+    with logged_model.download(where) as files:
+        return files.load_classifier()

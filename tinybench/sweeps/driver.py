@@ -26,8 +26,9 @@ from tinybench.sweeps import optuna_storage, study, study_files, study_results, 
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.study_progress import Story
 from tinybench.sweeps.sweep_result import Outcome
+from tinybench.tracking import tags
 from tinybench.tracking.journal import Journal
-from tinybench.tracking.run import ERROR_TAG, Run, outcome_of
+from tinybench.tracking.run import Run, status_and_reason
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from tinybench.sweeps.sweep_result import Watcher
 
 _LOOK = 1.0  # seconds between looks at the study
-_STUDY_TAG = "tinybench.study"
 
 
 class Workers(AbstractContextManager[object], Protocol):
@@ -174,16 +174,16 @@ def _driving(made: Study) -> Iterator[str]:
 def _parent(made: Study, tracker: Tracker) -> Run:
     """The study's run, which a resume opens again."""
     if made.parent is not None:
-        return tracker.open(tracker.get(made.parent))
-    run = tracker.parent(f"sweep {made.name}")
+        return tracker.reopen(tracker.get_run(made.parent))
+    run = tracker.open_parent_run(f"sweep {made.name}")
     space = made.space
     about: dict[str, Any] = {"study": made.name, "space": space.name, "sampler": space.sampler, "pruner": space.pruner}
     about |= {"objective": ", ".join(each.figure for each in space.objectives), "seeds_a_trial": space.seeds}
     about |= {"trials": space.trials, "minutes": space.minutes}
-    run.params({f"sweep.{key}": "none" if value is None else value for key, value in about.items()})
-    run.params({key: value for key, value in space.base.words().items() if key not in _searched(space)})
-    run.text(space.text, f"{space.name}.toml")
-    run.tags({_STUDY_TAG: made.name})
+    run.log_params({f"sweep.{key}": "none" if value is None else value for key, value in about.items()})
+    run.log_params({key: value for key, value in space.base.words().items() if key not in _searched(space)})
+    run.log_text(space.text, f"{space.name}.toml")
+    run.set_tags({tags.STUDY: made.name})
     made.keep("experiment", run.client.get_run(run.id).info.experiment_id)
     made.parent = run.id  # last: it says that all is there
     return run
@@ -200,8 +200,8 @@ def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
         yield
     except BaseException as error:
         error.add_note(f"Go on with it by: tinybench sweep --resume {name}")
-        status, reason = outcome_of(error)
-        journal.tags(parent.id, {ERROR_TAG: reason})
+        status, reason = status_and_reason(error)
+        journal.set_tags(parent.id, {tags.ERROR: reason})
         journal.end(parent.id, status)
         raise
     journal.end(parent.id, "FINISHED")

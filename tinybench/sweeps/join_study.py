@@ -30,7 +30,7 @@ def join(name: str, storage: str, uri: str | None, *, beside: bool = False) -> i
         ConfigError: it looks for a time, which is measured by one worker.
         TrackingError: there is no such study, or it has not begun.
     """
-    journal.be_brief()
+    journal.limit_retries()
     found = study.find(optuna_storage.connect(storage, there=True), name)
     if beside:
         found.space.check_workers(2)
@@ -38,7 +38,7 @@ def join(name: str, storage: str, uri: str | None, *, beside: bool = False) -> i
     if parent is None or experiment is None:
         raise TrackingError(f"Study {name!r} has not begun: start it by tinybench sweep --resume {name}.")
     own = f"{platform.node()}-{os.getpid()}.jsonl"
-    writer = journal.Journal(journal.client(uri), study_files.folder(name) / own)
+    writer = journal.Journal(journal.connect(uri), study_files.folder(name) / own)
     gone = _orphaned() if WORKER in os.environ else threading.Event()
     return Worker(found, Tracked(writer, experiment, parent), stop=gone.is_set).work()
 

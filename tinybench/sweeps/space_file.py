@@ -14,6 +14,7 @@ from tinybench.config import toml_lines
 from tinybench.config.fields import as_text
 from tinybench.config.run_config import RunConfig, canonical, check
 from tinybench.config.toml_tables import Tables
+from tinybench.recipes.resolve import resolve
 from tinybench.sweeps.space import OBJECTIVES, PRUNERS, RISING, SAMPLERS, Objective, Parameter, Space
 
 _DIRECTIONS = ("maximize", "minimize")
@@ -108,7 +109,7 @@ class _Reader(Tables):
         # A trial is judged by validation images; its pictures would be looked at by nobody
         own = {"track.pictures": False, "track.costs": "off"}
         with self.at(("recipe",)):
-            base = configuration.replace(configuration.resolve(self.values.get("recipe")), own)
+            base = configuration.replace(resolve(self.values.get("recipe")), own)
         for key, (value, path) in table.items():
             if key.startswith("track."):
                 self.refuse(path, f"`{key}` is no setting of trials: give it on the command line, as --{key}.")

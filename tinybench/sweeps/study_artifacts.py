@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.core.errors import in_one_line
 from tinybench.plots import study_plots
-from tinybench.plots.study_plots import Axis, Trial
+from tinybench.plots.study_plots import ParameterAxis, StudyTrial
 from tinybench.sweeps.study import Study
 
 if TYPE_CHECKING:
@@ -59,22 +59,22 @@ def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figur
     trials = [_plain(trial) for trial in made.counted() if trial.values is not None]
     done = [trial for trial in trials if not trial.pruned]
     axes = _axes(made, done)
-    yield "history", study_plots.history(trials, objectives[0], rising=rising)
-    if any(len(trial.steps) > 1 for trial in trials):
+    yield "history", study_plots.plot_optimization_history(trials, objectives[0], maximize=rising)
+    if any(len(trial.intermediate_values) > 1 for trial in trials):
         of_one = f"{objectives[0]}{', with the first seed' if made.space.seeds > 1 else ''}"
-        yield "curves", study_plots.curves(trials, of_one, best[0].number)
+        yield "curves", study_plots.plot_intermediate_values(trials, of_one, best[0].number)
     if axes:
-        yield "slices", study_plots.slices(done, axes, objectives[0])
+        yield "slices", study_plots.plot_slice(done, axes, objectives[0])
     if len(axes) > 1:
-        yield "parallel_coordinates", study_plots.parallel(done, axes, objectives[0], rising=rising)
+        yield "parallel_coordinates", study_plots.plot_parallel_coordinate(done, axes, objectives[0], maximize=rising)
     if shares:
-        yield "importance", study_plots.importance(shares, objectives[0], len(done))
+        yield "importance", study_plots.plot_param_importances(shares, objectives[0], len(done))
         first = [axis for key in shares for axis in axes if axis.key == key][:2]
         if len(first) > 1:
-            yield "contour", study_plots.contour(done, first[0], first[1], objectives[0])
+            yield "contour", study_plots.plot_contour(done, first[0], first[1], objectives[0])
     if len(objectives) > 1:
         least = made.space.objectives[1].direction == "minimize"
-        yield "pareto", study_plots.pareto(done, objectives, [trial.number for trial in best], least=least)
+        yield "pareto", study_plots.plot_pareto_front(done, objectives, [trial.number for trial in best], minimize_second=least)
 
 
 def _by_first_objective(made: Study) -> optuna.Study:
@@ -96,17 +96,17 @@ def _judged(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def _plain(trial: FrozenTrial) -> Trial:
+def _plain(trial: FrozenTrial) -> StudyTrial:
     pruned = trial.state == TrialState.PRUNED
-    return Trial(trial.number, tuple(trial.values), pruned, trial.params, trial.intermediate_values)
+    return StudyTrial(trial.number, tuple(trial.values), pruned, trial.params, trial.intermediate_values)
 
 
-def _axes(made: Study, done: list[Trial]) -> list[Axis]:
+def _axes(made: Study, done: list[StudyTrial]) -> list[ParameterAxis]:
     """Parameters that took at least two values."""
     return [
-        Axis(each.key, each.distribution.startswith("log"), each.choices or None)
+        ParameterAxis(each.key, each.distribution.startswith("log"), each.choices or None)
         for each in made.space.parameters
-        if len({repr(trial.drawn[each.key]) for trial in done if each.key in trial.drawn}) > 1
+        if len({repr(trial.params[each.key]) for trial in done if each.key in trial.params}) > 1
     ]
 
 

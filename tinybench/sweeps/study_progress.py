@@ -64,12 +64,12 @@ class Story:
                 self._best[name] = better(value, self._best.get(name, value))
         if self._best:
             ended = trial.datetime_complete or datetime.now()
-            self.journal.metrics(self.parent, self._best, len(self._ended), int(ended.timestamp() * 1000))
+            self.journal.log_metrics(self.parent, self._best, len(self._ended), int(ended.timestamp() * 1000))
 
     def _bury(self) -> None:
         """Close the runs of trials whose process died, which could not do so itself."""
         for trial in self.study.dead():
             if trial.number not in self._buried:
                 self._buried.add(trial.number)
-                if RUN in trial.user_attrs and not self.journal.stands_in(trial.user_attrs[RUN]):
+                if RUN in trial.user_attrs and not self.journal.is_placeholder(trial.user_attrs[RUN]):
                     trial_runs.close(self.journal, trial.user_attrs[RUN], trial)

@@ -18,10 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 from tinybench.config import run_config as configuration
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import TrackingError, in_one_line
+from tinybench.recipes.resolve import resolve
 from tinybench.sweeps import study_artifacts, study_files, trial_runs
 from tinybench.sweeps.slots import ERROR, FIGURES, RUN
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.sweep_result import Outcome
+from tinybench.tracking import tags
+from tinybench.training.progress import best_metric_name
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from tinybench.tracking.run import Run
     from tinybench.tracking.tracker import Tracker
 
-WINNER_TAG = "tinybench.winner"
 
 _WINNER = "winner"
 _NOT_SETTLED = ("recipe", "track.")  # what a file of settings leaves to who trains by it
@@ -57,15 +59,15 @@ def draw(made: Study, tracker: Tracker, parent: Run, journal: Journal, watcher: 
     files = [_written(folder / "trials.csv", _table(made, journal))]
     files += [_written(folder / name, _settings(made, trial)) for name, trial in _named(best)]
     for file in files:
-        journal.file(parent.id, file, "")
+        journal.log_artifact(parent.id, file, "")
     for file in study_artifacts.draw(made, folder / "figures", watcher.on_message):
-        journal.file(parent.id, file, "figures")
-    journal.tags(parent.id, {"mlflow.note.content": _words(made, best)})
+        journal.log_artifact(parent.id, file, "figures")
+    journal.set_tags(parent.id, {tags.NOTE: _words(made, best)})
     winner = _winner(made, tracker, parent, journal, best[0], watcher) if best else None
-    left = journal.send() + sum(_left(file, journal) for file in study_files.spools(made.name))
+    left = journal.flush() + sum(_left(file, journal) for file in study_files.spools(made.name))
     if not left:
         trial_runs.bury(made, tracker, journal)  # also runs of dead workers that were only now sent
-    for reason in journal.refused:
+    for reason in journal.rejected:
         watcher.on_message(f"The tracking store refused an entry: {reason}")
     if not best:
         raise TrackingError(_in_vain(made))
@@ -101,7 +103,7 @@ def _written(file: Path, text: str) -> Path:
 def _settings(made: Study, trial: FrozenTrial) -> str:
     """What differs from the recipe, as `tinybench train --from` reads it."""
     config = made.space.config(trial.params)
-    usual = configuration.resolve(config.recipe).flat()
+    usual = resolve(config.recipe).flat()
     own = {
         key: list(value) if isinstance(value, tuple) else "none" if value is None else value
         for key, value in config.flat().items()
@@ -124,7 +126,7 @@ def _table(made: Study, journal: Journal) -> str:
         seconds = trial.duration.total_seconds() if trial.duration else ""
         attributes = trial.user_attrs
         run = attributes.get(RUN, "")
-        known = "" if journal.stands_in(run) else run
+        known = "" if journal.is_placeholder(run) else run
         writer.writerow([trial.number, trial.state.name.lower(), *found, *own, seconds, known, attributes.get(ERROR)])
     return file.getvalue()
 
@@ -163,12 +165,14 @@ def _winner(
         result = _trained(made.space.config(trial.params), tracker, parent, watcher)
     except Exception as error:  # the study is done: its winner can be trained at any time
         reason = in_one_line(error)
-        watcher.on_message(f"The winner could not be trained: {reason} Try again by: tinybench sweep --resume {made.name}")
+        watcher.on_message(
+            f"The winner could not be trained: {reason} Try again by: tinybench sweep --resume {made.name}"
+        )
         return None
     made.keep(_WINNER, {"trial": trial.number, "run": result.run_id})
-    journal.tags(parent.id, {WINNER_TAG: result.run_id})
+    journal.set_tags(parent.id, {tags.WINNER: result.run_id})
     scores = {name: value for name, value in result.metrics.items() if name.startswith(("test/", "efficiency/"))}
-    journal.metrics(parent.id, scores, len(made.counted()), journal.now())
+    journal.log_metrics(parent.id, scores, len(made.counted()), journal.now())
     _compare(made, trial, result, watcher)
     return result
 
@@ -181,13 +185,13 @@ def _trained(config: RunConfig, tracker: Tracker, parent: Run, watcher: Watcher)
         device.start()
     usual = configuration.RunConfig().track
     own = {"track.pictures": usual.pictures, "track.costs": usual.costs, "track.uri": tracker.uri}
-    return train.run(configuration.replace(config, own), below=parent, console=watcher.console)
+    return train.train_run(configuration.replace(config, own), parent=parent, callbacks=watcher.console)
 
 
 def _compare(made: Study, trial: FrozenTrial, result: Result, watcher: Watcher) -> None:
     """Say so where the same settings gave another figure than in the trial."""
     figures: Mapping[str, Any] = trial.user_attrs[FIGURES]
-    for name in (f"best/{each.figure.replace('/', '_')}" for each in made.space.objectives):
+    for name in (best_metric_name(each.figure) for each in made.space.objectives):
         again = result.metrics.get(name)
         if made.space.seeds == 1 and again is not None and again != figures[name]:
             watcher.on_message(
@@ -198,4 +202,4 @@ def _compare(made: Study, trial: FrozenTrial, result: Result, watcher: Watcher) 
 
 def _left(file: Path, journal: Journal) -> int:
     """What another process could not send, sent now as far as the store takes it."""
-    return type(journal)(journal.client, file).send()
+    return type(journal)(journal.client, file).flush()

@@ -14,23 +14,15 @@ from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import in_one_line
 from tinybench.sweeps.slots import ERROR, FIGURES, RETRY, RUN
 from tinybench.sweeps.study import Study
-from tinybench.tracking import provenance
+from tinybench.tracking import provenance, tags
 from tinybench.tracking.journal import Journal
-from tinybench.tracking.run import ERROR_TAG
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
     from tinybench.training.progress import Epoch
 
-TRIAL_TAG = "tinybench.trial"
-STATE_TAG = "tinybench.trial.state"
-STUDY_TAG = "tinybench.study"
 
-_PARENT_TAG = "mlflow.parentRunId"
-_NOTE_TAG = "mlflow.note.content"
 _DIED = "Its process died."
-_SEED_TAG = "tinybench.seed"
-_PARAMS_A_CALL = 100
 
 
 class Tracked:
@@ -41,20 +33,29 @@ class Tracked:
         self.journal = journal
         self.experiment = experiment
         self.parent = parent
-        self._origin = provenance.source() | provenance.tags()  # of this process: asked for once
+        self._origin = provenance.source_tags() | provenance.environment_tags()  # of this process: asked for once
 
     def begin(self, study: Study, number: int, attributes: Mapping[str, Any]) -> str:
         """Open a trial's run; gives its id, or a stand-in while the store does not answer."""
-        tags = {_PARENT_TAG: self.parent, STUDY_TAG: study.name, TRIAL_TAG: str(number), STATE_TAG: "running"}
+        run_tags = {
+            tags.PARENT_RUN: self.parent,
+            tags.STUDY: study.name,
+            tags.TRIAL: str(number),
+            tags.TRIAL_STATE: "running",
+        }
         if RETRY in attributes:
-            tags[f"{TRIAL_TAG}.{RETRY}"] = str(attributes[RETRY])
-        return self.journal.create(self.experiment, f"trial {number}", self._origin | tags)
+            run_tags[f"{tags.TRIAL}.{RETRY}"] = str(attributes[RETRY])
+        return self.journal.create_run(self.experiment, f"trial {number}", self._origin | run_tags)
 
     @contextmanager
     def seed(self, run: str, config: RunConfig) -> Iterator[str]:
         """The run of one training of a trial, ended as the trial is if the block is left by an exception."""
-        tags = {_PARENT_TAG: self.journal.known(run), _SEED_TAG: str(config.seed), STATE_TAG: "running"}
-        below = self.journal.create(self.experiment, f"seed {config.seed}", self._origin | tags)
+        run_tags = {
+            tags.PARENT_RUN: self.journal.resolve_id(run),
+            tags.SEED: str(config.seed),
+            tags.TRIAL_STATE: "running",
+        }
+        below = self.journal.create_run(self.experiment, f"seed {config.seed}", self._origin | run_tags)
         try:
             self.settings(below, config)
             yield below
@@ -70,18 +71,16 @@ class Tracked:
 
     def settings(self, run: str, config: RunConfig) -> None:
         """The whole configuration, as every run has it."""
-        words = [*config.words().items()]
-        for start in range(0, len(words), _PARAMS_A_CALL):
-            self.journal.params(run, dict(words[start : start + _PARAMS_A_CALL]))
-        self.journal.text(run, json.dumps(config.shown(), indent=1), "config.json")
+        self.journal.log_params(run, config.words())
+        self.journal.log_text(run, json.dumps(config.shown(), indent=1), "config.json")
 
     def epoch(self, run: str, epoch: Epoch) -> None:
         """A point of the curves."""
-        self.journal.metrics(run, epoch.metrics, epoch.number, epoch.timestamp)
+        self.journal.log_metrics(run, epoch.metrics, epoch.number, epoch.timestamp)
 
     def complete(self, run: str, figures: Mapping[str, float], step: int) -> None:
         """The figures of a trial that was trained to its end."""
-        self.journal.metrics(run, figures, step, self.journal.now())
+        self.journal.log_metrics(run, figures, step, self.journal.now())
         _end(self.journal, run, "FINISHED", "complete", "")
 
     def pruned(self, run: str | None, reason: str) -> None:
@@ -101,13 +100,13 @@ def bury(study: Study, tracker: Tracker, journal: Journal) -> None:
     """Close the runs below a study's whose process is gone and could not do so itself: as their trials ended."""
     trials = {str(trial.number): trial for trial in study.trials()}
     closed = {str(trial.user_attrs[RUN]) for trial in study.dead() if RUN in trial.user_attrs}
-    for run in tracker.running_below(study.parent or ""):
-        trial = trials.get(run.data.tags.get(TRIAL_TAG))
+    for run in tracker.find_running_children(study.parent or ""):
+        trial = trials.get(run.data.tags.get(tags.TRIAL))
         if trial is None or trial.state != TrialState.RUNNING:
             close(journal, run.info.run_id, trial)
             closed.add(run.info.run_id)
     for above in closed:  # their seeds, or the phases of a winner
-        for run in [] if journal.stands_in(above) else tracker.running_below(above):
+        for run in [] if journal.is_placeholder(above) else tracker.find_running_children(above):
             close(journal, run.info.run_id, None)
 
 
@@ -115,7 +114,7 @@ def close(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
     """End a run as its trial ended; None where it is no trial's."""
     reason = _DIED if trial is None else trial.user_attrs.get(ERROR, "")
     if trial is not None and trial.state == TrialState.COMPLETE:
-        journal.metrics(run, trial.user_attrs.get(FIGURES, {}), trial.last_step or 0, journal.now())
+        journal.log_metrics(run, trial.user_attrs.get(FIGURES, {}), trial.last_step or 0, journal.now())
         _end(journal, run, "FINISHED", "complete", "")
     elif trial is not None and trial.state == TrialState.PRUNED:
         _end(journal, run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
@@ -128,5 +127,5 @@ def close(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
 def _end(journal: Journal, run: str | None, status: str, state: str, reason: str) -> None:
     if run is None:
         return
-    journal.tags(run, {STATE_TAG: state} | ({ERROR_TAG: reason, _NOTE_TAG: reason} if reason else {}))
+    journal.set_tags(run, {tags.TRIAL_STATE: state} | ({tags.ERROR: reason, tags.NOTE: reason} if reason else {}))
     journal.end(run, status)

@@ -28,14 +28,15 @@ from tinybench.sweeps import optuna_storage, study_files, train_trial, trial_cos
 from tinybench.sweeps.slots import ERROR, FIGURES, INTERRUPTED, RUN
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.trial_runs import Tracked
+from tinybench.training.progress import best_metric_name
+from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.training.progress import Epoch
 
-# As `training.train`
-Train = Callable[["RunConfig", "Dataset", Path, Callable[["Epoch"], None]], dict[str, float]]
+TrainTrial = Callable[["RunConfig", "Dataset", Path, RunCallbacks], dict[str, float]]
 
 _POLL = 1.0  # seconds between looks for a trial that waits
 
@@ -49,14 +50,14 @@ class Worker:
         tracked: Tracked,
         *,
         stop: Callable[[], bool] = lambda: False,
-        train: Train = train_trial.train,
+        train: TrainTrial = train_trial.train_trial,
     ) -> None:
         """Args: the study, where its trials are recorded, whether no more shall be taken, and what trains one."""
         self.study = study
         self.tracked = tracked
         self.stop = stop
         self.train = train
-        self._step = 0
+        self.step = 0
 
     def work(self) -> int:
         """Take trials until all slots are filled, or the time is over; gives how many there were."""
@@ -73,7 +74,7 @@ class Worker:
             else:
                 self._carry_out(trial)
                 done += 1
-        self.tracked.journal.send()
+        self.tracked.journal.flush()
         return done
 
     def _carry_out(self, trial: Trial) -> None:
@@ -89,7 +90,7 @@ class Worker:
                 values = [figures[_name(each.figure)] for each in self.study.space.objectives]
                 trial.set_user_attr(FIGURES, figures)
                 self.study.end(trial, values, TrialState.COMPLETE)
-                self.tracked.complete(run, figures, self._step)
+                self.tracked.complete(run, figures, self.step)
             except optuna.TrialPruned as pruned:
                 self.study.end(trial, None, TrialState.PRUNED)
                 self.tracked.pruned(run, str(pruned))
@@ -123,7 +124,7 @@ class Worker:
                 curves.append(curve)
                 with self.tracked.seed(run, own) as below:
                     found.append(self._once(trial, below, own, curve, pruning=number == 0))
-                    self.tracked.complete(below, found[-1], self._step)
+                    self.tracked.complete(below, found[-1], self.step)
         finally:
             for epochs in zip(*curves, strict=False):  # those that all of them have
                 self.tracked.epoch(run, _mean(epochs))
@@ -132,30 +133,47 @@ class Worker:
     def _once(
         self, trial: Trial, run: str, config: RunConfig, curve: list[Epoch] | None = None, *, pruning: bool = True
     ) -> dict[str, float]:
-        objectives = self.study.space.objectives
-        watched = objectives[0].figure if len(objectives) == 1 and objectives[0].figure.startswith("val/") else None
-
-        def on_epoch(epoch: Epoch) -> None:
-            self._step = epoch.number
-            self.tracked.epoch(run, epoch)
-            if curve is not None:
-                curve.append(epoch)
-            if watched is None or not pruning:
-                return
-            trial.report(epoch.metrics[watched], epoch.number)
-            if trial.should_prune():
-                raise optuna.TrialPruned(
-                    f"Pruned after epoch {epoch.number} by {self.study.space.pruner}: "
-                    f"{watched} was {epoch.metrics[watched]:.4g}."
-                )
-
+        reporter = _TrialReporter(self, trial, run, curve, pruning=pruning)
         with study_files.of_trial(self.study.name) as folder:
-            return self.train(config, _dataset(config), folder / "phases", on_epoch)
+            return self.train(config, _dataset(config), folder / "phases", reporter)
+
+
+class _TrialReporter(RunCallbacks):
+    """Logs the epochs of a trial, reports the objective to Optuna, and ends the training if Optuna prunes it."""
+
+    def __init__(self, worker: Worker, trial: Trial, run: str, curve: list[Epoch] | None, *, pruning: bool) -> None:
+        self._worker = worker
+        self._trial = trial
+        self._run = run
+        self._curve = curve
+        objectives = worker.study.space.objectives
+        reported = pruning and len(objectives) == 1 and objectives[0].figure.startswith("val/")
+        self._objective = objectives[0].figure if reported else None
+
+    def on_epoch_end(self, epoch: Epoch) -> None:
+        """Log and report an epoch.
+
+        Raises:
+            TrialPruned: Optuna's pruner stops the trial.
+        """
+        self._worker.step = epoch.number
+        self._worker.tracked.epoch(self._run, epoch)
+        if self._curve is not None:
+            self._curve.append(epoch)
+        if self._objective is None:
+            return
+        value = epoch.metrics[self._objective]
+        self._trial.report(value, epoch.number)
+        if self._trial.should_prune():
+            pruner = self._worker.study.space.pruner
+            raise optuna.TrialPruned(
+                f"Pruned after epoch {epoch.number} by {pruner}: {self._objective} was {value:.4g}."
+            )
 
 
 def _name(objective: str) -> str:
     """The figure of the best epoch that an objective means."""
-    return f"best/{objective.replace('/', '_')}" if objective.startswith("val/") else objective
+    return best_metric_name(objective) if objective.startswith("val/") else objective
 
 
 def _mean(epochs: tuple[Epoch, ...]) -> Epoch:

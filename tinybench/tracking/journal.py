@@ -1,8 +1,9 @@
-"""Runs that are written to whether or not the tracking store answers.
+"""Write to MLflow runs without waiting for a tracking store that does not answer.
 
-What cannot be sent is kept in a file, in its order, and sent when the store answers again: by the process that wrote
-it, or by another one later. A store that does not answer is left alone for a while, so that training does not wait
-for it. MLflow's metrics are keyed by their moment, so what is sent twice is one point.
+An entry that cannot be sent is appended to a spool file. The file is sent, in its order, as soon as the store answers:
+by the process that wrote it, or later by another one. After a failed attempt the store is not contacted for some
+seconds, so that training does not wait for it. MLflow identifies a point of a metric by its timestamp, so an entry that
+is sent twice adds no second point.
 """
 
 from __future__ import annotations
@@ -23,69 +24,87 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from tinybench.core import atomic
 from tinybench.core.errors import in_one_line
 from tinybench.core.redaction import without_secrets
+from tinybench.tracking import tags
+from tinybench.tracking.run import MAX_PARAMS_PER_CALL, MAX_TAG_LENGTH
 
-_ENTRY_TAG = "tinybench.entry"  # of a run: by it a run is found that was made by somebody who then died
-_UNSENT = "unsent-"  # begins the stand-in for the id of a run that could not be made yet
-_PAUSE = 15.0  # seconds that a store which does not answer is left alone
-_REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE", "PERMISSION_DENIED")
-_LONGEST_TAG = 5000
+_PLACEHOLDER = "unsent-"  # prefix of the temporary id of a run that could not be created yet
+_PAUSE_SECONDS = 15.0  # for which a store that did not answer is not contacted
+_PERMANENT_ERRORS = (
+    "INVALID_PARAMETER_VALUE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "BAD_REQUEST",
+    "INVALID_STATE",
+    "PERMISSION_DENIED",
+)
 
 Entry = dict[str, Any]
 
 
-def be_brief() -> None:
-    """Let MLflow give up soon, before it is loaded: by default one call goes on for minutes."""
+def limit_retries() -> None:
+    """Let MLflow's calls fail within seconds instead of minutes; call it before MLflow's first request."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 
-def client(uri: str | None) -> MlflowClient:
-    """Of a store that need not answer now; MLflow's default when None."""
+def connect(uri: str | None) -> MlflowClient:
+    """Return a client of a store that need not answer now; of MLflow's default store when None."""
     return MlflowClient(uri)
 
 
 class Journal:
-    """Writes to runs of one store, by one process.
+    """Writer to the runs of one store, used by one process.
+
+    Args:
+        client: A client of the store.
+        file: The spool file for entries that cannot be sent.
 
     Attributes:
-        refused: What the store answered to entries that it will never take.
+        client: The client of the store.
+        spool: The spool file.
+        rejected: The store's error messages for entries that it will never accept.
     """
 
     def __init__(self, client: MlflowClient, file: Path) -> None:
-        """Args: a client of the store, and the file for what cannot be sent."""
         self.client = client
         self.spool = file
-        self.refused: list[str] = []
+        self.rejected: list[str] = []
         self._silent_until = 0.0
-        self._made: dict[str, str] = {}
-        self._held: list[Entry] = []  # what the disk did not take either
+        self._run_ids: dict[str, str] = {}  # by placeholder
+        self._unwritten: list[Entry] = []  # entries that could not be written to the spool file either
 
-    def create(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-        """A new run; gives its id, or a stand-in for it when the store does not answer."""
-        key = f"{_UNSENT}{uuid.uuid4().hex}"
-        about = {"experiment": experiment, "name": name, "tags": {**tags, _ENTRY_TAG: key}, "at": self.now()}
-        self._write({"do": "create", "run": key} | about)
-        return self._made.get(key, key)
+    def create_run(self, experiment: str, name: str, run_tags: Mapping[str, str]) -> str:
+        """Create a run and return its id, or a placeholder for the id when the store does not answer."""
+        placeholder = f"{_PLACEHOLDER}{uuid.uuid4().hex}"
+        all_tags = {**run_tags, tags.JOURNAL_ENTRY: placeholder}
+        entry = {"do": "create", "run": placeholder, "experiment": experiment, "name": name, "tags": all_tags}
+        self._write(entry | {"at": self.now()})
+        return self.resolve_id(placeholder)
 
-    def params(self, run: str, values: Mapping[str, str]) -> None:
-        """Log parameters, at most 100."""
-        self._write({"do": "params", "run": run, "values": {key: without_secrets(v) for key, v in values.items()}})
+    def log_params(self, run: str, values: Mapping[str, str]) -> None:
+        """Log parameters."""
+        params = [(key, without_secrets(value)) for key, value in values.items()]
+        for start in range(0, len(params), MAX_PARAMS_PER_CALL):
+            self._write({"do": "params", "run": run, "values": dict(params[start : start + MAX_PARAMS_PER_CALL])})
 
-    def metrics(self, run: str, values: Mapping[str, float], step: int, timestamp: int) -> None:
-        """Log values of one moment."""
+    def log_metrics(self, run: str, values: Mapping[str, float], step: int, timestamp: int) -> None:
+        """Log metrics of one moment, given in milliseconds since 1970."""
         self._write({"do": "metrics", "run": run, "values": {**values}, "step": step, "at": timestamp})
 
-    def tags(self, run: str, values: Mapping[str, Any]) -> None:
-        """Set tags."""
-        self._write(
-            {"do": "tags", "run": run, "values": {key: str(value)[:_LONGEST_TAG] for key, value in values.items()}}
-        )
+    def set_tags(self, run: str, values: Mapping[str, Any]) -> None:
+        """Set tags; values become text of at most 5,000 characters."""
+        texts = {key: str(value)[:MAX_TAG_LENGTH] for key, value in values.items()}
+        self._write({"do": "tags", "run": run, "values": texts})
 
-    def text(self, run: str, text: str, path: str) -> None:
+    def log_text(self, run: str, text: str, path: str) -> None:
         """Store text as an artifact."""
         self._write({"do": "text", "run": run, "text": text, "path": path})
+
+    def log_artifact(self, run: str, file: Path, folder: str) -> None:
+        """Store a file as an artifact; the file must stay where it is until it is sent."""
+        self._write({"do": "file", "run": run, "file": str(file), "folder": folder})
 
     def end(self, run: str, status: str) -> None:
         """Mark a run as ended now."""
@@ -93,112 +112,112 @@ class Journal:
 
     @staticmethod
     def now() -> int:
-        """Milliseconds since 1970, as MLflow counts."""
+        """Return the current time in milliseconds since 1970, MLflow's unit."""
         return int(time.time() * 1000)
 
-    def file(self, run: str, file: Path, folder: str) -> None:
-        """Store a file as an artifact; it must stay until it is sent."""
-        self._write({"do": "file", "run": run, "file": str(file), "folder": folder})
-
-    def known(self, run: str) -> str:
-        """The id of a run that had a stand-in, once it was made."""
-        return self._made.get(run, run)
+    def resolve_id(self, run: str) -> str:
+        """Return the id of a run: for a placeholder the real id, if the run has been created since."""
+        return self._run_ids.get(run, run)
 
     @staticmethod
-    def stands_in(run: str) -> bool:
-        """Whether this is no run's id, but holds the place of one that could not be made yet."""
-        return run.startswith(_UNSENT)
+    def is_placeholder(run: str) -> bool:
+        """Return whether this is the placeholder for the id of a run that could not be created yet."""
+        return run.startswith(_PLACEHOLDER)
 
-    def unsent(self) -> int:
-        """Entries that are kept."""
-        return len(_entries(self.spool)) + len(self._held)
+    def count_pending(self) -> int:
+        """Return the number of entries that have not been sent."""
+        return len(_read_entries(self.spool)) + len(self._unwritten)
 
-    def send(self) -> int:
-        """Send what is in the file, as far as the store takes it; gives how many entries are left."""
-        if not (self.spool.exists() or self._held):
+    def flush(self) -> int:
+        """Send the pending entries in their order until one fails, and return how many remain."""
+        if not (self.spool.exists() or self._unwritten):
             return 0
-        left = [*_entries(self.spool), *self._held]
-        while left and self._sent(left[0], again=True):
-            left.pop(0)
-        self._held = []
+        pending = [*_read_entries(self.spool), *self._unwritten]
+        while pending and self._try_send(pending[0], retry=True):
+            pending.pop(0)
+        self._unwritten = []
         try:
-            self._keep(left)
-        except OSError:  # a full disk: what is in the file was sent before it is written anew, or is held here
-            self._held = left
-        return len(left)
+            self._rewrite_spool(pending)
+        except OSError:  # a full disk: the old file may hold entries that were sent, and sending them again is harmless
+            self._unwritten = pending
+        return len(pending)
 
-    def _keep(self, entries: list[Entry]) -> None:
-        """Write the file anew."""
-        if not entries:
+    def _rewrite_spool(self, entries: list[Entry]) -> None:
+        if entries:
+            atomic.write_text(self.spool, "".join(self._as_line(entry) for entry in entries))
+        else:
             self.spool.unlink(missing_ok=True)
-            return
-        part = self.spool.with_suffix(".part")
-        part.write_text("".join(json.dumps(self._resolved(each)) + "\n" for each in entries), "utf-8")
-        part.replace(self.spool)
+
+    def _as_line(self, entry: Entry) -> str:
+        return json.dumps(self._resolve(entry)) + "\n"
 
     def _write(self, entry: Entry) -> None:
-        if time.monotonic() < self._silent_until or self.send() or not self._sent(entry):
+        """Send an entry after all earlier ones, or append it to the spool file."""
+        if time.monotonic() < self._silent_until or self.flush() or not self._try_send(entry):
             try:
                 self.spool.parent.mkdir(parents=True, exist_ok=True)
                 with self.spool.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(self._resolved(entry)) + "\n")
-            except OSError:  # writing a journal never ends what it tells of
-                self._held.append(entry)
+                    file.write(self._as_line(entry))
+            except OSError:  # a full disk must not end the training that is being logged
+                self._unwritten.append(entry)
 
-    def _sent(self, entry: Entry, *, again: bool = False) -> bool:
-        """Whether an entry needs no more sending: it was taken, or will never be; `again` it was tried before."""
+    def _try_send(self, entry: Entry, *, retry: bool = False) -> bool:
+        """Return whether an entry is settled, that is, accepted or rejected for good by the store.
+
+        Args:
+            entry: The entry to send.
+            retry: Whether the entry may have been sent before.
+        """
         try:
-            self._send(self._resolved(entry), again=again)
+            self._send(self._resolve(entry), retry=retry)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            gone = entry["do"] == "file" and not Path(entry["file"]).exists()
-            if gone or (isinstance(error, MlflowException) and error.error_code in _REFUSED):
-                self.refused.append(without_secrets(in_one_line(error)))
+            is_missing_file = entry["do"] == "file" and not Path(entry["file"]).exists()
+            if is_missing_file or (isinstance(error, MlflowException) and error.error_code in _PERMANENT_ERRORS):
+                self.rejected.append(without_secrets(in_one_line(error)))
                 return True
-            self._silent_until = time.monotonic() + _PAUSE
+            self._silent_until = time.monotonic() + _PAUSE_SECONDS
             return False
         return True
 
-    def _found(self, entry: Entry) -> MlflowRun | None:
-        """The run of an entry that was sent already, by a process that died before it could say so."""
-        known = self.client.search_runs([entry["experiment"]], f"tags.`{_ENTRY_TAG}` = '{entry['run']}'")
-        return known[0] if known else None
+    def _find_run(self, entry: Entry) -> MlflowRun | None:
+        """Return the run that an entry created, if a process sent the entry and died before it noted the run's id."""
+        query = f"tags.`{tags.JOURNAL_ENTRY}` = '{entry['run']}'"
+        return next(iter(self.client.search_runs([entry["experiment"]], query)), None)
 
-    def _resolved(self, entry: Entry) -> Entry:
-        tags = {key: self.known(value) for key, value in entry.get("tags", {}).items()}  # the run that it belongs to
-        return entry | {"run": self.known(entry["run"])} | ({"tags": tags} if tags else {})
+    def _resolve(self, entry: Entry) -> Entry:
+        """Return an entry with real ids instead of placeholders, also in the tag that names the parent run."""
+        run_tags = {key: self.resolve_id(value) for key, value in entry.get("tags", {}).items()}
+        return entry | {"run": self.resolve_id(entry["run"])} | ({"tags": run_tags} if run_tags else {})
 
-    def _send(self, entry: Entry, *, again: bool) -> None:
-        run, values, do = entry["run"], entry.get("values", {}), entry["do"]
-        if do == "create":
-            found = self._found(entry) if again else None
-            made = (
-                self.client.create_run(entry["experiment"], entry["at"], entry["tags"], entry["name"])
-                if found is None
-                else found
-            )
-            self._made[run] = made.info.run_id
-        elif do == "params":
+    def _send(self, entry: Entry, *, retry: bool) -> None:
+        run, values, action = entry["run"], entry.get("values", {}), entry["do"]
+        if action == "create":
+            created = self._find_run(entry) if retry else None
+            if created is None:
+                created = self.client.create_run(entry["experiment"], entry["at"], entry["tags"], entry["name"])
+            self._run_ids[run] = created.info.run_id
+        elif action == "params":
             self.client.log_batch(run, params=[Param(key, value) for key, value in values.items()])
-        elif do == "metrics":
+        elif action == "metrics":
             self.client.log_batch(run, metrics=[Metric(k, v, entry["at"], entry["step"]) for k, v in values.items()])
-        elif do == "tags":
+        elif action == "tags":
             self.client.log_batch(run, tags=[RunTag(key, value) for key, value in values.items()])
-        elif do == "text":
+        elif action == "text":
             self.client.log_text(run, entry["text"], entry["path"])
-        elif do == "file":
+        elif action == "file":
             self.client.log_artifact(run, entry["file"], entry["folder"] or None)
         else:
             self.client.set_terminated(run, entry["status"], entry["at"])
 
 
-def _entries(file: Path) -> list[Entry]:
-    """Those of a file; a line that a killed process did not finish is left out."""
+def _read_entries(file: Path) -> list[Entry]:
+    """Return the entries of a spool file, without a line that a killed process did not finish."""
     try:
         lines = file.read_text("utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = []
+    entries = []
     for line in lines:
         with suppress(ValueError):
-            found.append(json.loads(line))
-    return found
+            entries.append(json.loads(line))
+    return entries

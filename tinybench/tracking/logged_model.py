@@ -23,11 +23,11 @@ from tinybench.inference.classifier import About, Answerer
 from tinybench.inference.model_version import version
 from tinybench.tracking.model_logging import FILES
 
-_PATIENCE = 600.0  # seconds in which a model is loaded and has answered
+_RELOAD_TIMEOUT_SECONDS = 600.0  # seconds in which a model is loaded and has answered
 
 
 @dataclass(frozen=True)
-class Logged:
+class ModelFiles:
     """The files of a logged model, while `opened` lasts.
 
     Attributes:
@@ -37,19 +37,19 @@ class Logged:
     """
 
     folder: Path
-    about: About
+    metadata: About
     signature: Mapping[str, Any]
 
     @property
-    def keras(self) -> Path:
+    def keras_path(self) -> Path:
         """The whole model, pixels to probabilities."""
         return self.folder / "artifacts" / FILES["model"]
 
-    def answerer(self) -> Answerer:
+    def load_classifier(self) -> Answerer:
         """The model, ready to be asked."""
-        return Answerer.load(self.keras, self.folder / "artifacts" / FILES["labels"], version(self.folder))
+        return Answerer.load(self.keras_path, self.folder / "artifacts" / FILES["labels"], version(self.folder))
 
-    def again(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def run_reload_check(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """What the model answers for the test images that go with it, loaded by MLflow in a process of its own.
 
         Returns:
@@ -68,9 +68,11 @@ class Logged:
                 str(found),
             ]
             try:
-                done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_PATIENCE, cwd=place)
+                done = subprocess.run(
+                    words, capture_output=True, text=True, check=False, timeout=_RELOAD_TIMEOUT_SECONDS, cwd=place
+                )
             except subprocess.TimeoutExpired:
-                raise TrackingError(f"it gave no answers within {_PATIENCE:.0f} s") from None
+                raise TrackingError(f"it gave no answers within {_RELOAD_TIMEOUT_SECONDS:.0f} s") from None
             if done.returncode:
                 raise TrackingError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
             with np.load(found, allow_pickle=False) as kept:
@@ -78,7 +80,7 @@ class Logged:
 
 
 @contextmanager
-def opened(model: str) -> Iterator[Logged]:
+def download(model: str) -> Iterator[ModelFiles]:
     """The files of a logged or registered model, while the block lasts.
 
     Raises:
@@ -94,4 +96,4 @@ def opened(model: str) -> Iterator[Logged]:
             raise TrackingError(f"Model {model!r} was not made by tinybench.")
         signature = Model.load(folder).signature
         plain = signature.to_dict() if signature is not None else {}
-        yield Logged(folder, About.of_json(labels.read_text("utf-8")), json.loads(json.dumps(plain)))
+        yield ModelFiles(folder, About.of_json(labels.read_text("utf-8")), json.loads(json.dumps(plain)))

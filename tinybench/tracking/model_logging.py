@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
     from tinybench.data.dataset import Dataset
 
-_PINNED = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scipy", "scikit-learn", "requests",
+_PINNED_PACKAGES = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "scipy", "scikit-learn", "requests",
            "tenacity", "filelock", "platformdirs", "rich", "click")  # fmt: skip
 
 
 MODEL_TAG = "tinybench.model_uri"
 
 FILES = {"model": "model.keras", "labels": "labels.json", "check": "check.npz"}
-_CHECKED = 32  # test images that go with a model, by which it is known again
+_CHECK_IMAGES = 32  # test images that go with a model, by which it is known again
 
 
-def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperature: float = 1.0) -> str:
+def log_model(run: Run, model: keras.Model, dataset: Dataset, step: int, temperature: float = 1.0) -> str:
     """Log the final model to a run, unless a resumed run has done so already.
 
     Args:
@@ -49,9 +49,9 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperat
     Returns:
         The model's URI.
     """
-    known = _logged(run)
+    known = _find_logged_model(run)
     if known:
-        run.tags({MODEL_TAG: known})
+        run.set_tags({MODEL_TAG: known})
         return known
     package = Path(__file__).parents[1]
     with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -60,7 +60,7 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperat
         file, labels, check = (Path(folder) / name for name in FILES.values())
         model.save(file)
         labels.write_text(About(tuple(dataset.class_names), dataset.shape, temperature).as_json(), "utf-8")
-        _keep_check(check, dataset)
+        _save_check_images(check, dataset)
         # Model.log, not pyfunc.log_model: the latter needs an active run and would end ours
         logged = Model.log(
             None,
@@ -71,23 +71,23 @@ def log_once(run: Run, model: keras.Model, dataset: Dataset, step: int, temperat
             python_model=str(package / "tracking" / "served_model.py"),
             artifacts={name: str(Path(folder) / kept) for name, kept in FILES.items()},
             code_paths=[str(package)],
-            signature=_signature(),
-            input_example=_example(dataset),
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _PINNED],
+            signature=_build_signature(),
+            input_example=_build_input_example(dataset),
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _PINNED_PACKAGES],
         )
-    run.tags({MODEL_TAG: logged.model_uri})
+    run.set_tags({MODEL_TAG: logged.model_uri})
     return str(logged.model_uri)
 
 
-def _keep_check(file: Path, dataset: Dataset) -> None:
+def _save_check_images(file: Path, dataset: Dataset) -> None:
     """Some test images with their rows: whoever loads the model can compare it with what the run kept."""
     test = dataset.test
-    places = np.unique(np.linspace(0, len(test) - 1, min(_CHECKED, len(test))).astype(int))
+    places = np.unique(np.linspace(0, len(test) - 1, min(_CHECK_IMAGES, len(test))).astype(int))
     pixels = np.concatenate([test.images(slice(int(place), int(place) + 1)) for place in places])
     np.savez_compressed(file, rows=test.rows[places], pixels=pixels, allow_pickle=False)
 
 
-def _logged(run: Run) -> str | None:
+def _find_logged_model(run: Run) -> str | None:
     """The model that the run holds already, if it was logged whole."""
     experiment = run.client.get_run(run.id).info.experiment_id
     found = run.client.search_logged_models([experiment], f"source_run_id = '{run.id}'")
@@ -95,7 +95,7 @@ def _logged(run: Run) -> str | None:
     return str(whole[0]) if whole else None
 
 
-def _example(dataset: Dataset) -> pd.DataFrame:
+def _build_input_example(dataset: Dataset) -> pd.DataFrame:
     """One test image, encoded as a client would send it."""
     pixels = dataset.test.images(slice(0, 1))[0]
     encoded = io.BytesIO()
@@ -103,7 +103,7 @@ def _example(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"image": [base64.b64encode(encoded.getvalue()).decode()]})
 
 
-def _signature() -> ModelSignature:
+def _build_signature() -> ModelSignature:
     """Pictures in one column, as base64 text, bytes or nested lists of pixels; labels and probabilities out."""
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), "image")]),

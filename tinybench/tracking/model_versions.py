@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 OURS = "tinybench"  # tag of names that tinybench made
-_LONGEST = 5000  # of a description
-_ABSENT = "RESOURCE_DOES_NOT_EXIST"
+_MAX_DESCRIPTION_LENGTH = 5000  # of a description
+_NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A registered version.
 
     Attributes:
@@ -45,7 +45,7 @@ class Version:
     created: int
 
     @property
-    def ours(self) -> bool:
+    def made_by_tinybench(self) -> bool:
         """Whether tinybench made it."""
         return OURS in self.tags
 
@@ -55,7 +55,7 @@ class Version:
         return f"models:/{self.name}/{self.number}"
 
 
-class Registry:
+class RegisteredModel:
     """One registered model in a store."""
 
     def __init__(self, client: MlflowClient, name: str) -> None:
@@ -78,12 +78,12 @@ class Registry:
         found = self._registered()
         return {} if found is None else dict(found.tags)
 
-    def at(self, alias: str) -> Version | None:
+    def get_by_alias(self, alias: str) -> ModelVersion | None:
         """The version that an alias points to; None where it points to none."""
         number = self.aliases().get(alias)
         return None if number is None else self.version(number)
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> list[ModelVersion]:
         """All of them, the oldest first."""
         found: list[ModelVersion] = []
         token = None
@@ -92,31 +92,31 @@ class Registry:
             found += page
             token = page.token
             if not token:
-                return sorted(map(_plain, found), key=lambda each: each.number)
+                return sorted(map(_convert_version, found), key=lambda each: each.number)
 
-    def version(self, number: int) -> Version:
+    def version(self, number: int) -> ModelVersion:
         """One by its number.
 
         Raises:
             TrackingError: there is none.
         """
         try:
-            return _plain(self.client.get_model_version(self.name, str(number)))
+            return _convert_version(self.client.get_model_version(self.name, str(number)))
         except MlflowException as error:
-            if error.error_code != _ABSENT:
+            if error.error_code != _NOT_FOUND:
                 raise
             known = ", ".join(str(each.number) for each in self.versions()) or "none"
             raise TrackingError(f"{self.name} has no version {number}, but {known}.") from error
 
-    def of_model(self, model: str) -> Version | None:
+    def find_by_model(self, model: str) -> ModelVersion | None:
         """The newest version of a logged model."""
         place = self._logged(model).artifact_location
         known = [each for each in self.versions() if each.source == place]
         return known[-1] if known else None
 
-    def register(self, run_id: str, model: str, description: str) -> Version:
+    def register(self, run_id: str, model: str, description: str) -> ModelVersion:
         """A version of a logged model: the one that is there, or a new one."""
-        known = self.of_model(model)
+        known = self.find_by_model(model)
         if known is not None:
             return known
         if self.exists:
@@ -129,26 +129,26 @@ class Registry:
             logged.artifact_location,
             run_id,
             tags={OURS: "1"},
-            description=description[:_LONGEST],
+            description=description[:_MAX_DESCRIPTION_LENGTH],
             model_id=logged.model_id,
         )
-        return _plain(made)
+        return _convert_version(made)
 
-    def tag(self, number: int, values: Mapping[str, str]) -> None:
+    def set_version_tags(self, number: int, values: Mapping[str, str]) -> None:
         """Set tags of a version."""
         for key, value in values.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
-    def tag_name(self, values: Mapping[str, str]) -> None:
+    def set_tags(self, values: Mapping[str, str]) -> None:
         """Set tags of the name itself."""
         for key, value in values.items():
             self.client.set_registered_model_tag(self.name, key, value)
 
-    def point(self, alias: str, number: int) -> None:
+    def set_alias(self, alias: str, number: int) -> None:
         """Let an alias point to a version: one write, which is done or is not."""
         self.client.set_registered_model_alias(self.name, alias, str(number))
 
-    def unpoint(self, alias: str) -> None:
+    def delete_alias(self, alias: str) -> None:
         """Take an alias away."""
         self.client.delete_registered_model_alias(self.name, alias)
 
@@ -159,12 +159,12 @@ class Registry:
         try:
             return self.client.get_registered_model(self.name)
         except MlflowException as error:
-            if error.error_code != _ABSENT:
+            if error.error_code != _NOT_FOUND:
                 raise
             return None
 
 
-def names(client: MlflowClient) -> list[str]:
+def list_names(client: MlflowClient) -> list[str]:
     """Registered models that tinybench made."""
     found, token = [], None
     while True:
@@ -175,9 +175,9 @@ def names(client: MlflowClient) -> list[str]:
             return sorted(found)
 
 
-def _plain(found: ModelVersion) -> Version:
+def _convert_version(found: ModelVersion) -> ModelVersion:
     tags = dict(found.tags)
-    return Version(
+    return ModelVersion(
         found.name,
         int(found.version),
         str(found.run_id or ""),

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 from tinybench.core.redaction import without_secrets
 
 _LIBRARIES = ("tinybench", "tensorflow", "keras", "mlflow", "optuna", "numpy", "scikit-learn", "pillow")
-_LONGEST_DIFF = 1_000_000
+_MAX_DIFF_LENGTH = 1_000_000
 
 
-def tags() -> dict[str, str]:
+def environment_tags() -> dict[str, str]:
     """Host, command, git commit and library versions, as tags of a run."""
     found = {
         "host": platform.node(),
@@ -30,8 +30,8 @@ def tags() -> dict[str, str]:
         "platform": platform.platform(),
         "processor_threads": str(os.cpu_count()),
     }
-    found |= {f"version.{name}": version for name, version in versions().items()}
-    if known := commit():
+    found |= {f"version.{name}": version for name, version in library_versions().items()}
+    if known := git_commit():
         found |= {
             "mlflow.source.git.commit": known,
             "git.dirty": str(bool(_git("status", "--porcelain"))).lower(),
@@ -39,17 +39,17 @@ def tags() -> dict[str, str]:
     return found
 
 
-def commit() -> str:
+def git_commit() -> str:
     """The git commit of the code; empty where there is none."""
     return _git("rev-parse", "HEAD").strip()
 
 
-def source() -> dict[str, str]:
+def source_tags() -> dict[str, str]:
     """Who runs what, in MLflow's own tags; `mlflow run` has set them where it made the run."""
-    return {"mlflow.user": _user(), "mlflow.source.name": "tinybench", "mlflow.source.type": "LOCAL"}
+    return {"mlflow.user": _user_name(), "mlflow.source.name": "tinybench", "mlflow.source.type": "LOCAL"}
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that decide what a run computes."""
     found = {}
     for name in _LIBRARIES:
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def dirty_diff() -> str:
+def uncommitted_diff() -> str:
     """What differs from the commit, new files of the package too, for `git apply`; empty when nothing does."""
     index = _git("rev-parse", "--git-path", "index").strip()
     if not index:
@@ -69,10 +69,10 @@ def dirty_diff() -> str:
         # In a copy of the index, files that git does not know yet can be announced to it
         copy = Path(folder) / "index"
         with suppress(OSError):
-            shutil.copy(_top() / index, copy)
+            shutil.copy(_repository_root() / index, copy)
         own = {"GIT_INDEX_FILE": str(copy)}
         _git("add", "--intent-to-add", "--all", "--", "tinybench", environment=own)
-        return _git("diff", "HEAD", environment=own)[:_LONGEST_DIFF]
+        return _git("diff", "HEAD", environment=own)[:_MAX_DIFF_LENGTH]
 
 
 def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
@@ -84,7 +84,7 @@ def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
         if subprocess.run(known, capture_output=True, timeout=10).returncode:
             return ""
         return subprocess.run(
-            ["git", "-C", str(_top()), *arguments],
+            ["git", "-C", str(_repository_root()), *arguments],
             capture_output=True,
             text=True,
             errors="replace",
@@ -95,11 +95,11 @@ def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
         return ""
 
 
-def _top() -> Path:
+def _repository_root() -> Path:
     return Path(__file__).parents[2]
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _HASH_TAG = "tinybench.config_hash"
 
 
-def progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
+def find_progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
     """Each recipe with what its run found; `identities` gives the hash of its own settings by name."""
     known, steps = recipes.all_recipes(), []
     for name, identity in identities.items():
-        found = of_recipe(tracker, name, identity)
+        found = find_recipe_run(tracker, name, identity)
         if found is None:
             steps.append(Step(known[name]))
         else:
@@ -43,7 +43,7 @@ def progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
     return steps
 
 
-def of_recipe(tracker: Tracker, recipe: str, identity: str) -> tuple[MlflowRun, bool] | None:
+def find_recipe_run(tracker: Tracker, recipe: str, identity: str) -> tuple[MlflowRun, bool] | None:
     """The newest finished run of a recipe; one with the recipe's own settings goes before all others.
 
     Args:
@@ -56,13 +56,13 @@ def of_recipe(tracker: Tracker, recipe: str, identity: str) -> tuple[MlflowRun, 
     """
     finished = f"params.recipe = '{recipe}' and attributes.status = 'FINISHED'"
     for wanted, own in ((f"{finished} and tags.`{_HASH_TAG}` = '{identity}'", True), (finished, False)):
-        found = _trained(tracker, wanted)
+        found = _find_newest(tracker, wanted)
         if found is not None:
             return found, own
     return None
 
 
-def _trained(tracker: Tracker, wanted: str) -> MlflowRun | None:
+def _find_newest(tracker: Tracker, wanted: str) -> MlflowRun | None:
     """The newest run that was trained as a whole: no phase, no fold, no later evaluation."""
     experiments = [each.experiment_id for each in tracker.client.search_experiments()]
     newest = ["attributes.start_time DESC"]
@@ -77,7 +77,7 @@ def _trained(tracker: Tracker, wanted: str) -> MlflowRun | None:
     return None
 
 
-def whole(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
+def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
     """Finished runs that logged a model: no phase, no fold, no trial.
 
     Args:

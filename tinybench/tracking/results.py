@@ -1,4 +1,4 @@
-"""What a run leaves, for people and programs."""
+"""What `tinybench.train` and its relatives return."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """What a phase left.
+    """The result of a phase.
 
     Attributes:
         run_id: Its MLflow run.
         last_epoch: Number of its last epoch, counted through all phases.
-        best_epoch: The epoch whose weights were kept.
-        metrics: Final figures by name, such as `test/accuracy`.
+        best_epoch: The epoch whose weights the model has.
+        metrics: Final metrics by name, such as `test/accuracy`.
     """
 
     run_id: str
@@ -25,12 +25,12 @@ class PhaseResult:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold left.
+    """The result of a fold.
 
     Attributes:
-        number: From 1.
+        number: Counted from 1.
         run_id: Its MLflow run.
-        metrics: Figures on the images that it held out, such as `out_of_fold/accuracy`.
+        metrics: Metrics on the images that the fold held out, such as `out_of_fold/accuracy`.
     """
 
     number: int
@@ -40,16 +40,16 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left.
+    """The result of a run.
 
     Attributes:
         run_id: The parent run.
         tracking_uri: The store that holds it.
-        link: The run's page; where the store is no server, as `mlflow ui` on this machine would show it.
+        link: The run's page; if the store is no server, as `mlflow ui` on this machine would show it.
         model_uri: The logged model, for `mlflow.pyfunc.load_model`.
-        phases: What each phase left, in order.
-        folds: What each fold left, in order, where the run has folds instead.
-        summary: The figures over all folds.
+        phases: The results of the phases by name, in order.
+        folds: The results of the folds, in order; empty for a run without folds.
+        summary: Metrics over all folds; empty for a run without folds.
     """
 
     run_id: str
@@ -62,11 +62,11 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures after the last phase, or over all folds."""
+        """The metrics of the last phase; of a run with folds, the metrics over all folds."""
         return self.summary or [*self.phases.values()][-1].metrics
 
     def load_model(self) -> Any:
-        """The logged model as an MLflow pyfunc: pictures in, labels out."""
+        """Load the logged model as an MLflow pyfunc, which takes images and returns labels."""
         import mlflow
 
         mlflow.set_tracking_uri(self.tracking_uri)

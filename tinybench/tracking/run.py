@@ -1,4 +1,4 @@
-"""One MLflow run, written to by its id, so that nothing depends on which run is active."""
+"""Write to one MLflow run by its id, so that nothing depends on which run is active."""
 
 from __future__ import annotations
 
@@ -23,47 +23,63 @@ from numpy.typing import NDArray
 from tinybench.config.fields import as_text
 from tinybench.core.errors import in_one_line
 from tinybench.core.redaction import without_secrets
+from tinybench.tracking import tags
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tinybench.data.dataset import Dataset
 
-ERROR_TAG = "tinybench.error"
-_PARAMS_A_CALL = 100
-_LONGEST_TAG = 5000
+FIGURE_DPI = 120
+MAX_PARAMS_PER_CALL = 100
+MAX_TAG_LENGTH = 5000
 
 
 class Run:
-    """A run in the store: parameters, metrics, tags, artifacts and its end."""
+    """A run in the store: its parameters, metrics, tags and artifacts, and its end.
+
+    Args:
+        client: A client of the store.
+        run_id: The id of a run that exists.
+
+    Attributes:
+        client: The client of the store.
+        id: The id of the run.
+    """
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
-        """Args: a client of the store, and the run's id."""
         self.client = client
         self.id = run_id
 
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Log a configuration once.
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Log the parameters that the run does not have yet.
 
-        `mlflow run` has already logged its own parameters as text. One that the user left alone says
-        `recipe` there; its value then goes under `recipe.<key>`.
+        `mlflow run` has already logged its own parameters as text. One that the user did not set has the value
+        `recipe` there; the value that the recipe gives it is then logged as `recipe.<key>`.
         """
-        known = self.client.get_run(self.id).data.params
-        fresh = {f"recipe.{key}" if known.get(key) == "recipe" else key: value for key, value in values.items()}
-        params = [Param(key, without_secrets(as_text(value))) for key, value in fresh.items() if key not in known]
-        for start in range(0, len(params), _PARAMS_A_CALL):
-            self.client.log_batch(self.id, params=params[start : start + _PARAMS_A_CALL])
+        logged = self.client.get_run(self.id).data.params
+        renamed = {f"recipe.{key}" if logged.get(key) == "recipe" else key: value for key, value in values.items()}
+        params = [Param(key, without_secrets(as_text(value))) for key, value in renamed.items() if key not in logged]
+        for start in range(0, len(params), MAX_PARAMS_PER_CALL):
+            self.client.log_batch(self.id, params=params[start : start + MAX_PARAMS_PER_CALL])
 
-    def metrics(self, values: Mapping[str, float], step: int, timestamp: int) -> None:
-        """Log values of one moment; the same moment sent twice is one point."""
+    def log_metrics(self, values: Mapping[str, float], step: int, timestamp: int) -> None:
+        """Log metrics of one moment; logging the same moment again adds no second point.
+
+        Args:
+            values: Metrics by name.
+            step: The number of the epoch.
+            timestamp: Milliseconds since 1970.
+        """
         self.client.log_batch(self.id, metrics=[Metric(k, v, timestamp, step) for k, v in values.items()])
 
-    def tags(self, values: Mapping[str, Any]) -> None:
-        """Set tags."""
-        self.client.log_batch(self.id, tags=[RunTag(key, str(value)[:_LONGEST_TAG]) for key, value in values.items()])
+    def set_tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags; values become text of at most 5,000 characters."""
+        run_tags = [RunTag(key, str(value)[:MAX_TAG_LENGTH]) for key, value in values.items()]
+        self.client.log_batch(self.id, tags=run_tags)
 
-    def dataset(self, dataset: Dataset) -> None:
-        """Link the data, by fingerprint and split, as an MLflow dataset input."""
+    def log_dataset(self, dataset: Dataset) -> None:
+        """Link the data, with its fingerprint and split, as an MLflow dataset input."""
         profile: dict[str, Any] = {f"{name}_images": len(split) for name, split in dataset.splits.items()}
         profile |= {"classes": len(dataset.class_names), "split_hash": dataset.split_hash}
         profile |= {f"duplicates_{pair}": count for pair, count in dataset.duplicates.items()}
@@ -75,76 +91,79 @@ class Run:
             schema=json.dumps({"image": ["uint8", *dataset.shape], "label": "int32"}),
             profile=json.dumps(profile),
         )
-        context = [InputTag("mlflow.data.context", "training")]
-        first_or_second(lambda: self.client.log_inputs(self.id, [DatasetInput(dataset=entity, tags=context)]))
+        context = [InputTag(tags.DATASET_CONTEXT, "training")]
+        retry_on_conflict(lambda: self.client.log_inputs(self.id, [DatasetInput(dataset=entity, tags=context)]))
 
-    def text(self, text: str, path: str) -> None:
+    def log_text(self, text: str, path: str) -> None:
         """Store text as an artifact."""
         self.client.log_text(self.id, text, path)
 
-    def figure(self, figure: Figure, path: str, also: tuple[Run, int] | None = None) -> None:
-        """Store a picture as an artifact; `also` a run that shows it by step among MLflow's images."""
+    def log_figure(self, figure: Figure, path: str) -> None:
+        """Store a figure as an artifact; the ending of the path gives the format."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
-            figure.savefig(file, dpi=120)
-            self.artifact(file, str(Path(path).parent))
-            if also is not None:
-                whole, step = also
-                whole.client.log_image(whole.id, mlflow.Image(str(file)), key=file.stem, step=step)
+            figure.savefig(file, dpi=FIGURE_DPI)
+            self.log_artifact(file, str(Path(path).parent))
 
-    def arrays(self, path: str, **arrays: NDArray[Any]) -> None:
+    def log_image(self, file: Path, step: int) -> None:
+        """Show an image file at a step among MLflow's images of the run, under the stem of the file's name."""
+        self.client.log_image(self.id, mlflow.Image(str(file)), key=file.stem, step=step)
+
+    def log_arrays(self, path: str, **arrays: NDArray[Any]) -> None:
         """Store arrays as one compressed `.npz` artifact."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             np.savez_compressed(file, allow_pickle=False, **arrays)
-            self.artifact(file, str(Path(path).parent))
+            self.log_artifact(file, str(Path(path).parent))
 
-    def artifact(self, file: Path, folder: str) -> None:
-        """Store a file as an artifact in a folder."""
+    def log_artifact(self, file: Path, folder: str) -> None:
+        """Store a file as an artifact in a folder of the run."""
         self.client.log_artifact(self.id, str(file), folder)
 
     def restart(self) -> None:
-        """Mark a run that had ended, or died, as running again."""
+        """Mark a run that ended, or whose process died, as RUNNING and remove its error."""
         self.client.update_run(self.id, status="RUNNING")
-        if ERROR_TAG in self.client.get_run(self.id).data.tags:
-            self.client.delete_tag(self.id, ERROR_TAG)
+        if tags.ERROR in self.client.get_run(self.id).data.tags:
+            self.client.delete_tag(self.id, tags.ERROR)
 
     def end(self, status: str, reason: str = "") -> None:
-        """Mark the run FINISHED, FAILED or KILLED, with the reason in a tag."""
+        """Mark the run FINISHED, FAILED or KILLED, and store the reason, if there is one, as a tag."""
         if reason:
-            self.tags({ERROR_TAG: without_secrets(reason)})
+            self.set_tags({tags.ERROR: without_secrets(reason)})
         self.client.set_terminated(self.id, status)
 
     @contextmanager
-    def open(self, hint: Callable[[BaseException], str] = lambda error: "") -> Iterator[Run]:
-        """End the run with what becomes of the block: never left RUNNING while the process lives.
+    def open(self, make_note: Callable[[BaseException], str] = lambda error: "") -> Iterator[Run]:
+        """End the run when the block ends, so that it is never left RUNNING while the process lives.
 
-        An exception goes on with the hint to it, where there is one, as a note for the person at the terminal.
+        Args:
+            make_note: Returns what to add to an exception for the person at the terminal, such as the command that
+                resumes the run; empty for nothing.
         """
         try:
             yield self
         except BaseException as error:
-            status, reason = outcome_of(error)
-            way_back = hint(error)
-            if way_back:
-                error.add_note(way_back)
+            status, reason = status_and_reason(error)
+            note = make_note(error)
+            if note:
+                error.add_note(note)
             if isinstance(error, KeyboardInterrupt):
-                _let_go(error)
+                _release_frames(error)
             try:
                 self.end(status, reason)
-            except MlflowException as lost:  # the store is down or full as well: the first error is what matters
-                error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(lost)}")
+            except MlflowException as store_error:  # the store may be down or full; the first error is what matters
+                error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(store_error)}")
             raise
         self.end("FINISHED")
 
 
-def _let_go(error: BaseException) -> None:
-    """Drop what an interruption keeps alive: the cursor of a write, in a traceback, keeps the database locked."""
-    found: BaseException | None = error
-    while found is not None:
-        traceback.clear_frames(found.__traceback__)
-        found = found.__context__
-    gc.collect()  # what is left of it holds itself in circles
+def _release_frames(error: BaseException) -> None:
+    """Clear the frames of an interruption: a database cursor in one of them would keep the database locked."""
+    chained: BaseException | None = error
+    while chained is not None:
+        traceback.clear_frames(chained.__traceback__)
+        chained = chained.__context__
+    gc.collect()  # some of the objects refer to each other in a cycle
 
 
 @tenacity.retry(
@@ -153,13 +172,13 @@ def _let_go(error: BaseException) -> None:
     wait=tenacity.wait_random(0, 0.2),
     reraise=True,
 )
-def first_or_second(call: Callable[[], object]) -> None:
-    """Write what another run may write in the same moment: MLflow's SQL stores fail for the second, once."""
+def retry_on_conflict(call: Callable[[], object]) -> None:
+    """Call a function again if another process wrote the same row first: MLflow's SQL stores then fail once."""
     call()
 
 
-def outcome_of(error: BaseException) -> tuple[str, str]:
-    """The MLflow status and the reason that an exception stands for."""
+def status_and_reason(error: BaseException) -> tuple[str, str]:
+    """Return the MLflow status, FAILED or KILLED, and the reason in one line for a run that an exception ended."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", str(error) or "Interrupted by Ctrl-C."
     return "FAILED", in_one_line(error)

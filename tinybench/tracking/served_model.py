@@ -18,7 +18,7 @@ from tinybench.inference.classifier import Answerer
 from tinybench.inference.model_version import version
 
 
-class PictureClassifier(PythonModel):
+class ServedClassifier(PythonModel):
     """Takes encoded pictures (bytes or base64) or uint8 arrays of any size."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -35,23 +35,23 @@ class PictureClassifier(PythonModel):
         Raises:
             PictureError: a picture that cannot be used; the message says which, and why.
         """
-        found = self.answerer(_pictures(model_input), (params or {}).get("top_k", 5))
+        found = self.answerer(_list_images(model_input), (params or {}).get("top_k", 5))
         return pd.DataFrame([asdict(each) for each in found])
 
 
-def _pictures(model_input: Any) -> list[Any]:
+def _list_images(model_input: Any) -> list[Any]:
     if isinstance(model_input, pd.DataFrame):
-        return [picture for cell in model_input.iloc[:, 0] for picture in _cell(cell)]
+        return [picture for cell in model_input.iloc[:, 0] for picture in _split_cell(cell)]
     if isinstance(model_input, (str, bytes)):
         return [model_input]
     return list(model_input)
 
 
-def _cell(cell: Any) -> list[Any]:
+def _split_cell(cell: Any) -> list[Any]:
     """One picture, or all of them: MLflow puts a list of texts or bytes into a single cell."""
     if isinstance(cell, list | np.ndarray) and len(cell) and all(isinstance(item, str | bytes) for item in cell):
         return list(cell)
     return [cell]
 
 
-mlflow.models.set_model(PictureClassifier())
+mlflow.models.set_model(ServedClassifier())

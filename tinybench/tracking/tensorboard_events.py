@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tinybench.tracking.run import Run
 
 _FOLDER = "tensorboard"
-_NAME = "events.out.tfevents.0.tinybench"  # the same when it is written again
-_PICTURES = "figures"
+_EVENT_FILE = "events.out.tfevents.0.tinybench"  # the same when it is written again
+_PLOTS_FOLDER = "figures"
 
 
-def check() -> None:
+def require_tensorboard() -> None:
     """Refuse to begin what cannot be written at the end.
 
     Raises:
@@ -30,7 +30,7 @@ def check() -> None:
         )
 
 
-def write(run: Run) -> None:
+def write_events(run: Run) -> None:
     """Put every metric, at its step and moment, and every picture of a run into an event file, as an artifact.
 
     It is made anew from the store, so a run that was resumed has all of it once.
@@ -42,27 +42,27 @@ def write(run: Run) -> None:
         last = 0
         for name in run.client.get_run(run.id).data.metrics:
             for point in run.client.get_metric_history(run.id, name):
-                writer.add_event(_scalar(name, point.value, point.step, point.timestamp))
+                writer.add_event(_scalar_event(name, point.value, point.step, point.timestamp))
                 last = max(last, point.step)
-        for path in _pictures(run):
+        for path in _list_plots(run):
             file = Path(run.client.download_artifacts(run.id, path, folder))
-            writer.add_event(_picture(Path(path).stem, file, last))
+            writer.add_event(_image_event(Path(path).stem, file, last))
         writer.close()
         (written,) = Path(folder).glob("events.*")
-        run.artifact(written.rename(written.with_name(_NAME)), _FOLDER)
+        run.log_artifact(written.rename(written.with_name(_EVENT_FILE)), _FOLDER)
 
 
-def _pictures(run: Run) -> list[str]:
-    return [item.path for item in run.client.list_artifacts(run.id, _PICTURES) if item.path.endswith(".png")]
+def _list_plots(run: Run) -> list[str]:
+    return [item.path for item in run.client.list_artifacts(run.id, _PLOTS_FOLDER) if item.path.endswith(".png")]
 
 
-def _scalar(name: str, value: float, step: int, timestamp: int) -> Any:
+def _scalar_event(name: str, value: float, step: int, timestamp: int) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return _event(Summary.Value(tag=name, simple_value=value), step, timestamp / 1000)
 
 
-def _picture(name: str, file: Path, step: int) -> Any:
+def _image_event(name: str, file: Path, step: int) -> Any:
     from PIL import Image
     from tensorboard.compat.proto.summary_pb2 import Summary
 

@@ -1,4 +1,4 @@
-"""How often test images were looked at to decide something: kept with the experiments, whatever came of it."""
+"""Count how often test images were used to decide something; stored with the experiments, whatever was decided."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ from typing import TYPE_CHECKING
 
 from mlflow.entities import ViewType
 
+from tinybench.tracking import tags
+
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
     from tinybench.tracking.tracker import Tracker
 
-_TAG = "tinybench.looks."
 
-
-def count(tracker: Tracker, test: str) -> int:
-    """How often, in a whole store.
+def count(tracker: Tracker, test_hash: str) -> int:
+    """Return how often test images were used, over all experiments of a store.
 
     Args:
         tracker: The store.
-        test: Fingerprint of the test images.
+        test_hash: The hash of the test images.
     """
-    return sum(int(each.tags.get(_TAG + test[:16], "0")) for each in _experiments(tracker))
+    tag = _tag_name(test_hash)
+    return sum(int(experiment.tags.get(tag, "0")) for experiment in _list_experiments(tracker))
 
 
-def _experiments(tracker: Tracker) -> Iterator[Experiment]:
-    """All of them, also deleted ones."""
+def add(tracker: Tracker, experiment_id: str, test_hash: str) -> None:
+    """Count one more use with the experiment of the run that was evaluated."""
+    tag = _tag_name(test_hash)
+    uses = int(tracker.client.get_experiment(experiment_id).tags.get(tag, "0"))
+    tracker.client.set_experiment_tag(experiment_id, tag, str(uses + 1))
+
+
+def _tag_name(test_hash: str) -> str:
+    return tags.TEST_SET_USES + test_hash[:16]
+
+
+def _list_experiments(tracker: Tracker) -> Iterator[Experiment]:
+    """Yield all experiments of a store, also deleted ones."""
     token = None
     while True:
         page = tracker.client.search_experiments(view_type=ViewType.ALL, page_token=token)
@@ -34,9 +46,3 @@ def _experiments(tracker: Tracker) -> Iterator[Experiment]:
         token = page.token
         if not token:
             return
-
-
-def add(tracker: Tracker, experiment_id: str, test: str) -> None:
-    """Count one more, with the experiment of the run that was judged."""
-    known = tracker.client.get_experiment(experiment_id).tags.get(_TAG + test[:16], "0")
-    tracker.client.set_experiment_tag(experiment_id, _TAG + test[:16], str(int(known) + 1))

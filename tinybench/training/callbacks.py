@@ -1,4 +1,4 @@
-"""What happens between epochs, as Keras callbacks."""
+"""Keras callbacks of a phase: early stopping, learning-rate plateaus, the user's own, and the epoch recorder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,114 +14,125 @@ import numpy as np
 
 from tinybench.config.sections import PhaseConfig
 from tinybench.core.errors import ConfigError, in_one_line
-from tinybench.training.checkpoint import Store
+from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Epoch, Progress
+from tinybench.training.run_callbacks import RunCallbacks
 
 # What Keras's own callbacks count between epochs; their constructors forget it, so checkpoints carry it.
 _COUNTERS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
-def patience(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]:
-    """Keras's EarlyStopping and ReduceLROnPlateau, where the phase asks for them."""
-    figure = monitor.replace("/", "_")
+def schedule_callbacks(phase: PhaseConfig, monitor: str) -> list[keras.callbacks.Callback]:
+    """Return Keras's EarlyStopping and ReduceLROnPlateau, as far as the phase asks for them.
+
+    Args:
+        phase: The section of the phase.
+        monitor: `val/loss` or `val/accuracy`.
+    """
+    metric = monitor.replace("/", "_")
     mode = "max" if monitor == "val/accuracy" else "min"
-    chosen: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = []
     if phase.schedule == "plateau":
-        chosen.append(
+        callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
-                figure, mode=mode, factor=phase.plateau_factor, patience=phase.plateau_patience
+                metric, mode=mode, factor=phase.plateau_factor, patience=phase.plateau_patience
             )
         )
     if phase.patience:
-        chosen.append(keras.callbacks.EarlyStopping(figure, mode=mode, patience=phase.patience))
-    return chosen
+        callbacks.append(keras.callbacks.EarlyStopping(metric, mode=mode, patience=phase.patience))
+    return callbacks
 
 
-def own(references: tuple[str, ...]) -> list[keras.callbacks.Callback]:
-    """The user's callbacks, made anew; modules in the folder where the command runs are found as well.
+def user_callbacks(references: tuple[str, ...]) -> list[keras.callbacks.Callback]:
+    """Create the user's callbacks; modules in the working directory are found as well.
+
+    Args:
+        references: `module:Class`, each created without arguments.
 
     Raises:
-        ConfigError: there is no such module or class, it cannot be made without arguments, or it is no callback.
+        ConfigError: There is no such module or class, it cannot be created, or it is not a Keras callback.
     """
-    return [_made(reference) for reference in references]
+    return [_load_callback(reference) for reference in references]
 
 
-def _made(reference: str) -> keras.callbacks.Callback:
+def _load_callback(reference: str) -> keras.callbacks.Callback:
     module, _, name = reference.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        kind = getattr(importlib.import_module(module), name)
-        if isinstance(kind, type) and issubclass(kind, keras.callbacks.Callback):
-            return kind()
-    except Exception as error:  # a user's module may raise whatever it likes
-        raise ConfigError(f"Invalid value for `callbacks`: {reference} cannot be had: {in_one_line(error)}") from error
+        callback_class = getattr(importlib.import_module(module), name)
+        if isinstance(callback_class, type) and issubclass(callback_class, keras.callbacks.Callback):
+            return callback_class()
+    except Exception as error:  # a user's module may raise anything
+        raise ConfigError(
+            f"Invalid value for `callbacks`: {reference} cannot be loaded: {in_one_line(error)}"
+        ) from error
     raise ConfigError(f"Invalid value for `callbacks`: expected a class of keras.callbacks.Callback, got {reference}.")
 
 
-class Keeper(keras.callbacks.Callback):
+class EpochRecorder(keras.callbacks.Callback):
     """Ends an epoch: gathers its metrics, keeps the best weights, writes the checkpoint, then reports.
 
     It must be the last in the list, so that the counters it stores are those after the epoch.
+
+    Args:
+        context: The phase, with its checkpoints.
+        progress: How far the phase had come; updated in place.
+        images: Training images of an epoch, for images per second.
+        siblings: The other Keras callbacks, whose counters are stored.
+        callbacks: Receives `on_epoch_end` once the epoch's checkpoint is on disk.
     """
 
     def __init__(
         self,
-        store: Store,
+        context: PhaseContext,
         progress: Progress,
-        *,
         images: int,
-        monitor: str,
-        every: int,
-        offset: int,
         siblings: list[keras.callbacks.Callback],
-        report: Callable[[Epoch], None],
+        callbacks: RunCallbacks,
     ) -> None:
-        """Args: where to write, how far it had come, images of an epoch; epochs before this phase in `offset`."""
         super().__init__()
-        self.store = store
+        self.context = context
         self.progress = progress
         self.images = images
-        self.monitor = monitor
-        self.every = every
-        self.offset = offset
         self.siblings = siblings
-        self.report = report
+        self.callbacks = callbacks
         self._unreported: list[Epoch] = []
-        self._began = self._trained = 0.0
-        self._lr = 0.0
+        self._start_time = self._train_seconds = 0.0
+        self._learning_rate = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Give Keras's callbacks the counters that they had."""
-        for name, sibling in self._named().items():
+        """Restore the counters of Keras's callbacks."""
+        for name, sibling in self._named_siblings().items():
             vars(sibling).update(self.progress.counters.get(name, {}))
 
-    def _named(self) -> dict[str, keras.callbacks.Callback]:
-        """The callbacks by class and, since there may be several of one, place."""
-        return {f"{type(sibling).__name__} {place}": sibling for place, sibling in enumerate(self.siblings)}
+    def _named_siblings(self) -> dict[str, keras.callbacks.Callback]:
+        """Return the callbacks by class and, since there may be several of one class, position."""
+        return {f"{type(sibling).__name__} {index}": sibling for index, sibling in enumerate(self.siblings)}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the epoch's clock."""
-        self._lr = float(self.model.optimizer.learning_rate)
-        self._began = time.perf_counter()
+        self._learning_rate = float(self.model.optimizer.learning_rate)
+        self._start_time = time.perf_counter()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Stop the clock: validation is not training."""
-        self._trained = time.perf_counter() - self._began
+        self._train_seconds = time.perf_counter() - self._start_time
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write first, report after: a point that was logged is always in a checkpoint."""
-        done = Epoch(self.offset + epoch + 1, self._metrics(logs or {}), time.time_ns() // 1_000_000)
-        self.progress.epochs.append(done)
-        self._unreported.append(done)
-        self._keep_best(done)
+        """Write first, report after: an epoch that was reported is always in a checkpoint."""
+        number = self.context.epochs_before + epoch + 1
+        finished = Epoch(number, self._metrics(logs or {}), time.time_ns() // 1_000_000)
+        self.progress.epochs.append(finished)
+        self._unreported.append(finished)
+        self._update_best(finished)
         last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         self.progress.stopped = last
-        self.progress.counters = {name: _counters(sibling) for name, sibling in self._named().items()}
-        if last or (epoch + 1) % self.every == 0:
-            self.store.save(self.model, self.progress)
-            for finished in self._unreported:
-                self.report(finished)
+        self.progress.counters = {name: _counters(sibling) for name, sibling in self._named_siblings().items()}
+        if last or (epoch + 1) % self.context.config.checkpoint.every == 0:
+            self.context.checkpoints.save(self.model, self.progress)
+            for unreported in self._unreported:
+                self.callbacks.on_epoch_end(unreported)
             self._unreported.clear()
 
     def _metrics(self, logs: dict[str, float]) -> dict[str, float]:
@@ -131,22 +141,23 @@ class Keeper(keras.callbacks.Callback):
             {f"train/{name}": float(logs[name]) for name in names}
             | {f"val/{name}": float(logs[f"val_{name}"]) for name in names}
             | {
-                "train/lr": self._lr,
-                "train/seconds": self._trained,
-                "train/images_per_second": self.images / self._trained,
+                "train/lr": self._learning_rate,
+                "train/seconds": self._train_seconds,
+                "train/images_per_second": self.images / self._train_seconds,
             }
         )
 
-    def _keep_best(self, epoch: Epoch) -> None:
-        value, best = epoch.metrics[self.monitor], self.progress.best.get(self.monitor)
-        if best is None or math.isnan(best) or (value > best if self.monitor == "val/accuracy" else value < best):
+    def _update_best(self, epoch: Epoch) -> None:
+        monitor = self.context.config.monitor
+        value, best = epoch.metrics[monitor], self.progress.best.get(monitor)
+        if best is None or math.isnan(best) or (value > best if monitor == "val/accuracy" else value < best):
             self.progress.best = {name: epoch.metrics[name] for name in epoch.metrics if name.startswith("val/")}
             self.progress.best_epoch = epoch.number
-            self.store.save_best(self.model, epoch.number)
+            self.context.checkpoints.save_best(self.model, epoch.number)
 
 
 def _counters(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Those of its counters that are numbers; a user's own callback may call anything else the same."""
-    known = {name: vars(callback)[name] for name in _COUNTERS if name in vars(callback)}
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in known.items()}
-    return {name: value for name, value in plain.items() if value is None or isinstance(value, (int, float))}
+    """Return the counters of a callback that are numbers; a user's own may use the same names for anything."""
+    counters = {name: vars(callback)[name] for name in _COUNTERS if name in vars(callback)}
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in counters.items()}
+    return {name: value for name, value in values.items() if value is None or isinstance(value, (int, float))}

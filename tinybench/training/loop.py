@@ -1,120 +1,89 @@
-"""The only fit."""
+"""The epoch loop: the only place where a model is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from tinybench.config.run_config import RunConfig
-from tinybench.config.sections import PhaseConfig
 from tinybench.core.errors import DivergedError
 from tinybench.features.feed import Feed
-from tinybench.training import callbacks, checkpoint
-from tinybench.training.checkpoint import Store
-from tinybench.training.progress import Epoch, Progress
+from tinybench.models.seeding import seed_model
+from tinybench.training.callbacks import EpochRecorder, schedule_callbacks, user_callbacks
+from tinybench.training.phase_context import PhaseContext
+from tinybench.training.progress import Progress
+from tinybench.training.run_callbacks import RunCallbacks
 from tinybench.training.steps import Steps
 
 
-def fit(
-    trainer: keras.Model,
-    feed: Feed,
-    config: RunConfig,
-    phase: str,
-    store: Store,
-    *,
-    offset: int,
-    candidate: bool,
-    on_epoch: Callable[[Epoch], None],
-    on_step: Callable[[int, int, float], None],
-) -> Progress:
-    """Train a phase to its end, from its latest checkpoint if there is one, and put the best weights back.
+def fit(trainer: keras.Model, feed: Feed, context: PhaseContext, callbacks: RunCallbacks) -> Progress:
+    """Train a phase to its end, from its latest checkpoint if there is one, and restore the best weights.
 
-    Weights that were trained before are a candidate too: when no epoch beats them on validation, they are
-    the best.
+    Weights that were trained before are a candidate too: when no epoch beats them on the validation images, they
+    are the best.
 
     Args:
-        trainer: The compiled model of `phases.prepare`.
-        feed: Training and validation images in the form that the trainer takes; the test split is not touched.
-        config: The run's configuration.
-        phase: `scratch`, `transfer` or `finetune`.
-        store: Where the checkpoints are.
-        offset: Epochs that earlier phases ran.
-        candidate: The start weights may be the best.
-        on_epoch: Called with each epoch once it is safe on disk, and again for those of a resumed phase.
-        on_step: Called now and then with (epoch, steps done, mean loss so far).
+        trainer: The compiled model of `phases.build_trainer`.
+        feed: Training and validation images in the form that the trainer takes; the test split is not used.
+        context: What the phase needs.
+        callbacks: `on_epoch_end` is called once an epoch's checkpoint is on disk, and again for the finished
+            epochs of a resumed phase; `on_step_end` every few steps.
 
     Returns:
-        What was trained, with the best epoch.
+        Every epoch with its metrics, and the best one.
 
     Raises:
-        TrainingError: a loss that is not a number, or a disk that cannot be written.
+        TrainingError: The loss is not a number, or the disk cannot be written.
     """
+    config, before = context.config, context.epochs_before
     steps = Steps(trainer, config.batch_size)
-    checkpoint.seed_generators(trainer, config.seed + offset)
-    progress = store.restore(trainer)
+    seed_model(trainer, config.seed + before)
+    progress = context.checkpoints.restore(trainer)
     for epoch in progress.epochs:
-        on_epoch(epoch)
-    if candidate and not progress.best:
-        progress.best_epoch, progress.best = offset, _validated(steps, feed)
-        store.save_best(trainer, offset)
+        callbacks.on_epoch_end(epoch)
+    if context.pretrained and not progress.best:
+        progress.best_epoch, progress.best = before, _validate(steps, feed)
+        context.checkpoints.save_best(trainer, before)
     if not progress.stopped:
-        settings: PhaseConfig = getattr(config, phase)
-        siblings = [*callbacks.patience(settings, config.monitor), *callbacks.own(config.callbacks)]
-        keeper = callbacks.Keeper(
-            store,
-            progress,
-            images=feed.count,
-            monitor=config.monitor,
-            every=config.checkpoint.every,
-            offset=offset,
-            siblings=siblings,
-            report=on_epoch,
+        keras_callbacks = [*schedule_callbacks(context.settings, config.monitor), *user_callbacks(config.callbacks)]
+        recorder = EpochRecorder(context, progress, feed.count, keras_callbacks, callbacks)
+        callback_list = keras.callbacks.CallbackList(
+            [*keras_callbacks, recorder], model=trainer, epochs=context.settings.epochs
         )
-        watching = keras.callbacks.CallbackList([*siblings, keeper], model=trainer, epochs=settings.epochs)
-        guard = _Guard(phase, on_step)
-        _train(steps, feed, watching, guard, range(offset + len(progress.epochs), offset + settings.epochs), offset)
-    store.restore_best(trainer, progress)
+        trainer.stop_training = False
+        callback_list.on_train_begin()
+        # Epochs count from 0 over all phases; Keras's callbacks count within the phase
+        for number in range(before + len(progress.epochs), before + context.settings.epochs):
+            callback_list.on_epoch_begin(number - before)
+            metrics = steps.train(feed.training(number), _StepReporter(context.phase, number + 1, callbacks))
+            callback_list.on_test_begin()
+            callback_list.on_epoch_end(number - before, metrics | _validate(steps, feed, "val_"))
+            if trainer.stop_training:
+                break
+        callback_list.on_train_end()
+    context.checkpoints.restore_best(trainer, progress)
     return progress
 
 
-def _train(
-    steps: Steps, feed: Feed, watching: keras.callbacks.CallbackList, guard: _Guard, epochs: range, offset: int
-) -> None:
-    """Epochs, counted from 0 over all phases, until the last or until a callback stops them."""
-    steps.trainer.stop_training = False
-    watching.on_train_begin()
-    for epoch in epochs:
-        watching.on_epoch_begin(epoch - offset)
-        guard.epoch = epoch + 1
-        figures = steps.train(feed.training(epoch), guard)
-        watching.on_test_begin()
-        watching.on_epoch_end(epoch - offset, figures | _validated(steps, feed, "val_"))
-        if steps.trainer.stop_training:
-            break
-    watching.on_train_end()
-
-
-def _validated(steps: Steps, feed: Feed, prefix: str = "val/") -> dict[str, float]:
-    """The validation figures of the weights as they are."""
+def _validate(steps: Steps, feed: Feed, prefix: str = "val/") -> dict[str, float]:
+    """Return the metrics of the present weights on the validation images."""
     return {f"{prefix}{name}": value for name, value in steps.evaluate(feed.validation()).items()}
 
 
-class _Guard:
-    """Stops at the first loss that is not a number and says where; reports how far an epoch has come."""
+class _StepReporter:
+    """Passes on the losses of an epoch's steps, and stops at the first that is not a number."""
 
-    def __init__(self, phase: str, report: Callable[[int, int, float], None]) -> None:
+    def __init__(self, phase: str, epoch: int, callbacks: RunCallbacks) -> None:
         self.phase = phase
-        self.report = report
-        self.epoch = 0
+        self.epoch = epoch
+        self.callbacks = callbacks
 
     def __call__(self, step: int, losses: Any) -> None:
-        wrong = np.flatnonzero(~np.isfinite(losses))
-        if len(wrong):
+        invalid = np.flatnonzero(~np.isfinite(losses))
+        if len(invalid):
             raise DivergedError(
-                f"The loss is {losses[wrong[0]]} in phase {self.phase}, epoch {self.epoch}, step "
-                f"{step + wrong[0] + 1}: lower {self.phase}.lr, or look at the data."
+                f"The loss is {losses[invalid[0]]} in phase {self.phase}, epoch {self.epoch}, step "
+                f"{step + invalid[0] + 1}: lower {self.phase}.lr, or look at the data."
             )
-        self.report(self.epoch, step + len(losses), float(losses[-1]))
+        self.callbacks.on_step_end(self.epoch, step + len(losses), float(losses[-1]))

@@ -1,4 +1,4 @@
-"""The optimizers, each in one pass over the weights."""
+"""Keras's optimizers with updates that take one operation per variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 def build(config: OptimizerConfig, rate: Rate) -> keras.optimizers.Optimizer:
-    """The optimizer that a configuration names, with a learning rate or a schedule of it."""
+    """Build the optimizer that a configuration names, with a learning rate or a schedule."""
     if config.name == "sgd":
         return SGD(rate, momentum=config.momentum, nesterov=config.nesterov)
     if config.name == "adamw":
@@ -22,16 +22,16 @@ def build(config: OptimizerConfig, rate: Rate) -> keras.optimizers.Optimizer:
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam, its update done by TensorFlow's one operation instead of a dozen.
+    """Keras's Adam with TensorFlow's fused update instead of a dozen operations.
 
-    The same formula on the same state. For a head of a few layers, where the update is a third of a step,
+    Formula and state are the same. For a head of a few layers, where the update is a third of a step,
     this makes training a quarter faster (`python -m benchmarks.head`).
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its two moments."""
-        place = self._get_variable_index(variable)
-        first, second = (_resource(moments[place]) for moments in (self._momentums, self._velocities))
+        index = self._get_variable_index(variable)
+        first, second = (_resource(moments[index]) for moments in (self._momentums, self._velocities))
         beta_1, beta_2, rate, epsilon = (
             tf.cast(value, variable.dtype) for value in (self.beta_1, self.beta_2, learning_rate, self.epsilon)
         )
@@ -51,15 +51,14 @@ class Adam(keras.optimizers.Adam):
 
 
 class AdamW(Adam):
-    """Keras's AdamW: the same step, after weights have decayed."""
+    """Keras's AdamW: the step of Adam after the weights have decayed."""
 
     def __init__(self, learning_rate: Rate, weight_decay: float) -> None:
-        """Args: as for Keras's AdamW."""
         super().__init__(learning_rate, weight_decay=weight_decay, name="adamw")
 
 
 class SGD(keras.optimizers.SGD):
-    """Keras's SGD with momentum, its update done by TensorFlow's one operation: the same formula on the same state."""
+    """Keras's SGD with TensorFlow's fused momentum update; formula and state are the same."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its momentum."""
@@ -78,5 +77,5 @@ class SGD(keras.optimizers.SGD):
 
 
 def _resource(variable: Any) -> Any:
-    """TensorFlow's variable inside Keras's."""
+    """Return the TensorFlow variable inside a Keras variable."""
     return variable if isinstance(variable, tf.Variable) else variable.value

@@ -1,4 +1,4 @@
-"""How far a phase has come: what checkpoints carry and runs log."""
+"""The progress of a phase: stored in checkpoints, logged to runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# What every epoch is judged by, in the order of tables
+# The metrics of every epoch, in the order of tables
 EPOCH_METRICS = (
     *(f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "top5")),
     *("train/lr", "train/seconds", "train/images_per_second"),
@@ -15,10 +15,10 @@ EPOCH_METRICS = (
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch.
+    """A finished epoch.
 
     Attributes:
-        number: Counts from 1 and goes on from one phase to the next.
+        number: Counted from 1, continued from one phase to the next.
         metrics: Values by name.
         timestamp: When it ended, in milliseconds since 1970.
     """
@@ -30,15 +30,15 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """How far a phase has come.
+    """The progress of a phase.
 
     Attributes:
-        epochs: What has been trained so far.
-        best_epoch: Number of the epoch that is best by the monitored figure; the number that the phase
-            started after, while the weights it started from are still better.
-        best: That epoch's figures on the validation images; empty before there are any.
+        epochs: The epochs trained so far.
+        best_epoch: Number of the best epoch by the monitored metric; the number of epochs before the phase as long
+            as the weights that it started from are better.
+        best: Metrics of the best epoch on the validation images; empty before there are any.
         stopped: Training has ended, by early stopping or by the last epoch.
-        counters: State of the callbacks, by class and place.
+        counters: State of the Keras callbacks, by class and position.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -49,21 +49,26 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Time spent training, without pauses for validation and logging."""
+        """The seconds spent training, without validation and logging."""
         return sum(epoch.metrics["train/seconds"] for epoch in self.epochs)
 
     @property
-    def gap(self) -> dict[str, float]:
-        """How much better training is than validation in the best epoch; nothing where that is of an earlier phase."""
+    def overfitting_gap(self) -> dict[str, float]:
+        """The training accuracy of the best epoch less its validation accuracy; empty if an earlier phase was best."""
         best = [epoch.metrics for epoch in self.epochs if epoch.number == self.best_epoch]
         return {"best/overfitting_gap": best[0]["train/accuracy"] - best[0]["val/accuracy"]} if best else {}
 
     def to_json(self) -> str:
-        """The progress as JSON text."""
+        """Return the progress as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Progress:
-        """The progress that `to_json` wrote."""
+        """Return the progress that `to_json` wrote."""
         values = json.loads(text)
         return cls(**values | {"epochs": [Epoch(**epoch) for epoch in values["epochs"]]})
+
+
+def best_metric_name(name: str) -> str:
+    """Return the name under which a validation metric of the best epoch is logged: `best/val_loss` for `val/loss`."""
+    return f"best/{name.replace('/', '_')}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
+    from tinybench.features.feed_decision import FeedDecision
     from tinybench.tracking.results import Result
-    from tinybench.training.progress import Epoch
+    from tinybench.training.phase_context import PhaseContext
+    from tinybench.training.precision import PrecisionChoice
+    from tinybench.training.progress import Epoch, Progress
 
 
 class RunCallbacks:
@@ -23,8 +27,8 @@ class RunCallbacks:
     def on_fold_begin(self, number: int, count: int) -> None:
         """Handle the start of fold `number`, counted from 1, of `count` folds."""
 
-    def on_phase_begin(self, phase: str, config: RunConfig, images: int, before: int) -> None:
-        """Handle the start of a phase on `images` training images, after `before` epochs of earlier phases."""
+    def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
+        """Handle the start of a phase's training; how it is fed and what it computes in have been decided."""
 
     def on_features_begin(self, images: int) -> None:
         """Handle the start of computing the features of `images` images."""
@@ -41,6 +45,9 @@ class RunCallbacks:
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Handle an epoch whose checkpoint is on disk; a resumed phase repeats its finished epochs first."""
 
+    def on_train_end(self, progress: Progress) -> None:
+        """Handle the end of a phase's training; the best weights are in place, nothing has been evaluated."""
+
     def on_phase_end(self, phase: str, metrics: dict[str, float]) -> None:
         """Handle a phase whose final metrics have been logged."""
 
@@ -54,4 +61,23 @@ class RunCallbacks:
         """Handle one line for the person who waits: a plan, a decision with its reason, a pause."""
 
     def close(self) -> None:
-        """Release what the callbacks hold, such as a progress bar; called once, whatever happened."""
+        """Release what the callbacks hold, such as a progress bar; called whatever happened, perhaps twice."""
+
+
+class CallbackChain(RunCallbacks):
+    """Passes every event on to several callbacks, in their order."""
+
+    def __init__(self, *callbacks: RunCallbacks) -> None:
+        self.callbacks = callbacks
+
+
+def _call_each(event: str) -> Callable[..., None]:
+    def call(self: CallbackChain, *args: Any) -> None:
+        for callbacks in self.callbacks:
+            getattr(callbacks, event)(*args)
+
+    return call
+
+
+for _event in [name for name in vars(RunCallbacks) if name.startswith("on_") or name == "close"]:
+    setattr(CallbackChain, _event, _call_each(_event))

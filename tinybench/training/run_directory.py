@@ -1,4 +1,4 @@
-"""The folder of a run that is not finished: one process at a time, kept until the run is done."""
+"""The directory of an unfinished run, with its checkpoints; one process at a time works on a run."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from tinybench.core.errors import TrackingError
 _DONE = "done"
 
 
-def folder(run_id: str) -> Path:
-    """Where a run's checkpoints are, one folder a phase; those of a fold lie in a folder of its own."""
+def run_directory(run_id: str) -> Path:
+    """Return the directory of a run's checkpoints: a folder for each phase, within a folder for each fold."""
     return paths.state() / "runs" / run_id
 
 
-def resumable(run_id: str) -> bool:
-    """Whether a phase has begun whose work would be lost."""
-    return any(place for mark in ("start.keras", _DONE) for place in folder(run_id).rglob(mark))
+def can_resume(run_id: str) -> bool:
+    """Return whether a phase has begun, so that there is something to resume."""
+    return any(path for name in ("start.keras", _DONE) for path in run_directory(run_id).rglob(name))
 
 
-def clear(phase: Path) -> None:
-    """Remove a finished phase's checkpoints; a mark stays, since the run may yet be resumed after it."""
+def clear_phase(phase: Path) -> None:
+    """Remove the checkpoints of a finished phase; a marker stays, since the run may be resumed at the next phase."""
     shutil.rmtree(phase)
     phase.mkdir()
     (phase / _DONE).touch()
 
 
 @contextmanager
-def held(run_id: str) -> Iterator[None]:
-    """Keep others from a run; its folder goes at the end, unless it is wanted for a resume.
+def lock_run(run_id: str) -> Iterator[None]:
+    """Lock a run against other processes; at the end remove its directory, unless a resume needs it.
 
     Raises:
-        TrackingError: another process is working on the run, or there is no place for its checkpoints.
+        TrackingError: Another process is working on the run, or its directory cannot be written.
     """
-    place = folder(run_id)
-    lock = filelock.FileLock(place.with_suffix(".lock"))
+    directory = run_directory(run_id)
+    lock = filelock.FileLock(directory.with_suffix(".lock"))
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
     except OSError as error:
         raise TrackingError(
-            f"Cannot write {place}: {error.strerror or error}. Set TINYBENCH_STATE to a folder for checkpoints."
+            f"Cannot write {directory}: {error.strerror or error}. Set TINYBENCH_STATE to a folder for checkpoints."
         ) from error
-    wanted = True
+    failed = True
     try:
         yield
-        wanted = False
+        failed = False
     finally:
-        if not (wanted and resumable(run_id)):
-            shutil.rmtree(place)
+        if not (failed and can_resume(run_id)):
+            shutil.rmtree(directory)
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

@@ -1,67 +1,41 @@
-"""A phase made ready to be trained: what it is fed with, its training model, and what that computes in."""
+"""Train one phase: select its feed and precision, train to the last epoch, restore the best weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
 import keras
 
-from tinybench.config.run_config import RunConfig
-from tinybench.data.dataset import Dataset
-from tinybench.features.feed import Feed
-from tinybench.features.feed_decision import Decision
-from tinybench.training import feed_selection, phases, precision
-from tinybench.training.feed_selection import Watcher
-from tinybench.training.precision import Choice
+from tinybench.training import loop, phases, precision
+from tinybench.training.feed_selection import select_feed
+from tinybench.training.phase_context import PhaseContext, PhaseOutcome
+from tinybench.training.run_callbacks import RunCallbacks
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A phase that can begin.
-
-    Attributes:
-        model: The whole model, with what the phase trains made trainable.
-        trainer: What is fitted; it shares the model's layers.
-        feed: What the trainer takes.
-        decision: How the feed came to be.
-        computed: The precision, with its reason.
-    """
-
-    model: keras.Model
-    trainer: keras.Model
-    feed: Feed
-    decision: Decision
-    computed: Choice
-
-
-@contextmanager
-def ready(
-    model: keras.Model,
-    config: RunConfig,
-    phase: str,
-    dataset: Dataset,
-    folder: Path,
-    *,
-    trained: bool,
-    watcher: Watcher,
-) -> Iterator[Ready]:
-    """Make a phase ready; what it is fed with is kept from being removed meanwhile.
+def run_phase(context: PhaseContext, model: keras.Model, callbacks: RunCallbacks) -> PhaseOutcome:
+    """Train a phase, from its latest checkpoint if there is one.
 
     Args:
-        model: With the weights that the phase starts from.
-        config: The run's configuration.
-        phase: `scratch`, `transfer` or `finetune`.
-        dataset: The images.
-        folder: Of the phase's checkpoints.
-        trained: The head has been trained.
-        watcher: Is told about features that are computed.
+        context: What the phase needs.
+        model: The whole model with the weights that the phase starts from; it is trained in place.
+        callbacks: Receives the events of the phase.
+
+    Returns:
+        The model with the weights of the best epoch by the validation images, and how it was trained.
+
+    Raises:
+        TinybenchError: The configuration does not fit the model, the loss is not a number, or a disk is full.
     """
-    with feed_selection.arranged(model, config, phase, dataset, folder, trained=trained, watcher=watcher) as given:
-        model, trainer = phases.prepare(
-            model, config, phase, given.cut, augmented=given.decision.augmented, train=dataset.train
+    with select_feed(context, model, callbacks) as selection:
+        trainer = phases.build_trainer(
+            model,
+            context.config,
+            context.phase,
+            selection.cut,
+            augmented=selection.decision.augmented,
+            train=context.dataset.train,
         )
-        computed = precision.settled(trainer, given.feed, config, phase, folder)
-        yield Ready(model, trainer, given.feed, given.decision, computed)
+        choice = precision.choose_precision(trainer, selection.feed, context)
+        callbacks.on_phase_begin(context, selection.decision, choice)
+        with precision.compute_in(trainer, choice.precision):
+            progress = loop.fit(trainer, selection.feed, context, callbacks)
+        callbacks.on_train_end(progress)
+    return PhaseOutcome(model, trainer, progress, selection.decision, choice)

@@ -1,4 +1,4 @@
-"""How the learning rate goes on within a phase, step by step."""
+"""Learning-rate schedules of a phase, by step."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import keras
 from tinybench.config.sections import PhaseConfig
 
 
-def rate(settings: PhaseConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate, or Keras's cosine decay to 0, after a linear warm-up where one is asked for.
+def learning_rate(settings: PhaseConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return a constant learning rate, or Keras's cosine decay to 0 after a linear warm-up.
 
     Args:
-        settings: The phase; a plateau is seen between epochs, by a callback.
+        settings: The phase. Its schedule `plateau` is constant here; a callback reduces the rate between epochs.
         steps: Training steps of an epoch.
     """
     if settings.schedule != "cosine":
         return settings.lr
-    falling = (settings.epochs - settings.warmup) * steps
+    decay_steps = (settings.epochs - settings.warmup) * steps
     if not settings.warmup:
-        return keras.optimizers.schedules.CosineDecay(settings.lr, falling)
-    rising = settings.warmup * steps
-    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=settings.lr, warmup_steps=rising)
+        return keras.optimizers.schedules.CosineDecay(settings.lr, decay_steps)
+    warmup_steps = settings.warmup * steps
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps, warmup_target=settings.lr, warmup_steps=warmup_steps
+    )

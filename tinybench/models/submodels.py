@@ -30,7 +30,7 @@ def backbone_input(model: keras.Model) -> Any:
     return _call_of_backbone(model).input_tensors[0]
 
 
-def calls(graph: keras.Model) -> list[Any]:
+def sorted_nodes(graph: keras.Model) -> list[Any]:
     """The calls of a model's operations, each after those whose outputs it takes."""
     by_depth = graph._nodes_by_depth
     return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]

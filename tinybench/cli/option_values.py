@@ -1,0 +1,56 @@
+"""Parse the values of options that are not settings of a run."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+from tinybench.config.fields import size
+from tinybench.config.run_config import UNTOUCHED
+from tinybench.core.errors import ConfigError
+
+
+def given(value: str | None) -> str | None:
+    """Return a value, or None where it leaves the default, as the parameters of the MLproject file do."""
+    return None if value in UNTOUCHED else value
+
+
+def parse_size(option: str, text: str, example: str) -> int:
+    """Return the bytes of a size such as 20GB.
+
+    Raises:
+        ConfigError: It is not a size; the message shows the example.
+    """
+    try:
+        return int(size().parse(text))
+    except ValueError:
+        raise ConfigError(f"Invalid value for `{option}`: expected a size such as {example}, got {text!r}.") from None
+
+
+def parse_count(option: str, text: str | None) -> int | None:
+    """Return a whole number of at least 1, or None where the default is left.
+
+    Raises:
+        ConfigError: It is not such a number.
+    """
+    value = given(text)
+    if value is None:
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise ConfigError(f"Invalid value for `{option}`: expected a whole number of at least 1, got {value!r}.")
+    return int(value)
+
+
+def parse_positive(option: str, text: str | None) -> float | None:
+    """Return a finite number above 0, or None where the default is left.
+
+    Raises:
+        ConfigError: It is not such a number.
+    """
+    value = given(text)
+    if value is None:
+        return None
+    with suppress(ValueError):
+        if 0 < float(value) < math.inf:
+            return float(value)
+    raise ConfigError(f"Invalid value for `{option}`: expected a number above 0, got {value!r}.")

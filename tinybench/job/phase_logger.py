@@ -1,0 +1,55 @@
+"""Log the events of a phase to its run while it trains."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from tinybench.efficiency import training_cost
+from tinybench.job import data_plots
+from tinybench.tracking import run_record
+from tinybench.training.run_callbacks import RunCallbacks
+
+if TYPE_CHECKING:
+    from tinybench.features.feed_decision import FeedDecision
+    from tinybench.job.run_context import RunContext
+    from tinybench.tracking.run import Run
+    from tinybench.training.phase_context import PhaseContext
+    from tinybench.training.precision import PrecisionChoice
+    from tinybench.training.progress import Epoch, Progress
+
+
+class PhaseLogger(RunCallbacks):
+    """Logs a phase to its child run, and the metrics of its epochs to the parent run as well.
+
+    Attributes:
+        gpu: The GPU memory and energy of the training, once it has begun.
+    """
+
+    def __init__(self, context: RunContext, child: Run) -> None:
+        self._context = context
+        self._child = child
+        self._monitors = ExitStack()
+        self.gpu = training_cost.Seen(None)
+
+    def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
+        """Log how the phase is fed and what it computes in, and start to monitor the GPU."""
+        run_record.log_feed(self._child, feed, precision)
+        if context.config.track.pictures:
+            data_plots.of_augmentation(
+                self._child, context.config, context.phase, context.dataset, augmented=feed.augmented
+            )
+        self.gpu = self._monitors.enter_context(training_cost.gpu(self._context.device))
+
+    def on_epoch_end(self, epoch: Epoch) -> None:
+        """Log the epoch's metrics."""
+        for run in (self._child, self._context.run):  # the run list of the MLflow UI shows the parent
+            run.log_metrics(epoch.metrics, epoch.number, epoch.timestamp)
+
+    def on_train_end(self, progress: Progress) -> None:
+        """Stop monitoring the GPU."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop monitoring the GPU, whatever happened."""
+        self._monitors.close()
