@@ -28,20 +28,20 @@ def main() -> None:
 
 
 def _others(model: str, folder: Path) -> None:
+    from tinybench.commands import measure
     from tinybench.efficiency import measurement
-    from tinybench.job import run_costs
 
-    (spec,) = run_costs.specs([model], ["cpu"], engine="onnxruntime", quick=True)
-    (vino,) = run_costs.specs([model], ["cpu"], engine="openvino", quick=True)
+    (spec,) = measure.build_specs([model], ["cpu"], engine="onnxruntime", quick=True)
+    (vino,) = measure.build_specs([model], ["cpu"], engine="openvino", quick=True)
     path = folder / "model.onnx"
-    subprocess.run([sys.executable, "-m", "benchmarks.cost", "--export", spec.as_json(), str(path)], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.cost", "--export", spec.to_json(), str(path)], check=True)
     ours, theirs, app, our_vino = [], [], [], []
     for _ in range(_TURNS):
-        ours.append(measurement.measure(spec).figures["latency_p50_ms"])
+        ours.append(measurement.measure(spec).metrics["latency_p50_ms"])
         words = [sys.executable, "-m", "benchmarks.cost", "--profile", str(path), str(spec.threads)]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
         theirs.append(float(done.stdout.splitlines()[-1]))
-        our_vino.append(measurement.measure(vino).figures["latency_p50_ms"])
+        our_vino.append(measurement.measure(vino).metrics["latency_p50_ms"])
         app += _benchmark_app(path, spec.threads)
     _print(f"{model}, ONNX Runtime", ours, theirs, "its own profiler")
     if app:
@@ -59,10 +59,10 @@ def _print(what: str, ours: list[float], theirs: list[float], tool: str) -> None
 
 def _export(spec: str, path: str) -> None:
     from tinybench.efficiency import measured_model
-    from tinybench.efficiency.spec import Spec
+    from tinybench.efficiency.measurement_spec import MeasurementSpec
     from tinybench.models import onnx_graph
 
-    onnx_graph.save(measured_model.model(Spec(**json.loads(spec))), Path(path))
+    onnx_graph.save(measured_model.build_model(MeasurementSpec(**json.loads(spec))), Path(path))
 
 
 def _profile(path: str, threads: str) -> None:
@@ -104,7 +104,7 @@ def _sampler(folder: Path) -> None:
     try:
         print(f"sampling {nvml.find().name}")
     except DeviceError:
-        source = Path("tests/efficiency/nvml_stand_in.c")
+        source = Path("tests/hardware/nvml_stand_in.c")
         if shutil.which("cc") is None or not source.exists():
             print("sampler: no GPU, and nothing to make a stand-in with")
             return

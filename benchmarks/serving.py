@@ -114,16 +114,16 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "efficientnetb0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tinybench.efficiency import measurement
-    from tinybench.efficiency.spec import Spec
+    from tinybench.efficiency.measurement_spec import MeasurementSpec
     from tinybench.hardware import certificate
 
     with TemporaryDirectory() as place:
         folder = Path(place)
         os.environ["TINYBENCH_CACHE"] = str(folder / "cache")
         store, file = register(folder, name)
-        spec = Spec(str(file), threads=certificate.usable_threads(), batch=BATCH)
+        spec = MeasurementSpec(str(file), threads=certificate.usable_threads(), batch=BATCH)
         for _ in range(2):
-            alone = measurement.measure(spec).figures
+            alone = measurement.measure(spec).metrics
             process, url = serve(store)
             try:
                 served, single = images_per_second(url), latency_ms(url)

@@ -2,8 +2,10 @@
 
 import tinybench
 
-result = tinybench.train(recipe="quickstart", **{"head.dropout": 0.2})
+result = tinybench.train("quickstart", head_dropout=0.2)
 print(result.metrics["test/accuracy"])
+
+The names in `__all__` are public; everything else is private and may change from one version to the next.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from tinybench.core.errors import TinybenchError
 from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
-    from tinybench.api import evaluate, finetune, resume, train
+    from tinybench.api import compare, evaluate, finetune, measure, promote, resume, sweep, train
     from tinybench.tracking.results import FoldResult, PhaseResult, Result
+    from tinybench.training.run_callbacks import RunCallbacks
 
 __version__ = "0.1.0"
 
@@ -24,17 +27,26 @@ __all__ = [
     "FoldResult",
     "PhaseResult",
     "Result",
+    "RunCallbacks",
     "RunConfig",
     "TinybenchError",
+    "compare",
     "evaluate",
     "finetune",
+    "measure",
+    "promote",
     "resolve",
     "resume",
+    "sweep",
     "train",
 ]
 
-_HOMES = dict.fromkeys(("evaluate", "finetune", "resume", "train"), "tinybench.api")
-_HOMES |= dict.fromkeys(("FoldResult", "PhaseResult", "Result"), "tinybench.tracking.results")
+_MODULES = {
+    "FoldResult": "tinybench.tracking.results",
+    "PhaseResult": "tinybench.tracking.results",
+    "Result": "tinybench.tracking.results",
+    "RunCallbacks": "tinybench.training.run_callbacks",
+}
 
 
 def __dir__() -> list[str]:
@@ -42,9 +54,9 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs TensorFlow or MLflow only when it is used."""
-    if name not in _HOMES:
+    """Import what needs TensorFlow or MLflow only when it is used."""
+    if name not in __all__:
         raise AttributeError(f"module 'tinybench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES.get(name, "tinybench.api")), name)

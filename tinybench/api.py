@@ -1,81 +1,260 @@
-"""The functions that a notebook calls; the command line calls the same."""
+"""The public functions: what a notebook calls, and what the command line calls as well.
+
+Everything else in the package is private and may change from one version to the next.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from tinybench.cli.console import Console
+from tinybench.config.run_config import RunConfig, replace
+from tinybench.config.setting_types import Settings
 from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
-from tinybench.tracking.results import Result
+
+if TYPE_CHECKING:
+    from tinybench.commands.measure import MeasureResult
+    from tinybench.evaluation.comparison import Comparison
+    from tinybench.registry.promotion import PromotionResult
+    from tinybench.tracking.results import Result
+    from tinybench.training.run_callbacks import RunCallbacks
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
-def train(recipe: str | None = None, *, console: Console | None = None, **settings: Any) -> Result:
-    """Train a model in the phases of a recipe, and track everything.
+def _list_settings(function: F) -> F:
+    """Put every setting into the signature of a function that takes `**settings`, so that notebooks complete them."""
+    signature = inspect.signature(function)
+    parameters = [*signature.parameters.values()][:-1]
+    settings = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in Settings.__annotations__.items()
+        if name not in signature.parameters
+    ]
+    function.__signature__ = signature.replace(parameters=[*parameters, *settings])  # type: ignore[attr-defined]
+    return function
+
+
+@_list_settings
+def train(
+    config: RunConfig | str | None = None, *, run_callbacks: RunCallbacks | None = None, **settings: Unpack[Settings]
+) -> Result:
+    """Train a model in the phases of a recipe, and log everything to MLflow.
 
     Args:
-        recipe: A recipe's name; `tiny-imagenet-tlft` when None.
-        console: Where progress is shown; nowhere when None.
-        **settings: Values by key. A key with a dot is given as `**{"head.dropout": 0.2}` or with an
-            underscore, `head_dropout=0.2`.
+        config: A recipe's name, or a configuration that `resolve` returned; `tiny-imagenet-tlft` if None.
+        run_callbacks: Receives the events of the run; in a notebook, a progress display if None.
+        **settings: Values by key, with an underscore for the point: `head_dropout=0.2` or `**{"head.dropout": 0.2}`.
 
     Returns:
-        The runs, their figures and the logged model.
+        The runs, their metrics and the logged model.
 
     Raises:
-        TinybenchError: what the user can mend, in one line.
+        TinybenchError: The user can correct the cause; the message is one line.
     """
     from tinybench.hardware import onednn
 
-    config = resolve(recipe, settings)
-    onednn.allow(config.deterministic)
-    from tinybench.job import train as job
+    resolved = replace(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
+    onednn.allow(resolved.deterministic)  # before TensorFlow is imported
+    from tinybench.job.train import train_run
 
-    return job.train_run(config, callbacks=console)
+    return train_run(resolved, callbacks=run_callbacks or _notebook_progress())
 
 
-def finetune(run_id: str, *, uri: str | None = None, console: Console | None = None, **settings: Any) -> Result:
-    """Fine-tune from the best weights of an earlier run, as a new run linked to it.
+@_list_settings
+def finetune(
+    run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None, **settings: Unpack[Settings]
+) -> Result:
+    """Fine-tune from the best weights of an earlier run, as a new run that is linked to it.
 
     Args:
         run_id: The earlier run, or its transfer phase.
-        uri: The store that holds it; MLflow's default when None.
-        console: Where progress is shown.
+        uri: The tracking store; MLflow's default if None.
+        run_callbacks: Receives the events of the run; in a notebook, a progress display if None.
         **settings: Values that differ from those of the earlier run.
+
+    Raises:
+        TinybenchError: The user can correct the cause; the message is one line.
     """
-    from tinybench.job import train as job
-    from tinybench.tracking import run_record
-    from tinybench.tracking.tracker import Tracker
+    from tinybench.job.train import finetune_run
 
-    tracker = Tracker.at(uri)
-    if run_record.read_config(tracker, tracker.find_top_run(run_id)).data.folds:
-        raise ConfigError(
-            f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
-        )
-    settled = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "backbone.", "network.", "head.")
-    config = run_record.derive_config(tracker, tracker.find_top_run(run_id), settings, settled, phases=("finetune",), callbacks=())
-    return job.train_run(config, start_from=run_id, callbacks=console)
+    return finetune_run(run_id, settings, uri=uri, callbacks=run_callbacks or _notebook_progress())
 
 
-def resume(run_id: str, *, uri: str | None = None, console: Console | None = None) -> Result:
-    """Go on with an interrupted run from its last finished epoch, in the same runs."""
-    from tinybench.job import train as job
+def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None) -> Result:
+    """Resume an interrupted run from its last finished epoch, in the same MLflow runs.
 
-    return job.resume_run(run_id, uri, callbacks=console)
+    Args:
+        run_id: The parent run, or one of its phases.
+        uri: The tracking store; MLflow's default if None.
+        run_callbacks: Receives the events of the run; in a notebook, a progress display if None.
+
+    Raises:
+        TrackingError: There is nothing to resume, or another process is working on the run.
+    """
+    from tinybench.job.train import resume_run
+
+    return resume_run(run_id, uri, callbacks=run_callbacks or _notebook_progress())
 
 
-def evaluate(run_id: str, *, split: str = "test", uri: str | None = None, **settings: Any) -> dict[str, float]:
-    """Score a run's model again, as a run linked to its source.
+@_list_settings
+def evaluate(
+    run_id: str, *, split: str = "test", uri: str | None = None, **settings: Unpack[Settings]
+) -> dict[str, float]:
+    """Evaluate the model of a finished run again, as a run that is linked to it.
 
     Args:
         run_id: A finished run.
         split: `train`, `validation` or `test`.
-        uri: The store that holds it; MLflow's default when None.
+        uri: The tracking store; MLflow's default if None.
         **settings: Values that differ from those of the run, such as `data_root`.
 
     Returns:
-        Figures by name, such as `test/accuracy`.
-    """
-    from tinybench.commands import evaluate as rescore
+        Metrics by name, such as `test/accuracy`.
 
-    return rescore.run(run_id, split, uri, settings)
+    Raises:
+        TinybenchError: The user can correct the cause; the message is one line.
+    """
+    from tinybench.commands.evaluate import evaluate_run
+
+    return evaluate_run(run_id, split=split, uri=uri, settings=settings)
+
+
+def compare(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str | None = None) -> Comparison:
+    """Compare finished runs by their stored test predictions: which differences are real?
+
+    Runs that differ only in their seed count as one model.
+
+    Args:
+        run_ids: At least two runs, or phases of runs, on the same test images.
+        metric: `accuracy`, `f1_macro`, `auc_ovr_macro`, `log_loss`, ….
+        uri: The tracking store; MLflow's default if None.
+
+    Raises:
+        TinybenchError: The runs cannot be compared; the message says why.
+    """
+    from tinybench.commands.compare import compare_runs
+
+    return compare_runs(run_ids, metric=metric, uri=uri)
+
+
+def measure(
+    models: Sequence[str],
+    *,
+    devices: Sequence[str] = ("cpu",),
+    engine: str = "keras",
+    precision: str = "float32",
+    batch: int | None = None,
+    threads: int | None = None,
+    image_size: int | None = None,
+    classes: int | None = None,
+    rounds: int | None = None,
+    quick: bool = False,
+    uri: str | None = None,
+    experiment: str | None = None,
+    run_callbacks: RunCallbacks | None = None,
+) -> MeasureResult:
+    """Measure latency, throughput, memory and size of models with random weights, each in a process of its own.
+
+    Args:
+        models: Names of models, or paths of `.keras` files.
+        devices: `cpu`, `gpu` or both.
+        engine: `keras`, `tf`, `openvino` or `onnxruntime`.
+        precision: `float32`, `bfloat16` or `float16`.
+        batch: Images in a batch for the throughput; the fastest of 1, 2, 4, … if None.
+        threads: Threads of the processor; all if None.
+        image_size: Height and width of the images, in pixels; those of the model's recipe if None.
+        classes: Number of classes; those of the recipe's data set if None.
+        rounds: How often each model is measured, in turn with the others; twice if None, or once if `quick`.
+        quick: Time fewer calls, for some 10 seconds a model.
+        uri: The tracking store; MLflow's default if None.
+        experiment: The experiment to log to; MLflow's default if None.
+        run_callbacks: Receives each measurement.
+
+    Raises:
+        TinybenchError: A value is not allowed, or none of the models can be measured.
+    """
+    from tinybench.commands.measure import measure_models
+
+    return measure_models(
+        models,
+        devices=devices,
+        engine=engine,
+        precision=precision,
+        batch=batch,
+        threads=threads,
+        image_size=image_size,
+        classes=classes,
+        rounds=rounds,
+        quick=quick,
+        uri=uri,
+        experiment=experiment,
+        callbacks=run_callbacks or _notebook_progress(),
+    )
+
+
+def promote(
+    run_id: str | None = None,
+    *,
+    model: str | None = None,
+    dataset: str | None = None,
+    recipe: str | None = None,
+    metric: str = "accuracy",
+    search: str = "",
+    name: str | None = None,
+    gates: str | Path | None = None,
+    dry_run: bool = False,
+    uri: str | None = None,
+    run_callbacks: RunCallbacks | None = None,
+) -> PromotionResult:
+    """Compare the best finished run with the champion, and make it champion if it passes every gate.
+
+    The run is selected by its metrics on the validation images, and compared on the test images.
+
+    Args:
+        run_id: The candidate; selected among the finished runs if None.
+        model: Consider only runs of this model.
+        dataset: Consider only runs on this data set.
+        recipe: Consider only runs of this recipe.
+        metric: Metric of the validation images that selects the run: `accuracy`, `top5` or `loss`.
+        search: Consider only runs that match a filter of MLflow, such as `tags.team = 'x'`.
+        name: The registered model; `tinybench-<dataset>` if None.
+        gates: A TOML file with the limits of the gates; `gates.toml` in the working directory, or the built-in
+            limits, if None.
+        dry_run: Apply the gates; register and move nothing.
+        uri: The tracking store; MLflow's default if None.
+        run_callbacks: Receives a message before each step that takes long.
+
+    Raises:
+        TinybenchError: There is no candidate, or more than one data set to choose from.
+    """
+    from tinybench.registry import policy, promotion
+    from tinybench.registry.candidates import CandidateQuery
+    from tinybench.tracking.tracker import Tracker
+
+    if run_id is not None and any((model, dataset, recipe, search)):
+        raise ConfigError("Give the id of a run, or conditions to select one: not both.")
+    query = CandidateQuery(run_id, metric, model, dataset, recipe, search)
+    limits = policy.read(Path(gates) if gates is not None else None)
+    return promotion.promote(
+        Tracker.at(uri), query, limits, name=name, dry_run=dry_run, callbacks=run_callbacks or _notebook_progress()
+    )
+
+
+def _notebook_progress() -> RunCallbacks | None:
+    """Return a progress display in a notebook; None elsewhere, where a program may want its output for itself."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    shell = get_ipython()
+    if shell is None or shell.__class__.__name__ != "ZMQInteractiveShell":
+        return None
+    from rich.console import Console as Terminal
+
+    from tinybench.display.console import Console
+
+    return Console(Terminal(force_jupyter=True))

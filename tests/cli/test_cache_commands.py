@@ -1,4 +1,4 @@
-"""tinybench cache: what is kept is listed, pruned and cleared, and what a run uses stays."""
+"""tinybench cache: entries are listed, pruned and cleared, and what a run uses stays."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from tinybench.cli import root
-from tinybench.core import cache as storage
+from tinybench.core import cache
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LONG_AGO = 1_700_000_000
-USER = "import sys; from pathlib import Path; from tinybench import storage\n" + (
-    "with storage.lease(Path(sys.argv[1])):\n    print('there', flush=True); sys.stdin.read()"
+USER = "import sys; from pathlib import Path; from tinybench.core import cache\n" + (
+    "with cache.lease(Path(sys.argv[1])):\n    print('there', flush=True); sys.stdin.read()"
 )
 
 
@@ -31,18 +31,18 @@ def tinybench(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
 
 
-def cache(*words: str) -> str:
+def run_cache(*words: str) -> str:
     result = CliRunner(env={"COLUMNS": "120"}).invoke(root.cli, ["cache", *words], catch_exceptions=False)
     assert result.exit_code == 0
     return result.output
 
 
 def entry(name: str, size: int, used: int = 0, kind: str = "features", about: str = "") -> Path:
-    folder = storage.folder(kind, name)
+    folder = cache.folder(kind, name)
     folder.mkdir(parents=True)
     (folder / "file").write_bytes(bytes(size))
     if about:
-        storage.describe(folder, about, {}, "keras")
+        cache.describe(folder, about, {}, "keras")
     os.utime(folder, (LONG_AGO + used, LONG_AGO + used))
     return folder
 
@@ -63,20 +63,20 @@ def in_use(folder: Path) -> Iterator[None]:
 
 
 def left() -> list[str]:
-    return sorted(each.folder.name for each in storage.entries())
+    return sorted(each.folder.name for each in cache.entries())
 
 
 def test_an_empty_cache(own_folders: Path) -> None:
-    assert cache("list") == f"0 bytes in {own_folders / 'cache'}\n"
-    assert cache("prune") == cache("clear") == "Nothing was removed.\n"
+    assert run_cache("list") == f"0 bytes in {own_folders / 'cache'}\n"
+    assert run_cache("prune") == run_cache("clear") == "Nothing was removed.\n"
 
 
 def test_entries_are_listed_least_recently_used_first(own_folders: Path) -> None:
     entry("b", 3_000_000, used=2, kind="data")
     entry("a", 2_000_000, used=1)
-    (storage.folder("features", "a") / "about.json").write_text('{"about": "resnet50 at pooling [x]"}')
-    os.utime(storage.folder("features", "a"), (LONG_AGO, LONG_AGO))
-    lines = cache("list").splitlines()
+    (cache.folder("features", "a") / "about.json").write_text('{"about": "resnet50 at pooling [x]"}')
+    os.utime(cache.folder("features", "a"), (LONG_AGO, LONG_AGO))
+    lines = run_cache("list").splitlines()
     first, second = (line for line in lines if " MB " in line and "ago" in line)
     assert all(word in first for word in ("features", "2.0 MB", "d ago", "resnet50 at pooling [x]"))
     assert all(word in second for word in ("data", "3.0 MB", "d ago", "decoded images"))
@@ -87,45 +87,45 @@ def test_what_another_process_uses_is_marked_and_stays() -> None:
     folder = entry("used", 1000, used=1, about="mine")
     entry("free", 1000, used=2, about="theirs")
     with in_use(folder):
-        marked = [line for line in cache("list").splitlines() if "a run" in line]
+        marked = [line for line in run_cache("list").splitlines() if "a run" in line]
         assert len(marked) == 1
         assert "mine" in marked[0]
-        assert cache("clear").startswith("Removed 1 of what was kept: ")
+        assert run_cache("clear").startswith("Removed 1 entry: ")
         assert left() == ["used"]
-        assert cache("clear") == cache("prune", "--to", "0") == "Nothing was removed.\n"
-    assert cache("clear").startswith("Removed 1 of what was kept: ")
+        assert run_cache("clear") == run_cache("prune", "--to", "0") == "Nothing was removed.\n"
+    assert run_cache("clear").startswith("Removed 1 entry: ")
     assert left() == []
 
 
 def test_pruning_removes_the_least_recently_used_until_the_rest_fits() -> None:
     for name, used in [("young", 3), ("old", 1), ("between", 2)]:
         entry(name, 600_000, used=used)
-    assert cache("prune", "--to", "2MB") == "Nothing was removed.\n"
-    assert cache("prune", "--to", "1.2 MB") == "Removed 1 of what was kept: 600.0 kB.\n"
+    assert run_cache("prune", "--to", "2MB") == "Nothing was removed.\n"
+    assert run_cache("prune", "--to", "1.2 MB") == "Removed 1 entry: 600.0 kB.\n"
     assert left() == ["between", "young"]
-    assert cache("prune", "--to", "1MB") == "Removed 1 of what was kept: 600.0 kB.\n"
+    assert run_cache("prune", "--to", "1MB") == "Removed 1 entry: 600.0 kB.\n"
     assert left() == ["young"]
 
 
 def test_decoded_images_are_pruned_as_well() -> None:
     entry("features", 600_000, used=2)
     entry("images", 600_000, used=1, kind="data")
-    assert cache("prune", "--to", "1MB") == "Removed 1 of what was kept: 600.0 kB.\n"
+    assert run_cache("prune", "--to", "1MB") == "Removed 1 entry: 600.0 kB.\n"
     assert left() == ["features"]
 
 
 def test_pruning_without_a_size_keeps_what_a_run_would_keep() -> None:
     entry("small", 1000)
-    assert cache("prune") == "Nothing was removed.\n"
+    assert run_cache("prune") == "Nothing was removed.\n"
     assert left() == ["small"]
 
 
 def test_clearing_removes_features_and_decoded_images() -> None:
     entry("features", 1500)
     entry("images", 500, kind="data")
-    assert cache("clear") == "Removed 2 of what was kept: 2.0 kB.\n"
+    assert run_cache("clear") == "Removed 2 entries: 2.0 kB.\n"
     assert left() == []
-    assert cache("list").startswith("0 bytes in ")
+    assert run_cache("list").startswith("0 bytes in ")
 
 
 @pytest.mark.parametrize("size", ["abc", "-1", "", "1 XB", "none", "auto"])
@@ -164,5 +164,5 @@ def test_a_real_process_lists_and_clears(own_folders: Path) -> None:
     assert listed.stdout.splitlines()[-1].endswith(f"in {own_folders / 'cache'}")
     cleared = tinybench("cache", "clear")
     assert (cleared.returncode, cleared.stderr) == (0, "")
-    assert cleared.stdout.startswith("Removed 1 of what was kept: ")
+    assert cleared.stdout.startswith("Removed 1 entry: ")
     assert left() == []

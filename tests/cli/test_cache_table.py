@@ -56,7 +56,7 @@ def test_columns_have_names() -> None:
         "kind",
         "size",
         "last used",
-        "what it is",
+        "description",
         "used by",
     ]
 
@@ -103,5 +103,5 @@ def test_80_columns_lose_nothing_and_the_place_stays_in_one_line() -> None:
 
 def test_what_was_removed_is_one_line() -> None:
     assert cache_table.describe_removal([]) == "Nothing was removed."
-    assert cache_table.describe_removal([entry(1500)]) == "Removed 1 of what was kept: 1.5 kB."
-    assert cache_table.describe_removal([entry(1500), entry(2_000_000)]) == "Removed 2 of what was kept: 2.0 MB."
+    assert cache_table.describe_removal([entry(1500)]) == "Removed 1 entry: 1.5 kB."
+    assert cache_table.describe_removal([entry(1500), entry(2_000_000)]) == "Removed 2 entries: 2.0 MB."

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,12 @@ from rich.console import Console as Terminal
 
 from tinybench import data
 from tinybench.cli.console import Console
+from tinybench.config.run_config import RunConfig
 from tinybench.data.dataset import Dataset
+from tinybench.features.feed_decision import FeedDecision
 from tinybench.recipes.resolve import resolve
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
+from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Epoch
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
@@ -48,6 +52,11 @@ def ended(uri: str, width: int = 120, **metrics: float) -> str:
     return written()
 
 
+def begin_phase(shown: Console, config: RunConfig, phase: str, images: int, epochs_before: int = 0) -> None:
+    dataset = SimpleNamespace(train=range(images))
+    shown.on_phase_begin(PhaseContext(config, phase, dataset, None, epochs_before), FeedDecision("live"), None)
+
+
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return data.load("digits", resolve("quickstart").data, 0, image_size=16)
@@ -58,7 +67,7 @@ def bar():
     """A phase of 2 epochs of 4 steps on a terminal, after an earlier phase of 3 epochs."""
     shown, written = console(terminal=True)
     chosen = resolve("quickstart", {"finetune.epochs": 2, "batch_size": 32})
-    shown.on_phase_begin("finetune", chosen, images=100, before=3)
+    begin_phase(shown, chosen, "finetune", images=100, epochs_before=3)
     yield shown, written
     shown.close()
 
@@ -67,7 +76,7 @@ def test_the_start_says_what_where_and_how_to_watch(digits):
     shown, written = console()
     shown.on_run_begin(resolve("quickstart"), digits, "cpu", "http://page")
     assert written().splitlines() == [
-        "smallcnn on digits (quickstart) on cpu",
+        "smallcnn on digits (recipe quickstart) on cpu",
         "1,295 train, 143 validation, 359 test images, 10 classes; run http://page",
     ]
 
@@ -81,7 +90,7 @@ def test_warnings_are_shown_as_they_are(digits):
 
 def test_without_a_terminal_there_is_no_bar():
     shown, written = console()
-    shown.on_phase_begin("transfer", resolve("quickstart"), 100, 0)
+    begin_phase(shown, resolve("quickstart"), "transfer", images=100)
     shown.on_step_end(1, 1, 0.5)
     shown.on_epoch_end(epoch(1))
     shown.close()
@@ -121,7 +130,7 @@ def test_the_bar_shows_loss_and_the_last_validation_figures(bar):
 def test_the_end_of_a_phase_takes_the_bar_away(bar):
     shown, written = bar
     shown.on_phase_end("finetune", {"test/accuracy": 0.91239, "test/loss": 0.25, "best/epoch": 5.0})
-    assert plain(written()).splitlines()[-1] == "finetune done, on the test images: top-1 0.9124, loss 0.25"
+    assert plain(written()).splitlines()[-1] == "finetune finished; test images: top-1 0.9124, loss 0.25"
     assert shown._bar is None
 
 
@@ -143,7 +152,7 @@ def test_the_closing_lines_lead_to_the_run():
     assert ended("sqlite:///mlflow.db").splitlines()[-3:] == [
         "Run abc in sqlite:///mlflow.db",
         "Model models:/m-1",
-        "Page http://page   (once this runs: mlflow ui --backend-store-uri sqlite:///mlflow.db)",
+        "Page http://page   (start the server: mlflow ui --backend-store-uri sqlite:///mlflow.db)",
     ]
 
 
@@ -175,7 +184,7 @@ def test_nowhere_is_silent(capsys, digits):
     shown = Console()
     chosen = resolve("quickstart")
     shown.on_run_begin(chosen, digits, "cpu", "http://page")
-    shown.on_phase_begin("transfer", chosen, 100, 0)
+    begin_phase(shown, chosen, "transfer", images=100)
     shown.on_step_end(1, 1, 0.5)
     shown.on_epoch_end(epoch(1))
     shown.on_phase_end("transfer", {"test/loss": 0.25})
@@ -186,10 +195,10 @@ def test_nowhere_is_silent(capsys, digits):
 def test_the_run_goes_on_when_its_reader_leaves():
     code = """
 import sys, time
-from tinybench.report.console import Console, Unbroken
-console = Console(Unbroken())
+from tinybench.cli.console import Console, PipeSafeTerminal
+console = Console(PipeSafeTerminal())
 for number in range(1, 4):
-    console.fold_begins(number, 3)
+    console.on_fold_begin(number, 3)
     sys.stderr.write(f"{number} ")
     sys.stderr.flush()
     sys.stdin.readline()  # go on when told to
@@ -212,7 +221,7 @@ def test_folds_end_with_every_figure_of_the_test_images():
     shown, written = console(width=80)
     shown.on_folds_end(Result("abc", "sqlite:///mlflow.db", "http://page", "models:/m-1", folds=folds, summary=summary))
     lines = [" ".join(line.split()) for line in written().splitlines()]
-    assert "together 0.2500 0.2500 0.2500 0.2500" in lines
+    assert "ensemble 0.2500 0.2500 0.2500 0.2500" in lines
     assert lines.count("mean ± sd" + 4 * " 0.1250 ± 0.1250") == 2
     assert "…" not in written()
 
@@ -225,4 +234,6 @@ def test_a_run_ends_with_how_sure_it_is():
         Result("abc", "sqlite:///m.db", "http://page", "models:/m-1", {"scratch": PhaseResult("d", 1, 1, figures)})
     )
     assert "Top-1 0.5000, 95 % interval [0.4000, 0.6250]" in written()
-    assert "Calibration error 0.1000; at temperature 1.50, fitted on the validation images, 0.0250" in written()
+    assert (
+        "Calibration error 0.1000; 0.0250 at temperature 1.50, which was fitted on the validation images" in written()
+    )

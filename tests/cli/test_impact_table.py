@@ -8,12 +8,12 @@ from rich.console import Console
 
 from tinybench import recipes
 from tinybench.cli import impact_table
-from tinybench.cli.impact_table import Step
+from tinybench.tracking.queries import RecipeResult
 
 KNOWN = recipes.all_recipes()
 
 
-def shown(*steps: Step) -> list[str]:
+def shown(*steps: RecipeResult) -> list[str]:
     text = io.StringIO()
     impact_table.print_impact_table(steps, Console(file=text, width=100))
     return [" ".join(line.split()) for line in text.getvalue().splitlines()]
@@ -25,9 +25,9 @@ def figures(accuracy: float, **others: float) -> dict[str, float]:
 
 def test_each_line_says_what_it_gained_over_the_one_before():
     lines = shown(
-        Step(KNOWN["cifar10-simple5"], figures(0.65, **{"test/loss": 1.1, "best/overfitting_gap": 0.178})),
-        Step(KNOWN["cifar10-vgg10"], figures(0.8)),
-        Step(KNOWN["cifar10-efficientnetv2-96"], figures(0.79) | {"efficiency/parameters": 6_255_962.0}),
+        RecipeResult(KNOWN["cifar10-simple5"], figures(0.65, **{"test/loss": 1.1, "best/overfitting_gap": 0.178})),
+        RecipeResult(KNOWN["cifar10-vgg10"], figures(0.8)),
+        RecipeResult(KNOWN["cifar10-efficientnetv2-96"], figures(0.79) | {"efficiency/parameters": 6_255_962.0}),
     )
     assert lines[1] == "cifar10-simple5 316K 65.00 1.100 +17.8"
     assert lines[2] == "cifar10-vgg10 316K 80.00 +15.00"
@@ -36,16 +36,16 @@ def test_each_line_says_what_it_gained_over_the_one_before():
 
 def test_a_recipe_without_a_run_is_said_and_does_not_count_as_a_step():
     lines = shown(
-        Step(KNOWN["cifar10-simple5"], figures(0.65)),
-        Step(KNOWN["cifar10-vgg10"]),
-        Step(KNOWN["cifar10-resnet20"], figures(0.85)),
+        RecipeResult(KNOWN["cifar10-simple5"], figures(0.65)),
+        RecipeResult(KNOWN["cifar10-vgg10"]),
+        RecipeResult(KNOWN["cifar10-resnet20"], figures(0.85)),
     )
     assert lines[2] == "cifar10-vgg10 no run"
     assert "+20.00" in lines[3]
 
 
 def test_a_run_with_other_settings_is_marked():
-    lines = shown(Step(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False))
+    lines = shown(RecipeResult(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False))
     assert lines[1].startswith("cifar10-simple5 * 316K")
     assert "*: not with the recipe's own settings" in " ".join(lines[2:4])
     assert "cifar10-simple5 * test/accuracy 0.6747 0.65 test" in lines
@@ -53,8 +53,12 @@ def test_a_run_with_other_settings_is_marked():
 
 def test_a_run_is_named_with_its_folds_and_what_is_to_be_known_of_its_data():
     steps = [
-        Step(KNOWN["cifar10-conv6"], {"test/log_loss": 0.456}, run_id="a1", folds=5, warning="half of the data"),
-        Step(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False, run_id="b2", warning="half of the data"),
+        RecipeResult(
+            KNOWN["cifar10-conv6"], {"test/log_loss": 0.456}, run_id="a1", folds=5, warning="half of the data"
+        ),
+        RecipeResult(
+            KNOWN["cifar10-simple5"], figures(0.65), own_settings=False, run_id="b2", warning="half of the data"
+        ),
     ]
     lines = shown(*steps)
     assert lines[1] == "cifar10-conv6 † 0.456"
@@ -65,8 +69,8 @@ def test_a_run_is_named_with_its_folds_and_what_is_to_be_known_of_its_data():
 
 def test_every_published_figure_stands_beside_ours():
     lines = shown(
-        Step(KNOWN["cifar10-simple5"], figures(0.65, **{"best/overfitting_gap": 0.2})),
-        Step(KNOWN["mnist-shallow"], {"folds/accuracy_mean": 0.9782}),
+        RecipeResult(KNOWN["cifar10-simple5"], figures(0.65, **{"best/overfitting_gap": 0.2})),
+        RecipeResult(KNOWN["mnist-shallow"], {"folds/accuracy_mean": 0.9782}),
     )
     assert "cifar10-simple5 test/accuracy 0.6747 0.65 test" in lines
     assert "cifar10-simple5 test/loss 1.104 test" in lines
@@ -75,6 +79,6 @@ def test_every_published_figure_stands_beside_ours():
 
 
 def test_the_published_figure_is_that_of_the_model_after_the_last_phase():
-    lines = shown(Step(KNOWN["tiny-imagenet-tlft"], figures(0.7), model="resnet50"))
+    lines = shown(RecipeResult(KNOWN["tiny-imagenet-tlft"], figures(0.7), model="resnet50"))
     assert "tiny-imagenet-tlft test/accuracy 0.755 0.7 test" in lines
     assert not [line for line in lines if "0.628" in line or "0.697" in line]

@@ -14,6 +14,6 @@ def test_an_interval_stands_behind_its_figure_and_is_said_to_be_none_where_there
     assert lines == [
         ["test/accuracy", "0.5000   [0.4000, 0.6000]"],
         ["test/images", "1,200"],
-        ["test/mcc", "1.0000   (no interval: no resample of the images differs)"],
+        ["test/mcc", "1.0000   (no interval: all resamples of the images are alike)"],
         ["test/classes", "3"],
     ]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tinybench.cli import plan_table
+from tinybench.commands.estimate import PhaseEstimate, RunEstimate
 from tinybench.config.run_config import KEYS
-from tinybench.efficiency.estimate import Estimate, PhaseEstimate
 from tinybench.recipes.resolve import resolve
 
 
@@ -27,13 +27,13 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line[:1] == "│"]
 
 
-def estimate(**changes) -> Estimate:
+def estimate(**changes) -> RunEstimate:
     phases = {
         "transfer": PhaseEstimate(15, 2813, 574_152, 3600.0, 409_600_000),
         "finetune": PhaseEstimate(5, 2813, 9_000_000, 61.4),
     }
     values = {"images": (90_000, 10_000, 10_000), "counted": True, "parameters": 24_163_656, "phases": phases}
-    return Estimate(**values | {"memory": 3 * 2**29, "disk": 2**28} | changes)
+    return RunEstimate(**values | {"memory": 3 * 2**29, "disk": 2**28} | changes)
 
 
 def test_every_setting_is_listed_with_its_value():
@@ -47,13 +47,16 @@ def test_every_setting_is_listed_with_its_value():
 
 
 def test_no_secret_is_shown():
-    assert "hush" not in printed(plan_table.print_settings_table, resolve("quickstart", {"track.uri": "http://me:hush@host"}))
+    assert "hush" not in printed(
+        plan_table.print_settings_table, resolve("quickstart", {"track.uri": "http://me:hush@host"})
+    )
 
 
 @pytest.mark.parametrize("root", ["/data/[old]", "/data/[/old]"])
 def test_a_folder_in_brackets_is_shown(root):
     assert (
-        dict(rows(printed(plan_table.print_settings_table, resolve("quickstart", {"data.root": root}))))["data.root"] == root
+        dict(rows(printed(plan_table.print_settings_table, resolve("quickstart", {"data.root": root}))))["data.root"]
+        == root
     )
 
 
@@ -68,13 +71,13 @@ def test_the_lines_below_the_table():
     assert printed(plan_table.print_plan_table, estimate()).splitlines()[-3:] == [
         "Images: 90,000 train, 10,000 validation, 10,000 test (counted).",
         "Parameters: 24,163,656.",
-        "Estimates from a few steps on this machine: 1 h 01 min at most, 1.5 GiB of memory, 0.25 GiB of disk.",
+        "Estimated from a few steps on this machine: 1 h 01 min at most, 1.5 GiB of memory, 0.25 GiB of disk.",
     ]
 
 
 def test_official_figures_say_so():
     text = printed(plan_table.print_plan_table, estimate(counted=False))
-    assert "10,000 test (official figures; the data are not here yet)." in text
+    assert "10,000 test (official counts; the data have not been downloaded yet)." in text
 
 
 def test_lines_are_not_cut_on_a_narrow_terminal():

@@ -40,7 +40,7 @@ def forget_the_store() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def again(store: str, done: tinybench.Result) -> dict[str, float]:
-    return evaluate.run(done.run_id, "test", store, {})
+    return evaluate.evaluate_run(done.run_id, split="test", uri=store)
 
 
 def evaluations(store: str, source: str) -> list[mlflow.entities.Run]:
@@ -66,19 +66,19 @@ def test_the_figures_are_in_a_finished_run_that_is_linked(store, done, again):
 
 def test_settings_of_the_evaluation_are_used(store, done):
     phase = done.phases["transfer"].run_id
-    evaluate.run(phase, "test", store, {"track.run_name": "mine"})
+    evaluate.evaluate_run(phase, split="test", uri=store, settings={"track.run_name": "mine"})
     assert "mine" in {run.info.run_name for run in evaluations(store, phase)}
 
 
 def test_the_validation_images_give_what_selected(store, done):
-    found = evaluate.run(done.run_id, "val", store, {})
+    found = evaluate.evaluate_run(done.run_id, split="val", uri=store)
     assert set(found) >= {"val/loss", "val/accuracy", "val/f1_macro"}
     assert found["val/loss"] == pytest.approx(done.metrics["best/val_loss"], rel=1e-4)
     assert found["val/accuracy"] == pytest.approx(done.metrics["best/val_accuracy"])
 
 
 def test_the_training_images_can_be_scored(store, done):
-    found = evaluate.run(done.run_id, "train", store, {})
+    found = evaluate.evaluate_run(done.run_id, split="train", uri=store)
     assert found["train/accuracy"] * 50 == pytest.approx(round(found["train/accuracy"] * 50)), "one of six held out"
 
 
@@ -88,25 +88,25 @@ def test_the_training_images_can_be_scored(store, done):
 def test_what_the_run_has_settled_cannot_be_changed(store, done, key, value):
     name = key.replace("head_dropout", "head.dropout")
     with pytest.raises(ConfigError, match=rf"`{name}` cannot be changed here: run {done.run_id} has settled it as"):
-        evaluate.run(done.run_id, "val", store, {key: value})
+        evaluate.evaluate_run(done.run_id, split="val", uri=store, settings={key: value})
 
 
 def test_a_phase_is_scored_like_its_run(store, done, again):
-    assert evaluate.run(done.phases["transfer"].run_id, "test", store, {}) == again
+    assert evaluate.evaluate_run(done.phases["transfer"].run_id, split="test", uri=store) == again
 
 
 @pytest.mark.parametrize("split", ["", "Test"])
 def test_a_split_that_is_not_there_opens_no_run(store, done, split):
     before = len(evaluations(store, done.run_id))
     with pytest.raises(ConfigError, match=rf"`split`: expected one of train, validation, test, got '{split}'"):
-        evaluate.run(done.run_id, split, store, {})
+        evaluate.evaluate_run(done.run_id, split=split, uri=store)
     assert len(evaluations(store, done.run_id)) == before
 
 
 def test_a_setting_that_is_not_allowed_opens_no_run(store, done):
     before = len(evaluations(store, done.run_id))
     with pytest.raises(ConfigError, match="`batch_size`"):
-        evaluate.run(done.run_id, "test", store, {"batch_size": 0})
+        evaluate.evaluate_run(done.run_id, split="test", uri=store, settings={"batch_size": 0})
     assert len(evaluations(store, done.run_id)) == before
 
 
@@ -114,7 +114,7 @@ def test_data_with_other_classes(store, done):
     with pytest.raises(
         DataError, match=r"knows 10 classes; the data are \(8, 8, 1\) with 3 classes: give the data set"
     ):
-        evaluate.run(done.run_id, "test", store, {"data.classes": 3})
+        evaluate.evaluate_run(done.run_id, split="test", uri=store, settings={"data.classes": 3})
     assert evaluations(store, done.run_id)[0].info.status == "FAILED"
 
 
@@ -131,7 +131,9 @@ def pictures(folder, names, count=3, side=20):
 
 def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
     """Three of the classes, in another order than the model's, of another size; all of them are tested."""
-    found = evaluate.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "own", ("7", "3", "5"), count=9)})
+    found = evaluate.evaluate_run(
+        done.run_id, split="test", uri=store, settings={"dataset": pictures(tmp_path / "own", ("7", "3", "5"), count=9)}
+    )
     assert found["test/images"] == 27  # more than data.per_class, which is about training
     (run,) = [each for each in evaluations(store, done.run_id) if each.data.params["dataset"].endswith("own")]
     kept = MlflowClient(store).download_artifacts(run.info.run_id, "predictions/test.npz")
@@ -144,7 +146,9 @@ def test_a_folder_of_pictures_is_told_by_its_names(store, done, tmp_path):
 
 
 def test_pictures_of_a_single_class_can_be_judged(store, done, tmp_path):
-    found = evaluate.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "one", ("4",), count=5)})
+    found = evaluate.evaluate_run(
+        done.run_id, split="test", uri=store, settings={"dataset": pictures(tmp_path / "one", ("4",), count=5)}
+    )
     assert (found["test/images"], found["test/classes"]) == (5, 1)
     assert "test/auc_ovr_macro" not in found
     assert found["test/accuracy"] == pytest.approx(found["test/recall_weighted"])
@@ -152,29 +156,35 @@ def test_pictures_of_a_single_class_can_be_judged(store, done, tmp_path):
 
 def test_pictures_that_the_model_cannot_know(store, done, tmp_path):
     with pytest.raises(DataError, match="does not know 1 of the classes, such as 'ten'"):
-        evaluate.run(done.run_id, "test", store, {"dataset": pictures(tmp_path / "a", ("1", "ten"))})
+        evaluate.evaluate_run(
+            done.run_id, split="test", uri=store, settings={"dataset": pictures(tmp_path / "a", ("1", "ten"))}
+        )
 
 
 def test_a_mistake_leaves_no_run(store, done, tmp_path):
     before = len(evaluations(store, done.run_id))
     given = {"dataset": pictures(tmp_path / "own", ("1", "2"))}
     with pytest.raises(ConfigError, match="other data are not split"):
-        evaluate.run(done.run_id, "val", store, given)
+        evaluate.evaluate_run(done.run_id, split="val", uri=store, settings=given)
     with pytest.raises(DataError):
-        evaluate.run(done.run_id, "test", store, {"dataset": f"folder:{tmp_path / 'nothing'}"})
+        evaluate.evaluate_run(
+            done.run_id, split="test", uri=store, settings={"dataset": f"folder:{tmp_path / 'nothing'}"}
+        )
     assert len(evaluations(store, done.run_id)) == before
 
 
 def test_kept_answers_are_judged_without_the_model(store, done, monkeypatch):
     monkeypatch.setattr("tinybench.tracking.run_record.load_final_model", None)
-    found = evaluate.run(done.run_id, "test", store, {})
+    found = evaluate.evaluate_run(done.run_id, split="test", uri=store)
     assert found["test/accuracy"] == done.metrics["test/accuracy"]
     assert found["test/ece_scaled"] == pytest.approx(done.metrics["test/ece_scaled"])
     assert found["test/accuracy_low"] <= found["test/accuracy"] <= found["test/accuracy_high"]
 
 
 def test_an_evaluation_has_pictures_where_they_are_wanted(store, done):
-    evaluate.run(done.run_id, "val", store, {"track.pictures": True, "track.run_name": "drawn"})
+    evaluate.evaluate_run(
+        done.run_id, split="val", uri=store, settings={"track.pictures": True, "track.run_name": "drawn"}
+    )
     (run,) = [each for each in evaluations(store, done.run_id) if each.info.run_name == "drawn"]
     found = {Path(item.path).name for item in MlflowClient(store).list_artifacts(run.info.run_id, "figures")}
     assert {"confusion_matrix.png", "confusion_matrix.csv", "reliability.png", "worst.png", "worst.csv"} <= found
@@ -182,16 +192,16 @@ def test_an_evaluation_has_pictures_where_they_are_wanted(store, done):
 
 def test_the_same_classes_in_another_order(store, done):
     with pytest.raises(DataError):
-        evaluate.run(done.run_id, "test", store, {"data.classes": "9,8,7,6,5,4,3,2,1,0"})
+        evaluate.evaluate_run(done.run_id, split="test", uri=store, settings={"data.classes": "9,8,7,6,5,4,3,2,1,0"})
 
 
 def test_a_run_that_is_not_there(store):
     with pytest.raises(TrackingError, match="No run 'gone'"):
-        evaluate.run("gone", "test", store, {})
+        evaluate.evaluate_run("gone", split="test", uri=store)
 
 
 def test_a_run_of_somebody_else(store):
     theirs = MlflowClient(store).create_run("0").info.run_id
     with pytest.raises(TrackingError, match=f"Run {theirs} was not made by tinybench"):
-        evaluate.run(theirs, "test", store, {})
+        evaluate.evaluate_run(theirs, split="test", uri=store)
     assert evaluations(store, theirs) == []

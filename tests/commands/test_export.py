@@ -40,10 +40,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def test_every_format_answers_as_the_original(run: tuple[str, str], tmp_path: Path, format: str) -> None:
     kind = export.FORMATS[format]
     path = tmp_path / f"mine{kind.suffix}"
-    done = export.export(run[0], format, path, run[1])
+    done = export.export_model(run[0], format, output=path, uri=run[1])
     assert (done.path, done.images, done.agreement) == (path, 64, 1)
     assert done.difference < 1e-4
-    assert bool(done.own_layers) == (format in ("keras", "h5"))
+    assert bool(done.custom_layers) == (format in ("keras", "h5"))
     pixels = data.load("digits", resolve(None, SMALL).data, 0, image_size=16).test.images(slice(5))
     found = kind.read(path)(pixels)
     assert found.shape == (5, 10)
@@ -53,8 +53,13 @@ def test_every_format_answers_as_the_original(run: tuple[str, str], tmp_path: Pa
 def test_the_command_says_what_it_wrote_and_how_near_it_is(run: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     done = CliRunner().invoke(root.cli, ["export", run[0], "--uri", run[1], "--output", str(path)])
-    assert done.stdout.startswith(f"{path}: 64 test images answered alike (probabilities differ by at most 0")
-    assert "import tinybench.models.layers first: it has LocalResponseNormalization." in done.stdout
+    assert done.stdout.startswith(
+        f"wrote {path}: compared with the model of the run on 64 test images, probabilities differ by at most 0"
+    )
+    assert (
+        "Import tinybench.models.layers before you load it in Keras: it has the layers LocalResponseNormalization."
+        in done.stdout
+    )
     assert path.is_file()
 
 
@@ -62,22 +67,22 @@ def test_a_file_that_is_there_is_not_written_over(run: tuple[str, str], tmp_path
     path = tmp_path / "model.keras"
     path.write_text("mine")
     with pytest.raises(ExportError, match=r"is there already: give another --output, or remove it"):
-        export.export(run[0], "keras", path, run[1])
+        export.export_model(run[0], "keras", output=path, uri=run[1])
     assert path.read_text() == "mine"
 
 
 def test_weights_beside_another_model_are_not_touched(run: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_text("mine")
     with pytest.raises(ExportError, match=r"model\.bin is there already"):
-        export.export(run[0], "openvino", tmp_path / "model.xml", run[1])
-    export.export(run[0], "keras", tmp_path / "model.keras", run[1])
+        export.export_model(run[0], "openvino", output=tmp_path / "model.xml", uri=run[1])
+    export.export_model(run[0], "keras", output=tmp_path / "model.keras", uri=run[1])
     export._remove(tmp_path / "model.keras")
     assert (tmp_path / "model.bin").read_text() == "mine"
 
 
 def test_a_name_of_another_format_is_refused(run: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"`--output`: expected a name that ends in \.h5, got .*model\.keras"):
-        export.export(run[0], "h5", tmp_path / "model.keras", run[1])
+        export.export_model(run[0], "h5", output=tmp_path / "model.keras", uri=run[1])
 
 
 def test_a_model_that_answers_otherwise_is_removed(
@@ -91,8 +96,8 @@ def test_a_model_that_answers_otherwise_is_removed(
         real.write(model, path)
 
     monkeypatch.setitem(export.FORMATS, "keras", export._Format(".keras", wrong, real.read))
-    with pytest.raises(ExportError, match=r"answers otherwise: probabilities differ by up to .* It was removed"):
-        export.export(run[0], "keras", tmp_path / "model.keras", run[1])
+    with pytest.raises(ExportError, match=r"predicts something else: probabilities differ by up to .* It was removed"):
+        export.export_model(run[0], "keras", output=tmp_path / "model.keras", uri=run[1])
     assert not [*tmp_path.glob("model*")]
 
 
@@ -100,9 +105,9 @@ def test_a_missing_extra_is_named(run: tuple[str, str], tmp_path: Path, monkeypa
     real = export.importlib.util.find_spec
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else real(name))
     with pytest.raises(ExportError, match=r"Exporting to onnx needs the extra onnx: pip install 'tinybench\[onnx\]'"):
-        export.export(run[0], "onnx", tmp_path / "model.onnx", run[1])
+        export.export_model(run[0], "onnx", output=tmp_path / "model.onnx", uri=run[1])
 
 
 def test_a_run_that_is_not_there(run: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="No run 'abc'"):
-        export.export("abc", "keras", tmp_path / "model.keras", run[1])
+        export.export_model("abc", "keras", output=tmp_path / "model.keras", uri=run[1])

@@ -51,9 +51,9 @@ def test_runs_are_drawn_with_their_data(store: str, runs: dict[str, str], tmp_pa
 
 def test_what_cannot_be_compared_is_refused(store: str, runs: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"has no efficiency/cpu_latency_p50_ms: .*track\.costs"):
-        pareto.draw([runs["small"], runs["free"]], tmp_path / "a.png", uri=store)
+        pareto.draw_pareto([runs["small"], runs["free"]], tmp_path / "a.png", uri=store)
     with pytest.raises(ConfigError, match="at least two different runs"):
-        pareto.draw([runs["small"]] * 2, tmp_path / "a.png", uri=store)
+        pareto.draw_pareto([runs["small"]] * 2, tmp_path / "a.png", uri=store)
     with pytest.raises(ConfigError, match=r"ends in \.png"):
         CliRunner().invoke(root.cli, ["pareto", "a", "b", "--output", "a.pdf"], catch_exceptions=False)
 
@@ -68,7 +68,7 @@ def test_machines_are_never_mixed(store: str, runs: dict[str, str], tmp_path: Pa
     client.set_tag(other, "efficiency.machine.cpu", "another")
     try:
         with pytest.raises(TrackingError, match="different machines"):
-            pareto.draw([runs["small"], runs["large"]], tmp_path / "a.png", uri=store)
+            pareto.draw_pareto([runs["small"], runs["large"]], tmp_path / "a.png", uri=store)
     finally:
         client.set_tag(other, "efficiency.machine.cpu", own)
     assert not (tmp_path / "a.png").exists()

@@ -17,7 +17,7 @@ from stores import elsewhere, fresh
 import tinybench
 from tinybench import data
 from tinybench.cli import root
-from tinybench.commands import explain, predict
+from tinybench.commands import explain, image_files, loaded_model, predict
 from tinybench.core.errors import ConfigError, DataError, ModelError, TrackingError
 from tinybench.explain import faithfulness
 from tinybench.recipes.resolve import resolve
@@ -58,10 +58,10 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["run", "model"])
 def test_it_answers_as_the_run_did(store: str, done: tinybench.Result, pictures: Path, kind: str) -> None:
-    model = predict.load(done.run_id if kind == "run" else done.model_uri, store)
-    paths = predict.found([pictures])
+    paths = image_files.find_images([pictures])
     assert [path.name for path in paths] == ["0.png", "1.png", "2.png"]
-    found = [*predict.predict(model, paths, top=3)]
+    source = done.run_id if kind == "run" else done.model_uri
+    found = [*predict.predict_images(source, [pictures], top=3, uri=store)]
     expected = done.load_model().predict({"image": [path.read_bytes() for path in paths]})
     assert [each.labels for each in found] == [tuple(labels[:3]) for labels in expected["labels"]]
     np.testing.assert_allclose(
@@ -83,7 +83,7 @@ def test_the_command_prints_words_or_json(store: str, done: tinybench.Result, pi
 
 def test_a_picture_of_one_pixel_is_answered(store: str, done: tinybench.Result, tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), "red").save(tmp_path / "one.png")
-    (found,) = predict.predict(predict.load(done.run_id, store), [tmp_path / "one.png"], top=10)
+    (found,) = predict.predict_images(done.run_id, [tmp_path / "one.png"], top=10, uri=store)
     assert sum(found.probabilities) == pytest.approx(1, abs=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_read_does_not_end_the_rest(
     words = ["predict", done.run_id, str(pictures), "--top", "1", "--uri", store]
     result = CliRunner().invoke(root.cli, words)
     assert result.exit_code == 1
-    assert result.stderr.count("cannot be read: not a JPEG, PNG, BMP or WebP picture") == 2
+    assert result.stderr.count("cannot be read: not a JPEG, PNG, BMP or WebP image") == 2
     assert [line for line in result.stdout.splitlines() if line.endswith(".png")] == [
         str(pictures / name) for name in ("0.png", "1.png", "inside/2.png")
     ]
@@ -120,29 +120,29 @@ def test_pictures_of_other_kinds_in_a_folder_are_not_passed_over_in_silence(
     result = CliRunner().invoke(root.cli, ["predict", done.run_id, str(pictures), "--uri", store])
     assert result.exit_code == 0
     assert "Note: 2 .gif, 1 .tiff file(s) are left out: only JPEG, PNG, BMP and WebP are read." in result.stderr
-    assert predict.left_out([pictures / "0.png"]) == ""
+    assert image_files.describe_skipped_files([pictures / "0.png"]) == ""
 
 
 @pytest.mark.parametrize("name", ["none.png", "empty"])
 def test_where_there_is_no_picture_it_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"There is no .*(none\.png|picture in .*: expected \.jpg)"):
-        predict.found([tmp_path / name])
+    with pytest.raises(DataError, match=r"There is no .*(none\.png|image in .*: expected \.jpg)"):
+        image_files.find_images([tmp_path / name])
 
 
 def test_maps_of_a_model_need_pictures(store: str, done: tinybench.Result, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="A model has no test images: give --images, or a run"):
-        explain.explain(done.model_uri, [], tmp_path / "maps", uri=store)
+        explain.explain_run(done.model_uri, [], tmp_path / "maps", uri=store)
 
 
 @pytest.mark.parametrize("source", ["abc", "models:/none/1", "models:/m-0123"])
 def test_a_model_that_is_not_there_is_one_line(store: str, source: str) -> None:
     with pytest.raises(TrackingError, match=r"No (run|model)"):
-        predict.load(source, store)
+        loaded_model.load_model(source, store)
 
 
 def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:
-    found = explain.explain(done.run_id, [pictures], tmp_path / "maps", uri=store)
+    found = explain.explain_run(done.run_id, [pictures], tmp_path / "maps", uri=store)
     assert [file.name for file in found.files] == ["explanations_1.png", "explanations_1.npz", "faithfulness.csv"]
     methods = {"Gradient", "SmoothGrad", "Integrated gradients", "Grad-CAM", "Grad-CAM++", faithfulness.RANDOM}
     assert set(found.deletion) == set(found.insertion) == methods
@@ -160,9 +160,9 @@ def test_maps_are_drawn_and_judged(store: str, done: tinybench.Result, pictures:
 def test_pictures_are_taken_some_at_a_time(
     store: str, done: tinybench.Result, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = explain.explain(done.run_id, [pictures], tmp_path / "whole", uri=store)
-    monkeypatch.setattr(explain, "_AT_ONCE", 2)
-    parts = explain.explain(done.run_id, [pictures], tmp_path / "parts", layer="block1_conv1", uri=store)
+    whole = explain.explain_run(done.run_id, [pictures], tmp_path / "whole", uri=store)
+    monkeypatch.setattr(explain, "_CHUNK", 2)
+    parts = explain.explain_run(done.run_id, [pictures], tmp_path / "parts", layer="block1_conv1", uri=store)
     assert [file.name for file in parts.files if file.name.startswith("explanations")] == [
         f"explanations_{page}.{kind}" for page in (1, 2) for kind in ("png", "npz")
     ]
@@ -182,7 +182,7 @@ def test_test_images_are_explained_where_no_picture_is_given(store: str, done: t
 def test_another_class_and_another_layer_can_be_asked_for(
     store: str, done: tinybench.Result, pictures: Path, tmp_path: Path
 ) -> None:
-    found = explain.explain(done.run_id, [pictures], tmp_path / "maps", label="3", layer="block1_conv1", uri=store)
+    found = explain.explain_run(done.run_id, [pictures], tmp_path / "maps", label="3", layer="block1_conv1", uri=store)
     with np.load(found.files[1]) as stored:
         assert stored["classes"].tolist() == [3, 3, 3]
     names = [file.name for file in found.files]
@@ -191,9 +191,9 @@ def test_another_class_and_another_layer_can_be_asked_for(
         assert stored["maps"].shape[:2] == (16, 16)
         assert stored["image"].shape == (8, 8, 1)
     with pytest.raises(ModelError, match="block1_conv"):
-        explain.explain(done.run_id, [pictures], tmp_path / "maps", layer="block1_con", uri=store)
+        explain.explain_run(done.run_id, [pictures], tmp_path / "maps", layer="block1_con", uri=store)
     with pytest.raises(ConfigError, match="expected one of the model's classes, got 'cat'"):
-        explain.explain(done.run_id, [pictures], tmp_path / "maps", label="cat", uri=store)
+        explain.explain_run(done.run_id, [pictures], tmp_path / "maps", label="cat", uri=store)
 
 
 def test_predict_draws_maps_too(store: str, done: tinybench.Result, pictures: Path, tmp_path: Path) -> None:

@@ -16,11 +16,6 @@ from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
 
-def test_resolve_without_anything_gives_the_default_recipe():
-    assert resolve() == recipes.build("tiny-imagenet-tlft")
-    assert resolve().recipe == "tiny-imagenet-tlft"
-
-
 @pytest.mark.parametrize(
     ("key", "text", "dotted", "value"),
     [
@@ -45,16 +40,6 @@ def test_an_override_replaces_one_setting(key, text, dotted, value):
     before, after = resolve().flat(), resolve(None, {key: text}).flat()
     assert after[dotted] == value
     assert {name for name in KEYS if before[name] != after[name]} <= {dotted}
-
-
-@pytest.mark.parametrize("untouched", ["", "recipe"])
-def test_an_untouched_value_leaves_the_recipe(untouched):
-    overrides = dict.fromkeys(KEYS, untouched)
-    assert resolve("quickstart", overrides) == recipes.build("quickstart")
-
-
-def test_a_recipe_among_the_overrides_is_the_recipe():
-    assert resolve(None, {"recipe": "quickstart"}) == recipes.build("quickstart")
 
 
 def test_an_unknown_key_lists_the_known_and_suggests_the_near():

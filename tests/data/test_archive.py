@@ -130,5 +130,5 @@ def test_zip_with_flipped_bytes_is_damaged(tmp_path):
 def test_text_is_no_archive(tmp_path):
     path = tmp_path / "a.zip"
     path.write_text("<html>Please log in</html>")
-    with pytest.raises(DataError, match=r"a\.zip is damaged, cut short or no archive"), open_tree(path):
+    with pytest.raises(DataError, match=r"a\.zip is damaged, cut short or not an archive"), open_tree(path):
         pass

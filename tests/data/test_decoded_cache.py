@@ -131,7 +131,7 @@ def test_processes_share_one_entry(build, cache_root):
     code = (
         "from tinybench.data import decoded_cache as cache\n"
         "def build(folder): raise SystemExit('built again')\n"
-        "print(cache.source({'data': 1}, 'here', build).train.images.sum())"
+        "print(cache.load_or_build({'data': 1}, 'here', build).train.images.sum())"
     )
     assert int(subprocess.check_output([sys.executable, "-c", code])) == PIXELS.sum()
 

@@ -145,14 +145,14 @@ def test_imbalance_is_reported(make_folder, load):
     ("counts", "message"),
     [
         ({}, "There is no folder"),
-        ({"cat": 0, "dog": 0}, "No pictures in .* for cat, dog: expected one folder a class"),
+        ({"cat": 0, "dog": 0}, "No images in .* for cat, dog: expected one folder per class"),
         ({"cat": 5}, "one class, 'cat': at least two"),
-        ({"cat": 5, "dog": 0}, "No pictures in .* for dog"),
+        ({"cat": 5, "dog": 0}, "No images in .* for dog"),
         ({"cat": 9, "dog": 1}, "'dog' has too few training images"),
         ({"train/cat": 3, "train/dog": 3, "val/cat": 3, "val/cow": 3}, "differ: cow, dog"),
         ({"train/cat": 3, "train/dog": 3, "val/cat": 3, "valid/cat": 3}, "both val/ and valid/"),
         ({"val/cat": 3, "val/dog": 3}, "no train/"),
-        ({"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/dog": 0}, "No pictures in .*test.* for dog"),
+        ({"train/cat": 3, "train/dog": 3, "test/cat": 3, "test/dog": 0}, "No images in .*test.* for dog"),
     ],
 )
 def test_wrong_folders_get_one_line(make_folder, load, counts, message):
@@ -162,10 +162,10 @@ def test_wrong_folders_get_one_line(make_folder, load, counts, message):
 
 
 def test_empty_folder_and_pictures_without_classes(tmp_path, load, encode):
-    with pytest.raises(DataError, match="no class folder: expected one folder a class"):
+    with pytest.raises(DataError, match="no class folder: expected one folder per class"):
         load(f"folder:{tmp_path}")
     (tmp_path / "a.png").write_bytes(encode(np.zeros((4, 4), np.uint8)))
-    with pytest.raises(DataError, match="expected one folder a class"):
+    with pytest.raises(DataError, match="expected one folder per class"):
         load(f"folder:{tmp_path}")
     with pytest.raises(DataError, match="There is no folder ''"):
         load("folder:")

@@ -19,7 +19,7 @@ def test_parameters_of_the_model_and_of_the_phase(phase: str, trained: int) -> N
     chosen = resolve("quickstart", {"head.hidden": 64, "augment.zoom": 0.1})
     model = models.build(chosen, (8, 8, 1), 10)
     trainer = phases.build_trainer(model, chosen, phase)
-    assert cost_metrics.parameters(model, trainer) == {
+    assert cost_metrics.parameter_metrics(model, trainer) == {
         "efficiency/parameters": BACKBONE + HEAD,
         "efficiency/parameters_trainable": trained,
     }
@@ -27,7 +27,7 @@ def test_parameters_of_the_model_and_of_the_phase(phase: str, trained: int) -> N
 
 def test_features_that_this_run_computed_have_a_speed() -> None:
     decision = FeedDecision("bank", engine="keras", bytes=51_200, images=400, seconds=1.6)
-    assert cost_metrics.features(decision) == {
+    assert cost_metrics.feature_metrics(decision) == {
         "efficiency/features_bytes": 51_200.0,
         "efficiency/features_seconds": 1.6,
         "efficiency/features_images_per_second": 250.0,
@@ -35,11 +35,11 @@ def test_features_that_this_run_computed_have_a_speed() -> None:
 
 
 def test_features_that_were_there_took_no_time() -> None:
-    found = cost_metrics.features(FeedDecision("bank", bytes=51_200))
+    found = cost_metrics.feature_metrics(FeedDecision("bank", bytes=51_200))
     assert found == {"efficiency/features_bytes": 51_200.0, "efficiency/features_seconds": 0.0}
     assert all(type(value) is float for value in found.values()), "as MLflow wants it"
 
 
 @pytest.mark.parametrize("mode", ["live", "engine"])
 def test_a_phase_that_keeps_no_features_has_no_figures_of_them(mode: str) -> None:
-    assert cost_metrics.features(FeedDecision(mode, "views is live", engine="openvino")) == {}
+    assert cost_metrics.feature_metrics(FeedDecision(mode, "views is live", engine="openvino")) == {}

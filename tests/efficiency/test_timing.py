@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinybench.efficiency import timing
-from tinybench.efficiency.timing import Budget, Rung
+from tinybench.efficiency.timing import Budget, Throughput
 
-SHORT = Budget(calls=7, seconds=0.0, warm_up=0.2, window=5, rung=0.0, fewest=2, rise=1.05)
+SHORT = Budget(calls=7, seconds=0.0, warm_up=0.2, window=5, batch_seconds=0.0, min_batch_calls=2, min_gain=1.05)
 
 
 class Sleeper:
@@ -29,28 +29,28 @@ class Sleeper:
 
 def test_the_first_call_stands_apart_and_the_warm_up_is_not_counted() -> None:
     call = Sleeper(0.05, 0.004)
-    found = timing.measure(call, SHORT)
+    found = timing.time_calls(call, SHORT)
     assert found.first >= 0.05
     assert len(found.seconds) == 7
     assert call.calls == 1 + found.warm_up + 7
-    assert found.settled
+    assert found.steady
     assert found.seconds.max() < 0.05
 
 
 def test_it_goes_on_until_both_calls_and_seconds_are_enough() -> None:
-    found = timing.measure(Sleeper(0.01), replace(SHORT, calls=2, seconds=0.2, warm_up=0.0))
+    found = timing.time_calls(Sleeper(0.01), replace(SHORT, calls=2, seconds=0.2, warm_up=0.0))
     assert found.seconds.sum() >= 0.15
     assert len(found.seconds) > 5
 
 
 def test_what_never_becomes_steady_says_so() -> None:
     pattern = [0.001 * 2**window for window in range(6) for _ in range(5)]
-    found = timing.measure(Sleeper(0, *pattern), replace(SHORT, calls=1, warm_up=0.05))
-    assert not found.settled
+    found = timing.time_calls(Sleeper(0, *pattern), replace(SHORT, calls=1, warm_up=0.05))
+    assert not found.steady
 
 
 def test_outliers_stay_in() -> None:
-    found = timing.measure(Sleeper(*[0.002, 0.002, 0.002, 0.002, 0.1] * 20), SHORT)  # one in any seven calls
+    found = timing.time_calls(Sleeper(*[0.002, 0.002, 0.002, 0.002, 0.1] * 20), SHORT)  # one in any seven calls
     assert found.seconds.max() >= 0.1
     assert found.percentile(99) > 0.05 > found.percentile(50)
     assert found.percentile(50) == np.median(found.seconds)
@@ -79,22 +79,22 @@ def rates(by_batch: dict[int, float]) -> Callable[[int], timing.Call]:
 def test_the_ladder_ends_where_it_stops_to_rise_or_memory_ends(
     by_batch: dict[int, float], tried: list[int], best: int
 ) -> None:
-    rungs = timing.ladder(rates(by_batch), Rung(1, by_batch[1]), SHORT)
+    rungs = timing.measure_growing_batches(rates(by_batch), Throughput(1, by_batch[1]), SHORT)
     assert [rung.batch for rung in rungs] == tried
     for rung in rungs:
-        assert rung.per_second == pytest.approx(by_batch[rung.batch], rel=0.25)
-    assert timing.best([Rung(each, by_batch[each]) for each in tried]).batch in (best, tried[-1])
+        assert rung.images_per_second == pytest.approx(by_batch[rung.batch], rel=0.25)
+    assert timing.fastest([Throughput(each, by_batch[each]) for each in tried]).batch in (best, tried[-1])
 
 
 def test_where_not_one_image_fits_memory_ends_it() -> None:
     with pytest.raises(MemoryError):
-        timing.fitting(rates({}), 5, SHORT)
+        timing.measure_largest_batch(rates({}), 5, SHORT)
 
 
 @pytest.mark.parametrize(("wanted", "fits", "found"), [(6, 100, 6), (100, 20, 16), (1, 1, 1), (8, 8, 8)])
 def test_a_batch_that_does_not_fit_becomes_the_largest_power_that_does(wanted: int, fits: int, found: int) -> None:
     sizes = dict.fromkeys(range(1, fits + 1), 10000.0)
-    assert timing.fitting(rates(sizes), wanted, SHORT).batch == found
+    assert timing.measure_largest_batch(rates(sizes), wanted, SHORT).batch == found
 
 
 def test_a_call_that_runs_out_of_memory_counts_as_one_that_does_not_fit() -> None:
@@ -109,5 +109,5 @@ def test_a_call_that_runs_out_of_memory_counts_as_one_that_does_not_fit() -> Non
 
         return call
 
-    assert timing.fitting(calls, 64, SHORT).batch == 2
+    assert timing.measure_largest_batch(calls, 64, SHORT).batch == 2
     assert next(made) == 3

@@ -22,8 +22,9 @@ SOURCE = Path(__file__).with_name("nvml_stand_in.c")
 _START = """
 import json, os, sys, time
 from pathlib import Path
-from tinybench.efficiency import certificate, nvml, watching
-from tinybench.errors import DeviceError
+from tinybench.core.errors import DeviceError
+from tinybench.efficiency import training_cost
+from tinybench.hardware import certificate, nvml
 memory = Path(os.environ["STAND_IN_MEMORY"])
 def tell(**found): print("found " + json.dumps(found))
 """
@@ -124,9 +125,9 @@ def test_what_a_gpu_does_not_tell_is_left_out(library: Path, tmp_path: Path) -> 
 
 def test_training_on_a_gpu_is_watched(library: Path, tmp_path: Path) -> None:
     code = """
-with watching.gpu("gpu:0 (one of 2; a run uses one)") as seen:
+with training_cost.monitor_gpu("gpu:0 (one of 2; a run uses one)") as usage:
     memory.write_text(str(300 * 2**20)); time.sleep(0.3)
-tell(figures=seen.figures(), tags=seen.tags())
+tell(figures=usage.metrics(), tags=usage.tags())
 """
     found = said(library, tmp_path, code)
     assert found["figures"]["efficiency/training_gpu_memory_bytes"] == 300 * MIB

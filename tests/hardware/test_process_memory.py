@@ -12,7 +12,7 @@ from tinybench.hardware import process_memory
 
 _PASSED = """
 import numpy as np
-from tinybench.efficiency import memory
+from tinybench.hardware import process_memory as memory
 if not memory.forget_peak():
     raise SystemExit(77)
 before = memory.resident()

@@ -18,6 +18,7 @@ from tinybench.core.errors import ConfigError, DataError
 from tinybench.data import splits
 from tinybench.evaluation.predictions import Predictions
 from tinybench.recipes.resolve import resolve
+from tinybench.training.phase_context import PhaseContext
 
 FOLDS = 3
 SMALL = {
@@ -152,15 +153,15 @@ def test_a_broken_run_goes_on_with_the_fold_that_was_broken(
         """As Ctrl-C."""
 
     begun = []
-    real = train._train
+    real = train.run_phase
 
-    def breaks(inner: Any, *args: Any, **kwargs: Any) -> Any:
-        begun.append(inner.folder.name)
+    def breaks(context: PhaseContext, *args: Any) -> Any:
+        begun.append(context.checkpoints.folder.parent.name)
         if begun == ["fold1", "fold2"]:
             raise Broken
-        return real(inner, *args, **kwargs)
+        return real(context, *args)
 
-    monkeypatch.setattr(train, "_train", breaks)
+    monkeypatch.setattr(train, "run_phase", breaks)
     with pytest.raises(Broken):
         tinybench.train(**SMALL, **{"track.uri": store, "track.experiment": "broken"})
     client = MlflowClient(store)

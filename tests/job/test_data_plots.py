@@ -19,7 +19,7 @@ from tinybench.tracking.tracker import Tracker
 
 @pytest.fixture
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Tracker(TrackConfig(uri=fresh(tmp_path_factory))).parent("x")
+    return Tracker(TrackConfig(uri=fresh(tmp_path_factory))).open_parent_run("x")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def arrays(run: Run, name: str) -> dict[str, Any]:
 
 
 def test_data_are_shown_with_the_arrays_beside_them(run: Run, digits: Any) -> None:
-    data_plots.of_data(run, digits)
+    data_plots.log_data_plots(run, digits)
     assert figures(run) == {"class_distribution.png", "class_distribution.csv", "samples.png", "samples.npz"}
     kept = arrays(run, "samples")
     assert kept["images"].shape == (80, 8, 8, 1)
@@ -57,7 +57,7 @@ def test_augmentation_is_shown_where_it_is_used(
     run: Run, digits: Any, chosen: dict[str, Any], phase: str, augmented: bool, there: bool
 ) -> None:
     config = resolve("quickstart", chosen)
-    data_plots.of_augmentation(run, config, phase, digits, augmented=augmented)
+    data_plots.log_augmented_images(run, config, phase, digits, augmented=augmented)
     assert figures(run) == ({"augmented.png", "augmented.npz"} if there else set())
     if there:
         seen = arrays(run, "augmented")["images"]
@@ -68,7 +68,7 @@ def test_augmentation_is_shown_where_it_is_used(
 
 def test_mixed_images_are_shown_with_the_share_of_each_class(run: Run, digits: Any) -> None:
     chosen = {"augment.rotation": 0, "augment.translation": 0, "augment.mixup": 1}
-    data_plots.of_augmentation(run, resolve("quickstart", chosen), "scratch", digits, augmented=False)
+    data_plots.log_augmented_images(run, resolve("quickstart", chosen), "scratch", digits, augmented=False)
     kept = arrays(run, "augmented")
     images, shares = kept["images"].astype(float), kept["labels"]
     assert shares.shape == (6, 8, 10)
@@ -83,6 +83,6 @@ def test_mixed_images_are_shown_with_the_share_of_each_class(run: Run, digits: A
 
 
 def test_images_that_are_not_mixed_have_one_class(run: Run, digits: Any) -> None:
-    data_plots.of_augmentation(run, resolve("quickstart", {}), "scratch", digits, augmented=True)
+    data_plots.log_augmented_images(run, resolve("quickstart", {}), "scratch", digits, augmented=True)
     shares = arrays(run, "augmented")["labels"]
     np.testing.assert_array_equal(shares, np.repeat(shares[:, :1], 8, axis=1))

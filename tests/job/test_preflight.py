@@ -41,4 +41,4 @@ def test_no_run_is_opened_for_what_could_only_fail(
 
 def test_settings_that_fit_pass() -> None:
     given = {"augment.crop": 31, "data.classes": 3, "loss.class_weights": "1,2,3", "data.per_class": 5, "data.folds": 5}
-    preflight.before_a_run(resolve("cifar10-simple5", given))
+    preflight.check_run(resolve("cifar10-simple5", given))

@@ -39,7 +39,7 @@ def test_rows_are_true_classes_and_colours_are_shares_of_them() -> None:
         (0, 1): "0",
         (1, 1): "6",
     }
-    assert axes.get_title() == "90.0% of 10 images right"
+    assert axes.get_title() == "Accuracy 90.0% on 10 images"
 
 
 @pytest.mark.parametrize(("classes", "numbers"), [(1, 1), (2, 4), (12, 144), (13, 0), (30, 0)])
@@ -54,7 +54,7 @@ def test_all_of_up_to_30_classes_are_shown_and_few_enough_with_numbers(classes: 
 def test_a_class_without_images_has_no_colour() -> None:
     figure = confusion_matrix.plot_confusion_matrix(np.array([[2, 0], [0, 0]]), ["cat", "dog"])
     np.testing.assert_array_equal(cells(figure).mask, [[False, False], [True, True]])
-    assert figure.axes[0].get_title() == "100.0% of 2 images right\n1 class has no images"
+    assert figure.axes[0].get_title() == "Accuracy 100.0% on 2 images\n1 class has no images"
 
 
 def test_of_many_classes_the_worst_are_shown_with_what_they_are_taken_for() -> None:
@@ -76,7 +76,7 @@ def test_of_many_classes_the_worst_are_shown_with_what_they_are_taken_for() -> N
         wrong = counts[place] * (np.arange(200) != place)
         assert label == f"{wrong.max() / images[place]:.0%} class {wrong.argmax()}"
     title = figure.axes[0].get_title()
-    assert "The 30 of 200 classes that are recognised worst\n1 class has no images" in title
+    assert "The 30 of 200 classes with the lowest recall\n1 class has no images" in title
 
 
 def test_numbers_of_the_few_of_many_classes_that_have_images_are_their_own() -> None:

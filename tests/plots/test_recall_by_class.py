@@ -32,7 +32,7 @@ def test_the_best_class_stands_above() -> None:
         ("ox (0 of 1)", 0),
     ]
     assert axes.yaxis_inverted()
-    assert figure.get_suptitle() == "Accuracy of each class, 50.0% on average"
+    assert figure.get_suptitle() == "Accuracy per class, mean 50.0%"
     assert [*axes.lines[0].get_xdata()] == [0.5, 0.5]
 
 
@@ -40,9 +40,7 @@ def test_the_best_class_stands_above() -> None:
 def test_classes_without_images_are_left_out(absent: float) -> None:
     figure = recall_by_class.plot_recall_by_class(np.array([0.5, absent, 1]), np.array([2, 0, 4]), ["cat", "dog", "ox"])
     assert [*bars_of(figure.axes[0])] == ["ox (4 of 4)", "cat (1 of 2)"]
-    assert figure.get_suptitle() == (
-        "Accuracy of each class, 75.0% on average\n1 of 3 classes have no images and are left out"
-    )
+    assert figure.get_suptitle() == ("Accuracy per class, mean 75.0%\n1 of 3 classes have no images and are left out")
 
 
 def test_intervals_are_drawn_around_their_own_bars() -> None:

@@ -37,7 +37,7 @@ def test_the_errors_are_those_of_the_bins_unless_others_are_given() -> None:
     words = [
         text.get_text() for text in reliability_diagram.plot_reliability_diagram(BEFORE, AFTER).legends[0].get_texts()
     ]
-    assert words == ["as often right as it says", "as trained, ECE 22.5%", "after temperature scaling, ECE 7.5%"]
+    assert words == ["perfect calibration", "as trained, ECE 22.5%", "after temperature scaling, ECE 7.5%"]
     words = [
         text.get_text()
         for text in reliability_diagram.plot_reliability_diagram(BEFORE, AFTER, 0.5, 0.25).legends[0].get_texts()

@@ -61,7 +61,7 @@ def test_names_of_strangers_are_drawn_as_they_are(name: str):
 def test_the_first_of_augmented_images_is_said_to_be_as_it_is():
     shares = np.repeat(np.eye(2)[:, None], 4, axis=1)
     figure = sample_grid.plot_augmented_samples(pixels(2, 4, 8, 8, 3), shares, ["cat", "dog"])
-    assert [axes.get_title() for axes in figure.axes[:4]] == ["as it is", "augmented", "augmented", "augmented"]
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["original", "augmented", "augmented", "augmented"]
     words = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert words == [["cat"], [], [], [], ["dog"], [], [], []]
 

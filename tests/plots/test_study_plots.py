@@ -107,7 +107,7 @@ def test_a_trial_that_did_not_draw_a_parameter_is_in_the_picture_all_the_same():
     axes = study_plots.plot_parallel_coordinate(given, AXES, "val/accuracy", maximize=True).axes[0]
     assert len(axes.lines) == 5 + len(AXES)
     assert axes.lines[4].get_ydata()[0] < 0  # the best, on top
-    assert "not drawn" in {text.get_text() for text in axes.texts}
+    assert "not set" in {text.get_text() for text in axes.texts}
 
 
 @pytest.mark.parametrize("decades", [0.5, 2, 6])

@@ -35,15 +35,15 @@ def test_switch_and_kept_weights_are_marked(epochs: list[Epoch]) -> None:
     figure = training_curves.plot_training_curves(epochs, "title", switch=1, best=2)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert list(lines["fine-tuning begins"].get_xdata()) == [1.5, 1.5]
-    assert list(lines["weights kept"].get_xdata()) == [2]
-    assert list(lines["weights kept"].get_ydata()) == [epochs[1].metrics["val/loss"]]
+    assert list(lines["best weights"].get_xdata()) == [2]
+    assert list(lines["best weights"].get_ydata()) == [epochs[1].metrics["val/loss"]]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["training", "validation", "fine-tuning begins", "weights kept"]
+    assert texts == ["training", "validation", "fine-tuning begins", "best weights"]
 
 
 def test_a_best_epoch_that_is_not_shown_is_not_marked(epochs: list[Epoch]) -> None:
     figure = training_curves.plot_training_curves(epochs, "title", best=0)
-    assert "weights kept" not in [line.get_label() for line in figure.axes[0].lines]
+    assert "best weights" not in [line.get_label() for line in figure.axes[0].lines]
 
 
 def test_a_single_epoch_can_be_drawn(epochs: list[Epoch]) -> None:

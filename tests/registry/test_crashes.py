@@ -19,7 +19,7 @@ STEPS = """
 import os, signal, sys
 from mlflow import MlflowClient
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import Wanted
+from tinybench.registry.candidates import CandidateQuery
 from tinybench.tracking.tracker import Tracker
 
 WRITES = ("create_registered_model", "create_model_version", "set_model_version_tag", "set_registered_model_tag",
@@ -38,7 +38,7 @@ def dying(write):
 
 for name in WRITES:
     setattr(MlflowClient, name, dying(getattr(MlflowClient, name)))
-done = promotion.promote(Tracker.at(sys.argv[1]), Wanted(sys.argv[2]), policy.read())
+done = promotion.promote(Tracker.at(sys.argv[1]), CandidateQuery(sys.argv[2]), policy.read())
 print("whole", done.promoted)
 """
 

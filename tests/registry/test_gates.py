@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinybench.evaluation.predictions import Predictions
 from tinybench.registry import gates, policy
-from tinybench.registry.gates import LostChampion, EvaluatedModel
+from tinybench.registry.gates import EvaluatedModel, LostChampion
 from tinybench.registry.policy import Policy
 
 CLASSES, EACH, TIMES = 4, 50, 5
@@ -119,12 +119,12 @@ def test_a_model_that_is_not_what_was_tested_is_refused_by_reload():
     rows = np.array([0, 7])
     other = subject(SOME, reloaded=(rows, np.full((2, CLASSES), 0.25)))
     assert failing(other, None) == {"reload"}
-    broken = subject(SOME, reloaded=None, trouble="it cannot be used: OSError: gone")
+    broken = subject(SOME, reloaded=None, reload_error="it cannot be used: OSError: gone")
     assert verdicts(broken, None)["reload"].observed == "it cannot be used: OSError: gone"
 
 
 def test_other_test_images_are_refused_and_nothing_is_compared_by_them():
-    found = verdicts(subject(SOME), subject(SOME, test="other"))
+    found = verdicts(subject(SOME), subject(SOME, test_hash="other"))
     assert {name for name, each in found.items() if not each.passed} == {"data", "accuracy", "classes", "calibration"}
     assert found["data"].observed == "1,000 test images, others than the champion's; fingerprint archive"
     assert found["accuracy"].observed == "0.9500; not compared: other test images"
@@ -132,7 +132,7 @@ def test_other_test_images_are_refused_and_nothing_is_compared_by_them():
 
 
 def test_the_same_test_images_of_other_data_are_refused_unless_the_policy_takes_them():
-    other = subject(SOME, data="another archive")
+    other = subject(SOME, data_fingerprint="another archive")
     assert failing(other, subject(SOME)) == {"data"}
     assert "fingerprint another arch, the champion's archive" in verdicts(other, subject(SOME))["data"].observed
     assert not failing(other, subject(SOME), limits=policy.parse("[data]\nsame_fingerprint = false\n"))
@@ -179,26 +179,26 @@ def test_more_than_the_champion_gave_is_compatible():
 
 
 def test_larger_and_slower_are_refused_against_the_champion():
-    big = subject(SOME, bytes=3_000_000, p99_ms=(4.0, 4.0, 4.0))
+    big = subject(SOME, size_bytes=3_000_000, latencies_p99_ms=(4.0, 4.0, 4.0))
     assert failing(big, subject(SOME)) == {"size", "latency"}
 
 
 def test_latency_is_compared_round_by_round_and_a_noisy_machine_loosens_nothing():
-    busy = subject(SOME, p99_ms=(2.0, 6.0, 2.2))
-    found = verdicts(subject(SOME, p99_ms=(2.2, 6.6, 2.2)), busy)["latency"]
+    busy = subject(SOME, latencies_p99_ms=(2.0, 6.0, 2.2))
+    found = verdicts(subject(SOME, latencies_p99_ms=(2.2, 6.6, 2.2)), busy)["latency"]
     assert found.passed
     assert found.observed == "2.2 ms (p99), 1.1 times the champion's, which differs from itself by 200%"
     assert found.limit == "at most 1.5 times the champion's"
-    assert failing(subject(SOME, p99_ms=(3.2, 9.6, 3.5)), busy) == {"latency"}
-    assert failing(subject(SOME, p99_ms=(1.0, 3.5, 3.5)), subject(SOME)) == {"latency"}
+    assert failing(subject(SOME, latencies_p99_ms=(3.2, 9.6, 3.5)), busy) == {"latency"}
+    assert failing(subject(SOME, latencies_p99_ms=(1.0, 3.5, 3.5)), subject(SOME)) == {"latency"}
 
 
 def test_a_latency_that_could_not_be_measured_is_refused():
-    assert failing(subject(SOME, p99_ms=(), trouble_measuring="no memory"), subject(SOME)) == {"latency"}
+    assert failing(subject(SOME, latencies_p99_ms=(), latency_error="no memory"), subject(SOME)) == {"latency"}
 
 
 def test_a_champion_that_could_not_be_measured_keeps_the_candidate_from_being_compared():
-    beside = subject(SOME, p99_ms=(), trouble_measuring="no memory")
+    beside = subject(SOME, latencies_p99_ms=(), latency_error="no memory")
     found = verdicts(subject(SOME), beside)["latency"]
     assert (found.passed, found.observed) == (False, "2 ms (p99); not compared: the champion: no memory")
     assert not failing(subject(SOME), beside, limits=policy.parse("[latency]\nmax_ratio = 'none'\nmax_p99_ms = 3\n"))

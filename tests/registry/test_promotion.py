@@ -10,6 +10,7 @@ import pytest
 from champions import LIMITS, NAME, RELOADED, promote
 from click.testing import CliRunner
 from PIL import Image
+from recorded_events import RecordedEvents
 
 from tinybench.cli import root
 from tinybench.core.errors import ConfigError, TrackingError
@@ -33,7 +34,7 @@ def test_a_run_on_other_test_images_is_not_chosen_beside_a_champion(tracker, run
     found = promote(tracker, dry_run=True)
     assert found.already_champion
     assert (
-        "the best of 1 runs; left out, for they were tested on other images than the champion: 2"
+        "the best of 1 runs; excluded because they were tested on other images than the champion: 2"
         in found.candidate.selection
     )
     two.set_alias(CHAMPION, 1)
@@ -45,7 +46,7 @@ def test_a_run_on_other_test_images_is_not_chosen_beside_a_champion(tracker, run
 def test_a_run_that_was_refused_beside_this_champion_is_told(tracker, runs, two):
     promote(tracker, runs["bad"])
     found = promote(tracker, runs["bad"], dry_run=True)
-    assert "; refused beside this champion on 20" in found.decision.selection
+    assert "; already refused against this champion on 20" in found.decision.selection
     assert found.decision.test_set_uses == 4
 
 
@@ -89,9 +90,9 @@ def test_a_dry_run_registers_nothing_but_is_a_look_at_the_test_images(tracker, r
 def test_latency_is_measured_in_the_same_invocation_in_turn_with_the_champion(tracker, runs, two):
     off = "".join(f"[{gate}]\noff = true\n" for gate in policy.GATES if gate != "latency")
     Path("gates.toml").write_text(off + "[latency]\nrounds = 1\nmax_ratio = 1e-9\n")
-    told = []
-    done = promote(tracker, runs["good"], dry_run=True, callbacks=told.append)
-    assert told == [f"Measuring latency, round 1 of 1: {name} …" for name in ("candidate", "champion")]
+    told = RecordedEvents()
+    done = promote(tracker, runs["good"], dry_run=True, callbacks=told)
+    assert told.lines == [f"Measuring latency, round 1 of 1: {name} …" for name in ("candidate", "champion")]
     (found,) = done.decision.gate_results
     assert (found.gate, found.passed) == ("latency", False)  # nothing is a milliard times as fast
     assert 0 < found.metrics["value"] < 1000
@@ -123,7 +124,7 @@ def test_what_was_rolled_back_is_not_chosen_again_unless_by_its_id(tracker, runs
     assert best == "better"
     found = promote(tracker, dry_run=True)
     assert found.candidate.run_id == runs["good"]
-    assert "left out, for they were rolled back: 1" in found.candidate.selection
+    assert "excluded because they were rolled back: 1" in found.candidate.selection
     assert promote(tracker, runs["better"]).promoted
 
 
@@ -252,16 +253,16 @@ def test_the_commands(store, runs):
     refused = command("promote", runs["bad"])
     assert refused.return_value == 1
     assert "Refused by accuracy" in refused.output
-    assert "they say less" in refused.output
-    assert "Switched off, so not judged: calibration, reload, latency." in refused.output
+    assert "with every use they prove less" in refused.output
+    assert "Disabled gates, not evaluated: calibration, reload, latency." in refused.output
     shown = command("registry", "show").output
     assert "Version 1" in shown
-    assert "ended before" not in shown
+    assert "interrupted before" not in shown
     assert NAME in command("registry", "list").output
     listed = command("history").output
     assert "promoted" in listed
     assert "refused" in listed
-    assert "not judged:" in listed
+    assert "disabled gates:" in listed
     with pytest.raises(TrackingError, match="Version 2 of tinybench-digits never was champion: judge it by"):
         command("rollback", "--to", "2")
     assert command("promote", runs["better"]).return_value == 0

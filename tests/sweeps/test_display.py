@@ -43,7 +43,7 @@ def shown(study, *, terminal):
 def test_every_trial_has_a_line_that_says_what_became_of_it(ended):
     lines = shown(ended, terminal=False).splitlines()
     assert lines[0] == "Study small: val/accuracy (maximize) over 4 trials; run http://page"
-    assert lines[1] == "Searched: transfer.lr, head.dropout"
+    assert lines[1] == "Searched settings: transfer.lr, head.dropout"
     assert lines[2] == "trial 0: val/accuracy 0.5, the best so far (transfer.lr 0.001, head.dropout 0.25)"
     assert lines[3].startswith("trial 1: pruned after epoch 3 (transfer.lr ")
     assert "failed: The loss is nan in phase transfer, epoch 1, step 1: lower [transfer.lr]." in lines[4]

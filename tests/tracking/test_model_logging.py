@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -171,8 +172,8 @@ def test_as_many_labels_as_asked(served, pixels, asked, given):
     ("picture", "reason"),
     [
         ("a cat, a picture", "expected a picture as base64 text, got text that is not base64"),
-        (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP or WebP picture"),
-        (b"hello", "not a JPEG, PNG, BMP or WebP picture"),
+        (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP or WebP image"),
+        (b"hello", "not a JPEG, PNG, BMP or WebP image"),
         (np.zeros((8, 8, 1)), "Expected pixels as whole numbers in 0..255, got float64; they must not be scaled"),
         (np.zeros((8, 8, 2), np.uint8), r"Expected pixels as .*, got \(8, 8, 2\)"),
         (None, "expected base64 text or pixels, got NoneType"),
@@ -186,3 +187,43 @@ def test_what_is_no_picture(served, picture, reason):
 def test_another_column_is_refused(served, pixels):
     with pytest.raises(MlflowException, match="image"):
         served.predict(pd.DataFrame({"picture": [png(pixels[0])]}))
+
+
+# The part that matters of the file that was stored with models when the classifier was in `tinybench.serving`
+FORMER_SERVED_MODEL = """
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from tinybench.serving.answering import Answerer
+from tinybench.serving.versions import version
+
+
+class PictureClassifier(PythonModel):
+    def load_context(self, context):
+        model, about = (Path(context.artifacts[name]) for name in ("model", "labels"))
+        self.answerer = Answerer.load(model, about, version(model.parents[1]))
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        found = self.answerer(list(model_input.iloc[:, 0]), (params or {}).get("top_k", 5))
+        return pd.DataFrame([asdict(each) for each in found])
+
+
+mlflow.models.set_model(PictureClassifier())
+"""
+
+
+def test_a_model_that_was_logged_by_earlier_code_is_loaded_beside_this_code(stored, served, pixels, tmp_path):
+    former = Path(shutil.copytree(stored, tmp_path / "former"))
+    (former / "served_model.py").write_text(FORMER_SERVED_MODEL)
+    before = list(sys.path)
+    loaded = mlflow.pyfunc.load_model(str(former))
+    sys.path[:] = before
+    former_answer, answer = ask(loaded, png(pixels[0]), top_k=10), ask(served, png(pixels[0]), top_k=10)
+    pd.testing.assert_frame_equal(former_answer, answer)

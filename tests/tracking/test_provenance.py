@@ -49,7 +49,9 @@ def test_the_command_can_be_pasted_and_keeps_no_secret(monkeypatch):
     monkeypatch.setattr(
         sys, "argv", ["tinybench", "train", "--data.root", "my data", "--track.uri", "http://me:hush@h"]
     )
-    assert provenance.environment_tags()["command"] == "tinybench train --data.root 'my data' --track.uri http://me:***@h"
+    assert (
+        provenance.environment_tags()["command"] == "tinybench train --data.root 'my data' --track.uri http://me:***@h"
+    )
 
 
 def test_a_library_that_is_not_installed_is_left_out(monkeypatch):

@@ -20,7 +20,8 @@ from PIL import Image
 from tinybench import data
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import DataError, Interrupted
-from tinybench.tracking.run import ERROR_TAG, Run, status_and_reason
+from tinybench.tracking import tags
+from tinybench.tracking.run import Run, status_and_reason
 
 KEYS = ("model", "head.dropout", "seed")
 
@@ -114,7 +115,7 @@ def test_a_block_that_ends_is_finished(run):
         assert read(run).info.status == "RUNNING"
     assert read(run).info.status == "FINISHED"
     assert read(run).info.end_time >= read(run).info.start_time
-    assert ERROR_TAG not in read(run).data.tags
+    assert tags.ERROR not in read(run).data.tags
 
 
 @pytest.mark.parametrize(
@@ -132,14 +133,14 @@ def test_an_exception_ends_the_run_and_goes_on(run, error, status, reason):
     assert caught.value is error
     assert not hasattr(error, "__notes__")
     assert read(run).info.status == status
-    assert read(run).data.tags[ERROR_TAG] == reason
+    assert read(run).data.tags[tags.ERROR] == reason
 
 
 def test_the_way_back_is_a_note_and_no_part_of_the_reason(run):
     with pytest.raises(DataError) as caught, run.open(lambda error: "Go on by: tinybench resume 1"):
         raise DataError("No pictures.")
     assert caught.value.__notes__ == ["Go on by: tinybench resume 1"]
-    assert read(run).data.tags[ERROR_TAG] == "No pictures."
+    assert read(run).data.tags[tags.ERROR] == "No pictures."
 
 
 def fail_in_a_deleted_run(run: Run) -> None:
@@ -187,7 +188,7 @@ def test_a_restarted_run_forgets_why_it_ended(run):
     assert read(run).info.status == "FAILED"
     run.restart()
     assert read(run).info.status == "RUNNING"
-    assert ERROR_TAG not in read(run).data.tags
+    assert tags.ERROR not in read(run).data.tags
 
 
 def test_a_run_that_died_is_restarted_without_a_reason_to_forget(run):
@@ -198,7 +199,7 @@ def test_a_run_that_died_is_restarted_without_a_reason_to_forget(run):
 def test_an_end_without_a_reason_sets_no_tag(run):
     run.end("KILLED")
     assert read(run).info.status == "KILLED"
-    assert ERROR_TAG not in read(run).data.tags
+    assert tags.ERROR not in read(run).data.tags
 
 
 def test_a_system_exit_is_no_success():

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.tracking.run import ERROR_TAG
+from tinybench.tracking import tags
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.progress import EPOCH_METRICS
 
@@ -197,7 +197,7 @@ def test_a_run_fails_with_the_first_reason(tracker, run):
     tracker.mark_failed(run.id, "No pictures.")
     tracker.mark_failed(run.id, "Something else.")
     assert tracker.get_run(run.id).info.status == "FAILED"
-    assert tracker.get_run(run.id).data.tags[ERROR_TAG] == "No pictures."
+    assert tracker.get_run(run.id).data.tags[tags.ERROR] == "No pictures."
 
 
 def test_the_page_of_a_local_run(tracker, run):

@@ -1,52 +1,51 @@
-"""The commands about what is kept to be faster next time."""
+"""The commands of the cache: `cache list`, `cache prune` and `cache clear`."""
 
 from __future__ import annotations
 
 import click
 
-from tinybench.config.fields import size
-from tinybench.core.errors import ConfigError
+from tinybench.cli.option_values import parse_size
 
 
 @click.group()
 def cache() -> None:
-    """What is kept to be faster next time: features of frozen backbones, and decoded images."""
+    """List and remove cached features and decoded images."""
 
 
 @cache.command("list")
 def cache_list() -> None:
-    """List what is kept, least recently used first."""
+    """List the cached entries, least recently used first."""
     from rich.console import Console as Terminal
 
     from tinybench.cli import cache_table
-    from tinybench.core import cache as storage
+    from tinybench.core import cache
 
-    cache_table.print_cache_table(storage.entries(), storage.root(), Terminal())
+    cache_table.print_cache_table(cache.entries(), cache.root(), Terminal())
 
 
 @cache.command("prune")
-@click.option("--to", "most", metavar="SIZE", help="Bytes to keep, as in 5GB.  [default: half of what is free]")
-def cache_prune(most: str | None) -> None:
-    """Remove what was not used for longest, until the rest takes no more than a size. What a run uses stays."""
-    from tinybench.cli import cache_table
-    from tinybench.core import cache as storage
+@click.option(
+    "--to",
+    "size",
+    metavar="SIZE",
+    help="Size that may remain, such as 5GB.  [default: half of the space that would be free without the cache]",
+)
+def cache_prune(size: str | None) -> None:
+    """Remove the least recently used entries.
 
-    click.echo(cache_table.describe_removal(storage.prune(storage.budget(None, storage.KINDS) if most is None else _size(most))))
+    Entries are removed until the rest fits in a size. Those that a run uses stay.
+    """
+    from tinybench.cli import cache_table
+    from tinybench.core import cache
+
+    budget = cache.budget(None, cache.KINDS) if size is None else parse_size("--to", size, "20GB")
+    click.echo(cache_table.describe_removal(cache.prune(budget)))
 
 
 @cache.command("clear")
 def cache_clear() -> None:
-    """Remove all that no run uses."""
+    """Remove all entries, except those that a run uses."""
     from tinybench.cli import cache_table
-    from tinybench.core import cache as storage
+    from tinybench.core import cache
 
-    click.echo(cache_table.describe_removal(storage.prune(0)))
-
-
-def _size(text: str) -> int:
-    """Bytes of a size as a person writes it."""
-    kind = size()
-    try:
-        return int(kind.parse(text))
-    except ValueError:
-        raise ConfigError(f"Invalid value for `--to`: expected {kind.expected}, got {text!r}.") from None
+    click.echo(cache_table.describe_removal(cache.prune(0)))

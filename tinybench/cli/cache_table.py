@@ -1,41 +1,53 @@
-"""What the cache holds, and what was removed from it, for people."""
+"""Print the entries of the cache, and what was removed from it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import filesize
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tinybench.core.cache import Entry
+from tinybench.cli.plain_lines import print_line
 
-_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+
+    from tinybench.core.cache import Entry
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))  # names and seconds, the largest first
 
 
-def print_cache_table(entries: list[Entry], root: Path, terminal: Console) -> None:
-    """Print a line an entry, and the sum."""
+def print_cache_table(entries: Sequence[Entry], root: Path, terminal: Terminal) -> None:
+    """Print one row per entry, and their total size in the folder `root`."""
     if entries:
-        table = Table("kind", "size", "last used", "what it is", "used by")
+        table = Table("kind", "size", "last used", "description", "used by")
         for entry in entries:
-            state = "a run" if entry.in_use else ""
-            table.add_row(entry.kind, filesize.decimal(entry.bytes), _ago(entry.used), escape(entry.about), state)
+            user = "a run" if entry.in_use else ""
+            size = filesize.decimal(entry.bytes)
+            table.add_row(entry.kind, size, _format_age(entry.used), escape(entry.about), user)
         terminal.print(table)
-    total = filesize.decimal(sum(entry.bytes for entry in entries))
-    terminal.print(f"{total} in {root}", highlight=False, soft_wrap=True, markup=False)
+    print_line(terminal, f"{_total_size(entries)} in {root}")
 
 
-def describe_removal(entries: list[Entry]) -> str:
-    """What was removed, in a line."""
-    freed = filesize.decimal(sum(entry.bytes for entry in entries))
-    return f"Removed {len(entries)} of what was kept: {freed}." if entries else "Nothing was removed."
+def describe_removal(removed: Sequence[Entry]) -> str:
+    """Return one line about the entries that were removed."""
+    if not removed:
+        return "Nothing was removed."
+    return f"Removed {len(removed)} {'entry' if len(removed) == 1 else 'entries'}: {_total_size(removed)}."
 
 
-def _ago(moment: float) -> str:
-    passed = time.time() - moment
+def _total_size(entries: Sequence[Entry]) -> str:
+    return filesize.decimal(sum(entry.bytes for entry in entries))
+
+
+def _format_age(timestamp: float) -> str:
+    """Return the time since a moment, in whole units of the largest kind that fits."""
+    age = time.time() - timestamp
     for name, seconds in _UNITS:
-        if passed >= seconds:
-            return f"{passed // seconds:.0f} {name} ago"
+        if age >= seconds:
+            return f"{age // seconds:.0f} {name} ago"
     return "just now"

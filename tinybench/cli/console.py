@@ -1,4 +1,4 @@
-"""The terminal: a progress display while a run goes on, and a closing table."""
+"""Show a run on the terminal: a progress bar while it trains, and its metrics at the end."""
 
 from __future__ import annotations
 
@@ -11,74 +11,78 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tinybench.cli.plain_lines import print_line, print_note
 from tinybench.core.redaction import without_secrets
 from tinybench.job import description
 from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.config.sections import PhaseConfig
     from tinybench.data.dataset import Dataset
-    from tinybench.tracking.results import Result
     from tinybench.features.feed_decision import FeedDecision
+    from tinybench.tracking.results import Result
     from tinybench.training.phase_context import PhaseContext
     from tinybench.training.precision import PrecisionChoice
     from tinybench.training.progress import Epoch
 
 
 class PipeSafeTerminal(Terminal):
-    """A terminal whose reader may leave, as `head` does: the run goes on without being seen."""
+    """A terminal that ignores a broken pipe: when its reader ends, as `head` does, the run goes on unseen."""
 
     def on_broken_pipe(self) -> None:
-        """As rich does, without the end of the program."""
+        """Close the output as rich does, but do not end the program."""
         with suppress(SystemExit):
             super().on_broken_pipe()
 
 
 class Console(RunCallbacks):
-    """Shows a run to a person: its beginning, the end of each phase and, on a terminal, a bar as it goes on."""
+    """The display of a run on a terminal; the progress bar is shown only on a real terminal, not in a pipe.
+
+    Args:
+        terminal: Where to write; nowhere when None.
+    """
 
     def __init__(self, terminal: Terminal | None = None) -> None:
-        """Args: where to write; nowhere when None."""
         self.terminal = terminal or Terminal(quiet=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._steps = 0
-        self._first = 1
-        self._figures = ""
+        self._steps_per_epoch = 0
+        self._first_epoch = 1
+        self._validation = ""
 
     def on_run_begin(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
-        """What is about to be trained, and where it can be watched."""
+        """Print what is trained, on which data, and the link to the run."""
+        title = escape(description.run_name(config))
+        self.terminal.print(f"[bold]{title}[/bold] (recipe {config.recipe}) on {device}")
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-        self.terminal.print(f"[bold]{escape(description.name(config))}[/bold] ({config.recipe}) on {device}")
-        self._line(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
-        for warning in description.warnings(config, dataset):
-            self.terminal.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+        self._print(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
+        for warning in description.list_warnings(config, dataset):
+            print_note(self.terminal, warning)
 
     def on_message(self, text: str) -> None:
-        """What is about to be computed, or why nothing is kept."""
-        self._line(text)
+        """Print a message."""
+        self._print(text)
 
     def on_features_begin(self, images: int) -> None:
-        """Show a bar over the images whose features are computed."""
-        self._show_bar("features", images, "features")
+        """Start a progress bar over the images whose features are computed."""
+        self._start_bar("features", images)
 
     def on_features_step(self, images: int) -> None:
-        """Move the bar by so many images."""
+        """Move the progress bar by a number of images."""
         if self._bar is not None:
             self._bar.update(self._task, advance=images)
 
     def on_features_end(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self.close()
 
     def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
-        """Show a bar over all the steps of the phase."""
-        self._steps = math.ceil(len(context.dataset.train) / context.config.batch_size)
-        self._first = context.epochs_before + 1
-        self._show_bar(context.phase, context.settings.epochs * self._steps, context.phase)
+        """Start a progress bar over all training steps of the phase."""
+        self._steps_per_epoch = math.ceil(len(context.dataset.train) / context.config.batch_size)
+        self._first_epoch = context.epochs_before + 1
+        self._start_bar(context.phase, context.settings.epochs * self._steps_per_epoch)
 
-    def _show_bar(self, title: str, total: int, phase: str) -> None:
+    def _start_bar(self, title: str, total: int) -> None:
         if not self.terminal.is_terminal:
             return
         self._bar = Progress(
@@ -86,103 +90,105 @@ class Console(RunCallbacks):
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             console=self.terminal,
         )
-        self._task = self._bar.add_task(title, total=total, figures="", phase=phase)
+        self._task = self._bar.add_task(title, total=total, metrics="", title=title)
         self._bar.start()
 
     def on_step_end(self, epoch: int, step: int, loss: float) -> None:
-        """Move the bar."""
+        """Move the progress bar, and show the loss beside the last validation metrics."""
         if self._bar is not None:
-            done = (epoch - self._first) * self._steps + step
-            figures = f"loss {loss:.3f} {self._figures}"
-            phase = self._bar.tasks[0].fields["phase"]
-            self._bar.update(self._task, completed=done, figures=figures, description=f"{phase} epoch {epoch}")
+            title = f"{self._bar.tasks[0].fields['title']} epoch {epoch}"
+            completed = (epoch - self._first_epoch) * self._steps_per_epoch + step
+            metrics = f"loss {loss:.3f} {self._validation}"
+            self._bar.update(self._task, completed=completed, metrics=metrics, description=title)
 
     def on_epoch_end(self, epoch: Epoch) -> None:
-        """Show the epoch's validation figures."""
-        values = epoch.metrics
-        self._figures = f"val loss {values['val/loss']:.3f} top-1 {values['val/accuracy']:.3f}"
+        """Move the progress bar to the end of the epoch; its validation metrics are shown from the next step on."""
+        metrics = epoch.metrics
+        self._validation = f"val loss {metrics['val/loss']:.3f} top-1 {metrics['val/accuracy']:.3f}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=(epoch.number - self._first + 1) * self._steps)
+            self._bar.update(self._task, completed=(epoch.number - self._first_epoch + 1) * self._steps_per_epoch)
 
-    def on_phase_end(self, phase: str, found: dict[str, float]) -> None:
-        """Take the bar away and say how the phase ended."""
+    def on_phase_end(self, phase: str, metrics: dict[str, float]) -> None:
+        """Remove the progress bar and print the metrics of the phase."""
         self.close()
-        scored = [f"{label} {found[key]:.4g}" for key, label in description.COLUMNS.items() if key in found]
-        if any(name.startswith("test/") for name in found):
-            self._line(f"{phase} done, on the test images: {', '.join(scored)}")
-        else:  # of a fold
-            self._line(f"{phase} done, on the images held out: top-1 {found['best/val_accuracy']:.4g}")
+        if any(name.startswith("test/") for name in metrics):
+            columns = description.TEST_COLUMNS.items()
+            values = ", ".join(f"{label} {metrics[name]:.4g}" for name, label in columns if name in metrics)
+            self._print(f"{phase} finished; test images: {values}")
+        else:  # the phase of a fold
+            self._print(f"{phase} finished; held-out images: top-1 {metrics['best/val_accuracy']:.4g}")
 
     def on_fold_begin(self, number: int, count: int) -> None:
-        """Say which fold comes."""
-        self._line(f"Fold {number} of {count}")
+        """Print which fold begins."""
+        self._print(f"Fold {number} of {count}")
 
     def on_folds_end(self, result: Result) -> None:
-        """The closing table of a run with folds."""
-        names = [name for name in description.HELD_OUT if name in result.folds[0].metrics and "auc" not in name]
-        table = Table(box=None, title="Images held out")
-        for head in ("fold", *(description.HELD_OUT[name] for name in names)):
-            table.add_column(head, no_wrap=True)
+        """Print the metrics of every fold and of their ensemble, and where the run is stored."""
+        names = [name for name in description.FOLD_COLUMNS if name in result.folds[0].metrics and "auc" not in name]
+        labels = [description.FOLD_COLUMNS[name] for name in names]
+        metrics = [name.partition("/")[2] for name in names]
+        held_out = Table(box=None, title="Held-out images")
+        test = Table(box=None, title="Test images: the ensemble of all folds, and the single folds")
+        for label in ("fold", *labels):
+            held_out.add_column(label, no_wrap=True)
+        for label in ("", *labels):
+            test.add_column(label, no_wrap=True)
         for fold in result.folds:
-            table.add_row(str(fold.number), *(f"{fold.metrics[name]:.4f}" for name in names))
-        spread = [description.spread_of(result.summary, f"folds/{name.partition('/')[2]}") for name in names]
-        table.add_row("mean ± sd", *spread)
-        self.terminal.print(table)
-        test = Table(box=None, title="Test images: all folds together, and each alone")
-        for head in ("", *(description.HELD_OUT[name] for name in names)):
-            test.add_column(head, no_wrap=True)
-        keys = [name.partition("/")[2] for name in names]
-        test.add_row("together", *(f"{result.summary[f'test/{key}']:.4f}" for key in keys))
-        test.add_row("mean ± sd", *(description.spread_of(result.summary, f"folds/test_{key}") for key in keys))
+            held_out.add_row(str(fold.number), *(f"{fold.metrics[name]:.4f}" for name in names))
+        summary = result.summary
+        held_out.add_row("mean ± sd", *(description.format_spread(summary, f"folds/{metric}") for metric in metrics))
+        test.add_row("ensemble", *(f"{summary[f'test/{metric}']:.4f}" for metric in metrics))
+        test.add_row("mean ± sd", *(description.format_spread(summary, f"folds/test_{metric}") for metric in metrics))
+        self.terminal.print(held_out)
         self.terminal.print(test)
-        self._certainty(result.summary)
-        self._ways(result)
+        self._print_details(summary)
+        self._print_links(result)
 
     def on_run_end(self, result: Result) -> None:
-        """The closing table, with the way to the run."""
-        table = Table("phase", "best epoch", *description.COLUMNS.values(), title="Test images")
-        for phase, left in result.phases.items():
-            figures = [f"{left.metrics[key]:.4g}" if key in left.metrics else "" for key in description.COLUMNS]
-            table.add_row(phase, str(left.best_epoch), *figures)
+        """Print the test metrics of every phase, and where the run is stored."""
+        table = Table("phase", "best epoch", *description.TEST_COLUMNS.values(), title="Test images")
+        for phase, phase_result in result.phases.items():
+            metrics = phase_result.metrics
+            values = [f"{metrics[name]:.4g}" if name in metrics else "" for name in description.TEST_COLUMNS]
+            table.add_row(phase, str(phase_result.best_epoch), *values)
         self.terminal.print(table)
-        self._certainty(result.metrics)
-        self._ways(result)
+        self._print_details(result.metrics)
+        self._print_links(result)
 
-    def _certainty(self, found: dict[str, float]) -> None:
-        """How sure the last line is, how sure the model may be, and what it costs."""
-        if "test/accuracy_low" in found:
-            interval = f"[{found['test/accuracy_low']:.4f}, {found['test/accuracy_high']:.4f}]"
-            self._line(f"Top-1 {found['test/accuracy']:.4f}, 95 % interval {interval}")
-        if "test/ece_scaled" in found:
-            self._line(
-                f"Calibration error {found['test/ece']:.4f}; at temperature {found['best/temperature']:.2f}, fitted on "
-                f"the validation images, {found['test/ece_scaled']:.4f}"
+    def _print_details(self, metrics: dict[str, float]) -> None:
+        """Print the interval of the accuracy, the calibration of the model, and its cost, as far as they are known."""
+        if "test/accuracy_low" in metrics:
+            interval = f"[{metrics['test/accuracy_low']:.4f}, {metrics['test/accuracy_high']:.4f}]"
+            self._print(f"Top-1 {metrics['test/accuracy']:.4f}, 95 % interval {interval}")
+        if "test/ece_scaled" in metrics:
+            self._print(
+                f"Calibration error {metrics['test/ece']:.4f}; {metrics['test/ece_scaled']:.4f} at temperature "
+                f"{metrics['best/temperature']:.2f}, which was fitted on the validation images"
+            )
+        if "efficiency/cpu_latency_p50_ms" in metrics:
+            weights, peak = (metrics[f"efficiency/{name}_bytes"] / 1e6 for name in ("weight", "cpu_memory_peak"))
+            self._print(
+                f"One image takes {metrics['efficiency/cpu_latency_p50_ms']:.3g} ms on the CPU (median, batch 1) and "
+                f"{peak:,.0f} MB of memory; weights {weights:,.3g} MB; efficiency ratio "
+                f"{metrics['efficiency/ratio']:.3g} (percent of accuracy per ms)"
             )
 
-        if "efficiency/cpu_latency_p50_ms" in found:
-            size, peak = (found[f"efficiency/{name}_bytes"] / 1e6 for name in ("weight", "cpu_memory_peak"))
-            self._line(
-                f"An image takes {found['efficiency/cpu_latency_p50_ms']:.3g} ms on the processor (p50, batch 1), and "
-                f"{peak:,.0f} MB; weights {size:,.3g} MB; efficiency ratio {found['efficiency/ratio']:.3g}"
-            )
-
-    def _ways(self, result: Result) -> None:
-        """Where to find what the run left."""
-        self._line(f"Run {result.run_id} in {without_secrets(result.tracking_uri)}")
-        self._line(f"Model {result.model_uri}")
+    def _print_links(self, result: Result) -> None:
+        """Print where the run, its model and its page are."""
         store = without_secrets(result.tracking_uri)
-        needs = "" if store.startswith("http") else f"   (once this runs: mlflow ui --backend-store-uri {store})"
-        self._line(f"Page {result.link}{needs}")
+        self._print(f"Run {result.run_id} in {store}")
+        self._print(f"Model {result.model_uri}")
+        start = "" if store.startswith("http") else f"   (start the server: mlflow ui --backend-store-uri {store})"
+        self._print(f"Page {result.link}{start}")
 
-    def _line(self, text: str) -> None:
-        """A line that is not cut, so that it can be copied or searched for."""
-        self.terminal.print(text, highlight=False, soft_wrap=True, markup=False)
+    def _print(self, text: str) -> None:
+        print_line(self.terminal, text)
 
     def close(self) -> None:
-        """Leave the terminal as it was, whatever happened."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

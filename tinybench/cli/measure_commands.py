@@ -1,4 +1,4 @@
-"""The commands about cost: `measure` models without training them, `pareto` of finished runs."""
+"""The commands of cost: `measure` models without training them, `pareto` draws finished runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
-from tinybench.efficiency.spec import DEVICES, ENGINES, PRECISIONS
+from tinybench.efficiency.measurement_spec import DEVICES, ENGINES, PRECISIONS
+from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from tinybench.efficiency.measurement import Measurement
@@ -18,76 +20,94 @@ _AT_LEAST_ONE = click.IntRange(1)
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, required=True, help="Name or .keras file; again for more, or a,b,c.")
-@click.option("--device", type=click.Choice([*DEVICES, "all"]), default="cpu", show_default=True)
-@click.option("--gpu", "index", type=click.IntRange(0), default=0, show_default=True, help="Number of the GPU.")
 @click.option(
-    "--engine", type=click.Choice(ENGINES), default="keras", show_default=True, help="The last two are extras."
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    help="Name of a model, or a .keras file; several separated by commas, or by repeating the option.",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
-@click.option("--batch", type=_AT_LEAST_ONE, help="Of the throughput.  [default: the fastest of 1, 2, 4, …]")
-@click.option("--threads", type=_AT_LEAST_ONE, help="Of the processor.  [default: all]")
-@click.option("--image_size", "--image-size", type=_AT_LEAST_ONE, help="[default: that of the model's recipe]")
-@click.option("--classes", type=_AT_LEAST_ONE, help="[default: those of the recipe's data]")
-@click.option("--rounds", type=_AT_LEAST_ONE, help="Processes a model, in turn.  [default: 2; with --quick 1]")
-@click.option("--quick", is_flag=True, help="Fewer calls: some 10 s a model.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
-@click.option("--uri", help="Tracking store to log to.")
-@click.option("--experiment", help="Experiment to log to.")
-def measure(
-    models: tuple[str, ...],
-    device: str,
-    image_size: int | None,
-    classes: int | None,
-    threads: int | None,
-    rounds: int | None,
-    as_json: bool,
-    uri: str | None,
-    experiment: str | None,
-    **given: Any,
-) -> None:
-    """Measure latency, throughput, memory and size of models with random weights, each in a process of its own.
+@click.option("--device", type=click.Choice([*DEVICES, "all"]), default="cpu", show_default=True, help="Where to run.")
+@click.option("--gpu", type=click.IntRange(0), default=0, show_default=True, help="Number of the GPU.")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="keras",
+    show_default=True,
+    help="What runs the model; openvino and onnxruntime need an extra: openvino or onnx.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Number format of the computation.",
+)
+@click.option(
+    "--batch", type=_AT_LEAST_ONE, help="Images per batch for the throughput.  [default: the fastest of 1, 2, 4, …]"
+)
+@click.option("--threads", type=_AT_LEAST_ONE, help="CPU threads.  [default: all]")
+@click.option(
+    "--image_size", "--image-size", type=_AT_LEAST_ONE, help="Side in pixels.  [default: that of the model's recipe]"
+)
+@click.option("--classes", type=_AT_LEAST_ONE, help="Number of classes.  [default: that of the recipe's data set]")
+@click.option(
+    "--rounds",
+    type=_AT_LEAST_ONE,
+    help="How often each model is measured, in turn with the others.  [default: 2; with --quick 1]",
+)
+@click.option("--quick", is_flag=True, help="Time fewer calls: about 10 s per model and round.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@uri_option
+@click.option("--experiment", help="MLflow experiment to log to.")
+def measure(models: tuple[str, ...], device: str, as_json: bool, **options: Any) -> None:
+    """Measure latency, throughput, memory and size of models.
+
+    Each model has random weights, and runs in a process of its own.
 
     Example: tinybench measure --model resnet50,vgg16 --quick
     """
     from rich.console import Console as Terminal
 
-    from tinybench.cli import cost_table as report
-    from tinybench.config.sections import TrackConfig
-    from tinybench.job import run_costs
+    from tinybench.cli import cost_table
+    from tinybench.commands.measure import measure_models
 
-    names = [name for words in models for name in words.split(",") if name]
+    names = [name for value in models for name in value.split(",") if name]
     devices = DEVICES if device == "all" else (device,)
-    wanted = run_costs.specs(names, devices, image_size=image_size, classes=classes, threads=threads, **given)
-    track = TrackConfig(uri=uri, experiment=experiment)
-    found = run_costs.measure(wanted, rounds or (1 if given["quick"] else 2), track, on_round=_show)
+    result = measure_models(names, devices=devices, callbacks=_LatencyPrinter(), **options)
     if as_json:
-        click.echo(report.costs_json(found))
+        click.echo(cost_table.costs_json(result))
     else:
-        report.print_cost_tables(found, Terminal())
+        cost_table.print_cost_tables(result, Terminal())
 
 
-def _show(found: Measurement) -> None:
-    p50 = found.figures["latency_p50_ms"]
-    click.echo(f"{found.spec.model} on {found.spec.device}: {p50:.4g} ms", err=True)
+class _LatencyPrinter(RunCallbacks):
+    """The progress of `measure`: one line per measurement on standard error."""
+
+    def on_measurement(self, measurement: Measurement) -> None:
+        """Print the latency."""
+        spec, latency = measurement.spec, measurement.metrics["latency_p50_ms"]
+        click.echo(f"{spec.model} on {spec.device}: {latency:.4g} ms", err=True)
 
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
-@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Whose latency.")
+@click.option(
+    "--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Device of the latency to draw."
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default="pareto.png",
     show_default=True,
-    help="Picture.",
+    help="PNG file to write; its data are written beside it as CSV.",
 )
-@click.option("--uri", help="Tracking store that holds the runs.")
+@uri_option
 def pareto(run_ids: tuple[str, ...], device: str, output: Path, uri: str | None) -> None:
-    """Draw finished runs by accuracy, latency, size and memory, and which of them no other beats."""
+    """Plot finished runs by accuracy, latency, size and memory."""
     if output.suffix != ".png":
         raise ConfigError(f"Invalid value for `--output`: expected a name that ends in .png, got {output}.")
     with quiet_libraries.starting():
-        from tinybench.commands import pareto as tradeoff
-    for file in tradeoff.draw(run_ids, output, device, uri):
+        from tinybench.commands import pareto
+    for file in pareto.draw_pareto(run_ids, output, device=device, uri=uri):
         click.echo(f"wrote {file}")

@@ -1,23 +1,24 @@
-"""Figures as lines of text, with their intervals."""
+"""Format metrics as lines of text, with their intervals."""
 
 from __future__ import annotations
 
 from math import isnan
 
 
-def format_metrics(found: dict[str, float]) -> str:
-    """A figure a line; one with an interval has it behind."""
-    shown = [name for name in found if not name.endswith(("_low", "_high"))]
-    return "\n".join(f"{name:28} {_number(name, found[name])}{_interval(found, name)}" for name in shown)
+def format_metrics(metrics: dict[str, float]) -> str:
+    """Return one line per metric, followed by its interval if there is one (`<name>_low` and `<name>_high`)."""
+    names = [name for name in metrics if not name.endswith(("_low", "_high"))]
+    return "\n".join(
+        f"{name:28} {_format_value(name, metrics[name])}{_format_interval(name, metrics)}" for name in names
+    )
 
 
-def _number(name: str, value: float) -> str:
+def _format_value(name: str, value: float) -> str:
     return f"{value:,.0f}" if name.endswith(("/images", "/classes")) else f"{value:.4f}"
 
 
-def _interval(found: dict[str, float], name: str) -> str:
-    if f"{name}_low" not in found:
+def _format_interval(name: str, metrics: dict[str, float]) -> str:
+    if f"{name}_low" not in metrics:
         return ""
-    if isnan(found[f"{name}_low"]):
-        return "   (no interval: no resample of the images differs)"
-    return f"   [{found[f'{name}_low']:.4f}, {found[f'{name}_high']:.4f}]"
+    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+    return "   (no interval: all resamples of the images are alike)" if isnan(low) else f"   [{low:.4f}, {high:.4f}]"

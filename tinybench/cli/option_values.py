@@ -10,7 +10,7 @@ from tinybench.config.run_config import UNTOUCHED
 from tinybench.core.errors import ConfigError
 
 
-def given(value: str | None) -> str | None:
+def none_if_untouched(value: str | None) -> str | None:
     """Return a value, or None where it leaves the default, as the parameters of the MLproject file do."""
     return None if value in UNTOUCHED else value
 
@@ -33,7 +33,7 @@ def parse_count(option: str, text: str | None) -> int | None:
     Raises:
         ConfigError: It is not such a number.
     """
-    value = given(text)
+    value = none_if_untouched(text)
     if value is None:
         return None
     if not value.isdecimal() or int(value) < 1:
@@ -47,7 +47,7 @@ def parse_positive(option: str, text: str | None) -> float | None:
     Raises:
         ConfigError: It is not such a number.
     """
-    value = given(text)
+    value = none_if_untouched(text)
     if value is None:
         return None
     with suppress(ValueError):

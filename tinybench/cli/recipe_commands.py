@@ -1,4 +1,4 @@
-"""The commands about recipes."""
+"""The commands of recipes: `recipes` lists them, `recipes show` prints one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 @click.group(invoke_without_command=True)
 @click.pass_context
 def recipes(context: click.Context) -> None:
-    """List the recipes: reference systems with their published figures."""
+    """List the recipes, which reproduce published systems."""
     if context.invoked_subcommand is None:
         from rich.console import Console as Terminal
 
@@ -21,7 +21,7 @@ def recipes(context: click.Context) -> None:
 @recipes.command("show")
 @click.argument("name")
 def recipes_show(name: str) -> None:
-    """Show recipe NAME: what it is, its published figures and every setting."""
+    """Show recipe NAME with its published metrics and settings."""
     from rich.console import Console as Terminal
 
     from tinybench import recipes

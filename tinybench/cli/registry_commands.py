@@ -1,4 +1,4 @@
-"""The commands about registered models: `promote`, `history`, `rollback`, `registry list` and `registry show`."""
+"""The commands of registered models: `promote`, `history`, `rollback`, `registry list` and `registry show`."""
 
 from __future__ import annotations
 
@@ -7,33 +7,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.config.run_config import UNTOUCHED
+from tinybench.cli.option_values import none_if_untouched
+from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
+from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from tinybench.tracking.tracker import Tracker
 
-_uri = click.option("--uri", help="Tracking store that holds the runs and models.")
-_name = click.argument("name", required=False)
+_name_argument = click.argument("name", required=False)
 
 
 @click.command()
 @click.argument("run_id", required=False)
-@click.option("--model", help="Only runs of this model.")
-@click.option("--dataset", help="Only runs on this data set.")
-@click.option("--recipe", help="Only runs of this recipe.")
-@click.option("--filter", "search", help="Only runs that MLflow's filter finds, as in \"tags.team = 'x'\".")
-@click.option("--metric", default="accuracy", show_default=True, help="Of the validation images: accuracy, top5, loss.")
+@click.option("--model", help="Consider only runs of this model.")
+@click.option("--dataset", help="Consider only runs on this data set.")
+@click.option("--recipe", help="Consider only runs of this recipe.")
+@click.option("--filter", "search", help="Consider only runs that match a filter of MLflow, as \"tags.team = 'x'\".")
+@click.option(
+    "--metric",
+    default="accuracy",
+    show_default=True,
+    help="Metric of the validation images that selects the run: accuracy, top5 or loss.",
+)
 @click.option("--name", help="Registered model.  [default: tinybench-<dataset>]")
-@click.option("--gates", type=click.Path(path_type=Path), help="Limits.  [default: gates.toml here, or the usual ones]")
-@click.option("--dry-run", "dry", is_flag=True, help="Only show the decision table.")
-@_uri
-def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, **given: Any) -> int:
-    """Judge the best finished run, or RUN_ID, beside the champion; make it champion if every gate holds.
+@click.option(
+    "--gates",
+    type=click.Path(path_type=Path),
+    help="TOML file with the limits of the gates.  [default: gates.toml in this folder, else built-in limits]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the decision; register and move nothing.")
+@uri_option
+def promote(run_id: str | None, gates: Path | None, dry_run: bool, uri: str | None, **options: Any) -> int:
+    """Promote the best run to champion if it passes every gate.
 
-    The run is chosen by validation images and judged by test images. Refused, it becomes challenger and the exit code
-    is 1.
+    The run is RUN_ID, or the finished run with the best metric on the validation images; it is compared with the
+    champion on the test images. If it is refused, it becomes challenger, and the exit code is 1.
 
     Example: tinybench promote --dataset digits --dry-run
     """
@@ -41,102 +53,117 @@ def promote(run_id: str | None, gates: Path | None, dry: bool, uri: str | None, 
 
     from tinybench.registry import policy
 
-    left = {key: None if value in UNTOUCHED else value for key, value in given.items()}
-    limits = policy.read(None if str(gates) in UNTOUCHED else gates)
-    if run_id not in (None, *UNTOUCHED) and (left["model"] or left["dataset"] or left["recipe"] or left["search"]):
-        raise ConfigError("A run that is given is not chosen: leave out the filters, or RUN_ID.")
+    run_id = none_if_untouched(run_id)
+    metric, name, search, model, dataset, recipe = (
+        none_if_untouched(options[key]) for key in ("metric", "name", "search", "model", "dataset", "recipe")
+    )
+    limits = policy.read(None if gates is None or none_if_untouched(str(gates)) is None else gates)
+    if run_id is not None and (model or dataset or recipe or search):
+        raise ConfigError("RUN_ID names the run: leave out --model, --dataset, --recipe and --filter, or RUN_ID.")
     with quiet_libraries.starting():
-        from tinybench.cli import registry_table as report
+        from tinybench.cli import registry_table
         from tinybench.hardware import device
         from tinybench.registry import candidates, promotion
 
-        tracker = _tracker(uri)
+        tracker = _connect(uri)
         device.start()
-    wanted = candidates.CandidateQuery(
-        None if run_id in UNTOUCHED else run_id,
-        left["metric"] or "accuracy",
-        left["model"],
-        left["dataset"],
-        left["recipe"],
-        left["search"] or "",
-    )
+    query = candidates.CandidateQuery(run_id, metric or "accuracy", model, dataset, recipe, search or "")
     with Terminal(stderr=True).status("Looking for the candidate …") as status:
-        done = promotion.promote(tracker, wanted, limits, name=left["name"], dry_run=dry, callbacks=status.update)
-    report.print_promotion(done, Terminal())
-    return 0 if done.promoted else 1
+        result = promotion.promote(
+            tracker, query, limits, name=name, dry_run=dry_run, callbacks=_StatusCallbacks(status)
+        )
+    registry_table.print_promotion(result, Terminal())
+    return 0 if result.promoted else 1
+
+
+class _StatusCallbacks(RunCallbacks):
+    """The progress of a promotion, shown as the text of a spinner."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def on_message(self, text: str) -> None:
+        """Replace the text."""
+        self._status.update(text)
 
 
 @click.command()
-@_name
-@_uri
+@_name_argument
+@uri_option
 def history(name: str | None, uri: str | None) -> None:
-    """Every decision about the registered model NAME: who, when, from which version to which, and why."""
+    """Print every decision about the registered model NAME.
+
+    It shows when and by whom each was made, from which version to which, and why.
+    """
     from rich.console import Console as Terminal
 
     with quiet_libraries.starting():
-        from tinybench.cli import registry_table as report
+        from tinybench.cli import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel
 
-        tracker = _tracker(uri)
-    found = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
-    report.print_history(found, promotion.decisions(found), Terminal())
+        tracker = _connect(uri)
+    model = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
+    registry_table.print_history(model, promotion.decisions(model), Terminal())
 
 
 @click.command()
-@_name
-@click.option("--to", type=click.IntRange(1), help="Version.  [default: the champion before]")
-@_uri
-def rollback(name: str | None, to: int | None, uri: str | None) -> None:
-    """Let the champion of NAME be what it was before, or the version given by --to."""
+@_name_argument
+@click.option(
+    "--to", "version", type=click.IntRange(1), help="Version to make champion.  [default: the champion before]"
+)
+@uri_option
+def rollback(name: str | None, version: int | None, uri: str | None) -> None:
+    """Make the previous champion of NAME champion again."""
     with quiet_libraries.starting():
         from tinybench.registry import promotion
 
-        tracker = _tracker(uri)
-    done = promotion.rollback(tracker, promotion.resolve_name(tracker, name), to)
-    instead = "" if done.previous is None else f", instead of version {done.previous}"
-    click.echo(f"Version {done.version} is champion of {done.name} again{instead}.")
+        tracker = _connect(uri)
+    decision = promotion.rollback(tracker, promotion.resolve_name(tracker, name), version)
+    instead = "" if decision.previous is None else f", instead of version {decision.previous}"
+    click.echo(f"Version {decision.version} is champion of {decision.name} again{instead}.")
 
 
 @click.group()
 def registry() -> None:
-    """Look at registered models."""
+    """Show the registered models."""
 
 
 @registry.command("list")
-@_uri
-def list_(uri: str | None) -> None:
-    """List the registered models, with champion and challenger."""
+@uri_option
+def registry_list(uri: str | None) -> None:
+    """List the registered models with their champion and challenger."""
     from rich.console import Console as Terminal
 
     with quiet_libraries.starting():
-        from tinybench.cli import registry_table as report
+        from tinybench.cli import registry_table
         from tinybench.tracking import model_versions
 
-        tracker = _tracker(uri)
-    known = [model_versions.RegisteredModel(tracker.client, name) for name in model_versions.list_names(tracker.client)]
-    report.print_registered_models(known, Terminal())
+        tracker = _connect(uri)
+    names = model_versions.list_names(tracker.client)
+    models = [model_versions.RegisteredModel(tracker.client, name) for name in names]
+    registry_table.print_registered_models(models, Terminal())
 
 
-@registry.command()
-@_name
-@click.option("--version", type=click.IntRange(1), help="[default: the champion]")
-@_uri
-def show(name: str | None, version: int | None, uri: str | None) -> None:
-    """Show the card of a version of NAME, and what was decided about it."""
+@registry.command("show")
+@_name_argument
+@click.option("--version", type=click.IntRange(1), help="Version to show.  [default: the champion]")
+@uri_option
+def registry_show(name: str | None, version: int | None, uri: str | None) -> None:
+    """Show a version of NAME: its model card and its decisions."""
     from rich.console import Console as Terminal
 
     with quiet_libraries.starting():
-        from tinybench.cli import registry_table as report
+        from tinybench.cli import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel
 
-        tracker = _tracker(uri)
-    found = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
-    report.print_model_version(found, version, promotion.decisions(found), Terminal())
+        tracker = _connect(uri)
+    model = RegisteredModel(tracker.client, promotion.resolve_name(tracker, name))
+    registry_table.print_model_version(model, version, promotion.decisions(model), Terminal())
 
 
-def _tracker(uri: str | None) -> Tracker:
+def _connect(uri: str | None) -> Tracker:
     from tinybench.tracking.tracker import Tracker
 
     return Tracker.at(uri)

@@ -1,4 +1,4 @@
-"""Registered models on the terminal: the table of a decision, the history, the versions."""
+"""Print registered models: the result of a promotion, the history of decisions, the models and their versions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from tinybench.cli.plain_lines import print_line
 from tinybench.core.errors import TrackingError
-from tinybench.registry.decision import PROMOTE, REFUSE, Decision, carried_out_moves
+from tinybench.registry.decision import PROMOTE, REFUSE, Decision, champion_moves
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 
 if TYPE_CHECKING:
@@ -19,102 +20,113 @@ if TYPE_CHECKING:
 
     from tinybench.registry.promotion import PromotionResult
 
-_DONE = {PROMOTE: "promoted", REFUSE: "refused"}
+_ACTIONS = {PROMOTE: "promoted", REFUSE: "refused"}
 
 
-def print_promotion(done: PromotionResult, terminal: Terminal) -> None:
-    """What a promotion came to."""
-    made, champion = done.decision, done.champion
-    _line(terminal, f"Candidate: run {made.run_id}, {made.selection}.")
-    if done.already_champion:
-        _line(terminal, f"It is the champion of {made.name} already: version {made.previous}.")
+def print_promotion(result: PromotionResult, terminal: Terminal) -> None:
+    """Print the candidate, the champion, the result of every gate and the decision."""
+    decision, champion = result.decision, result.champion
+    print_line(terminal, f"Candidate: run {decision.run_id}, {decision.selection}.")
+    if result.already_champion:
+        print_line(terminal, f"It is already the champion of {decision.name}: version {decision.previous}.")
         return
-    words = "none" if champion is None else f"version {champion.number}, run {champion.run_id}"
-    _line(terminal, f"Champion of {made.name}: {words}.")
     if champion is None:
-        _line(terminal, "Nothing is compared: limits that need no champion are judged, such as accuracy.min_accuracy.")
-    terminal.print(_gates(made))
-    if made.disabled_gates:
-        _line(terminal, f"Switched off, so not judged: {', '.join(made.disabled_gates)}.")
-    times = "once" if made.test_set_uses == 1 else f"{made.test_set_uses} times"
-    _line(terminal, f"These test images have been used to decide {times} by now: each time they say less.")
-    _line(terminal, _conclusion(done))
-
-
-def _conclusion(done: PromotionResult) -> str:
-    made = done.decision
-    why = ", ".join(each.gate for each in made.failed_gates)
-    if done.dry_run:
-        words = "promoted" if done.promoted else f"refused by {why}"
-        return f"It would be {words}. Nothing was registered or moved."
-    if done.promoted:
-        return f"Version {made.version} is champion: models:/{made.name}@{CHAMPION}"
-    return f"Refused by {why}. Version {made.version} is challenger: models:/{made.name}@{CHALLENGER}"
-
-
-def _gates(made: Decision) -> Table:
-    table = Table("gate", "", "found", "limit")
-    for each in made.gate_results:
-        mark = "[green]holds[/green]" if each.passed else "[red]fails[/red]"
-        table.add_row(each.gate, mark, escape(each.observed), escape(each.limit))
-    return table
-
-
-def print_history(registry: RegisteredModel, decisions: Sequence[Decision], terminal: Terminal, version: int | None = None) -> None:
-    """Every decision, the oldest first; with `version` those about it."""
-    if not decisions:
-        _line(terminal, "Nothing was decided yet.")
-        return
-    moved = {each.decided_at for each in carried_out_moves(decisions, registry.aliases().get(CHAMPION))}
-    table = Table("when (UTC)", "who", "what", "from", "to", "why", "commit")
-    for each in (one for one in decisions if version in (None, one.version)):
-        what = _DONE.get(each.action, "rolled back")
-        if each.action != REFUSE and each.decided_at not in moved:
-            what += ", but ended before it was done"
-        why = ", ".join(f"{gate.gate}: {gate.observed} (limit: {gate.limit})" for gate in each.failed_gates) or each.selection
-        why += "" if each.complete else "; its version was deleted since"
-        why += f"; not judged: {', '.join(each.disabled_gates)}" if each.disabled_gates else ""
-        before = "" if each.previous is None else str(each.previous)
-        table.add_row(
-            each.decided_at[:19].replace("T", " "), each.author, what, before, str(each.version), escape(why), each.commit[:8]
-        )
+        print_line(terminal, f"Champion of {decision.name}: none.")
+        print_line(terminal, "Only gates that need no champion are evaluated, such as accuracy.min_accuracy.")
+    else:
+        print_line(terminal, f"Champion of {decision.name}: version {champion.number}, run {champion.run_id}.")
+    table = Table("gate", "result", "value", "limit")
+    for gate_result in decision.gate_results:
+        mark = "[green]passed[/green]" if gate_result.passed else "[red]failed[/red]"
+        table.add_row(gate_result.gate, mark, escape(gate_result.observed), escape(gate_result.limit))
     terminal.print(table)
-    there = {each.number for each in registry.versions()}
-    newest = max(there | {each.version for each in decisions if each.version is not None})
-    gone = ", ".join(str(number) for number in range(1, newest + 1) if number not in there)
-    if gone:
-        _line(terminal, f"Deleted versions: {gone}. What the gates said of them is in registry/ of their runs.")
+    if decision.disabled_gates:
+        print_line(terminal, f"Disabled gates, not evaluated: {', '.join(decision.disabled_gates)}.")
+    decisions = "1 decision" if decision.test_set_uses == 1 else f"{decision.test_set_uses} decisions"
+    print_line(terminal, f"These test images have been used for {decisions}: with every use they prove less.")
+    print_line(terminal, _conclusion(result))
 
 
-def print_registered_models(known: Sequence[RegisteredModel], terminal: Terminal) -> None:
-    """Registered models, a line each."""
-    if not known:
-        _line(terminal, "No model is registered yet: tinybench promote registers one.")
+def _conclusion(result: PromotionResult) -> str:
+    decision = result.decision
+    failed_gates = ", ".join(gate_result.gate for gate_result in decision.failed_gates)
+    if result.dry_run:
+        outcome = "promoted" if result.promoted else f"refused by {failed_gates}"
+        return f"It would be {outcome}. Nothing was registered or moved."
+    if result.promoted:
+        return f"Version {decision.version} is champion: models:/{decision.name}@{CHAMPION}"
+    return f"Refused by {failed_gates}. Version {decision.version} is challenger: models:/{decision.name}@{CHALLENGER}"
+
+
+def print_history(
+    model: RegisteredModel, decisions: Sequence[Decision], terminal: Terminal, version: int | None = None
+) -> None:
+    """Print every decision about a model, the oldest first, or only those about one of its versions."""
+    if not decisions:
+        print_line(terminal, "There are no decisions yet.")
+        return
+    carried_out = {move.decided_at for move in champion_moves(decisions, model.aliases().get(CHAMPION))}
+    table = Table("time (UTC)", "author", "decision", "from", "to", "reason", "commit")
+    for decision in decisions:
+        if version in (None, decision.version):
+            action = _ACTIONS.get(decision.action, "rolled back")
+            if decision.action != REFUSE and decision.decided_at not in carried_out:
+                action += ", but interrupted before it was carried out"
+            table.add_row(
+                decision.decided_at[:19].replace("T", " "),
+                decision.author,
+                action,
+                "" if decision.previous is None else str(decision.previous),
+                str(decision.version),
+                escape(_reason(decision)),
+                decision.commit[:8],
+            )
+    terminal.print(table)
+    existing = {version.number for version in model.versions()}
+    newest = max(existing | {decision.version for decision in decisions if decision.version is not None})
+    deleted = ", ".join(str(number) for number in range(1, newest + 1) if number not in existing)
+    if deleted:
+        print_line(
+            terminal,
+            f"Deleted versions: {deleted}. The results of their gates are in the folder registry/ of their runs.",
+        )
+
+
+def _reason(decision: Decision) -> str:
+    """Return the gates that failed, or else how the run was selected, and what limits the decision."""
+    failed_gates = [f"{gate.gate}: {gate.observed} (limit: {gate.limit})" for gate in decision.failed_gates]
+    notes = [] if decision.complete else ["its version has been deleted"]
+    if decision.disabled_gates:
+        notes.append(f"disabled gates: {', '.join(decision.disabled_gates)}")
+    return "; ".join([", ".join(failed_gates) or decision.selection, *notes])
+
+
+def print_registered_models(models: Sequence[RegisteredModel], terminal: Terminal) -> None:
+    """Print one row per registered model."""
+    if not models:
+        print_line(terminal, "No model is registered yet: tinybench promote registers one.")
         return
     table = Table("name", "versions", "champion", "challenger")
-    for each in known:
-        at = each.aliases()
-        table.add_row(
-            each.name, str(len(each.versions())), *(str(at.get(alias, "")) for alias in (CHAMPION, CHALLENGER))
-        )
+    for model in models:
+        numbers = model.aliases()
+        champion, challenger = (str(numbers.get(alias, "")) for alias in (CHAMPION, CHALLENGER))
+        table.add_row(model.name, str(len(model.versions())), champion, challenger)
     terminal.print(table)
 
 
-def print_model_version(registry: RegisteredModel, number: int | None, decisions: Sequence[Decision], terminal: Terminal) -> None:
-    """A version's card and its decisions.
+def print_model_version(
+    model: RegisteredModel, number: int | None, decisions: Sequence[Decision], terminal: Terminal
+) -> None:
+    """Print the model card of a version, of the champion when None, and the decisions about it.
 
     Raises:
-        TrackingError: there is no such version, or no champion.
+        TrackingError: There is no such version, or no champion.
     """
-    found = registry.get_by_alias(CHAMPION) if number is None else registry.version(number)
-    if found is None:
-        raise TrackingError(f"{registry.name} has no champion: name a version by --version.")
-    at = registry.aliases()
-    aliases = [alias for alias in (CHAMPION, CHALLENGER) if at.get(alias) == found.number]
-    _line(terminal, f"Version {found.number} of {found.name}{''.join(f', {alias}' for alias in aliases)}: {found.uri}")
-    terminal.print(Markdown(found.description))
-    print_history(registry, decisions, terminal, found.number)
-
-
-def _line(terminal: Terminal, text: str) -> None:
-    terminal.print(text, highlight=False, soft_wrap=True, markup=False)
+    version = model.get_by_alias(CHAMPION) if number is None else model.version(number)
+    if version is None:
+        raise TrackingError(f"{model.name} has no champion: give a version with --version.")
+    numbers = model.aliases()
+    aliases = [f", {alias}" for alias in (CHAMPION, CHALLENGER) if numbers.get(alias) == version.number]
+    print_line(terminal, f"Version {version.number} of {version.name}{''.join(aliases)}: {version.uri}")
+    terminal.print(Markdown(version.description))
+    print_history(model, decisions, terminal, version.number)

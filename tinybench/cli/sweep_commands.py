@@ -1,66 +1,74 @@
-"""The commands about sweeps: `sweep` drives a study, `sweep-worker` joins one."""
+"""The commands of sweeps: `sweep` runs a study, `sweep-worker` helps with one."""
 
 from __future__ import annotations
 
-import math
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.cli.options import SettingsCommand
-from tinybench.config.run_config import UNTOUCHED, canonical
+from tinybench.cli.option_values import none_if_untouched, parse_count, parse_positive
+from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.config.run_config import UNTOUCHED, RunConfig, canonical_overrides, replace
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tinybench.config.sections import TrackConfig
     from tinybench.sweeps.driver import Engine, Workers
     from tinybench.sweeps.space import Space
 
-_STORAGE = "sqlite:///optuna.db"
-_VARIABLE = "TINYBENCH_STORAGE"
-_OWN = ("engine",)  # the option of this command; the setting of that name goes into the space's [settings]
-_HERE = ("track.uri", "track.experiment", "track.run_name", "track.tags")
+_DEFAULT_STORAGE = "sqlite:///optuna.db"
+_STORAGE_VARIABLE = "TINYBENCH_STORAGE"
+_TRACK_KEYS = ("track.uri", "track.experiment", "track.run_name", "track.tags")  # of the study's own run
 
 
 class SweepCommand(SettingsCommand):
-    """A command with the settings of a run, but for those whose names it needs itself."""
+    """A command with the settings of a run, except `engine`: that option says what runs the workers.
 
-    settings_left_out = _OWN
+    The setting of that name is given in the table [settings] of the space.
+    """
+
+    settings_left_out = ("engine",)
 
 
-_storage = click.option(
+_storage_option = click.option(
     "--storage",
-    envvar=_VARIABLE,
-    callback=lambda _context, _option, value: os.environ.get(_VARIABLE, _STORAGE) if value in UNTOUCHED else value,
-    default=_STORAGE,
+    envvar=_STORAGE_VARIABLE,
+    callback=lambda _context, _option, value: (
+        os.environ.get(_STORAGE_VARIABLE, _DEFAULT_STORAGE) if value in UNTOUCHED else value
+    ),
+    default=_DEFAULT_STORAGE,
     show_default=True,
-    help="Database of studies; postgresql://… for several machines (extra: postgres).",
+    help="Database of the studies; for several machines postgresql://… (extra: postgres).",
 )
 
 
 @click.command(cls=SweepCommand)
 @click.argument("space", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--trials", help="How many trials.  [default: as the space says]")
-@click.option("--minutes", help="How long to start trials for.  [default: as the space says]")
-@click.option("--seeds", help="Trainings of a trial, averaged.  [default: as the space says, or 1]")
+@click.option("--trials", help="Number of trials.  [default: that of the space]")
+@click.option("--minutes", help="Minutes during which trials are started.  [default: those of the space]")
+@click.option("--seeds", help="Seeds per trial, over which metrics are averaged.  [default: that of the space, or 1]")
+@click.option("--workers", default="1", show_default=True, help="Trials at a time; they share the CPU threads.")
+@click.option("--study", help="Name of the new study.  [default: the name of the space, and the time]")
+@click.option("--resume", metavar="STUDY", help="Resume a study; --trials or --minutes may extend it.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: run failed trials again.")
+@_storage_option
 @click.option(
-    "--workers", default="1", show_default=True, help="Trials at once, of which each gets its share of threads."
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="What runs the workers: processes of this machine, or a Ray cluster (extra: ray).",
 )
-@click.option("--study", help="Name of the new study.  [default: that of the space, with the time]")
-@click.option("--resume", metavar="STUDY", help="Go on with a study; --trials or --minutes may ask for more.")
-@click.option("--retry-failed", is_flag=True, help="With --resume: give trials that failed out again.")
-@_storage
 @click.option(
-    "--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True, help="ray is an extra."
+    "--address", default="auto", show_default=True, help="Ray: address of the cluster, auto or ray://HOST:PORT."
 )
-@click.option("--address", default="auto", show_default=True, help="Of the Ray cluster: auto, or ray://HOST:PORT.")
-@click.option("--cpu", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Ray: of a trial.")
-@click.option("--gpu", type=click.FloatRange(0), default=0.0, show_default=True, help="Ray: of a trial.")
-@click.option("--memory", help="Ray: of a trial, as in 4GB.")
+@click.option(
+    "--cpu", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Ray: CPUs per trial."
+)
+@click.option("--gpu", type=click.FloatRange(0), default=0.0, show_default=True, help="Ray: GPUs per trial.")
+@click.option("--memory", help="Ray: memory per trial, such as 4GB.")
 def sweep(
     space: Path | None,
     trials: str | None,
@@ -74,54 +82,61 @@ def sweep(
     settings: dict[str, str],
     **cluster: Any,
 ) -> None:
-    """Search the settings of a SPACE file for the best, as an Optuna study whose trials are MLflow runs.
+    """Search the settings in a SPACE file for the best.
+
+    A sweep is an Optuna study whose trials are MLflow runs.
 
     Examples: tinybench sweep sweeps/transfer.toml --trials 30;
     tinybench sweep sweeps/finetune.toml --model resnet50 --head.l2 1e-4
     """
     from rich.console import Console as Terminal
 
-    resume, study = (None if word in UNTOUCHED else word for word in (resume, study))
+    study, resume = none_if_untouched(study), none_if_untouched(resume)
     space = None if str(space) in UNTOUCHED else space
-    count, most = _count("workers", workers) or 1, _count("trials", trials)
     if (space is None) == (resume is None):
-        raise ConfigError("Give a SPACE file, or --resume with the name of a study: one of the two.")
+        raise ConfigError("Give either a SPACE file, or --resume with the name of a study.")
     if retry_failed and resume is None:
         raise ConfigError("--retry-failed goes with --resume STUDY.")
-    own = {canonical(key): value for key, value in settings.items() if value not in UNTOUCHED}
-    track = _track({key: own.pop(key) for key in _HERE if key in own})
-    engine = _engine(count, storage, cluster)
+    budget: dict[str, Any] = {
+        "trials": parse_count("--trials", trials),
+        "minutes": parse_positive("--minutes", minutes),
+    }
+    seed_count = parse_count("--seeds", seeds)
+    overrides = canonical_overrides(settings)
+    track = replace(RunConfig(), {key: overrides.pop(key) for key in _TRACK_KEYS if key in overrides}).track
+    if resume is not None and (overrides or seed_count is not None):
+        raise ConfigError("A study is resumed with its own settings: with --resume give only --trials and --minutes.")
+    engine = _choose_engine(parse_count("--workers", workers) or 1, storage, cluster)
     with quiet_libraries.starting():
         from tinybench.cli.sweep_progress import SweepConsole
         from tinybench.sweeps import driver, space_file
         from tinybench.tracking import journal
 
         journal.limit_retries()
-    shown = SweepConsole(Terminal())
+    console = SweepConsole(Terminal())
+    options: dict[str, Any] = {"storage": storage, "track": track, "engine": engine, "watcher": console}
     try:
         if resume is not None:
-            if own or seeds not in (None, *UNTOUCHED):
-                raise ConfigError("A study goes on as it began: beside --resume, give --trials and --minutes alone.")
-            more = {"trials": most, "minutes": _budget(None, minutes, None).get("minutes")}
-            done = driver.resume(
-                resume, **more, again=retry_failed, storage=storage, track=track, engine=engine, watcher=shown
-            )
+            result = driver.resume(resume, **budget, again=retry_failed, **options)
         else:
             assert space is not None
-            given = own | _budget(most, minutes, seeds)
-            read = space_file.read(_text(space), space.stem, given, shown_as=str(space))
-            done = driver.begin(read, given, name=study, storage=storage, track=track, engine=engine, watcher=shown)
-        shown.on_study_end(done)
+            overrides |= {name: value for name, value in (budget | {"seeds": seed_count}).items() if value is not None}
+            search_space = space_file.read(_read_text(space), space.stem, overrides, shown_as=str(space))
+            result = driver.begin(search_space, overrides, name=study, **options)
+        console.on_study_end(result)
     finally:
-        shown.close()
+        console.close()
 
 
 @click.command("sweep-worker")
 @click.argument("study")
-@_storage
-@click.option("--uri", envvar="MLFLOW_TRACKING_URI", help="Tracking store that holds the study's run.")
+@_storage_option
+@uri_option
 def sweep_worker(study: str, storage: str, uri: str | None) -> None:
-    """Carry out trials of STUDY, which may be driven on another machine, until none is left."""
+    """Run trials of STUDY until none is left.
+
+    A sweep, on this or another machine, must have begun the study.
+    """
     with quiet_libraries.starting():
         from tinybench.hardware import allocator, device
         from tinybench.sweeps import join_study
@@ -129,56 +144,28 @@ def sweep_worker(study: str, storage: str, uri: str | None) -> None:
 
         allocator.keep_freed_memory()
         device.start()
-    done = join_study.join(study, storage, uri, beside=WORKER not in os.environ)
-    click.echo(f"{done} trials of study {study} were carried out here.")
+    count = join_study.join(study, storage, uri, beside=WORKER not in os.environ)
+    click.echo(f"This worker ran {count} trials of study {study}.")
 
 
-def _engine(count: int, storage: str, cluster: dict[str, Any]) -> Engine:
-    """What makes the workers."""
+def _choose_engine(count: int, storage: str, cluster: dict[str, Any]) -> Engine:
+    """Return the function that creates `count` workers of a study."""
 
-    def local(study: str, space: Space, uri: str) -> Workers:
+    def create_processes(study: str, space: Space, uri: str) -> Workers:
         from tinybench.sweeps.local_workers import Pool
 
         return Pool(study, space, storage, uri, count)
 
-    def ray(study: str, space: Space, uri: str) -> Workers:
+    def create_ray_tasks(study: str, space: Space, uri: str) -> Workers:
         from tinybench.sweeps.ray_cluster import Cluster
 
         resources = {name: cluster[name] for name in ("cpu", "gpu", "memory")}
         return Cluster(study, space, storage, uri, count, address=cluster["address"], **resources)
 
-    return ray if cluster["engine"] == "ray" else local
+    return create_ray_tasks if cluster["engine"] == "ray" else create_processes
 
 
-def _track(given: dict[str, str]) -> TrackConfig:
-    from tinybench.config.run_config import RunConfig, replace
-
-    return replace(RunConfig(), given).track
-
-
-def _budget(trials: int | None, minutes: str | None, seeds: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"trials": trials, "seeds": _count("seeds", seeds)}
-    if minutes not in (None, *UNTOUCHED):
-        found["minutes"] = _positive("minutes", str(minutes))
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _positive(name: str, text: str) -> float:
-    with suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise ConfigError(f"Invalid value for `--{name}`: expected a number above 0, got {text!r}.")
-
-
-def _count(name: str, text: str | None) -> int | None:
-    if text in (None, *UNTOUCHED):
-        return None
-    if not str(text).isdecimal() or int(str(text)) < 1:
-        raise ConfigError(f"Invalid value for `--{name}`: expected a whole number of at least 1, got {text!r}.")
-    return int(str(text))
-
-
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except OSError as error:

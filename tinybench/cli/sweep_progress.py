@@ -1,19 +1,18 @@
-"""A sweep on the terminal: a line a trial, a bar on a terminal, and the best at the end."""
+"""Show a sweep on the terminal: a line per trial, a progress bar, and the best trials at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tinybench.cli.console import Console
+from tinybench.cli.plain_lines import print_line, print_note
 from tinybench.core.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from optuna.trial import FrozenTrial
     from rich.console import Console as Terminal
 
@@ -22,124 +21,138 @@ if TYPE_CHECKING:
     from tinybench.sweeps.study import Study
     from tinybench.sweeps.sweep_result import Outcome
 
-
-_COUNT = 1000  # from here, whole numbers are counts
+_LEAST_COUNT = 1000  # whole numbers from here on are counts, such as bytes, and are written with separators
+_MOST_COUNT = 1e15
 
 
 class SweepConsole:
-    """Shows a sweep to a person."""
+    """The display of a sweep on a terminal.
+
+    Args:
+        terminal: Where to write; only a real terminal gets a progress bar.
+
+    Attributes:
+        console: The display of the run that is trained with the best settings.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
-        """Args: where to write."""
         self.terminal = terminal
         self.console = Console(terminal)
         self._bar: Progress | None = None
         self._best = ""
 
     def on_study_begin(self, study: Study, link: str) -> None:
-        """The study is there."""
+        """Print what is searched and how long; start the progress bar."""
         space = study.space
-        wanted = ", ".join(f"{each.figure} ({each.direction})" for each in space.objectives)
+        objectives = ", ".join(f"{objective.figure} ({objective.direction})" for objective in space.objectives)
         budget = [f"{study.budget} trials"] if study.budget else []
         budget += [f"{space.minutes:g} minutes"] if space.minutes else []
-        self._line(f"Study {study.name}: {wanted} over {' and '.join(budget)}; run {link}")
-        self._line("Searched: " + ", ".join(each.key for each in space.parameters))
+        print_line(self.terminal, f"Study {study.name}: {objectives} over {' and '.join(budget)}; run {link}")
+        print_line(self.terminal, "Searched settings: " + ", ".join(parameter.key for parameter in space.parameters))
         if self.terminal.is_terminal:
             self._bar = Progress(
                 TextColumn("trials"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[words]}"),
+                TextColumn("{task.fields[status]}"),
                 TimeElapsedColumn(),
-                *([] if study.budget is None else [TextColumn("left"), TimeRemainingColumn()]),
+                *([] if study.budget is None else [TextColumn("remaining"), TimeRemainingColumn()]),
                 console=self.terminal,
             )
-            self._bar.add_task("", total=study.budget, words="")
+            self._bar.add_task("", total=study.budget, status="")
             self._bar.start()
 
     def on_trial_end(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
-        """A line about a trial that ended for good."""
+        """Print how a trial ended, and with which settings."""
         from tinybench.sweeps.slots import ERROR
 
+        objectives = study.space.objectives
         state = trial.state.name.lower()
-        if trial.values and state == "complete":
-            names = [each.figure for each in study.space.objectives]
-            found = ", ".join(f"{name} {_cell(value)}" for name, value in zip(names, trial.values, strict=True))
+        if state == "complete" and trial.values:
+            values = zip(objectives, trial.values, strict=True)
+            outcome = ", ".join(f"{objective.figure} {_format_metric(value)}" for objective, value in values)
+        elif state == "fail":
+            outcome = f"failed: {trial.user_attrs[ERROR]}"
         else:
-            found = "failed: " + trial.user_attrs[ERROR] if state == "fail" else f"pruned after epoch {trial.last_step}"
-        words = "no other beats it so far" if len(study.space.objectives) > 1 else "the best so far"
-        mark = f", {words}" if trial.number in {each.number for each in best} else ""
-        self._best = f", best {_cell(best[0].values[0])}" if best else ""
-        self._line(f"trial {trial.number}: {found}{mark} ({described(trial.params)})")
+            outcome = f"pruned after epoch {trial.last_step}"
+        if trial.number in {best_trial.number for best_trial in best}:
+            outcome += ", not beaten so far" if len(objectives) > 1 else ", the best so far"
+        self._best = f", best {_format_metric(best[0].values[0])}" if best else ""
+        print_line(self.terminal, f"trial {trial.number}: {outcome} ({format_values(trial.params)})")
 
-    def on_study_step(self, counts: Counts, budget: int | None, left: float | None) -> None:
-        """The bar."""
+    def on_study_step(self, counts: Counts, budget: int | None, seconds_left: float | None) -> None:
+        """Move the progress bar; `seconds_left` is the rest of a budget in time."""
         if self._bar is not None:
-            words = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed{self._best}"
-            words += "" if left is None else f", {left / 60:.1f} minutes for new ones"
-            self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, words=words)
+            status = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed{self._best}"
+            if seconds_left is not None:
+                status += f", new trials for {seconds_left / 60:.1f} more minutes"
+            self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, status=status)
 
     def on_winner_begin(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
-        """The best configuration is about to be trained as a run."""
+        """Print that a run with the best settings follows."""
         self.close()
-        figure = f" in {objectives[0].figure}" if len(objectives) > 1 else ""
-        self._line(
-            f"Trial {trial.number} is the best{figure}: its settings are trained once more, as a run, and tested."
+        objective = f" in {objectives[0].figure}" if len(objectives) > 1 else ""
+        print_line(
+            self.terminal,
+            f"Trial {trial.number} is the best{objective}: a run with its settings is trained and tested now.",
         )
 
-    def on_message(self, words: str) -> None:
-        """What a person should know."""
-        self.terminal.print(f"[yellow]Note:[/yellow] {escape(words)}", highlight=False, soft_wrap=True)
+    def on_message(self, text: str) -> None:
+        """Print a note."""
+        print_note(self.terminal, text)
 
     def on_study_end(self, outcome: Outcome) -> None:
-        """The best trials, and where everything is."""
+        """Print the best trials, and what can be done with the study."""
         self.close()
         study, counts = outcome.study, outcome.study.counts()
-        self._line(f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
+        resume = f"tinybench sweep --resume {study.name}"
+        print_line(self.terminal, f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
         if outcome.best:
-            self.terminal.print(_table(study, outcome.best))
+            self.terminal.print(_build_table(study, outcome.best))
         if outcome.settings is not None:
-            self._line(f"Train it again by: tinybench train --from {outcome.settings}")
-        if outcome.unsent:
-            self._line(
-                f"{outcome.unsent} entries could not be sent to the tracking server. They are kept; send them by: "
-                f"tinybench sweep --resume {study.name}"
+            print_line(
+                self.terminal, f"To train with the best settings again: tinybench train --from {outcome.settings}"
             )
-        self._line(f"More of it by: tinybench sweep --resume {study.name} --trials N")
-        self._line(f"Interactive figures: optuna-dashboard {without_secrets(study.storage.url)} (pip install it)")
+        if outcome.unsent:
+            print_line(
+                self.terminal,
+                f"{outcome.unsent} entries could not be sent to the tracking server. They are stored; to send them: "
+                f"{resume}",
+            )
+        print_line(self.terminal, f"To add trials: {resume} --trials N")
+        url = without_secrets(study.storage.url)
+        print_line(self.terminal, f"For interactive plots: pip install optuna-dashboard; optuna-dashboard {url}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def _line(self, text: str) -> None:
-        self.terminal.print(text, highlight=False, soft_wrap=True, markup=False)
+
+def format_values(params: Mapping[str, Any]) -> str:
+    """Return the settings of a trial in one line."""
+    return ", ".join(f"{key} {_format_setting(value)}" for key, value in params.items())
 
 
-def described(drawn: Mapping[str, Any]) -> str:
-    """The values of a trial in words."""
-    return ", ".join(f"{key} {_short(value)}" for key, value in drawn.items())
-
-
-def _table(study: Study, best: list[FrozenTrial]) -> Table:
+def _build_table(study: Study, best: list[FrozenTrial]) -> Table:
+    """Return a table of the best trials with their objectives and settings."""
     several = len(study.space.objectives) > 1
-    table = Table("trial", title="No other trial beats these" if several else "The best trial")
-    for each in study.space.objectives:
-        table.add_column(each.figure, overflow="fold")
+    table = Table("trial", title="Trials that no other trial beats" if several else "The best trial")
+    for objective in study.space.objectives:
+        table.add_column(objective.figure, overflow="fold")
     for parameter in study.space.parameters:
         table.add_column(parameter.key, overflow="fold")
     for trial in best:
-        own = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
-        table.add_row(str(trial.number), *map(_cell, trial.values), *map(_short, own))
+        settings = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
+        table.add_row(str(trial.number), *map(_format_metric, trial.values), *map(_format_setting, settings))
     return table
 
 
-def _cell(value: float) -> str:
-    """A figure; whole numbers are counts."""
-    return f"{value:,.0f}" if value.is_integer() and _COUNT <= abs(value) < 1e15 else f"{value:.4g}"
+def _format_metric(value: float) -> str:
+    is_count = value.is_integer() and _LEAST_COUNT <= abs(value) < _MOST_COUNT
+    return f"{value:,.0f}" if is_count else f"{value:.4g}"
 
 
-def _short(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

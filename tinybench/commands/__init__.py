@@ -1,1 +1,1 @@
-"""Implement the commands that work on finished runs: compare, evaluate, explain, export and others."""
+"""Implement the commands that do more than train a run, one module with one main function for each command."""

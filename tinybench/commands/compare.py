@@ -1,110 +1,125 @@
-"""Finished runs against each other, by the answers that they kept: no model is asked again.
+"""Compare finished runs by their stored predictions of the test images; no model is loaded.
 
-Runs that differ in nothing but the seed are runs of one model. Where there are such, models are compared.
+Runs that differ only in the seed are runs of one model. If there are such runs, models are compared instead of runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from tinybench.config.run_config import RunConfig, replace
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.evaluation.comparison import Comparison, RunGroup, compare
+from tinybench.evaluation import comparison
+from tinybench.evaluation.comparison import Comparison, RunGroup
 from tinybench.evaluation.metrics import COUNT_METRICS
+from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description
 from tinybench.tracking import run_record, tags
 from tinybench.tracking.tracker import Tracker
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run as MlflowRun
+METRICS = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
 
-    from tinybench.evaluation.predictions import Predictions
-
-_SETTINGS = 4  # named at most
-
-FIGURES = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
+_MAX_SETTINGS = 4  # in the name of a group
 
 
-def runs(run_ids: Sequence[str], figure: str = "accuracy", uri: str | None = None) -> Comparison:
-    """Compare runs, or phases of runs, by their test images.
+def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str | None = None) -> Comparison:
+    """Compare runs, or phases of runs, by a metric on their test images.
 
     Args:
-        run_ids: At least two.
-        figure: One of `FIGURES`.
-        uri: The store that holds them; MLflow's default when None.
+        run_ids: At least two runs.
+        metric: One of `METRICS`.
+        uri: The tracking store; MLflow's default if None.
 
     Raises:
-        ConfigError: fewer than two different runs, or an unknown figure.
-        TrackingError: a run that is not there or kept no answers, or runs that were tested on other images.
+        ConfigError: There are fewer than two different runs, one model has two runs with the same seed, or the metric
+            is unknown.
+        TrackingError: A run does not exist or stored no predictions, or the test images of two runs differ.
     """
-    if figure not in FIGURES:
-        raise ConfigError(f"Invalid value for `metric`: expected one of {', '.join(FIGURES)}, got {figure!r}.")
+    if metric not in METRICS:
+        raise ConfigError(f"Invalid value for `metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
     tracker = Tracker.at(uri)
-    found = {run.info.run_id: run for run in map(tracker.get, dict.fromkeys(run_ids))}
-    if len(found) < 2:
+    phases = {}  # by run id; empty for a run that is not a phase
+    for run in map(tracker.get_run, dict.fromkeys(run_ids)):
+        phases[run.info.run_id] = run.data.tags.get(tags.PHASE, "")
+    if len(phases) < 2:
         raise ConfigError("Give at least two different runs to compare.")
-    configs = {run_id: run_record.read_config(tracker, tracker.find_top_run(run_id)) for run_id in found}
-    _check_same_data(tracker, found)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for run_id, run in found.items():
-        alike = replace(configs[run_id], {"seed": 0}).identity()
-        groups.setdefault((alike, run.data.tags.get(tags.PHASE, "")), []).append(run_id)
-    if len(groups) == 1:  # seeds of one model: then of these runs
-        groups = {(run_id, phase): [run_id] for (_, phase), members in groups.items() for run_id in members}
-    apart = _differing([configs[members[0]] for members in groups.values()])
-    sides = [
+    configs = {run_id: run_record.read_config(tracker, tracker.find_top_run(run_id)) for run_id in phases}
+    _check_same_test_images(tracker, phases)
+    groups = _group_by_model(phases, configs)
+    differing = _find_differing_settings([configs[members[0]] for members in groups])
+    run_groups = [
         RunGroup(
-            _name(configs[members[0]], phase, members, apart),
-            tuple(_answers(tracker, each) for each in members),
-            _seeds(members, configs),
+            _name_group(configs[members[0]], phases[members[0]], members, differing),
+            tuple(_read_test_predictions(tracker, run_id) for run_id in members),
+            _check_seeds(members, configs),
         )
-        for (_, phase), members in groups.items()
+        for members in groups
     ]
     try:
-        return compare(sides, figure)
+        return comparison.compare(run_groups, metric)
     except ValueError as error:
         raise TrackingError(f"These runs cannot be compared: {error}") from error
 
 
-def _check_same_data(tracker: Tracker, found: dict[str, MlflowRun]) -> None:
-    """Of the same source, or with the same test images in sources that differ in what was trained on."""
-    run_tags = {run_id: tracker.find_top_run(run_id).data.tags for run_id in found}
+def _check_same_test_images(tracker: Tracker, run_ids: Iterable[str]) -> None:
+    """Raise TrackingError unless all runs may have the same test images, whatever else they were trained on."""
+    run_tags = {run_id: tracker.find_top_run(run_id).data.tags for run_id in run_ids}
     first = next(iter(run_tags))
     for second in run_tags:
         if not any(run_tags[first].get(tag, "") == run_tags[second].get(tag) for tag in tags.SAME_TEST_IMAGES):
             raise TrackingError(f"Runs {first} and {second} used different data: compare runs on the same test images.")
 
 
-def _seeds(members: list[str], configs: dict[str, RunConfig]) -> tuple[int, ...]:
-    seeds = [configs[each].seed for each in members]
-    for place, (member, seed) in enumerate(zip(members, seeds, strict=True)):
-        if seed in seeds[:place]:
+def _group_by_model(phases: dict[str, str], configs: dict[str, RunConfig]) -> list[list[str]]:
+    """Return the runs of each model: those that differ only in the seed; every run alone if all are of one model."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for run_id, phase in phases.items():
+        model = replace(configs[run_id], {"seed": 0}).identity()
+        groups.setdefault((model, phase), []).append(run_id)
+    return [*groups.values()] if len(groups) > 1 else [[run_id] for run_id in phases]
+
+
+def _check_seeds(run_ids: list[str], configs: dict[str, RunConfig]) -> tuple[int, ...]:
+    """Return the seeds of the runs of a model; raise ConfigError if two of them are equal."""
+    seeds: list[int] = []
+    for run_id in run_ids:
+        seed = configs[run_id].seed
+        if seed in seeds:
             raise ConfigError(
-                f"Runs {members[seeds.index(seed)]} and {member} are one model with one seed: give one of them."
+                f"Runs {run_ids[seeds.index(seed)]} and {run_id} are one model with one seed: give one of them."
             )
+        seeds.append(seed)
     return tuple(seeds)
 
 
-def _answers(tracker: Tracker, run_id: str) -> Predictions:
-    found = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
-    if found is None:
-        raise TrackingError(f"Run {run_id} kept no answers on test images: give a finished run, or one of its phases.")
-    return found
+def _read_test_predictions(tracker: Tracker, run_id: str) -> Predictions:
+    predictions = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
+    if predictions is None:
+        raise TrackingError(
+            f"Run {run_id} stored no predictions of test images: give a finished run, or one of its phases."
+        )
+    return predictions
 
 
-def _differing(configs: Sequence[RunConfig]) -> list[str]:
-    """Keys of the settings by which they can be told apart, besides model and data set."""
-    words = [config.words() for config in configs]
+def _find_differing_settings(configs: Sequence[RunConfig]) -> list[str]:
+    """Return the keys of the settings that differ, other than the model, the data set and the seed."""
+    texts = [config.words() for config in configs]
     ignored = ("recipe", "model", "dataset", "seed", "track.", "data.root")
-    return [key for key in words[0] if not key.startswith(ignored) and len({each[key] for each in words}) > 1]
+    return [key for key in texts[0] if not key.startswith(ignored) and len({text[key] for text in texts}) > 1]
 
 
-def _name(config: RunConfig, phase: str, members: list[str], apart: list[str]) -> str:
-    """What it is, by which settings it differs, and the run; unlike any other in the table."""
-    words = config.words()
-    if len(members) == 1:
-        apart = [*apart[: _SETTINGS - 1], "seed"]
-    settings = "".join(f", {key} {words[key]}" for key in apart[:_SETTINGS])
-    runs = f"{len(members)} seeds, {members[0][:8]} …" if len(members) > 1 else members[0][:8]
-    return f"{config.track.run_name or description.name(config, phase)}{settings} ({runs})"
+def _name_group(config: RunConfig, phase: str, run_ids: list[str], differing: list[str]) -> str:
+    """Return a name for the runs of a model that is unique in the comparison: model, settings that differ, run ids.
+
+    Args:
+        config: The configuration of the first run.
+        phase: Their phase; empty for whole runs.
+        run_ids: The runs.
+        differing: Keys of settings that differ between groups; only the first few are named.
+    """
+    keys = differing if len(run_ids) > 1 else [*differing[: _MAX_SETTINGS - 1], "seed"]
+    texts = config.words()
+    settings = "".join(f", {key} {texts[key]}" for key in keys[:_MAX_SETTINGS])
+    first = run_ids[0][:8]
+    ids = f"{len(run_ids)} seeds, {first} …" if len(run_ids) > 1 else first
+    return f"{config.track.run_name or description.run_name(config, phase)}{settings} ({ids})"

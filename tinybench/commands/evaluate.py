@@ -1,6 +1,7 @@
-"""Judging a finished run's model again, as a run linked to its source: by kept answers where there are any.
+"""Evaluate the model of a finished run again, as a new run that is linked to it.
 
-Another data set, or a folder of pictures, is told by the names of its classes, and fit to the model's size.
+Stored predictions are used if there are any for the same images. Images of another data set or folder are matched
+to the model's classes by the names of their classes, and resized to the model's input.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 
-# The model is as it is; and a split that is drawn anew would hold images that it was trained on
-_SETTLED = (
+# These cannot change: the model is trained already, and another split could test it on its training images
+_FIXED_SETTINGS = (
     *("recipe", "model", "weights", "phases", "image_size", "seed", "monitor"),
     *("data.validation", "data.test", "data.per_class", "data.folds", "backbone.", "network.", "head."),
     *("augment.", "optimizer.", "loss.", "scratch.", "transfer.", "finetune.", "callbacks"),
@@ -38,71 +39,95 @@ _SETTLED = (
 )
 
 
-def run(run_id: str, split: str, uri: str | None, settings: Mapping[str, Any]) -> dict[str, float]:
-    """Judge the model of a run by one of its splits, or by another data set that has some of its classes.
+def evaluate_run(
+    run_id: str, *, split: str = "test", uri: str | None = None, settings: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Evaluate the model of a run on one of its splits, or on another data set that has some of its classes.
+
+    Args:
+        run_id: A finished run, or a phase of one.
+        split: `train`, `validation` (or `val`) or `test`.
+        uri: The tracking store; MLflow's default if None.
+        settings: Settings that differ from those of the run, such as `dataset`, by their keys.
+
+    Returns:
+        Metrics by name, such as `test/accuracy`.
 
     Raises:
-        ConfigError: there is no such split, or a setting is not allowed or would have no effect.
-        DataError: the data have other classes than the model.
-        TrackingError: there is no such run, or it holds no model.
+        ConfigError: There is no such split, or a setting is not allowed or would have no effect.
+        DataError: The data have other classes than the model.
+        TrackingError: There is no such run, or it has no model.
     """
     split = "validation" if split == "val" else split
     if split not in SPLITS:
         raise ConfigError(f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.")
     tracker = Tracker.at(uri)
     source = tracker.find_top_run(run_id)
-    config = run_record.derive_config(tracker, source, settings, _SETTLED)
+    config = run_record.derive_config(tracker, source, settings or {}, _FIXED_SETTINGS)
     if config.data.folds and split != "test":
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     device.use(config.device)
-    dataset = _data(config, tracker, source, split)  # first: a mistake leaves no run behind
-    evaluation = Tracker(config.track).open_parent_run(f"evaluate {description.name(config)}")
-    with evaluation.open():
-        evaluation.log_params({"run_id": run_id, "split": split} | config.words())
-        evaluation.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
-        run_record.log_data(evaluation, dataset)
+    dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
+    run = Tracker(config.track).open_parent_run(f"evaluate {description.run_name(config)}")
+    with run.open():
+        run.log_params({"run_id": run_id, "split": split} | config.words())
+        run.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
+        run_record.log_data(run, dataset)
         final = run_record.find_final_run(tracker, run_id)
-        answers, loss = _answers(config, tracker, source, final, dataset, split)
+        predictions, loss = _predict(config, tracker, source, final, dataset, split)
         validation = run_record.read_predictions(tracker, final, "validation") if split != "validation" else None
-        judged = phase_evaluation.of_answers(
-            PlotLog(evaluation, config.track.pictures), split, answers, dataset, validation
-        )
-        figures = loss | phase_evaluation.named(split, judged)
+        plot_log = PlotLog(run, config.track.pictures)
+        evaluation = phase_evaluation.evaluate_split(plot_log, split, predictions, dataset, validation)
+        values = loss | phase_evaluation.prefix_metrics(split, evaluation)
         if validation is not None:
-            figures |= {"best/temperature": judged.temperature}
-        evaluation.log_metrics(figures, 0, time.time_ns() // 1_000_000)
-    return figures
+            values |= {"best/temperature": evaluation.temperature}
+        run.log_metrics(values, 0, time.time_ns() // 1_000_000)
+    return values
 
 
-def _data(config: RunConfig, tracker: Tracker, source: MlflowRun, split: str) -> Dataset:
-    """The run's own data, or others told by the names of the model's classes."""
-    earlier = run_record.read_config(tracker, source)
-    if config.dataset == earlier.dataset:
+def _load_data(config: RunConfig, tracker: Tracker, source: MlflowRun, split: str) -> Dataset:
+    """Load the run's own data, or other data adapted to its model."""
+    if config.dataset == run_record.read_config(tracker, source).dataset:
         return data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     if split != "test":
         raise ConfigError("Invalid value for `split`: other data are not split, and all of them tested. Leave it out.")
-    known, shape = run_record.read_class_names(tracker, source), run_record.read_image_shape(tracker, source)
-    return external.adapt_to_model(config.dataset, data.load_raw(config.dataset, config.data, image_size=shape[0]), known, shape)
+    class_names, shape = run_record.read_class_names(tracker, source), run_record.read_image_shape(tracker, source)
+    raw = data.load_raw(config.dataset, config.data, image_size=shape[0])
+    return external.adapt_to_model(config.dataset, raw, class_names, shape)
 
 
-def _answers(
+def _predict(
     config: RunConfig, tracker: Tracker, source: MlflowRun, final: MlflowRun, dataset: Dataset, split: str
 ) -> tuple[Predictions, dict[str, float]]:
-    """Those that the run kept, if they are of these very images; else the model is asked. With Keras's loss."""
-    title = "val" if split == "validation" else split
+    """Read the run's stored predictions if they are of the same images; otherwise let its model predict.
+
+    Args:
+        config: The configuration of the evaluation.
+        tracker: The store of the run.
+        source: The run.
+        final: The run that holds its final model: its last phase, or the run itself.
+        dataset: The images.
+        split: The split to predict.
+
+    Returns:
+        The predictions, and Keras's loss as a metric if it is defined.
+    """
+    stored_metrics = final.data.metrics
     if run_record.has_same_data(source, dataset):
-        kept = run_record.read_predictions(tracker, final, split)
-        if kept is not None:
-            known = final.data.metrics
-            return kept, _loss(kept, title, known["test/loss"] - known["test/log_loss"]) if "test/loss" in known else {}
+        stored = run_record.read_predictions(tracker, final, split)
+        if stored is not None:
+            if "test/loss" not in stored_metrics:
+                return stored, {}
+            return stored, _keras_loss(stored, split, stored_metrics["test/loss"] - stored_metrics["test/log_loss"])
     model = run_record.load_final_model(tracker, final.info.run_id)
     run_record.check_data_fits(model, run_record.read_class_names(tracker, source), dataset)
-    answers = SplitPredictor(model).predict(dataset.splits[split], config.batch_size)
-    if config.data.folds:  # Keras would add up the penalties of all members: log_loss is what compares
-        return answers, {}
-    return answers, _loss(answers, title, regularization_loss(model))
+    predictions = SplitPredictor(model).predict(dataset.splits[split], config.batch_size)
+    if config.data.folds:  # Keras would add up the penalties of all models of the ensemble
+        return predictions, {}
+    return predictions, _keras_loss(predictions, split, regularization_loss(model))
 
 
-def _loss(answers: Predictions, title: str, penalties: float) -> dict[str, float]:
-    """Keras's loss: the log loss and the penalties on weights."""
-    return {f"{title}/loss": float(metrics.log_loss_per_image(answers.labels, answers.probabilities()).mean()) + penalties}
+def _keras_loss(predictions: Predictions, split: str, penalties: float) -> dict[str, float]:
+    """Return Keras's loss as a metric: the log loss plus the penalties on weights."""
+    log_losses = metrics.log_loss_per_image(predictions.labels, predictions.probabilities())
+    return {f"{'val' if split == 'validation' else split}/loss": float(log_losses.mean()) + penalties}

@@ -1,4 +1,4 @@
-"""Why a finished model decided so about some pictures: maps, drawn and judged."""
+"""Explain predictions of a trained model by maps, and measure how faithful the maps are."""
 
 from __future__ import annotations
 
@@ -12,33 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench import data
-from tinybench.commands import predict as classifiers
-from tinybench.commands.predict import Classifier
+from tinybench.commands.image_files import find_images
+from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.csv_text import as_csv
 from tinybench.core.errors import ConfigError, ModelError
-from tinybench.explain import faithfulness, gradcam, gradients
-from tinybench.explain import feature_maps as inside
+from tinybench.data.dataset import sample_rows
+from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
 from tinybench.tracking import run_record
 from tinybench.tracking.tracker import Tracker
 
-_PAGE = 8  # pictures on a page
-_AT_ONCE = 8 * _PAGE  # to trace a graph takes longer than to run it
+_IMAGES_PER_PLOT = 8
+_CHUNK = 64  # images whose maps are computed together; they fit into memory, and tracing a graph is slow
 _TEST_IMAGES = 8
 _DPI = 120
 
 Maps = dict[str, NDArray[np.floating[Any]]]
-Areas = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Explained:
-    """What an explanation left.
+class Explanation:
+    """The files of an explanation, and how faithful its maps are.
 
     Attributes:
-        files: Pages and their data.
-        deletion: Area by method, the mean over pictures; the lower, the better the map.
-        insertion: Area by method; the higher, the better the map.
+        files: Plots and their data.
+        deletion: Area under the deletion curve by method, the mean over images; lower is better.
+        insertion: Area under the insertion curve by method, the mean over images; higher is better.
     """
 
     files: list[Path]
@@ -46,146 +45,155 @@ class Explained:
     insertion: dict[str, float] = field(default_factory=dict)
 
 
-def explain(
-    run_id: str,
-    places: Sequence[Path],
+def explain_run(
+    source: str,
+    images: Sequence[Path],
     output: Path,
     *,
     layer: str | None = None,
     label: str | None = None,
     uri: str | None = None,
-) -> Explained:
-    """Draw maps of pictures, or of some test images where none are given, and judge the maps.
+) -> Explanation:
+    """Plot maps of images, or of some test images if none are given, and measure how faithful the maps are.
 
     Args:
-        run_id: A finished run, or a phase of one; or a model such as `models:/name@champion`, with pictures.
-        places: Pictures and folders.
-        output: Folder to write to.
-        layer: Of the backbone, for Grad-CAM, its depth slices are drawn too; the last one with a map when None.
-        label: The class to explain; the one that each picture is taken for when None.
-        uri: The store that holds the run; MLflow's default when None.
+        source: A finished run, a phase of one or, if images are given, a model such as `models:/name@champion`.
+        images: Image files, and folders of them.
+        output: The folder to write to.
+        layer: The layer of the backbone for Grad-CAM, whose feature maps are plotted as well; the last one with a
+            map if None.
+        label: The class to explain; the predicted class of each image if None.
+        uri: The tracking store; MLflow's default if None.
 
     Raises:
-        ConfigError: the model has no such class.
-        DataError: a picture that cannot be read.
-        ModelError: no such layer.
-        TrackingError: there is no such run, or it holds no model.
+        ConfigError: The model has no such class, or a model is given without images.
+        DataError: An image cannot be read.
+        ModelError: There is no such layer.
+        TrackingError: There is no such run, or it has no model.
     """
-    model = classifiers.load(run_id, uri)
-    if label is not None and label not in model.names:
+    model = load_model(source, uri)
+    if label is not None and label not in model.class_names:
         raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.")
     output.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
-    areas: list[Areas] = []
-    pages = count(1)
-    for titles, pixels in _turns(run_id, places, model, uri):
-        own, captions = _explained(model, titles, pixels, label)
-        maps = _maps(model, pixels, own, layer)
-        files += _written(output, pages, pixels, maps, captions, own)
+    areas: list[dict[str, NDArray[np.float32]]] = []
+    plot_numbers, image_numbers = count(1), count(1)
+    for titles, pixels in _read_chunks(source, images, model, uri):
+        classes, captions = _choose_classes(model, titles, pixels, label)
+        maps = _compute_maps(model, pixels, classes, layer)
+        files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)
         if layer is not None:
-            files += _slices(output, len(areas) * _AT_ONCE, model, pixels, captions, layer)
-        areas.append(faithfulness.measure_areas(model.model, pixels, own, maps))
+            files += _write_feature_maps(output, image_numbers, model, pixels, captions, layer)
+        areas.append(faithfulness.measure_areas(model.model, pixels, classes, maps))
     deletion, insertion = (
-        {name: float(np.concatenate([each[name][side] for each in areas]).mean()) for name in areas[0]}
-        for side in (0, 1)
+        {method: float(np.concatenate([chunk[method][curve] for chunk in areas]).mean()) for method in areas[0]}
+        for curve in (0, 1)
     )
     table = output / "faithfulness.csv"
-    rows = ((name, deletion[name], insertion[name]) for name in deletion)
+    rows = ((method, deletion[method], insertion[method]) for method in deletion)
     table.write_text(as_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
-    return Explained([*files, table], deletion, insertion)
+    return Explanation([*files, table], deletion, insertion)
 
 
-def _turns(
-    run_id: str, places: Sequence[Path], model: Classifier, uri: str | None
+def _read_chunks(
+    source: str, images: Sequence[Path], model: LoadedModel, uri: str | None
 ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-    """Titles and pixels of the given pictures, or of some test images, as many at a time as memory surely holds."""
-    if not places:
-        yield _test_images(run_id, uri)
+    """Yield titles and pixels of the given images in chunks, or of some test images if none are given."""
+    if not images:
+        yield _read_test_images(source, uri)
         return
-    paths = classifiers.found(places)
-    for start in range(0, len(paths), _AT_ONCE):
-        turn = paths[start : start + _AT_ONCE]
-        yield [path.name for path in turn], model.pixels(turn)
+    paths = find_images(images)
+    for start in range(0, len(paths), _CHUNK):
+        chunk = paths[start : start + _CHUNK]
+        yield [path.name for path in chunk], model.read_images(chunk)
 
 
-def _test_images(run_id: str, uri: str | None) -> tuple[list[str], NDArray[np.uint8]]:
-    if ":/" in run_id:
+def _read_test_images(source: str, uri: str | None) -> tuple[list[str], NDArray[np.uint8]]:
+    if ":/" in source:
         raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
-    config = run_record.read_config(tracker, tracker.find_top_run(run_id))
+    config = run_record.read_config(tracker, tracker.find_top_run(source))
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    images = len(dataset.test)
-    drawn = np.sort(np.random.default_rng(0).choice(images, min(_TEST_IMAGES, images), replace=False))
-    return [f"is {dataset.class_names[each]}" for each in dataset.test.labels[drawn]], dataset.test.images(drawn)
+    indices = np.sort(sample_rows(len(dataset.test), _TEST_IMAGES))
+    titles = [f"is {dataset.class_names[label]}" for label in dataset.test.labels[indices]]
+    return titles, dataset.test.images(indices)
 
 
-def _explained(
-    model: Classifier, titles: list[str], pixels: NDArray[np.uint8], label: str | None
+def _choose_classes(
+    model: LoadedModel, titles: list[str], pixels: NDArray[np.uint8], label: str | None
 ) -> tuple[NDArray[np.integer[Any]], list[str]]:
-    """The class of each picture that is explained, and words with its probability."""
+    """Return the class of each image that is explained, and a caption with its probability."""
     probabilities = np.asarray(model.model.predict(pixels, verbose=0))
-    own = probabilities.argmax(axis=1) if label is None else np.full(len(pixels), model.names.index(label))
-    sure = probabilities[np.arange(len(own)), own]
-    return own, [
-        f"{title}\n{model.names[each]} {share:.0%}" for title, each, share in zip(titles, own, sure, strict=True)
+    classes = probabilities.argmax(axis=1)
+    if label is not None:
+        classes = np.full(len(pixels), model.class_names.index(label))
+    explained = probabilities[np.arange(len(classes)), classes]
+    captions = [
+        f"{title}\n{model.class_names[number]} {probability:.0%}"
+        for title, number, probability in zip(titles, classes, explained, strict=True)
     ]
+    return classes, captions
 
 
-def _maps(model: Classifier, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], layer: str | None) -> Maps:
-    """By every method that the model allows: an ensemble of folds has no backbone for Grad-CAM to look into."""
-    given = (model.model, pixels, classes)
-    found: Maps = {
-        "Gradient": gradients.vanilla_gradient(*given),
-        "SmoothGrad": gradients.smooth_grad(*given),
-        "Integrated gradients": np.maximum(gradients.integrated_gradients(*given), 0),
+def _compute_maps(
+    model: LoadedModel, pixels: NDArray[np.uint8], classes: NDArray[np.integer[Any]], layer: str | None
+) -> Maps:
+    """Compute maps by every method that the model allows; an ensemble of folds has no backbone for Grad-CAM."""
+    inputs = (model.model, pixels, classes)
+    maps: Maps = {
+        "Gradient": gradients.vanilla_gradient(*inputs),
+        "SmoothGrad": gradients.smooth_grad(*inputs),
+        "Integrated gradients": np.maximum(gradients.integrated_gradients(*inputs), 0),
     }
+    cams: dict[str, Callable[..., Any]] = {"Grad-CAM": gradcam.grad_cam, "Grad-CAM++": gradcam.grad_cam_plus_plus}
     try:
-        cams: dict[str, Callable[..., Any]] = {
-            "Grad-CAM": gradcam.grad_cam,
-            "Grad-CAM++": gradcam.grad_cam_plus_plus,
-        }
-        return found | {name: method(*given, layer) for name, method in cams.items()}
+        return maps | {method: compute(*inputs, layer) for method, compute in cams.items()}
     except ModelError:
         if layer is not None:
             raise
-        return found
+        return maps
 
 
-def _written(
+def _write_maps(
     output: Path,
-    pages: Iterator[int],
+    numbers: Iterator[int],
     pixels: NDArray[np.uint8],
     maps: Maps,
     captions: list[str],
     classes: NDArray[np.integer[Any]],
 ) -> Iterator[Path]:
-    """Some pictures a page, with its arrays beside it."""
-    for start in range(0, len(pixels), _PAGE):
-        page, file = slice(start, start + _PAGE), output / f"explanations_{next(pages)}.png"
-        shown = {name: values[page] for name, values in maps.items()}
-        figure = explanation_grid.plot_explanations(pixels[page], shown, captions[page], overlaid=("Grad-CAM", "Grad-CAM++"))
+    """Write plots of a few images each, and their arrays; yield the paths."""
+    for start in range(0, len(pixels), _IMAGES_PER_PLOT):
+        rows, file = slice(start, start + _IMAGES_PER_PLOT), output / f"explanations_{next(numbers)}.png"
+        plotted = {method: values[rows] for method, values in maps.items()}
+        overlaid = ("Grad-CAM", "Grad-CAM++")
+        figure = explanation_grid.plot_explanations(pixels[rows], plotted, captions[rows], overlaid=overlaid)
         figure.savefig(file, dpi=_DPI)
+        named: dict[str, Any] = {_array_name(method): values for method, values in plotted.items()}
         arrays = file.with_suffix(".npz")
-        np.savez_compressed(arrays, allow_pickle=False, images=pixels[page], classes=classes[page], **_stored(shown))
+        np.savez_compressed(arrays, allow_pickle=False, images=pixels[rows], classes=classes[rows], **named)
         yield from (file, arrays)
 
 
-def _slices(
-    output: Path, before: int, model: Classifier, pixels: NDArray[np.uint8], captions: list[str], layer: str
+def _array_name(method: str) -> str:
+    """Return the name of a method's array in an `.npz` file, such as `grad_cam_plus_plus`."""
+    return method.lower().replace("-", "_").replace(" ", "_").replace("++", "_plus_plus")
+
+
+def _write_feature_maps(
+    output: Path,
+    numbers: Iterator[int],
+    model: LoadedModel,
+    pixels: NDArray[np.uint8],
+    captions: list[str],
+    layer: str,
 ) -> Iterator[Path]:
-    """What the chosen layer makes of each picture, with its arrays beside it."""
-    found = inside.compute_feature_maps(model.model, pixels, layer)
-    for number, (image, slices, caption) in enumerate(zip(pixels, found, captions, strict=True), before + 1):
-        file = output / f"feature_maps_{number}.png"
+    """Write a plot of the feature maps of each image, and its arrays; yield the paths."""
+    layer_maps = feature_maps.compute_feature_maps(model.model, pixels, layer)
+    for image, image_maps, caption in zip(pixels, layer_maps, captions, strict=True):
+        file = output / f"feature_maps_{next(numbers)}.png"
         title = f"{' is '.join(caption.splitlines())}: depth slices of {layer}"
-        feature_map_grid.plot_feature_maps(image, slices, title).savefig(file, dpi=_DPI)
+        feature_map_grid.plot_feature_maps(image, image_maps, title).savefig(file, dpi=_DPI)
         arrays = file.with_suffix(".npz")
-        np.savez_compressed(arrays, allow_pickle=False, image=image, maps=slices)
+        np.savez_compressed(arrays, allow_pickle=False, image=image, maps=image_maps)
         yield from (file, arrays)
-
-
-def _stored(maps: Maps) -> dict[str, Any]:
-    return {
-        name.lower().replace("-", "_").replace(" ", "_").replace("++", "_plus_plus"): each
-        for name, each in maps.items()
-    }

@@ -1,4 +1,4 @@
-"""Finished runs by accuracy and cost: which of them no other beats, on one machine."""
+"""Plot finished runs by accuracy and cost, with those on the Pareto front marked."""
 
 from __future__ import annotations
 
@@ -22,100 +22,117 @@ from tinybench.tracking.tracker import Tracker
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-_LEVEL = 0.95
+_CONFIDENCE = 0.95
 _MEGA = 1e6
+_DPI = 120
 
 
-def draw(run_ids: Sequence[str], output: Path, device: str = "cpu", uri: str | None = None) -> list[Path]:
-    """Draw runs by accuracy, latency and size, with the data beside the picture.
+def draw_pareto(run_ids: Sequence[str], output: Path, *, device: str = "cpu", uri: str | None = None) -> list[Path]:
+    """Plot runs by accuracy, latency, size and memory, and write the data next to the plot.
 
     Args:
         run_ids: At least two runs, or phases of runs.
-        output: The picture, whose name ends in `.png`.
-        device: Whose latency: `cpu` or `gpu`.
-        uri: The store that holds them; MLflow's default when None.
+        output: The plot's path, which ends in `.png`.
+        device: The device of the latency and the memory: `cpu` or `gpu`.
+        uri: The tracking store; MLflow's default if None.
 
     Returns:
-        The picture and its table.
+        The paths of the plot and of its table.
 
     Raises:
-        ConfigError: fewer than two different runs.
-        TrackingError: a run that is not there or was not measured, or runs of different machines.
+        ConfigError: There are fewer than two different runs.
+        TrackingError: A run does not exist or was not measured, or the test images or the machines of two runs differ.
     """
     tracker = Tracker.at(uri)
-    found = {run_id: run_record.find_final_run(tracker, run_id) for run_id in dict.fromkeys(run_ids)}
-    if len(found) < 2:
+    final_runs = {run_id: run_record.find_final_run(tracker, run_id) for run_id in dict.fromkeys(run_ids)}
+    if len(final_runs) < 2:
         raise ConfigError("Give at least two different runs to compare.")
-    points = [_point(tracker, run_id, run, device) for run_id, run in found.items()]
-    _check_machines(found, tags.MACHINE + device)
-    _check_images({run_id: tracker.find_top_run(run_id) for run_id in found})
-    pareto_front.plot_pareto_front(points).savefig(output, dpi=120)
-    data = output.with_suffix(".csv")
-    data.write_text(pareto_front.pareto_front_csv(points), encoding="utf-8")
-    return [output, data]
+    points = [_point(tracker, run_id, run, device) for run_id, run in final_runs.items()]
+    _check_same_machine(final_runs, tags.MACHINE + device)
+    _check_same_test_images({run_id: tracker.find_top_run(run_id) for run_id in final_runs})
+    pareto_front.plot_pareto_front(points).savefig(output, dpi=_DPI)
+    table = output.with_suffix(".csv")
+    table.write_text(pareto_front.pareto_front_csv(points), encoding="utf-8")
+    return [output, table]
 
 
 def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> ParetoPoint:
-    figures = run.data.metrics
-    wanted = ("test/accuracy", f"efficiency/{device}_latency_p50_ms")
-    missing = [name for name in wanted if name not in figures]
-    if missing:
-        way = (
-            "was trained and tested"
-            if missing[0] in wanted[:1]
-            else f"measured its model on the {device} (track.costs)"
-        )
-        raise TrackingError(f"Run {run_id} has no {missing[0]}: give a finished run that {way}.")
+    """Return the metrics of a run that are plotted.
+
+    Args:
+        tracker: The store of the run.
+        run_id: The run as it was asked for.
+        run: The run that holds its final metrics.
+        device: `cpu` or `gpu`.
+
+    Raises:
+        TrackingError: A metric is missing.
+    """
+    metrics, latency = run.data.metrics, f"efficiency/{device}_latency_p50_ms"
+    for name, advice in (
+        ("test/accuracy", "was trained and tested"),
+        (latency, f"measured its model on the {device} (track.costs)"),
+    ):
+        if name not in metrics:
+            raise TrackingError(f"Run {run_id} has no {name}: give a finished run that {advice}.")
     config = run_record.read_config(tracker, tracker.find_top_run(run_id))
-    low, high = _median_interval(_seconds(tracker, run, device))
-    accuracy = figures["test/accuracy"]
+    low, high = _median_interval(_read_call_seconds(tracker, run, device))
+    accuracy = metrics["test/accuracy"]
+    memory = metrics.get(f"efficiency/{device}_nvml_peak_bytes", metrics[f"efficiency/{device}_memory_peak_bytes"])
     return ParetoPoint(
-        f"{config.track.run_name or description.name(config)} ({run_id[:8]})",
+        f"{config.track.run_name or description.run_name(config)} ({run_id[:8]})",
         accuracy,
-        figures.get("test/accuracy_low", accuracy),
-        figures.get("test/accuracy_high", accuracy),
-        figures[wanted[1]],
+        metrics.get("test/accuracy_low", accuracy),
+        metrics.get("test/accuracy_high", accuracy),
+        metrics[latency],
         1000 * low,
         1000 * high,
-        figures["efficiency/weight_bytes"] / _MEGA,
-        figures.get(f"efficiency/{device}_nvml_peak_bytes", figures[f"efficiency/{device}_memory_peak_bytes"]) / _MEGA,
+        metrics["efficiency/weight_bytes"] / _MEGA,
+        memory / _MEGA,
     )
 
 
-def _seconds(tracker: Tracker, run: MlflowRun, device: str) -> NDArray[np.float64]:
-    """Every call that was timed."""
+def _read_call_seconds(tracker: Tracker, run: MlflowRun, device: str) -> NDArray[np.float64]:
+    """Return the duration of every timed call of a run's model, in seconds."""
     with TemporaryDirectory() as folder:
-        kept = json.loads(tracker.download_artifact(run, f"efficiency/{device}.json", Path(folder)).read_text("utf-8"))
-    return np.concatenate([each["seconds"] for each in kept])
+        text = tracker.download_artifact(run, f"efficiency/{device}.json", Path(folder)).read_text("utf-8")
+    return np.concatenate([measurement["seconds"] for measurement in json.loads(text)])
 
 
 def _median_interval(seconds: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of a median, of whatever distribution: by how many of the calls lie below it (binomial)."""
+    """Return the 95 % confidence interval of a median of any distribution.
+
+    The number of values below the true median is binomial, so its quantiles are the ranks of the interval's ends.
+    """
     ordered = np.sort(seconds)
-    low, high = stats.binom.interval(_LEVEL, len(ordered), 0.5)
+    low, high = stats.binom.interval(_CONFIDENCE, len(ordered), 0.5)
     return float(ordered[max(int(low) - 1, 0)]), float(ordered[min(int(high), len(ordered) - 1)])
 
 
-def _check_images(found: dict[str, MlflowRun]) -> None:
-    """Accuracies on other images are another axis."""
-    images = {
-        run_id: tuple(run.data.tags.get(tag) for tag in tags.SAME_TEST_IMAGES) for run_id, run in found.items()
-    }
-    first = next(iter(images))
-    for run_id, own in images.items():
-        if not any(a == b is not None for a, b in zip(own, images[first], strict=True)):
+def _check_same_test_images(runs: dict[str, MlflowRun]) -> None:
+    """Raise TrackingError unless all runs may have the same test images."""
+    hashes = {run_id: [run.data.tags.get(tag) for tag in tags.SAME_TEST_IMAGES] for run_id, run in runs.items()}
+    first = next(iter(hashes))
+    for run_id, run_hashes in hashes.items():
+        if not any(a == b is not None for a, b in zip(run_hashes, hashes[first], strict=True)):
             raise TrackingError(
-                f"Runs {first} and {run_id} were tested on different images: their accuracies cannot be put beside "
-                "each other. Give runs of one data set."
+                f"Runs {first} and {run_id} were tested on different images, so their accuracies cannot be compared: "
+                "give runs of one data set."
             )
 
 
-def _check_machines(found: dict[str, MlflowRun], tag: str) -> None:
-    machines = {run_id: run.data.tags.get(tag, "") for run_id, run in found.items()}
+def _check_same_machine(runs: dict[str, MlflowRun], tag: str) -> None:
+    """Raise TrackingError unless all runs were measured on one machine with the same libraries.
+
+    Args:
+        runs: Runs by their ids.
+        tag: The tag that holds the hash of the machine.
+    """
+    machines = {run_id: run.data.tags.get(tag, "") for run_id, run in runs.items()}
     first = next(iter(machines))
-    other = next((run_id for run_id, machine in machines.items() if machine != machines[first]), None)
-    if other is not None:
-        raise TrackingError(
-            f"Runs {first} and {other} were measured on different machines, or with different libraries: their "
-            "times cannot be put beside each other. Give runs of one machine."
-        )
+    for run_id, machine in machines.items():
+        if machine != machines[first]:
+            raise TrackingError(
+                f"Runs {first} and {run_id} were measured on different machines, or with different libraries, so "
+                "their times cannot be compared: give runs of one machine."
+            )

@@ -138,15 +138,15 @@ def _open(path: Path) -> Iterator[Tree]:
         yield FolderTree(path)
     elif zipfile.is_zipfile(path):
         with _reported_as_data_error(path):
-            archive = zipfile.ZipFile(path)
-        with archive:
-            yield ZipTree(archive, path)
+            zip_file = zipfile.ZipFile(path)
+        with zip_file:
+            yield ZipTree(zip_file, path)
     else:
         with _reported_as_data_error(path):
-            archive = tarfile.open(path)
-        with archive:
+            tar_file = tarfile.open(path)  # noqa: SIM115 (closed below, without translating errors of the caller)
+        with tar_file:
             with _reported_as_data_error(path):
-                tree = TarTree(archive, path)
+                tree = TarTree(tar_file, path)
             yield tree
 
 

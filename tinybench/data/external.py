@@ -42,6 +42,7 @@ def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], sha
         name=name,
         **splits,
         class_names=class_names,
+        superclasses=(),
         shape=shape,
         fingerprint=raw.fingerprint,
         split_hash=hash_splits(splits),

@@ -1,1 +1,1 @@
-"""What a model costs: parameters, time, memory and disk."""
+"""Measure and count what models and trainings cost: time, memory, energy, parameters and disk space."""

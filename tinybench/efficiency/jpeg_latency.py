@@ -1,4 +1,4 @@
-"""The whole way of a service: a JPEG's bytes decoded, resized and classified."""
+"""Classify a JPEG image as a service does: decode it, resize it, compute the class."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ import numpy as np
 from PIL import Image
 
 from tinybench.data import images
-from tinybench.efficiency.runners import Compiled
+from tinybench.efficiency.runners import CompiledModel
 
-_WIDTH, _HEIGHT = 500, 375  # as most of ImageNet's
+_WIDTH, _HEIGHT = 500, 375  # pixels, as most images of ImageNet
 
 
-def way(compiled: Compiled, shape: tuple[int, int, int]) -> Callable[[], int]:
-    """A call from the bytes of a picture of 500 by 375 to the number of its class.
+def build_jpeg_call(compiled: CompiledModel, shape: tuple[int, int, int]) -> Callable[[], int]:
+    """Return a call that turns the bytes of a JPEG image of 500 by 375 pixels into the number of its class.
 
     Args:
-        compiled: For batches of one; its input is placed anew in every call, as a service must.
+        compiled: A model compiled for batches of one; each call places its input anew, as a service must.
         shape: Height, width and channels of the model's input.
     """
-    encoded = _jpeg()
+    encoded = _encode_jpeg()
     height, width, channels = shape
     pixels = np.zeros((1, *shape), np.float32)
 
     def call() -> int:
         decoded = images.decode(encoded, channels=1 if channels == 1 else 3)
         pixels[0] = images.resize(decoded, (height, width))
-        return int(np.argmax(compiled.run(compiled.place(pixels))))
+        return int(np.argmax(compiled.run(compiled.place_input(pixels))))
 
     return call
 
 
-def _jpeg() -> bytes:
-    """Something between a smooth and a noisy picture, the same every time."""
-    generator = np.random.default_rng(0)
-    coarse: Any = generator.integers(0, 256, (_HEIGHT // 25, _WIDTH // 25, 3), np.uint8)
-    picture = Image.fromarray(coarse).resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
+def _encode_jpeg() -> bytes:
+    """Return the same JPEG image in every process: coloured squares with smooth edges, neither flat nor pure noise."""
+    squares: Any = np.random.default_rng(0).integers(0, 256, (_HEIGHT // 25, _WIDTH // 25, 3), np.uint8)
+    image = Image.fromarray(squares).resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

@@ -1,7 +1,8 @@
-"""The model that is measured: built by its name, or read from a file."""
+"""Build the model that is measured, or load it from a file, and export it for engines that read a file."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,74 +11,78 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import EngineError, in_one_line
-from tinybench.efficiency.spec import Spec
+from tinybench.efficiency.measurement_spec import MeasurementSpec
 
 if TYPE_CHECKING:
     import keras
 
-_OF_CLASSES = 2  # dimensions: images and classes; a backbone's maps have four
+_CLASSIFIER_DIMENSIONS = 2  # of the output: images and classes; the maps of a backbone have four
 
 
-def model(spec: Spec) -> keras.Model:
-    """Pixels to probabilities: as it is where a file holds a whole model, else with the head of the recipe.
+def build_model(spec: MeasurementSpec) -> keras.Model:
+    """Build the model of a specification, raw pixels to probabilities.
+
+    A file that holds a whole model is loaded as it is; another model gets the head of the recipe.
 
     Raises:
-        ModelError: it is unknown, or cannot be built so.
+        EngineError: The file cannot be read as a Keras model.
+        ModelError: The model is unknown, or cannot be built like this.
     """
     from tinybench import models
     from tinybench.recipes.resolve import resolve
 
     if spec.recipe is None or spec.model.endswith(".keras"):
-        loaded = _loaded(Path(spec.model))
-        if spec.recipe is None or len(loaded.output.shape) == _OF_CLASSES:
-            return loaded
+        try:
+            model = models.load(Path(spec.model))
+        except (OSError, ValueError, TypeError) as error:
+            raise EngineError(f"{spec.model} cannot be read as a Keras model: {in_one_line(error)}") from error
+        if spec.recipe is None or len(model.output.shape) == _CLASSIFIER_DIMENSIONS:
+            return model
     size = spec.image_size
     config = resolve(spec.recipe, {"model": spec.model, "weights": "none", "image_size": size})
     return models.build(config, (size, size, spec.channels), spec.classes)
 
 
-def _loaded(file: Path) -> keras.Model:
-    from tinybench import models
-
-    try:
-        return models.load(file)
-    except (OSError, ValueError, TypeError) as error:
-        raise EngineError(f"{file} cannot be read as a Keras model: {in_one_line(error)}") from error
-
-
-def exported(spec: Spec, folder: Path) -> Path:
-    """The model's file for an engine that reads one, written by another process.
+def export_model(spec: MeasurementSpec, folder: Path) -> Path:
+    """Export the model for an engine that reads a file, in another process.
 
     Converters leave gigabytes behind, which would count as memory that the engine takes.
 
+    Args:
+        spec: What is measured; its engine is one of `runners.FILE_ENGINES`.
+        folder: Where the file is written.
+
+    Returns:
+        The path of the file.
+
     Raises:
-        EngineError: it cannot be converted.
+        EngineError: The model cannot be converted.
     """
     file = folder / ("model.onnx" if spec.engine == "onnxruntime" else "model.pb")
-    words = [sys.executable, "-P", "-m", "tinybench.efficiency.measured_model", str(file)]
-    done = subprocess.run(words, input=spec.as_json(), capture_output=True, text=True, check=False, env=os.environ)
-    if done.returncode or not file.exists():
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise EngineError(f"The model cannot be converted: {said[-1] if said else f'exit code {done.returncode}'}")
+    command = [sys.executable, "-P", "-m", "tinybench.efficiency.measured_model", str(file)]
+    process = subprocess.run(command, input=spec.to_json(), capture_output=True, text=True, check=False, env=os.environ)
+    if process.returncode or not file.exists():
+        lines = [line for line in process.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit code {process.returncode}"
+        raise EngineError(f"The model cannot be converted: {reason}")
     return file
 
 
-def _export(spec: Spec, file: Path) -> None:
+def _export(spec: MeasurementSpec, file: Path) -> None:
+    """Build the model and write it for its engine, in this process."""
+    model = build_model(spec)
     if spec.engine == "onnxruntime":
         from tinybench.models import onnx_graph
 
-        onnx_graph.save(model(spec), file)
+        onnx_graph.save(model, file)
         return
     from tinybench.features import openvino_graph
     from tinybench.models import mixed_precision
 
-    made = model(spec)
-    lowered = spec.engine == "tf" and spec.precision != "float32"  # OpenVINO lowers a graph itself
-    with mixed_precision.override_dtypes(made, spec.precision) if lowered else nullcontext():
-        openvino_graph.save_frozen_graph(made, None, file.parent)
+    lowered = spec.engine == "tf" and spec.precision != "float32"  # OpenVINO lowers the precision of a graph itself
+    with mixed_precision.override_dtypes(model, spec.precision) if lowered else nullcontext():
+        openvino_graph.save_frozen_graph(model, None, file.parent)
 
 
 if __name__ == "__main__":
-    import json
-
-    _export(Spec(**json.loads(sys.stdin.read())), Path(sys.argv[1]))
+    _export(MeasurementSpec(**json.loads(sys.stdin.read())), Path(sys.argv[1]))

@@ -1,8 +1,7 @@
-"""A measurement in a process of its own: a specification on standard input, what was found on standard output.
+"""Measure a model in a process of its own: a specification on standard input, the result on standard output.
 
-`python -m tinybench.efficiency.measurement_worker`. A fresh
-process has no other model in its memory, and its threads and devices
-are what the specification says.
+Run as `python -m tinybench.efficiency.measurement_worker`. A new process has no other model in its memory, and its
+threads and devices are those of the specification.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ import numpy as np
 
 from tinybench.core.errors import EngineError, TinybenchError, in_one_line
 from tinybench.efficiency import measured_model, timing
-from tinybench.efficiency.spec import MARK, Spec
-from tinybench.efficiency.timing import Rung
+from tinybench.efficiency.measurement_spec import RESULT_MARK, MeasurementSpec
+from tinybench.efficiency.timing import Throughput
 from tinybench.hardware import certificate, nvml, process_memory
 
 if TYPE_CHECKING:
@@ -30,92 +29,100 @@ if TYPE_CHECKING:
 
     from tinybench.efficiency.runners import Compiler
 
-_THROUGHPUT = "throughput_images_per_second"
-_NOT_NEEDED = ("matplotlib", "pandas", "sklearn")
-_PICTURES = {False: 100, True: 3}  # by quick
-_PREDICTIONS = {False: 20, True: 2}
-_ROOM = 0.8  # of the memory that is free; the next batch must fit in
+_OPTIONAL_FOR_KERAS = ("matplotlib", "pandas", "sklearn")
+_JPEG_CALLS = {False: 100, True: 3}  # by `quick`
+_PREDICT_CALLS = {False: 20, True: 2}  # by `quick`
+_MEMORY_SHARE = 0.8  # of the available memory that the next batch size may take
 
 
 @dataclass
-class Found:
-    """What was found, for JSON.
+class PartialMeasurement:
+    """The results of a measurement so far.
 
     Attributes:
-        figures: By name, without device.
-        seconds: Of each call at batch 1.
-        rungs: Batch sizes and their images per second.
-        notes: What a person should know.
-        certificate: The machine, before and after.
-        spec: What was measured in truth: a file's model has a size of its own.
+        metrics: Values by name, without the device.
+        seconds: Duration of each call at batch size 1.
+        throughputs: Batch sizes and their images per second.
+        notes: Lines for a person who reads the metrics.
+        certificate: The machine, and its state before and after.
+        spec: What was measured; the model of a file has an image size of its own.
     """
 
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
-    rungs: list[tuple[int, float]] = field(default_factory=list)
+    throughputs: list[tuple[int, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     certificate: dict[str, Any] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as values for JSON, by the keys that `Measurement.from_dict` reads."""
+        return {
+            "figures": self.metrics,
+            "seconds": self.seconds,
+            "rungs": self.throughputs,
+            "notes": self.notes,
+            "certificate": self.certificate,
+            "spec": self.spec,
+        }
+
+    def add_throughput(self, best: Throughput, throughputs: list[Throughput]) -> None:
+        """Add throughputs, of which `best` becomes a metric."""
+        self.throughputs = [(throughput.batch, throughput.images_per_second) for throughput in throughputs]
+        self.metrics |= {"throughput_images_per_second": best.images_per_second, "throughput_batch": float(best.batch)}
+
 
 def main() -> None:
-    """Measure what is asked for; an error of the user's goes into the answer."""
-    _load()  # before there is anything to do: who asks has time until then
-    spec = Spec(**json.loads(sys.stdin.read()))
+    """Measure what standard input asks for, and write the result, or an error of the user's, to standard output."""
+    _import_keras()  # before the specification arrives, which leaves time for it
+    spec = MeasurementSpec(**json.loads(sys.stdin.read()))
     try:
-        answer: dict[str, Any] = vars(measured(spec))
+        _send(measure(spec).to_dict())
     except (TinybenchError, MemoryError) as error:
-        words = in_one_line(error) or type(error).__name__
-        answer = {"error": f"Not even one image fits into memory: {words}" if isinstance(error, MemoryError) else words}
-    _say(answer)
-    os._exit(0)  # runtimes that are torn down in the wrong order print, or hang
+        reason = in_one_line(error) or type(error).__name__
+        _send({"error": f"Not even one image fits into memory: {reason}" if isinstance(error, MemoryError) else reason})
+    os._exit(0)  # libraries that are unloaded in the wrong order print errors, or hang
 
 
-def _say(answer: dict[str, Any]) -> None:
-    """What was found so far; the last word counts."""
-    print(f"\n{MARK}{json.dumps(answer)}", flush=True)
+def _send(result: dict[str, Any]) -> None:
+    """Write a result as one marked line; the last one that is written counts."""
+    print(f"\n{RESULT_MARK}{json.dumps(result)}", flush=True)
 
 
-def _so_far(found: Found, rung: Rung) -> None:
-    """A batch that fits, should the next one end the process."""
-    figures = found.figures | {_THROUGHPUT: rung.per_second, "throughput_batch": float(rung.batch)}
-    _say(vars(found) | {"figures": figures, "rungs": [(rung.batch, rung.per_second)]})
-
-
-def measured(spec: Spec) -> Found:
-    """All figures of a specification.
+def measure(spec: MeasurementSpec) -> PartialMeasurement:
+    """Measure everything that a specification asks for.
 
     Raises:
-        TinybenchError: a model, engine or device that cannot be had.
-        MemoryError: not even one image fits.
+        TinybenchError: The model, engine or device is not available.
+        MemoryError: Not even one image fits.
     """
     from tinybench.efficiency import runners
 
-    found = Found()
+    result = PartialMeasurement()
     gpu, reason = certificate.gpu_or_reason(spec.index if spec.device == "gpu" else None)
-    _set_up(spec)
+    _configure_backend(spec)
     machine = certificate.machine(gpu) | {"device": spec.device, "keras_backend": _backend(), "threads": spec.threads}
-    found.certificate = {"machine": machine, "before": certificate.moment(gpu)}
+    result.certificate = {"machine": machine, "before": certificate.moment(gpu)}
     if spec.device == "gpu" and gpu is None:
-        found.notes.append(f"No memory, power or clocks of the GPU: {reason}")
+        result.notes.append(f"No memory, power or clocks of the GPU: {reason}")
     runners.check(spec)
     baseline = process_memory.resident()
-    model = measured_model.model(spec)
-    found.figures |= _size(model)
+    model = measured_model.build_model(spec)
+    result.metrics |= _model_size(model)
     height, _, channels = model.input_shape[1:]
-    found.spec = vars(replace(spec, image_size=height, channels=channels, classes=model.output_shape[-1]))
-    _forward(found, model, spec, gpu, baseline)
-    found.certificate["after"] = certificate.moment(gpu)
-    return found
+    result.spec = vars(replace(spec, image_size=height, channels=channels, classes=model.output_shape[-1]))
+    _measure_inference(result, model, spec, gpu, baseline)
+    result.certificate["after"] = certificate.moment(gpu)
+    return result
 
 
-def _load() -> None:
-    """The libraries that every measurement takes, without what Keras loads where it finds it: two seconds of five."""
-    absent: dict[str, Any] = dict.fromkeys(_NOT_NEEDED)
-    sys.modules.update(absent)
+def _import_keras() -> None:
+    """Import Keras without the libraries that it imports if they are installed, which saves two of five seconds."""
+    hidden: dict[str, Any] = dict.fromkeys(_OPTIONAL_FOR_KERAS)
+    sys.modules.update(hidden)
     import keras  # noqa: F401
 
-    for name in absent:
+    for name in hidden:
         del sys.modules[name]
 
 
@@ -125,11 +132,13 @@ def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def _set_up(spec: Spec) -> None:
-    """Threads and device, before anything computes."""
-    import keras
+def _configure_backend(spec: MeasurementSpec) -> None:
+    """Set the threads and the device, before anything is computed.
 
-    backend = keras.backend.backend()
+    Raises:
+        EngineError: There is no such GPU.
+    """
+    backend = _backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -138,9 +147,10 @@ def _set_up(spec: Spec) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         if spec.device == "gpu" and spec.index >= len(gpus):
             raise EngineError(f"TensorFlow finds {len(gpus)} GPUs, so none is number {spec.index}: take --device cpu.")
-        tf.config.set_visible_devices(gpus[spec.index : spec.index + 1] if spec.device == "gpu" else [], "GPU")
-        for each in gpus[spec.index : spec.index + 1] if spec.device == "gpu" else []:
-            tf.config.experimental.set_memory_growth(each, True)
+        visible = gpus[spec.index : spec.index + 1] if spec.device == "gpu" else []
+        tf.config.set_visible_devices(visible, "GPU")
+        for gpu in visible:
+            tf.config.experimental.set_memory_growth(gpu, True)
     elif backend == "torch":
         import torch
 
@@ -154,120 +164,155 @@ def _set_up(spec: Spec) -> None:
             raise EngineError("JAX finds no GPU: take --device cpu.")
 
 
-def _size(model: keras.Model) -> dict[str, float]:
+def _model_size(model: keras.Model) -> dict[str, float]:
+    """Return the parameters, the bytes of the weights and, by TensorFlow, the operations of a model."""
     from tinybench.efficiency import flops
 
-    found = {
-        "parameters": float(model.count_params()),
-        "weight_bytes": float(sum(np.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.weights)),
-    }
-    counted = flops.count(model)
-    return found if counted is None else found | {"flops": float(counted.total), "macs": float(counted.macs)}
+    sizes = [np.prod(weight.shape) * np.dtype(weight.dtype).itemsize for weight in model.weights]
+    metrics = {"parameters": float(model.count_params()), "weight_bytes": float(sum(sizes))}
+    counts = flops.count_flops(model)
+    return metrics if counts is None else metrics | {"flops": float(counts.total), "macs": float(counts.macs)}
 
 
-def _forward(found: Found, model: keras.Model, spec: Spec, gpu: nvml.Gpu | None, baseline: int) -> None:
+def _measure_inference(
+    result: PartialMeasurement, model: keras.Model, spec: MeasurementSpec, gpu: nvml.Gpu | None, baseline: int
+) -> None:
+    """Measure latency, memory and, unless the latency alone is asked for, the other ways to call the model.
+
+    Args:
+        result: Receives the metrics.
+        model: The Keras model.
+        spec: What is measured.
+        gpu: The GPU, if one is measured.
+        baseline: Bytes of memory that the process used before the model was built.
+    """
     from tinybench.efficiency import runners
 
     budget = timing.QUICK if spec.quick else timing.FULL
     with TemporaryDirectory() as folder:
-        file = measured_model.exported(spec, Path(folder)) if spec.engine in runners.OF_FILES else None
+        file = measured_model.export_model(spec, Path(folder)) if spec.engine in runners.FILE_ENGINES else None
         if file is not None:
             baseline = process_memory.resident()  # with Keras and its model, which this engine does without
-        compile = runners.compiler(model, spec, file)
+        compile = runners.build_compiler(model, spec, file)
     shape = tuple(model.input_shape[1:])
     exact = process_memory.forget_peak()
     if gpu is None:
-        took = _latency(found, compile, shape, budget)
+        _measure_latency(result, compile, shape, budget)
     else:
         with nvml.Sampler(gpu) as sampler:
-            took = _latency(found, compile, shape, budget)
-        _of_gpu(found, sampler.figures(), took)
-    found.figures["memory_peak_bytes"] = float(max(process_memory.peak() - baseline, 0))
+            calls = _measure_latency(result, compile, shape, budget)
+        _add_gpu_metrics(result, sampler.figures(), calls)
+    result.metrics["memory_peak_bytes"] = float(max(process_memory.peak() - baseline, 0))
     if not exact:
-        found.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
+        result.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
     if spec.latency_only:
         return
-    _whole_way(found, compile, shape, spec.quick)
-    _predictions(found, model, spec.quick)
-    found.certificate["after"] = certificate.moment(gpu)
-    _say(vars(found))  # too large a batch may end the process
-    _throughput(found, compile, shape, spec, budget)
+    _measure_jpeg_latency(result, compile, shape, spec.quick)
+    _measure_predict(result, model, spec.quick)
+    result.certificate["after"] = certificate.moment(gpu)
+    _send(result.to_dict())  # too large a batch may end the process
+    _measure_throughput(result, compile, shape, spec, budget)
 
 
-def _latency(found: Found, compile: Compiler, shape: Any, budget: timing.Budget) -> int:
-    """Percentiles at batch 1; gives how many calls there were."""
+def _measure_latency(result: PartialMeasurement, compile: Compiler, shape: Any, budget: timing.Budget) -> int:
+    """Measure the percentiles of the latency at batch size 1, and return how many calls were made."""
     from tinybench.efficiency import runners
 
-    began = time.perf_counter()
-    call = runners.on_noise(compile, shape, 1)
-    made = time.perf_counter() - began  # engines that compile ahead do so here
-    timed = timing.measure(call, budget)
-    found.seconds = [float(each) for each in timed.seconds]
-    found.figures |= {f"latency_p{share}_ms": 1000 * timed.percentile(share) for share in (50, 90, 99)}
-    found.figures |= {"latency_calls": float(len(timed.seconds)), "first_call_ms": 1000 * (made + timed.first)}
-    if not timed.settled:
-        found.notes.append(f"Still not steady after {timed.warm_up} calls of warm-up: measure on a quieter machine.")
-    return 1 + timed.warm_up + len(timed.seconds)
+    start = time.perf_counter()
+    call = runners.build_noise_call(compile, shape, 1)
+    compile_seconds = time.perf_counter() - start  # of engines that compile before the first call
+    timings = timing.time_calls(call, budget)
+    result.seconds = [float(seconds) for seconds in timings.seconds]
+    result.metrics |= {f"latency_p{share}_ms": 1000 * timings.percentile(share) for share in (50, 90, 99)}
+    result.metrics |= {
+        "latency_calls": float(len(timings.seconds)),
+        "first_call_ms": 1000 * (compile_seconds + timings.first),
+    }
+    if not timings.steady:
+        result.notes.append(f"Still not steady after {timings.warm_up} calls of warm-up: measure on a quieter machine.")
+    return 1 + timings.warm_up + len(timings.seconds)
 
 
-def _of_gpu(found: Found, seen: dict[str, float], images: int) -> None:
-    """What NVML and the allocator say of the calls at batch 1."""
-    found.figures |= {"nvml_peak_bytes": seen["memory_bytes"], "nvml_interval_ms": 1000 * seen["interval_seconds"]}
-    if "joules" in seen:
-        found.figures |= {"joules_per_1000_images": 1000 * seen["joules"] / images}
+def _add_gpu_metrics(result: PartialMeasurement, samples: dict[str, float], images: int) -> None:
+    """Add the memory and energy of the calls at batch size 1, by NVML and by TensorFlow's allocator.
+
+    Args:
+        result: Receives the metrics.
+        samples: What `nvml.Sampler` measured during the calls.
+        images: How many calls of one image it was.
+    """
+    result.metrics["nvml_peak_bytes"] = samples["memory_bytes"]
+    result.metrics["nvml_interval_ms"] = 1000 * samples["interval_seconds"]
+    if "joules" in samples:
+        result.metrics["joules_per_1000_images"] = 1000 * samples["joules"] / images
     if _backend() == "tensorflow":
         import tensorflow as tf
 
-        found.figures["allocator_peak_bytes"] = float(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+        result.metrics["allocator_peak_bytes"] = float(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
-def _throughput(found: Found, compile: Compiler, shape: Any, spec: Spec, budget: timing.Budget) -> None:
-    calls = _guarded(compile, shape)
+def _measure_throughput(
+    result: PartialMeasurement, compile: Compiler, shape: Any, spec: MeasurementSpec, budget: timing.Budget
+) -> None:
+    """Measure the throughput at growing batch sizes, or at the one of the specification."""
+    calls = _guard_memory(compile, shape)
     if spec.batch is None:
-        rungs = timing.ladder(calls, Rung(1, 1 / float(np.median(found.seconds))), budget)
+        single = Throughput(1, 1 / float(np.median(result.seconds)))
+        throughputs = timing.measure_growing_batches(calls, single, budget)
     else:
-        rungs = [timing.fitting(calls, spec.batch, budget, lambda rung: _so_far(found, rung))]
-        if rungs[0].batch < spec.batch:
-            found.notes.append(f"A batch of {spec.batch} does not fit into memory: {rungs[0].batch} was measured.")
-    best = timing.best(rungs)
-    found.rungs = [(each.batch, each.per_second) for each in rungs]
-    found.figures |= {_THROUGHPUT: best.per_second, "throughput_batch": float(best.batch)}
+        largest = timing.measure_largest_batch(calls, spec.batch, budget, lambda fitting: _send_early(result, fitting))
+        throughputs = [largest]
+        if largest.batch < spec.batch:
+            result.notes.append(f"A batch of {spec.batch} does not fit into memory: {largest.batch} was measured.")
+    result.add_throughput(timing.fastest(throughputs), throughputs)
 
 
-def _guarded(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]:
-    """Calls by batch size; one that would take all memory is refused before the system ends the process for it."""
+def _send_early(result: PartialMeasurement, throughput: Throughput) -> None:
+    """Send the result with the throughput of a batch that fits, since the next one may end the process."""
+    early = replace(result, metrics=dict(result.metrics))
+    early.add_throughput(throughput, [throughput])
+    _send(early.to_dict())
+
+
+def _guard_memory(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]:
+    """Return a function from a batch size to a call, which refuses a size that would take all memory.
+
+    The system would end the process for it, with all that was measured.
+    """
     from tinybench.efficiency import runners
 
-    before, last = process_memory.resident(), 0
+    before, previous_size = process_memory.resident(), 0
 
-    def calls(size: int) -> timing.Call:
-        nonlocal last
-        grown = max(process_memory.peak() - before, 0)  # the next size takes so many times more
-        held = max(process_memory.resident() - before, 0)
-        if last and grown * size / last > _ROOM * (process_memory.available() + held):
+    def build_call(size: int) -> timing.Call:
+        nonlocal previous_size
+        peak_growth = max(process_memory.peak() - before, 0)  # it grows in proportion to the batch size
+        current_growth = max(process_memory.resident() - before, 0)
+        available = process_memory.available() + current_growth
+        if previous_size and peak_growth * size / previous_size > _MEMORY_SHARE * available:
             raise MemoryError(f"a batch of {size}")
-        last = size
-        return runners.on_noise(compile, shape, size)
+        previous_size = size
+        return runners.build_noise_call(compile, shape, size)
 
-    return calls
+    return build_call
 
 
-def _whole_way(found: Found, compile: Compiler, shape: Any, quick: bool) -> None:
-    """From the bytes of a picture to its class, as a service pays it."""
+def _measure_jpeg_latency(result: PartialMeasurement, compile: Compiler, shape: Any, quick: bool) -> None:
+    """Measure the latency from the bytes of a JPEG image to its class, as a service has it."""
     from tinybench.efficiency import jpeg_latency
 
-    call = jpeg_latency.way(compile(1), shape)
+    call = jpeg_latency.build_jpeg_call(compile(1), shape)
     call()
-    seconds = [timing.seconds(call) for _ in range(_PICTURES[quick])]
-    found.figures |= {f"jpeg_to_label_p{share}_ms": 1000 * float(np.percentile(seconds, share)) for share in (50, 90)}
+    seconds = [timing.time_call(call) for _ in range(_JPEG_CALLS[quick])]
+    for share in (50, 90):
+        result.metrics[f"jpeg_to_label_p{share}_ms"] = 1000 * float(np.percentile(seconds, share))
 
 
-def _predictions(found: Found, model: keras.Model, quick: bool) -> None:
-    """The published kind of figure: what Keras's `predict` takes for one image, nearly all of it overhead."""
+def _measure_predict(result: PartialMeasurement, model: keras.Model, quick: bool) -> None:
+    """Measure Keras's `predict` for one image, as published benchmarks do; nearly all of it is overhead."""
     image = np.zeros((1, *model.input_shape[1:]), np.float32)
     model.predict(image, verbose=0)
-    seconds = [timing.seconds(lambda: model.predict(image, verbose=0)) for _ in range(_PREDICTIONS[quick])]
-    found.figures["latency_predict_ms"] = 1000 * float(np.median(seconds))
+    seconds = [timing.time_call(lambda: model.predict(image, verbose=0)) for _ in range(_PREDICT_CALLS[quick])]
+    result.metrics["latency_predict_ms"] = 1000 * float(np.median(seconds))
 
 
 if __name__ == "__main__":

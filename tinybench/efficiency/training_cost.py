@@ -1,4 +1,4 @@
-"""What training takes of a GPU while it goes on, and how fast it was."""
+"""Monitor the GPU during training, and report how fast the training was."""
 
 from __future__ import annotations
 
@@ -14,52 +14,54 @@ from tinybench.hardware import certificate, nvml
 if TYPE_CHECKING:
     from tinybench.training.progress import Progress
 
+_GPU_TAG = "efficiency.gpu"
+
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of the GPU.
+class GpuUsage:
+    """The memory and energy that a training takes of its GPU.
 
     Attributes:
-        sampler: It watched; None where there is nothing to watch.
-        reason: Why there is nothing.
+        sampler: Samples the GPU; None if there is no GPU to sample.
+        reason: Why there is no sampler.
     """
 
     sampler: nvml.Sampler | None
     reason: str = ""
 
-    def figures(self) -> dict[str, float]:
-        """The most memory over what was used before, energy, and seconds between two samples; nothing without a GPU."""
+    def metrics(self) -> dict[str, float]:
+        """Return the largest increase of memory, the energy, and the time between two samples; empty without a GPU."""
         if self.sampler is None:
             return {}
-        seen = self.sampler.figures()
-        found = {"efficiency/training_gpu_memory_bytes": seen["memory_bytes"]}
-        found["efficiency/training_nvml_interval_ms"] = 1000 * seen["interval_seconds"]
-        return found | ({"efficiency/training_joules": seen["joules"]} if "joules" in seen else {})
+        samples = self.sampler.figures()
+        metrics = {"efficiency/training_gpu_memory_bytes": samples["memory_bytes"]}
+        metrics["efficiency/training_nvml_interval_ms"] = 1000 * samples["interval_seconds"]
+        return metrics | ({"efficiency/training_joules": samples["joules"]} if "joules" in samples else {})
 
     def tags(self) -> dict[str, str]:
-        """Whose memory it is, or why it is not known."""
+        """Return a tag that says whose memory was measured, or why none was."""
         if self.sampler is None:
-            return {"efficiency.gpu": f"no figures: {self.reason}"}
-        return {"efficiency.gpu": f"memory of the {self.sampler.peak.scope}, by NVML"}
+            return {_GPU_TAG: f"no figures: {self.reason}"}
+        return {_GPU_TAG: f"memory of the {self.sampler.peak.scope}, by NVML"}
 
 
 @contextmanager
-def gpu(used: str) -> Iterator[Seen]:
-    """Watch the GPU that a run uses meanwhile.
+def monitor_gpu(device: str) -> Iterator[GpuUsage]:
+    """Monitor the GPU of a run until the block ends.
 
     Args:
-        used: As `training.device.use` says it.
+        device: The device of the run, as `hardware.device.use` returned it.
     """
-    match = re.match(r"gpu:(\d+)", used)
-    found, reason = certificate.gpu_or_reason(int(match[1]) if match else None)
-    if found is None:
-        yield Seen(None, reason)
+    match = re.match(r"gpu:(\d+)", device)
+    gpu, reason = certificate.gpu_or_reason(int(match[1]) if match else None)
+    if gpu is None:
+        yield GpuUsage(None, reason)
         return
-    with nvml.Sampler(found) as sampler:
-        yield Seen(sampler)
+    with nvml.Sampler(gpu) as sampler:
+        yield GpuUsage(sampler)
 
 
-def trained(progress: Progress) -> dict[str, float]:
-    """Training images per second, the median over epochs."""
+def training_speed(progress: Progress) -> dict[str, float]:
+    """Return the training images per second, the median over epochs; empty before the first epoch has ended."""
     speeds = [epoch.metrics["train/images_per_second"] for epoch in progress.epochs]
     return {"efficiency/training_images_per_second": median(speeds)} if speeds else {}

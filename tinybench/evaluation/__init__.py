@@ -1,1 +1,1 @@
-"""Evaluate a model: NumPy arrays in, numbers out; nothing is logged here."""
+"""Compute the metrics of a model from its predictions; nothing is logged here."""

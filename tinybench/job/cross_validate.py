@@ -54,14 +54,14 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
     )
     with TemporaryDirectory() as folder:
         file = run_record.log_best_model(run, model, Path(folder))
-        summary |= run_costs.of_run(run, context.folder, file, config.track.costs, context.device, context.callbacks)
-    summary |= run_costs.ratio(summary)
+        summary |= run_costs.measure_run(run, context.folder, file, config.track.costs, context.device, context.callbacks)
+    summary |= run_costs.efficiency_ratio(summary)
     epochs = [context.tracker.read_epochs(fold.run_id) for fold in folds]
     run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))
     if config.track.pictures:
-        run.log_figure(training_curves.plot_fold_curves(epochs, description.name(config)), "figures/curves.png")
+        run.log_figure(training_curves.plot_fold_curves(epochs, description.run_name(config)), "figures/curves.png")
     run.log_text(training_curves.fold_curves_csv(epochs), "figures/curves.csv")
-    run.set_tags({tags.NOTE: description.folds(config, context.dataset, folds, summary)})
+    run.set_tags({tags.NOTE: description.describe_folds(config, context.dataset, folds, summary)})
     context.write_events(run)
     model_uri = model_logging.log_model(run, model, context.dataset, count)
     link = context.tracker.link(run)
@@ -92,7 +92,7 @@ def _train_fold(context: RunContext, number: int, count: int, train_phases: Trai
         fold_metrics = {name: value for name, value in stored.data.metrics.items() if name.startswith("out_of_fold/")}
         return FoldResult(number, stored.info.run_id, fold_metrics)
     dataset = splits.make_fold(context.dataset, number - 1, count, context.config.seed)
-    title = f"fold {number}: {description.name(context.config)}"
+    title = f"fold {number}: {description.run_name(context.config)}"
     run = tracker.reopen(stored) if stored else tracker.create_fold_run(context.run, number, title)
     context.callbacks.on_fold_begin(number, count)
     with run.open():
@@ -144,12 +144,12 @@ def _evaluate_on_test(context: RunContext, models: list[keras.Model]) -> dict[st
     mean = np.mean([fold_predictions.probabilities() for fold_predictions in predictions], axis=0)
     together = Predictions.from_probabilities(test.rows, test.labels, mean)
     album = PlotLog(context.run, context.config.track.pictures)
-    evaluation = phase_evaluation.of_answers(album, "test", together, context.dataset)
+    evaluation = phase_evaluation.evaluate_split(album, "test", together, context.dataset)
     scores = [
         metrics.classification_metrics(test.labels, fold_predictions.probabilities())
         for fold_predictions in predictions
     ]
-    return phase_evaluation.named("test", evaluation) | _spread("folds/test_", scores)
+    return phase_evaluation.prefix_metrics("test", evaluation) | _spread("folds/test_", scores)
 
 
 def _stored_predictions(context: RunContext, run_id: str) -> Predictions:

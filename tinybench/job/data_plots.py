@@ -1,4 +1,4 @@
-"""Which pictures go with a run: of its data, and of what a network sees of them."""
+"""Log plots of a run's images: samples of the data, and what augmentation makes of them."""
 
 from __future__ import annotations
 
@@ -16,64 +16,71 @@ if TYPE_CHECKING:
     from tinybench.data.dataset import Dataset, Split
     from tinybench.tracking.run import Run
 
-_CLASSES, _OF_A_CLASS = 20, 8
-_IMAGES, _TIMES = 6, 7
+_SAMPLE_CLASSES, _SAMPLES_PER_CLASS = 20, 8
+_AUGMENTED_IMAGES, _AUGMENTATIONS = 6, 7
 
 
-def of_data(run: Run, dataset: Dataset) -> None:
-    """How many images of each class there are in each split, and some of them."""
-    counts = {
-        name: np.bincount(split.labels, minlength=len(dataset.class_names)) for name, split in dataset.splits.items()
-    }
-    run.log_figure(class_counts.plot_class_counts(counts, dataset.class_names), "figures/class_distribution.png")
-    run.log_text(class_counts.class_counts_csv(counts, dataset.class_names), "figures/class_distribution.csv")
-    shown = min(_CLASSES, len(dataset.class_names))
-    chosen = [np.flatnonzero(dataset.train.labels == label)[:_OF_A_CLASS] for label in range(shown)]
-    rows = [dataset.train.images(places) for places in chosen]
-    run.log_figure(sample_grid.plot_samples(rows, dataset.class_names[:shown]), "figures/samples.png")
-    run.log_arrays(
-        "figures/samples.npz",
-        images=np.concatenate(rows),
-        labels=np.concatenate([dataset.train.labels[places] for places in chosen]),
-    )
+def log_data_plots(run: Run, dataset: Dataset) -> None:
+    """Log the number of images of each class in each split, and some training images of the first classes."""
+    names = dataset.class_names
+    counts = {split: np.bincount(images.labels, minlength=len(names)) for split, images in dataset.splits.items()}
+    run.log_figure(class_counts.plot_class_counts(counts, names), "figures/class_distribution.png")
+    run.log_text(class_counts.class_counts_csv(counts, names), "figures/class_distribution.csv")
+    train = dataset.train
+    class_count = min(_SAMPLE_CLASSES, len(names))
+    indices = [np.flatnonzero(train.labels == label)[:_SAMPLES_PER_CLASS] for label in range(class_count)]
+    samples = [train.images(class_indices) for class_indices in indices]
+    run.log_figure(sample_grid.plot_samples(samples, names[:class_count]), "figures/samples.png")
+    run.log_arrays("figures/samples.npz", images=np.concatenate(samples), labels=train.labels[np.concatenate(indices)])
 
 
-def of_augmentation(run: Run, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
-    """Training images as they are, and as the network sees them, where a phase changes them."""
-    changed = augmented or phase_banks.view_count(config, phase) > 0 or bool(augment.build_mixing(config.augment, 0))
-    if not changed:
+def log_augmented_images(run: Run, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
+    """Log some training images as they are and as the network sees them, if the phase changes images at all.
+
+    Args:
+        run: The run of the phase.
+        config: The run's configuration.
+        phase: `scratch`, `transfer` or `finetune`.
+        dataset: The images.
+        augmented: The training graph augments the images.
+    """
+    views = phase_banks.view_count(config, config.phase_settings(phase))
+    if not (augmented or views > 0 or augment.build_mixing(config.augment, 0)):
         return
-    seen, shares = _seen(config, dataset.train, _spread(dataset.train.labels, config.seed), len(dataset.class_names))
-    run.log_figure(sample_grid.plot_augmented_samples(seen, shares, dataset.class_names), "figures/augmented.png")
-    run.log_arrays("figures/augmented.npz", images=seen, labels=shares)
+    indices = _choose_images(dataset.train.labels, config.seed)
+    images, shares = _augment(config, dataset.train, indices, len(dataset.class_names))
+    figure = sample_grid.plot_augmented_samples(images, shares, dataset.class_names)
+    run.log_figure(figure, "figures/augmented.png")
+    run.log_arrays("figures/augmented.npz", images=images, labels=shares)
 
 
-def _spread(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
-    """Places of some images by chance, of as many classes as there is room for."""
+def _choose_images(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
+    """Return the indices of some images, drawn at random, of as many different classes as possible."""
     order = np.random.default_rng(seed).permutation(len(labels))
-    first = np.sort(np.unique(labels[order], return_index=True)[1])
-    return np.concatenate([order[first], np.delete(order, first)])[:_IMAGES]
+    first_of_class = np.sort(np.unique(labels[order], return_index=True)[1])
+    return np.concatenate([order[first_of_class], np.delete(order, first_of_class)])[:_AUGMENTED_IMAGES]
 
 
-def _seen(
-    config: RunConfig, train: Split, places: NDArray[np.int64], classes: int
+def _augment(
+    config: RunConfig, train: Split, indices: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Each image as it is and then changed anew some times, with the shares of the classes in its label.
+    """Augment and mix some images several times.
 
     Returns:
-        Images (images, 1 + times, height, width, channels), and shares (images, 1 + times, classes).
+        Images (images, 1 + times, height, width, channels), the first of each as it is, and the shares of the classes
+        in their labels (images, 1 + times, classes).
     """
     mixers, layers = augment.build_mixing(config.augment, config.seed), augment.build(config.augment, config.seed)
-    labels = np.eye(classes, dtype=np.float32)[train.labels[places]]
-    plain = {"images": train.images(places).astype(np.float32), "labels": labels}
-    seen, shares = [plain["images"]], [plain["labels"]]
-    for _ in range(_TIMES):
-        batch: dict[str, Any] = plain
+    labels = np.eye(classes, dtype=np.float32)[train.labels[indices]]
+    originals = {"images": train.images(indices).astype(np.float32), "labels": labels}
+    images, shares = [originals["images"]], [originals["labels"]]
+    for _ in range(_AUGMENTATIONS):
+        batch: dict[str, Any] = originals
         for mixer in mixers:
             batch = mixer(batch, training=True)
-        values = batch["images"]
+        pixels = batch["images"]
         for layer in layers:
-            values = layer(values, training=True)
-        seen.append(np.asarray(values))
+            pixels = layer(pixels, training=True)
+        images.append(np.asarray(pixels))
         shares.append(np.asarray(batch["labels"]))
-    return np.stack(seen, axis=1).clip(0, 255).astype(np.uint8), np.stack(shares, axis=1)
+    return np.stack(images, axis=1).clip(0, 255).astype(np.uint8), np.stack(shares, axis=1)

@@ -1,4 +1,4 @@
-"""A run in words: its name, and the Markdown that the MLflow UI shows."""
+"""Name a run, and describe it in the Markdown that the MLflow UI shows."""
 
 from __future__ import annotations
 
@@ -6,108 +6,146 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.tracking.results import FoldResult, PhaseResult
     from tinybench.training.progress import Progress
 
-COLUMNS = {"test/accuracy": "top-1", "test/top5": "top-5", "test/f1_macro": "F1", "test/auc_ovr_macro": "AUC"}
-COLUMNS |= {"test/loss": "loss", "efficiency/training_seconds": "trained s"}
-HELD_OUT = {key.replace("test/", "out_of_fold/"): label for key, label in COLUMNS.items() if key.startswith("test/")}
-HELD_OUT |= {"out_of_fold/log_loss": "log loss"}
+TEST_COLUMNS = {
+    "test/accuracy": "top-1",
+    "test/top5": "top-5",
+    "test/f1_macro": "F1",
+    "test/auc_ovr_macro": "AUC",
+    "test/loss": "loss",
+    "efficiency/training_seconds": "training s",
+}
+"""Metrics of a phase that tables show, and their headings."""
+FOLD_COLUMNS = {
+    "out_of_fold/accuracy": "top-1",
+    "out_of_fold/top5": "top-5",
+    "out_of_fold/f1_macro": "F1",
+    "out_of_fold/auc_ovr_macro": "AUC",
+    "out_of_fold/loss": "loss",
+    "out_of_fold/log_loss": "log loss",
+}
+"""Metrics of a fold that tables show, and their headings."""
 
-FLATTERED = (
-    "Tiny ImageNet's classes are ImageNet classes: weights from ImageNet have seen their like, so these scores are "
-    "flattered."
+PRETRAINED_WARNING = (
+    "Tiny ImageNet's classes are classes of ImageNet: weights pretrained on ImageNet have seen similar images, so "
+    "these metrics are too optimistic."
 )
 
 
-def name(config: RunConfig, phase: str = "") -> str:
-    """A run's name: model and data set, after the phase where it is one."""
+def run_name(config: RunConfig, phase: str = "") -> str:
+    """Return the name of a run, or of one of its phases, by the model and the data set."""
     model = Path(config.model).stem if config.model.endswith(".keras") else config.model
     folder = config.dataset.removeprefix("folder:")
-    title = f"{model} on {config.dataset if folder == config.dataset else Path(folder).name}"
-    return f"{phase}: {title}" if phase else title
+    name = f"{model} on {config.dataset if folder == config.dataset else Path(folder).name}"
+    return f"{phase}: {name}" if phase else name
 
 
-def run(config: RunConfig, dataset: Dataset, done: dict[str, PhaseResult]) -> str:
-    """The parent run as Markdown."""
-    rows = [f"| {phase} | {result.best_epoch} | {_cells(result.metrics)} |" for phase, result in done.items()]
-    counts = ", ".join(f"{len(split):,} {title}" for title, split in dataset.splits.items())
+def describe_run(config: RunConfig, dataset: Dataset, results: dict[str, PhaseResult]) -> str:
+    """Return the description of a run, with the test metrics of each phase.
+
+    Args:
+        config: The run's configuration.
+        dataset: The images.
+        results: The results of the phases by name.
+    """
+    rows = [f"| {phase} | {result.best_epoch} | {_cells(result.metrics)} |" for phase, result in results.items()]
+    counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
     lines = [
-        f"**{name(config)}**, recipe `{config.recipe}`, seed {config.seed}.",
+        f"**{run_name(config)}**, recipe `{config.recipe}`, seed {config.seed}.",
         "",
-        f"| phase | best epoch | {' | '.join(COLUMNS.values())} |",
-        "|---" * (len(COLUMNS) + 2) + "|",
+        f"| phase | best epoch | {' | '.join(TEST_COLUMNS.values())} |",
+        "|---" * (len(TEST_COLUMNS) + 2) + "|",
         *rows,
         "",
-        f"Scored on the test images once a phase; weights were chosen by {config.monitor}.",
+        f"Evaluated once per phase on the test images; weights were chosen by {config.monitor}.",
         f"Data: {counts} images, {len(dataset.class_names)} classes, fingerprint `{dataset.fingerprint[:12]}`.",
-        *(f"Note: {line}" for line in warnings(config, dataset)),
+        *(f"Note: {warning}" for warning in list_warnings(config, dataset)),
     ]
     return "\n".join(lines)
 
 
-def folds(config: RunConfig, dataset: Dataset, done: Sequence[FoldResult], found: dict[str, float]) -> str:
-    """A run with folds as Markdown."""
-    names = [name for name in HELD_OUT if name in done[0].metrics]
-    rows = [f"| {each.number} | {' | '.join(f'{each.metrics[name]:.4f}' for name in names)} |" for each in done]
-    spread = [spread_of(found, f"folds/{name.partition('/')[2]}") for name in names]
-    test = ", ".join(f"{label} {found[key]:.4f}" for key, label in COLUMNS.items() if key in found)
+def describe_folds(config: RunConfig, dataset: Dataset, folds: Sequence[FoldResult], summary: dict[str, float]) -> str:
+    """Return the description of a run with folds, with the metrics of each fold.
+
+    Args:
+        config: The run's configuration.
+        dataset: The images.
+        folds: The results of the folds.
+        summary: The metrics of all folds together.
+    """
+    names = [name for name in FOLD_COLUMNS if name in folds[0].metrics]
+    rows = [f"| {fold.number} | {' | '.join(f'{fold.metrics[name]:.4f}' for name in names)} |" for fold in folds]
+    spread = [format_spread(summary, f"folds/{name.partition('/')[2]}") for name in names]
+    test = ", ".join(f"{heading} {summary[name]:.4f}" for name, heading in TEST_COLUMNS.items() if name in summary)
     lines = [
-        f"**{name(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(done)} stratified folds.",
+        f"**{run_name(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(folds)} stratified folds.",
         "",
-        f"| fold | {' | '.join(HELD_OUT[each] for each in names)} |",
+        f"| fold | {' | '.join(FOLD_COLUMNS[name] for name in names)} |",
         "|---" * (len(names) + 1) + "|",
         *rows,
         f"| mean ± sd | {' | '.join(spread)} |",
         "",
-        "Each fold is judged by the images that it held out, which also chose its epoch.",
-        f"Test images, once, by the mean of all folds: {test}; "
-        f"top-1 of a single fold {spread_of(found, 'folds/test_accuracy')}.",
-        *(f"Note: {line}" for line in warnings(config, dataset)),
+        "Each fold is evaluated on the images that it held out, which also chose its best epoch.",
+        f"Test images, evaluated once by the mean of all folds: {test}; "
+        f"top-1 of a single fold {format_spread(summary, 'folds/test_accuracy')}.",
+        *(f"Note: {warning}" for warning in list_warnings(config, dataset)),
     ]
     return "\n".join(lines)
 
 
-def spread_of(found: dict[str, float], figure: str) -> str:
-    """Mean and standard deviation of a figure over folds."""
-    return f"{found[f'{figure}_mean']:.4f} ± {found[f'{figure}_sd']:.4f}"
+def format_spread(summary: dict[str, float], name: str) -> str:
+    """Return the mean and standard deviation of a metric over folds as text."""
+    return f"{summary[f'{name}_mean']:.4f} ± {summary[f'{name}_sd']:.4f}"
 
 
-def phase(title: str, config: RunConfig, progress: Progress, fed: str, found: dict[str, float]) -> str:
-    """A phase as Markdown; `fed` says what it was trained on."""
-    settings = config.phase_settings(title)
-    part = {"scratch": "all of it", "transfer": "backbone frozen"}.get(title) or f"unfreezing {settings.unfreeze}"
+def describe_phase(phase: str, config: RunConfig, progress: Progress, feed: str, metrics: dict[str, float]) -> str:
+    """Return the description of a phase, with its test metrics.
+
+    Args:
+        phase: `scratch`, `transfer` or `finetune`.
+        config: The run's configuration.
+        progress: The epochs that were trained.
+        feed: How the phase was fed, as `FeedDecision.description` says it.
+        metrics: The phase's final metrics.
+    """
+    settings = config.phase_settings(phase)
+    trained = {
+        "scratch": "all layers trained",
+        "transfer": "backbone frozen",
+        "finetune": f"unfreezing {config.finetune.unfreeze}",
+    }
     return "\n".join(
         [
-            f"Phase **{title}** of {name(config)}, {part}.",
+            f"Phase **{phase}** of {run_name(config)}, {trained[phase]}.",
             f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
-            f"It {fed}.",
+            f"It {feed}.",
             "",
-            f"| {' | '.join(COLUMNS.values())} |",
-            "|---" * len(COLUMNS) + "|",
-            f"| {_cells(found)} |",
+            f"| {' | '.join(TEST_COLUMNS.values())} |",
+            "|---" * len(TEST_COLUMNS) + "|",
+            f"| {_cells(metrics)} |",
         ]
     )
 
 
-def warnings(config: RunConfig, dataset: Dataset) -> list[str]:
-    """What a reader of the figures should know."""
-    found = list(dataset.warnings)
+def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
+    """Return what a reader of the metrics should know about the data."""
+    warnings = list(dataset.warnings)
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
-        found.append(FLATTERED)
-    found += [f"{count} exact duplicates across {pair}." for pair, count in dataset.duplicates.items() if count]
-    return found
+        warnings.append(PRETRAINED_WARNING)
+    warnings += [f"{count} exact duplicates across {splits}." for splits, count in dataset.duplicates.items() if count]
+    return warnings
 
 
-def _cells(found: dict[str, float]) -> str:
-    return " | ".join(_cell(key, found.get(key)) for key in COLUMNS)
-
-
-def _cell(key: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.1f}" if key.startswith("efficiency") else f"{value:.4f}"
+def _cells(metrics: Mapping[str, float]) -> str:
+    """Return the cells of `TEST_COLUMNS` in a Markdown table; a metric that is not defined leaves an empty cell."""
+    cells = []
+    for name in TEST_COLUMNS:
+        digits = 1 if name.startswith("efficiency") else 4
+        cells.append(f"{metrics[name]:.{digits}f}" if name in metrics else "")
+    return " | ".join(cells)

@@ -1,4 +1,4 @@
-"""What a judgement looks like: each table and picture that goes into a run, with its data beside it."""
+"""Log the tables and plots of an evaluation, each plot with its data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinybench.core.csv_text import as_csv
 from tinybench.evaluation import calibration, metrics, roc
-from tinybench.plots import confusion_matrix, prediction_grid, recall_by_class, reliability_diagram
-from tinybench.plots import roc_curve as roc_figure
+from tinybench.plots import confusion_matrix, prediction_grid, recall_by_class, reliability_diagram, roc_curve
 
 if TYPE_CHECKING:
     from tinybench.data.dataset import Split
@@ -19,83 +17,96 @@ if TYPE_CHECKING:
     from tinybench.tracking.plot_log import PlotLog
     from tinybench.tracking.run import Run
 
-_SHOWN = 24  # pictures on a page
+_MAX_IMAGES = 24  # in a plot of predictions
 
 
-def tables(run: Run, judged: SplitEvaluation, names: Sequence[str]) -> None:
-    """Store the figures of classes, of pairs of them and of superclasses."""
-    by_class = judged.class_metrics
+def log_tables(run: Run, evaluation: SplitEvaluation, class_names: Sequence[str]) -> None:
+    """Log the metrics of classes, of confused pairs of classes, and of superclasses."""
+    by_class = evaluation.class_metrics
     low, high = by_class.recall_interval().T
-    columns = (names, by_class.precision, by_class.recall, low, high, by_class.f1, by_class.support)
+    columns = (class_names, by_class.precision, by_class.recall, low, high, by_class.f1, by_class.support)
     header = ["class", "precision", "recall", "recall_low", "recall_high", "f1", "images"]
     run.log_text(as_csv(header, zip(*columns, strict=True)), "figures/per_class_accuracy.csv")
-    run.log_text(_pairs(judged, names), "tables/most_confused.csv")
-    run.log_text(confusion_matrix.confusion_matrix_csv(judged.confusion_matrix, names), "figures/confusion_matrix.csv")
-    if judged.superclass_accuracy:
-        run.log_text(as_csv(["superclass", "accuracy"], judged.superclass_accuracy.items()), "tables/superclasses.csv")
-
-
-def pictures(album: PlotLog, judged: SplitEvaluation, split: Split, names: Sequence[str]) -> None:
-    """Store every picture of a judgement by the images of a split; `tables` stores the data of the first two."""
-    by_class = judged.class_metrics
-    album.log_figure(confusion_matrix.plot_confusion_matrix(judged.confusion_matrix, names), "confusion_matrix")
-    bars = recall_by_class.plot_recall_by_class(by_class.recall, by_class.support, names, by_class.recall_interval())
-    album.log_figure(bars, "per_class_accuracy")
-    _reliability(album, judged)
-    _roc(album, judged)
-    _predictions(album, judged, split, names)
-
-
-def _reliability(album: PlotLog, judged: SplitEvaluation) -> None:
-    labels = judged.predictions.labels
-    before = calibration.bin_by_confidence(labels, judged.predictions.probabilities())
-    after = None
-    if "ece_scaled" in judged.metrics:
-        after = calibration.bin_by_confidence(labels, judged.predictions.probabilities(judged.temperature))
-    album.run.log_text(reliability_diagram.reliability_diagram_csv(before, after), "figures/reliability.csv")
-    picture = reliability_diagram.plot_reliability_diagram(before, after, before.ece, None if after is None else after.ece)
-    album.log_figure(picture, "reliability")
-
-
-def _roc(album: PlotLog, judged: SplitEvaluation) -> None:
-    if "auc_ovr_macro" not in judged.metrics:  # all images are of one class
-        return
-    found = roc.macro_roc_curve(judged.predictions.labels, judged.predictions.probabilities())
-    curve = (found.false_positive, found.true_positive_mean, found.low, found.high)
-    album.run.log_text(roc_figure.roc_curve_csv(*curve), "figures/roc.csv")
-    album.log_figure(roc_figure.plot_roc_curve(*curve, judged.metrics["auc_ovr_macro"]), "roc")
-
-
-def _predictions(album: PlotLog, judged: SplitEvaluation, split: Split, names: Sequence[str]) -> None:
-    """Some right answers, some wrong ones, and the wrong ones that were given most confidently."""
-    probabilities = judged.predictions.probabilities()
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    for name, title, places in _chosen(predicted == judged.predictions.labels, confidence):
-        if len(places) == 0:
-            continue
-        true = [names[label] for label in judged.predictions.labels[places]]
-        taken = [names[label] for label in predicted[places]]
-        album.log_figure(prediction_grid.plot_predictions(split.images(places), true, taken, confidence[places], title), name)
-        rows = zip(split.rows[places], true, taken, confidence[places], strict=True)
-        album.run.log_text(as_csv(["image", "true", "predicted", "confidence"], rows), f"figures/{name}.csv")
-
-
-def _chosen(right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> list[tuple[str, str, NDArray[np.int64]]]:
-    """Which images to show, by what; those of the first two are drawn by chance, and the same for every model."""
-    order = np.random.default_rng(0).permutation(len(right))
-    wrong = np.flatnonzero(~right)
-    return [
-        ("right", "Right answers, drawn by chance", order[right[order]][:_SHOWN]),
-        ("wrong", "Wrong answers, drawn by chance", order[~right[order]][:_SHOWN]),
-        (
-            "worst",
-            "Wrong answers, the most confident first",
-            wrong[np.argsort(-confidence[wrong], kind="stable")][:_SHOWN],
-        ),
+    counts = evaluation.confusion_matrix
+    pairs = [
+        (class_names[true], class_names[predicted], count, by_class.support[true])
+        for true, predicted, count in metrics.most_confused_pairs(counts)
     ]
+    run.log_text(as_csv(["true", "predicted", "images", "of"], pairs), "tables/most_confused.csv")
+    run.log_text(confusion_matrix.confusion_matrix_csv(counts, class_names), "figures/confusion_matrix.csv")
+    if evaluation.superclass_accuracy:
+        accuracies = evaluation.superclass_accuracy.items()
+        run.log_text(as_csv(["superclass", "accuracy"], accuracies), "tables/superclasses.csv")
 
 
-def _pairs(judged: SplitEvaluation, names: Sequence[str]) -> str:
-    pairs = metrics.most_confused_pairs(judged.confusion_matrix)
-    rows = [(names[true], names[taken], count, judged.class_metrics.support[true]) for true, taken, count in pairs]
-    return as_csv(["true", "predicted", "images", "of"], rows)
+def log_plots(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, class_names: Sequence[str]) -> None:
+    """Log every plot of the evaluation of a split, and the data that `log_tables` does not log.
+
+    Args:
+        plot_log: Where the plots are logged to.
+        evaluation: The evaluation of all images of the split.
+        split: The images.
+        class_names: One name per label.
+    """
+    by_class = evaluation.class_metrics
+    counts = evaluation.confusion_matrix
+    plot_log.log_figure(confusion_matrix.plot_confusion_matrix(counts, class_names), "confusion_matrix")
+    recall, interval = by_class.recall, by_class.recall_interval()
+    bars = recall_by_class.plot_recall_by_class(recall, by_class.support, class_names, interval)
+    plot_log.log_figure(bars, "per_class_accuracy")
+    _log_reliability(plot_log, evaluation)
+    if "auc_ovr_macro" in evaluation.metrics:  # undefined for images of a single class
+        _log_roc(plot_log, evaluation)
+    _log_predictions(plot_log, evaluation, split, class_names)
+
+
+def _log_reliability(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
+    """Log the reliability diagram of the model, also after temperature scaling if a temperature was fitted."""
+    predictions = evaluation.predictions
+    before = calibration.bin_by_confidence(predictions.labels, predictions.probabilities())
+    after = None
+    if "ece_scaled" in evaluation.metrics:
+        scaled = predictions.probabilities(evaluation.temperature)
+        after = calibration.bin_by_confidence(predictions.labels, scaled)
+    plot_log.run.log_text(reliability_diagram.reliability_diagram_csv(before, after), "figures/reliability.csv")
+    ece_after = None if after is None else after.ece
+    figure = reliability_diagram.plot_reliability_diagram(before, after, before.ece, ece_after)
+    plot_log.log_figure(figure, "reliability")
+
+
+def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
+    predictions = evaluation.predictions
+    curve = roc.macro_roc_curve(predictions.labels, predictions.probabilities())
+    columns = (curve.false_positive, curve.true_positive_mean, curve.low, curve.high)
+    plot_log.run.log_text(roc_curve.roc_curve_csv(*columns), "figures/roc.csv")
+    plot_log.log_figure(roc_curve.plot_roc_curve(*columns, evaluation.metrics["auc_ovr_macro"]), "roc")
+
+
+def _log_predictions(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, class_names: Sequence[str]) -> None:
+    """Log images with correct and wrong predictions, drawn at random, and with the most confident wrong ones.
+
+    The order of the draw does not depend on the model.
+    """
+    labels, probabilities = evaluation.predictions.labels, evaluation.predictions.probabilities()
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    correct = predicted == labels
+    order = np.random.default_rng(0).permutation(len(correct))
+    wrong = np.flatnonzero(~correct)
+    most_confident = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    for name, title, candidates in (
+        ("right", "Correct predictions, drawn at random", order[correct[order]]),
+        ("wrong", "Wrong predictions, drawn at random", order[~correct[order]]),
+        ("worst", "Wrong predictions, the most confident first", most_confident),
+    ):
+        indices = candidates[:_MAX_IMAGES]
+        if len(indices) == 0:
+            continue
+        true_names = [class_names[label] for label in labels[indices]]
+        predicted_names = [class_names[label] for label in predicted[indices]]
+        figure = prediction_grid.plot_predictions(
+            split.images(indices), true_names, predicted_names, confidence[indices], title
+        )
+        plot_log.log_figure(figure, name)
+        rows = zip(split.rows[indices], true_names, predicted_names, confidence[indices], strict=True)
+        table = as_csv(["image", "true", "predicted", "confidence"], rows)
+        plot_log.run.log_text(table, f"figures/{name}.csv")

@@ -1,4 +1,4 @@
-"""Why a model decided so: maps of some test images, and what the backbone makes of one, as pictures of a run."""
+"""Log maps that explain predictions of some test images, and the feature maps of one of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tinybench.core.csv_text import as_csv
 from tinybench.core.errors import ModelError
-from tinybench.explain import faithfulness, gradcam, gradients
-from tinybench.explain import feature_maps as inside
+from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
 from tinybench.tracking import tags
 
@@ -23,20 +22,36 @@ if TYPE_CHECKING:
     from tinybench.evaluation.split_metrics import SplitEvaluation
     from tinybench.tracking.plot_log import PlotLog
 
-_STEPS = 8  # of deletion and insertion: a pass over the images each
-_SAMPLES = 8  # of SmoothGrad: a run has other things to do; `tinybench explain` takes more
+_STEPS = 8  # of deletion and insertion; each is a pass over the images
+_SAMPLES = 8  # of SmoothGrad; `tinybench explain`, which has more time, takes more
 
 
-def log(
-    album: PlotLog, model: keras.Model, split: Split, judged: SplitEvaluation, names: Sequence[str], settings: ExplainConfig
+def log_explanations(
+    plot_log: PlotLog,
+    model: keras.Model,
+    split: Split,
+    evaluation: SplitEvaluation,
+    class_names: Sequence[str],
+    settings: ExplainConfig,
 ) -> None:
-    """Store maps of right and wrong answers, and the feature maps of an image; a tag says why where there are none."""
-    places = _chosen(judged, settings.images)
-    if len(places) == 0:
+    """Log maps of images with correct and with wrong predictions, and the feature maps of the first image.
+
+    A model that allows no maps does not end the run: the tag `explain` says why there are none.
+
+    Args:
+        plot_log: Where the plots are logged to.
+        model: The model with the best weights of the phase.
+        split: The test images.
+        evaluation: The evaluation of all test images.
+        class_names: One name per label.
+        settings: How many images are explained.
+    """
+    indices = _choose_images(evaluation, settings.images)
+    if len(indices) == 0:
         return
-    images = split.images(places)
-    predicted = judged.predictions.logits[places].argmax(axis=1)
-    true = judged.predictions.labels[places]
+    images = split.images(indices)
+    predictions = evaluation.predictions
+    predicted, true = predictions.logits[indices].argmax(axis=1), predictions.labels[indices]
     try:
         maps = {
             "Gradient": gradients.vanilla_gradient(model, images, predicted),
@@ -44,44 +59,36 @@ def log(
             "Grad-CAM": gradcam.grad_cam(model, images, predicted),
         }
         layer = gradcam.last_spatial_layer(model)
-        slices, kernels = inside.compute_feature_maps(model, images[:1], layer)[0], inside.first_kernels(model)
-    except ModelError as error:  # a backbone without maps: the run is none the worse
-        album.run.set_tags({tags.EXPLAIN: str(error)})
+        layer_maps = feature_maps.compute_feature_maps(model, images[:1], layer)[0]
+        kernels = feature_maps.first_kernels(model)
+    except ModelError as error:
+        plot_log.run.set_tags({tags.EXPLAIN: str(error)})
         return
-    sure = judged.predictions.probabilities()[places].max(axis=1)
+    confidence = predictions.probabilities()[indices].max(axis=1)
     captions = [
-        _caption(names[label], names[taken], each) for label, taken, each in zip(true, predicted, sure, strict=True)
+        f"{class_names[label]} {share:.0%}" + ("" if label == true_label else f"\nis {class_names[true_label]}")
+        for true_label, label, share in zip(true, predicted, confidence, strict=True)
     ]
-    album.log_figure(explanation_grid.plot_explanations(images, maps, captions), "explanations")
-    album.run.log_text(_faithfulness(model, images, predicted, maps), "tables/faithfulness.csv")
-    arrays = {name.lower().replace("-", "_"): values for name, values in maps.items()}
-    album.run.log_arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
-    album.log_figure(feature_map_grid.plot_feature_maps(images[0], slices, f"Depth slices of {layer}"), "feature_maps")
-    album.run.log_arrays("figures/feature_maps.npz", image=images[0], maps=slices)
-    album.log_figure(feature_map_grid.plot_filters(kernels), "first_filters")
-    album.run.log_arrays("figures/first_filters.npz", kernels=kernels)
-
-
-def _faithfulness(
-    model: keras.Model,
-    images: NDArray[np.uint8],
-    predicted: NDArray[np.int64],
-    maps: dict[str, NDArray[np.float32]],
-) -> str:
-    """How far each method can be believed on these images, beside a map of chance."""
+    plot_log.log_figure(explanation_grid.plot_explanations(images, maps, captions), "explanations")
     areas = faithfulness.measure_areas(model, images, predicted, maps, steps=_STEPS)
-    rows = ([name, *both.mean(axis=1)] for name, both in areas.items())
-    return as_csv(["method", "deletion", "insertion"], rows)
+    rows = ([method, *both.mean(axis=1)] for method, both in areas.items())
+    plot_log.run.log_text(as_csv(["method", "deletion", "insertion"], rows), "tables/faithfulness.csv")
+    arrays = {method.lower().replace("-", "_"): values for method, values in maps.items()}
+    plot_log.run.log_arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
+    slices = feature_map_grid.plot_feature_maps(images[0], layer_maps, f"Depth slices of {layer}")
+    plot_log.log_figure(slices, "feature_maps")
+    plot_log.run.log_arrays("figures/feature_maps.npz", image=images[0], maps=layer_maps)
+    plot_log.log_figure(feature_map_grid.plot_filters(kernels), "first_filters")
+    plot_log.run.log_arrays("figures/first_filters.npz", kernels=kernels)
 
 
-def _chosen(judged: SplitEvaluation, count: int) -> NDArray[np.int64]:
-    """As many right answers as wrong ones, as far as there are, drawn by chance and the same for every model."""
-    labels = judged.predictions.labels
+def _choose_images(evaluation: SplitEvaluation, count: int) -> NDArray[np.int64]:
+    """Return the indices of images to explain: half with wrong predictions, as far as there are any, drawn at random.
+
+    The order of the draw does not depend on the model.
+    """
+    labels = evaluation.predictions.labels
     order = np.random.default_rng(0).permutation(len(labels))
-    right = (judged.predictions.logits.argmax(axis=1) == labels)[order]
-    wrong = order[~right][: count // 2]
-    return np.concatenate([order[right][: count - len(wrong)], wrong])[:count]
-
-
-def _caption(true: str, predicted: str, confidence: float) -> str:
-    return f"{predicted} {confidence:.0%}" + ("" if true == predicted else f"\nis {true}")
+    correct = (evaluation.predictions.logits.argmax(axis=1) == labels)[order]
+    wrong = order[~correct][: count // 2]
+    return np.concatenate([order[correct][: count - len(wrong)], wrong])[:count]

@@ -1,4 +1,4 @@
-"""Judging the model of a phase: what it answers, what that says, and what of it goes into the run."""
+"""Evaluate the model of a phase, and log its predictions, tables and plots."""
 
 from __future__ import annotations
 
@@ -18,39 +18,55 @@ if TYPE_CHECKING:
     from tinybench.tracking.plot_log import PlotLog
 
 
-def of_phase(album: PlotLog, model: keras.Model, dataset: Dataset, config: RunConfig) -> dict[str, float]:
-    """Ask for every validation and test image, keep the answers, and judge by the test images.
+def evaluate_phase(plot_log: PlotLog, model: keras.Model, dataset: Dataset, config: RunConfig) -> dict[str, float]:
+    """Predict all validation and test images, log the predictions, and evaluate those of the test images.
+
+    Args:
+        plot_log: Where predictions, tables and plots are logged to.
+        model: The model with the best weights of the phase.
+        dataset: The images.
+        config: The run's configuration.
 
     Returns:
-        `test/…` as `judge` names them, `test/loss` (Keras's, with the penalties on weights) and `best/temperature`,
-        which was fitted on the validation images.
+        The metrics of `SplitEvaluation` as `test/…`; `test/loss`, which is Keras's with the penalties on weights; and
+        `best/temperature`, which was fitted on the validation images.
 
     Raises:
-        TrainingError: the model gives no numbers.
+        TrainingError: The model's output is not finite.
     """
     predictor = SplitPredictor(model)
     validation, test = (predictor.predict(split, config.batch_size) for split in (dataset.validation, dataset.test))
-    run_record.log_predictions(album.run, "validation", validation)
-    judged = of_answers(album, "test", test, dataset, validation)
-    if album.enabled:
-        explanation_artifacts.log(album, model, dataset.test, judged, dataset.class_names, config.explain)
-    loss = {"test/loss": judged.metrics["log_loss"] + regularization_loss(model)}
-    return loss | named("test", judged) | {"best/temperature": judged.temperature}
+    run_record.log_predictions(plot_log.run, "validation", validation)
+    evaluation = evaluate_split(plot_log, "test", test, dataset, validation)
+    if plot_log.enabled:
+        explanation_artifacts.log_explanations(
+            plot_log, model, dataset.test, evaluation, dataset.class_names, config.explain
+        )
+    loss = {"test/loss": evaluation.metrics["log_loss"] + regularization_loss(model)}
+    return loss | prefix_metrics("test", evaluation) | {"best/temperature": evaluation.temperature}
 
 
-def of_answers(
-    album: PlotLog, split: str, answers: Predictions, dataset: Dataset, validation: Predictions | None = None
+def evaluate_split(
+    plot_log: PlotLog, split: str, predictions: Predictions, dataset: Dataset, validation: Predictions | None = None
 ) -> SplitEvaluation:
-    """Judge by the answers on a split of a data set; they, tables and pictures go into the run."""
-    run_record.log_predictions(album.run, split, answers)
-    judged = evaluate_predictions(answers, validation, superclasses=dataset.superclasses)
-    evaluation_artifacts.tables(album.run, judged, dataset.class_names)
-    if album.enabled:
-        evaluation_artifacts.pictures(album, judged, dataset.splits[split], dataset.class_names)
-    return judged
+    """Evaluate the predictions of a split, and log them with tables and plots.
+
+    Args:
+        plot_log: Where they are logged to.
+        split: `train`, `validation` or `test`.
+        predictions: The predictions of all images of the split.
+        dataset: The images.
+        validation: Predictions of the validation images, to fit the temperature on.
+    """
+    run_record.log_predictions(plot_log.run, split, predictions)
+    evaluation = evaluate_predictions(predictions, validation, superclasses=dataset.superclasses)
+    evaluation_artifacts.log_tables(plot_log.run, evaluation, dataset.class_names)
+    if plot_log.enabled:
+        evaluation_artifacts.log_plots(plot_log, evaluation, dataset.splits[split], dataset.class_names)
+    return evaluation
 
 
-def named(split: str, judged: SplitEvaluation) -> dict[str, float]:
-    """The figures under the names that they are logged by; `val` is short for validation, as in the curves."""
-    title = "val" if split == "validation" else split
-    return {f"{title}/{name}": value for name, value in judged.metrics.items()}
+def prefix_metrics(split: str, evaluation: SplitEvaluation) -> dict[str, float]:
+    """Return the metrics by the names under which they are logged, such as `test/accuracy` or `val/accuracy`."""
+    prefix = "val" if split == "validation" else split
+    return {f"{prefix}/{name}": value for name, value in evaluation.metrics.items()}

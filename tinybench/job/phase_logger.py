@@ -30,16 +30,16 @@ class PhaseLogger(RunCallbacks):
         self._context = context
         self._child = child
         self._monitors = ExitStack()
-        self.gpu = training_cost.Seen(None)
+        self.gpu = training_cost.GpuUsage(None)
 
     def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
         """Log how the phase is fed and what it computes in, and start to monitor the GPU."""
         run_record.log_feed(self._child, feed, precision)
         if context.config.track.pictures:
-            data_plots.of_augmentation(
+            data_plots.log_augmented_images(
                 self._child, context.config, context.phase, context.dataset, augmented=feed.augmented
             )
-        self.gpu = self._monitors.enter_context(training_cost.gpu(self._context.device))
+        self.gpu = self._monitors.enter_context(training_cost.monitor_gpu(self._context.device))
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Log the epoch's metrics."""

@@ -1,4 +1,4 @@
-"""What can be refused before a run is opened for it: what no data and no weights are needed to know."""
+"""Check a configuration before a run is opened, as far as neither data nor weights are needed for it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,28 @@ from tinybench.training import callbacks, phases
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.data.dataset import DatasetCard
 
 
-def before_a_run(config: RunConfig) -> None:
-    """Refuse a run that could only fail.
+def check_run(config: RunConfig) -> None:
+    """Raise an error for a configuration with which a run could only fail.
+
+    What depends on data that are not downloaded yet is checked when they are loaded.
 
     Raises:
-        TinybenchError: an unknown model or data set, settings that do not fit them, or an extra that is missing.
+        TinybenchError: The model or data set is unknown, settings do not fit them, or an extra is not installed.
     """
     models.check(config)
-    _fits(config, data.card(config.dataset))
-    extras(config)
+    card = data.card(config.dataset)
+    if card.shape:
+        augment.check(config.augment, card.shape)
+    classes = config.data.classes
+    if classes is not None:
+        phases.class_weights(config.loss, classes if isinstance(classes, int) else len(classes), None)
+    check_extras(config)
 
 
-def extras(config: RunConfig) -> None:
-    """What the user brings, and what must be installed.
-
-    Raises:
-        ConfigError: it is not there.
-    """
+def check_extras(config: RunConfig) -> None:
+    """Raise ConfigError unless the user's own callbacks can be loaded and the needed extras are installed."""
     callbacks.user_callbacks(config.callbacks)
     if config.track.tensorboard:
         tensorboard_events.require_tensorboard()
-
-
-def _fits(config: RunConfig, card: DatasetCard) -> None:
-    """What is known of data that may not be here yet; the rest is seen when they are."""
-    if card.shape:
-        augment.check(config.augment, card.shape)
-    wanted = config.data.classes
-    if wanted is not None:
-        phases.class_weights(config.loss, wanted if isinstance(wanted, int) else len(wanted), None)

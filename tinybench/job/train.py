@@ -8,14 +8,14 @@ parent of phases, and `cross_validate` combines them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from tinybench import data, models
-from tinybench.core.errors import TrackingError
+from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import without_secrets
 from tinybench.data import splits
 from tinybench.efficiency import cost_metrics, training_cost
@@ -62,9 +62,9 @@ def train_run(
     Raises:
         TinybenchError: The user can correct the cause; the run is FAILED, with the reason in a tag.
     """
-    preflight.before_a_run(config)
+    preflight.check_run(config)
     tracker = Tracker(config.track)
-    title = description.name(config)
+    title = description.run_name(config)
     run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
     with _open(run, config.track.uri, callbacks) as events, run_directory.lock_run(run.id):
         run_record.log_configuration(run, config, start_from)
@@ -90,7 +90,7 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
     if stored.info.status == "FINISHED":
         raise TrackingError(f"Run {stored.info.run_id} is finished: there is nothing to resume.")
     config = run_record.read_config(tracker, stored)
-    preflight.extras(config)
+    preflight.check_extras(config)
     with run_directory.lock_run(stored.info.run_id):
         run = tracker.reopen(stored)
         with _open(run, uri, callbacks) as events:
@@ -98,6 +98,31 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
             if config.data.folds:
                 return cross_validate(context, train_phases)
             return _conclude(context, *train_phases(context))
+
+
+def finetune_run(
+    run_id: str, settings: Mapping[str, Any], *, uri: str | None = None, callbacks: RunCallbacks | None = None
+) -> Result:
+    """Fine-tune from the best weights of an earlier run, as a new run that is linked to it.
+
+    Args:
+        run_id: The earlier run, or its transfer phase.
+        settings: Values by dotted key that differ from those of the earlier run.
+        uri: The tracking store; MLflow's default if None.
+        callbacks: Receives the events of the run.
+
+    Raises:
+        ConfigError: The earlier run has folds, or a setting cannot differ from it.
+    """
+    tracker = Tracker.at(uri)
+    source = tracker.find_top_run(run_id)
+    if run_record.read_config(tracker, source).data.folds:
+        raise ConfigError(
+            f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
+        )
+    fixed = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "backbone.", "network.", "head.")
+    config = run_record.derive_config(tracker, source, settings, fixed, phases=("finetune",), callbacks=())
+    return train_run(config, start_from=run_id, callbacks=callbacks)
 
 
 @contextmanager
@@ -124,7 +149,7 @@ def _prepare(
     run.set_tags({tags.DEVICE: device_name})
     first_split = splits.make_fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
     if config.track.pictures:
-        data_plots.of_data(run, first_split)
+        data_plots.log_data_plots(run, first_split)
     callbacks.on_run_begin(config, first_split, device_name, tracker.link(run))
     folder = run_directory.run_directory(run.id)
     return RunContext(config, tracker, run, callbacks, dataset, folder, device_name, start_from, resumed)
@@ -148,7 +173,7 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
         child = (
             tracker.reopen(stored)
             if stored
-            else tracker.create_phase_run(context.run, phase, description.name(config, phase))
+            else tracker.create_phase_run(context.run, phase, description.run_name(config, phase))
         )
         with child.open():
             phase_context = PhaseContext(
@@ -198,17 +223,17 @@ def _phase_metrics(
 ) -> dict[str, float]:
     """Evaluate the best weights, once, on the test images; measure what the model costs; gather all final metrics."""
     progress, track = outcome.progress, context.config.track
-    metrics = cost_metrics.parameters(outcome.model, outcome.trainer) | cost_metrics.features(outcome.feed)
+    metrics = cost_metrics.parameter_metrics(outcome.model, outcome.trainer) | cost_metrics.feature_metrics(outcome.feed)
     if context.scored:
         album = PlotLog(child, track.pictures, context.run, context.config.phases.index(phase.phase))
-        metrics |= phase_evaluation.of_phase(album, outcome.model, context.dataset, context.config)
+        metrics |= phase_evaluation.evaluate_phase(album, outcome.model, context.dataset, context.config)
     metrics |= {best_metric_name(name): value for name, value in progress.best.items()}
     metrics |= progress.overfitting_gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
-    metrics |= training_cost.trained(progress) | logger.gpu.figures()
+    metrics |= training_cost.training_speed(progress) | logger.gpu.metrics()
     if context.scored:  # the model of a fold is not kept
         start = phase.checkpoints.start
-        costs = run_costs.of_run(child, context.folder, start, track.costs, context.device, context.callbacks)
-        metrics |= costs | run_costs.ratio(metrics | costs)
+        costs = run_costs.measure_run(child, context.folder, start, track.costs, context.device, context.callbacks)
+        metrics |= costs | run_costs.efficiency_ratio(metrics | costs)
     child.set_tags(logger.gpu.tags())
     return metrics
 
@@ -232,11 +257,11 @@ def _log_phase(
     }
     context.run.log_metrics(metrics | sums, last.number, last.timestamp)
     if config.track.pictures:
-        title = description.name(config, phase)
+        title = description.run_name(config, phase)
         figure = training_curves.plot_training_curves(progress.epochs, title, best=progress.best_epoch)
         child.log_figure(figure, "figures/curves.png")
     child.log_text(training_curves.training_curves_csv(progress.epochs), "figures/curves.csv")
-    note = description.phase(phase, config, progress, outcome.feed.description, metrics)
+    note = description.describe_phase(phase, config, progress, outcome.feed.description, metrics)
     child.set_tags({tags.NOTE: note})
     context.write_events(child)
     context.callbacks.on_phase_end(phase, metrics)
@@ -247,7 +272,7 @@ def _log_joined_curves(context: RunContext, results: dict[str, PhaseResult]) -> 
     epochs, last = context.tracker.read_epochs(context.run.id), [*results.values()][-1]
     switch = results["transfer"].last_epoch if len(results) > 1 else None
     if context.config.track.pictures:
-        title = description.name(context.config)
+        title = description.run_name(context.config)
         figure = training_curves.plot_training_curves(epochs, title, switch=switch, best=last.best_epoch)
         context.run.log_figure(figure, "figures/curves.png")
     context.run.log_text(training_curves.training_curves_csv(epochs), "figures/curves.csv")
@@ -256,7 +281,7 @@ def _log_joined_curves(context: RunContext, results: dict[str, PhaseResult]) -> 
 def _conclude(context: RunContext, model: keras.Model, results: dict[str, PhaseResult]) -> Result:
     """Log the parent run's summary and, once, the model."""
     run = context.run
-    run.set_tags({tags.NOTE: description.run(context.config, context.dataset, results)})
+    run.set_tags({tags.NOTE: description.describe_run(context.config, context.dataset, results)})
     context.write_events(run)
     last = [*results.values()][-1]
     temperature = last.metrics.get("best/temperature", 1.0)

@@ -1,4 +1,4 @@
-"""Models: raw pixels in, class probabilities out."""
+"""Models that map raw pixels to class probabilities."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def check(config: RunConfig) -> None:
-    """Refuse a model that cannot be had, or not in the size or with the weights that are asked for.
+    """Raise unless the model exists, in the size and with the weights of a configuration; nothing is loaded.
 
     Raises:
-        ModelError: the message says what there is.
-        WeightsError: it has no ImageNet weights.
+        ModelError: There is no such model, or not in this size; the message lists the choices.
+        WeightsError: The model has no ImageNet weights.
     """
     from tinybench.models import backbones, weights
 
@@ -26,11 +26,11 @@ def check(config: RunConfig) -> None:
 
 
 def load(path: Path) -> keras.Model:
-    """A model of ours from a `.keras` or `.h5` file, not compiled.
+    """Load a model that tinybench saved to a `.keras` or `.h5` file, without compiling it.
 
     Raises:
-        OSError: there is no such file, or it cannot be read.
-        ValueError: it is no model.
+        OSError: There is no such file, or it cannot be read.
+        ValueError: The file does not hold a model.
     """
     import keras
 
@@ -40,30 +40,30 @@ def load(path: Path) -> keras.Model:
 
 
 def build(config: RunConfig, shape: tuple[int, int, int], classes: int, *, pretrained: bool = True) -> keras.Model:
-    """The whole model: resize, the backbone's preprocessing, backbone, head.
+    """Build a complete model: resize, the backbone's preprocessing, backbone, head.
 
-    The backbone is one layer named `backbone`, called in inference mode; `training.phases` decides what
-    of it is trained. The model holds no augmentation, so two calls on one image agree.
+    The backbone is one layer named `backbone`, called in inference mode; `training.phases` decides which of its
+    layers are trained. The model holds no augmentation, so that two calls on one image agree.
 
     Args:
-        config: The run's configuration.
+        config: The configuration of the run.
         shape: Height, width and channels of the images as they are stored.
         classes: Number of classes.
-        pretrained: False fetches no weights (for counting).
+        pretrained: Whether weights are loaded; without them, parameters can be counted without a download.
 
     Returns:
         A model from (n, height, width, channels) pixels in 0..255 to (n, classes) probabilities.
 
     Raises:
-        ModelError: an unknown model or one that cannot be built as asked.
-        WeightsError: weights that cannot be had or do not fit.
+        ModelError: The model is unknown or cannot be built as configured.
+        WeightsError: The weights cannot be loaded or do not fit.
     """
     import keras
 
     from tinybench.models import backbones, head
 
     backbone = backbones.build(config, shape[2], pretrained=pretrained)
-    # float32 takes uint8 as well: Keras casts inside the graph, after the copy to the device
+    # A float32 input takes uint8 as well: Keras casts inside the graph, after the copy to the device
     pixels = keras.Input(shape, name="pixels")
     x = pixels
     if shape[:2] != (config.image_size, config.image_size):

@@ -1,7 +1,7 @@
-"""Backbones: Keras Applications by name, the small networks, and a user's own `.keras` file.
+"""Build backbones: Keras Applications by name, the small networks, and a user's `.keras` file.
 
-A backbone maps pixels in 0..255 at the run's input size to a feature map. Its own preprocessing is part
-of the model, so that what is trained, saved and served takes raw pixels and nothing is scaled twice.
+A backbone maps pixels in 0..255 at the run's input size to a feature map. Its preprocessing is part of the
+model, so that the trained, saved and served model takes raw pixels and nothing is scaled twice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import ModelError
 from tinybench.models import networks, weights
 
-# The ones that are tested and documented; any other Keras Applications name is looked up in Keras itself.
+# Those that are tested and documented; any other name of Keras Applications is looked up in Keras itself
 APPLICATIONS = {
     "vgg16": "VGG16",
     "resnet50": "ResNet50",
@@ -39,8 +39,8 @@ class Backbone:
     """A feature extractor and the preprocessing that its pixels need.
 
     Attributes:
-        model: Maps (n, size, size, 3) to (n, h, w, channels).
-        preprocess: Applied to the resized pixels before the model, as symbolic Keras operations.
+        model: Maps (n, size, size, 3) to (n, height, width, channels).
+        preprocess: Symbolic Keras operations to apply to the resized pixels before the model.
     """
 
     model: keras.Model
@@ -48,48 +48,50 @@ class Backbone:
 
 
 def build(config: RunConfig, channels: int = 3, *, pretrained: bool = True) -> Backbone:
-    """The backbone that a configuration names, with its weights.
+    """Build the backbone of a configuration, with its weights.
 
     Args:
-        config: `model`, `weights`, `image_size`, `backbone.*` and `network.*` are read.
-        channels: Of the images: the small networks take them as they are, all others take three.
-        pretrained: False builds the architecture alone (for counting) and fetches nothing.
+        config: Its `model`, `weights`, `image_size`, `backbone.*` and `network.*` are used.
+        channels: Channels of the images; the small networks take 1 or 3, all other backbones 3.
+        pretrained: Whether weights are loaded; without them, parameters can be counted without a download.
 
     Raises:
-        ModelError: an unknown name, or an input size that the architecture refuses.
-        WeightsError: weights that cannot be had or do not fit.
+        ModelError: The name is unknown, or the architecture does not allow the input size.
+        WeightsError: The weights cannot be loaded or do not fit.
     """
     size = check(config)
-    wanted = config.weights if pretrained else "none"
+    weights_source = config.weights if pretrained else "none"
     if size is not None:
-        return Backbone(networks.build(config.model, size, config.image_size, channels, wanted), lambda pixels: pixels)
+        return Backbone(
+            networks.build(config.model, size, config.image_size, channels, weights_source), lambda pixels: pixels
+        )
     if _is_path(config.model):
-        return _from_file(config, wanted)
-    return _from_applications(config, wanted)
+        return _load_backbone(config, weights_source)
+    return _build_application(config, weights_source)
 
 
 def check(config: RunConfig) -> Size | None:
-    """Refuse a name or a path that no model has, or a size that it does not have, before anything is loaded.
+    """Raise unless the model of a configuration exists in the configured size; nothing is loaded.
 
     Returns:
         The size of a small network; None for any other model.
 
     Raises:
-        ModelError: it says what there is.
+        ModelError: There is no such name or file, or the model has no such size; the message lists the choices.
     """
     if _is_path(config.model):
         weights.check_model_file(Path(config.model))
     elif config.model not in network_size.PUBLISHED and config.model not in _constructors():
-        known = ", ".join([*network_size.PUBLISHED, *APPLICATIONS])
+        choices = ", ".join([*network_size.PUBLISHED, *APPLICATIONS])
         raise ModelError(
-            f"Unknown model {config.model!r}: expected one of {known}, another Keras Applications name in lower "
+            f"Unknown model {config.model!r}: expected one of {choices}, another Keras Applications name in lower "
             "case (tinybench models lists them), or the path of a .keras file."
         )
     return network_size.used(config.model, config.network)
 
 
 def names() -> list[str]:
-    """Every name that `build` takes, the documented ones first."""
+    """Return every name that `build` takes, the documented ones first."""
     return [*network_size.PUBLISHED, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
 
 
@@ -97,11 +99,11 @@ def _is_path(name: str) -> bool:
     return name.endswith(".keras") or "/" in name
 
 
-def _from_applications(config: RunConfig, wanted: str) -> Backbone:
+def _build_application(config: RunConfig, weights_source: str) -> Backbone:
     constructor, module = _constructors()[config.model]
     arguments = {"include_top": False, "input_shape": (config.image_size, config.image_size, 3)}
     try:
-        if wanted == "imagenet":
+        if weights_source == "imagenet":
             with weights.redirect_downloads(config.backbone.mirror):
                 model = constructor(weights="imagenet", **arguments)
         else:
@@ -109,14 +111,14 @@ def _from_applications(config: RunConfig, wanted: str) -> Backbone:
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{config.model} cannot be built at image_size={config.image_size}: {reason}") from error
-    if wanted not in ("imagenet", "none"):
-        weights.load(model, Path(wanted))
-    return _named(model, module.preprocess_input)
+    if weights_source not in ("imagenet", "none"):
+        weights.load(model, Path(weights_source))
+    return _make_backbone(model, module.preprocess_input)
 
 
-def _from_file(config: RunConfig, wanted: str) -> Backbone:
+def _load_backbone(config: RunConfig, weights_source: str) -> Backbone:
     path = Path(config.model)
-    model = _functional(weights.load_model_file(path), config.image_size)
+    model = _to_functional(weights.load_model_file(path), config.image_size)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output.shape) != 4:
         raise ModelError(
             f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "
@@ -125,20 +127,20 @@ def _from_file(config: RunConfig, wanted: str) -> Backbone:
     if model.input_shape[-1] not in (None, 3):
         raise ModelError(f"{path} takes images of {model.input_shape[-1]} channels: a backbone must take 3 (RGB).")
     side = config.image_size
-    if any(have not in (None, side) for have in model.input_shape[1:3]):
+    if any(length not in (None, side) for length in model.input_shape[1:3]):
         raise ModelError(f"{path} takes images of {model.input_shape[1:3]}: set image_size to that.")
-    if wanted not in ("imagenet", "none"):
-        weights.load(model, Path(wanted))
-    elif wanted == "none":
+    if weights_source not in ("imagenet", "none"):
+        weights.load(model, Path(weights_source))
+    elif weights_source == "none":
         model = keras.models.clone_model(model)  # the same layers with fresh weights
     mode = config.backbone.preprocessing
     if mode == "included":
-        return _named(model, lambda pixels: pixels)
-    return _named(model, lambda pixels: keras.applications.imagenet_utils.preprocess_input(pixels, mode=mode))
+        return _make_backbone(model, lambda pixels: pixels)
+    return _make_backbone(model, lambda pixels: keras.applications.imagenet_utils.preprocess_input(pixels, mode=mode))
 
 
-def _functional(model: keras.Model, side: int) -> keras.Model:
-    """A graph of layers, which can be frozen in part; a Sequential becomes one with the same layers."""
+def _to_functional(model: keras.Model, side: int) -> keras.Model:
+    """Return a Functional model, which can be frozen in part; a Sequential becomes one with the same layers."""
     if isinstance(model, keras.Sequential):
         pixels = features = keras.Input(model.input_shape[1:] if model.built else (side, side, 3))
         for layer in model.layers:
@@ -149,14 +151,14 @@ def _functional(model: keras.Model, side: int) -> keras.Model:
     return model
 
 
-def _named(model: keras.Model, preprocess: Callable[[Any], Any]) -> Backbone:
-    model.name = "backbone"  # the one name by which every later step finds it
+def _make_backbone(model: keras.Model, preprocess: Callable[[Any], Any]) -> Backbone:
+    model.name = "backbone"  # the name by which all other modules find it
     return Backbone(model, preprocess)
 
 
 @cache
 def _constructors() -> dict[str, tuple[Callable[..., Any], ModuleType]]:
-    """Every constructor of Keras Applications by lower-case name, with the module of its preprocessing."""
+    """Return every constructor of Keras Applications by lower-case name, with the module of its preprocessing."""
     return {
         name.lower(): (member, sys.modules[member.__module__])
         for name, member in inspect.getmembers(keras.applications, inspect.isfunction)

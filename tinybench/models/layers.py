@@ -1,4 +1,4 @@
-"""Layers that Keras does not have. Importing this file registers them, so that saved models find them again."""
+"""Layers that Keras does not have; importing this module registers them, so that saved models can be loaded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("tinybench")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each channel by the strength of the channels around it, as AlexNet does.
+    """A layer that divides each channel by the strength of the channels around it, as in AlexNet.
 
     `x / (bias + alpha * sum(x² of the channels within depth_radius)) ** beta`, with the defaults of
     `tf.nn.local_response_normalization`. Source: Krizhevsky et al., 2012, section 3.3.
+
+    Args:
+        depth_radius: Number of channels on each side that contribute.
+        bias, alpha, beta: The constants of the formula.
+
+    Raises:
+        ValueError: The radius is below 0, or the bias allows a division by zero.
     """
 
     def __init__(
         self, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, **kwargs: Any
     ) -> None:
-        """Args: channels on each side, and the constants of the formula.
-
-        Raises:
-            ValueError: a radius below 0, or a bias that allows a division by zero.
-        """
         super().__init__(**kwargs)
         if depth_radius < 0:
             raise ValueError(f"Invalid value for `depth_radius`: expected at least 0, got {depth_radius!r}.")
@@ -36,38 +38,42 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.beta = beta
 
     def call(self, inputs: Any) -> Any:
-        """Values (..., channels) of the same shape."""
-        places = np.arange(inputs.shape[-1])
-        near = np.abs(places[:, None] - places) <= self.depth_radius  # a product with it sums over neighbours
-        squares = ops.matmul(ops.square(inputs), ops.cast(near, inputs.dtype))
+        """Return the normalised values of (..., channels) inputs, of the same shape."""
+        channels = np.arange(inputs.shape[-1])
+        # A product with this matrix sums over neighbouring channels
+        neighbours = np.abs(channels[:, None] - channels) <= self.depth_radius
+        squares = ops.matmul(ops.square(inputs), ops.cast(neighbours, inputs.dtype))
         strength = self.bias + self.alpha * squares
         # The gradient of a general power takes several times as long
         return inputs * (ops.rsqrt(strength) if self.beta == 0.5 else ops.power(strength, -self.beta))
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer was made with."""
-        own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **own}
+        """Return the arguments of the constructor."""
+        arguments = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **arguments}
 
 
 @keras.saving.register_keras_serializable("tinybench")
 class Convolution(keras.layers.Layer):
-    """A 3×3 convolution with ReLU, from weights and operations alone: what `mnist-shallow` shows."""
+    """A 3×3 convolution with ReLU, written with weights and operations alone, for the recipe `mnist-shallow`.
+
+    Args:
+        filters: Number of kernels.
+    """
 
     def __init__(self, filters: int, **kwargs: Any) -> None:
-        """Args: how many kernels."""
         super().__init__(**kwargs)
         self.filters = filters
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the kernels (3, 3, channels, filters) and the biases."""
+        """Create the kernels (3, 3, channels, filters) and the biases (filters,)."""
         self.kernel = self.add_weight((3, 3, input_shape[-1], self.filters), name="kernel", initializer="he_normal")
         self.bias = self.add_weight((self.filters,), name="bias", initializer="zeros")
 
     def call(self, inputs: Any) -> Any:
-        """Images (n, h, w, channels) to (n, h - 2, w - 2, filters)."""
+        """Return the features (n, height - 2, width - 2, filters) of (n, height, width, channels) inputs."""
         return ops.relu(ops.conv(inputs, self.kernel, padding="valid") + self.bias)
 
     def get_config(self) -> dict[str, Any]:
-        """What the layer was made with."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "filters": self.filters}

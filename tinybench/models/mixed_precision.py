@@ -1,4 +1,4 @@
-"""Keras's mixed precision for the layers of a model that is there already."""
+"""Use Keras's mixed precision for the layers of a model that is built already."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import keras
 _FLOAT32 = ("logits", "probabilities")
 
 
-def _none(_: keras.layers.Layer) -> bool:
-    return False
-
-
 @contextmanager
-def override_dtypes(model: keras.Model, precision: str, exclude: Callable[[keras.layers.Layer], bool] = _none) -> Iterator[None]:
-    """Let all layers compute in bfloat16 or float16 meanwhile, but for those that were declared float32.
+def override_dtypes(
+    model: keras.Model, precision: str, exclude: Callable[[keras.layers.Layer], bool] | None = None
+) -> Iterator[None]:
+    """Let the layers of a model compute in bfloat16 or float16 within the block, except those declared float32.
 
-    What computes with the model must be traced inside. Weights stay in float32.
+    Functions that use the model must be traced within the block. Weights stay in float32.
 
     Args:
-        model: It is left as it was.
+        model: The model; its own dtype policies are restored after the block.
         precision: `bfloat16` or `float16`.
-        exclude: Layers that stay as they are too.
+        exclude: Returns whether a layer is left unchanged.
     """
-    layers = [layer for layer in model._flatten_layers() if not (layer.name in _FLOAT32 or exclude(layer))]
-    before = [layer.dtype_policy for layer in layers]
+    layers = [layer for layer in model._flatten_layers() if layer.name not in _FLOAT32]
+    if exclude is not None:
+        layers = [layer for layer in layers if not exclude(layer)]
+    policies = [layer.dtype_policy for layer in layers]
     for layer in layers:
         layer.dtype_policy = f"mixed_{precision}"
     try:
         yield
     finally:
-        for layer, policy in zip(layers, before, strict=True):
+        for layer, policy in zip(layers, policies, strict=True):
             layer.dtype_policy = policy

@@ -1,4 +1,4 @@
-"""The small networks that need no download: what stands below the head of each."""
+"""Build the backbones of the small networks, which need no download."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from keras import layers
 
 from tinybench.config.network_size import Size
 from tinybench.core.errors import ModelError
-from tinybench.models import weights as weight_files
 from tinybench.models.layers import Convolution, LocalResponseNormalization
+from tinybench.models.weights import load as load_weights
+from tinybench.models.weights import no_imagenet_weights
 
 
-def _plain(x: Any, size: Size) -> Any:
-    """Stages of 3×3 convolutions and a pooling; no batch normalization.
+def _build_plain_cnn(x: Any, size: Size) -> Any:
+    """Stack stages of 3×3 convolutions and a pooling, without batch normalization.
 
-    Frozen, it runs in inference mode, where statistics that were never learned would mean nothing.
+    A frozen backbone runs in inference mode, where statistics that were never learned would be meaningless.
     """
     for stage, filters in enumerate(size.filters, 1):
         for block in range(1, (size.blocks or 1) + 1):
@@ -27,52 +28,55 @@ def _plain(x: Any, size: Size) -> Any:
     return x
 
 
-def _simple(x: Any, size: Size) -> Any:
-    """Conv-Pool-Conv-Pool, without padding."""
+def _build_simple_cnn(x: Any, size: Size) -> Any:
+    """Stack stages of an unpadded 3×3 convolution and a pooling."""
     for stage, filters in enumerate(size.filters, 1):
         x = _convolution(x, filters, f"block{stage}_conv", padding="valid")
         x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
     return x
 
 
-def _normalized(x: Any, size: Size) -> Any:
-    """Stages of padded 3×3 convolutions with batch normalization, pooling and dropout."""
+def _build_normalised_cnn(x: Any, size: Size) -> Any:
+    """Stack stages of padded 3×3 convolutions with batch normalization, pooling and dropout."""
     for stage, filters in enumerate(size.filters, 1):
         for block in range(1, (size.blocks or 1) + 1):
-            x = _normalized_convolution(x, filters, f"block{stage}_conv{block}", size.l2)
-        x = _pooled(x, size, stage)
+            x = _normalised_convolution(x, filters, f"block{stage}_conv{block}", size.l2)
+        x = _pool(x, size, stage)
     return x
 
 
-def _vgg(x: Any, size: Size) -> Any:
-    """Stages of a padded and an unpadded 3×3 convolution with batch normalization, pooling and dropout."""
+def _build_vgg(x: Any, size: Size) -> Any:
+    """Stack stages of a padded and an unpadded 3×3 convolution with batch normalization, pooling and dropout."""
     for stage, filters in enumerate(size.filters, 1):
         for block, padding in enumerate(("same", "valid"), 1):
-            x = _normalized_convolution(x, filters, f"block{stage}_conv{block}", size.l2, padding=padding)
-        x = _pooled(x, size, stage)
+            x = _normalised_convolution(x, filters, f"block{stage}_conv{block}", size.l2, padding=padding)
+        x = _pool(x, size, stage)
     return x
 
 
-def _resnet(x: Any, size: Size) -> Any:
-    """The residual network for CIFAR of He et al., 2015, with 1×1 projections where the size changes."""
-    x = _normalized_convolution(x, size.filters[0], "conv0", size.l2)
+def _build_resnet(x: Any, size: Size) -> Any:
+    """Build the residual network for CIFAR of He et al., 2015, with 1×1 projections where the size changes."""
+    x = _normalised_convolution(x, size.filters[0], "conv0", size.l2)
     for stage, filters in enumerate(size.filters, 1):
         for block in range(1, (size.blocks or 1) + 1):
-            x = _residual(x, filters, f"block{stage}_{block}", size.l2, strides=2 if stage > 1 and block == 1 else 1)
+            x = _residual_block(
+                x, filters, f"block{stage}_{block}", size.l2, strides=2 if stage > 1 and block == 1 else 1
+            )
     return x
 
 
-def _residual(x: Any, filters: int, name: str, l2: float | None, *, strides: int) -> Any:
+def _residual_block(x: Any, filters: int, name: str, l2: float | None, *, strides: int) -> Any:
+    """Add two normalised convolutions to their input, which is projected where its shape differs."""
     shortcut = x
     if strides > 1 or x.shape[-1] != filters:
         shortcut = _convolution(x, filters, f"{name}_projection", l2, kernel=1, strides=strides, activation=None)
-    inner = _normalized_convolution(x, filters, f"{name}_conv1", l2, strides=strides)
-    inner = _normalized_convolution(inner, filters, f"{name}_conv2", l2, activation=None)
-    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([inner, shortcut]))
+    residual = _normalised_convolution(x, filters, f"{name}_conv1", l2, strides=strides)
+    residual = _normalised_convolution(residual, filters, f"{name}_conv2", l2, activation=None)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([residual, shortcut]))
 
 
-def _alexnet(x: Any, size: Size) -> Any:
-    """AlexNet made small: two stages with local response normalization, further convolutions, one pooling."""
+def _build_alexnet(x: Any, size: Size) -> Any:
+    """Build a small AlexNet: two stages with local response normalization, further convolutions and a pooling."""
     for stage, filters in enumerate(size.filters, 1):
         x = _convolution(x, filters, f"block{stage}_conv")
         if stage <= 2:
@@ -82,8 +86,8 @@ def _alexnet(x: Any, size: Size) -> Any:
     return x
 
 
-def _shallow(x: Any, size: Size) -> Any:
-    """Convolutions of low-level Keras, one as published."""
+def _build_shallow(x: Any, size: Size) -> Any:
+    """Stack convolutions that are written in low-level Keras; the published network has one."""
     for stage, filters in enumerate(size.filters, 1):
         x = Convolution(filters, name=f"block{stage}_conv")(x)
     return x
@@ -107,12 +111,12 @@ def _convolution(
         padding=padding,
         activation=activation,
         kernel_initializer="he_normal",
-        kernel_regularizer=_penalty(l2),
+        kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
         name=name,
     )(x)
 
 
-def _normalized_convolution(
+def _normalised_convolution(
     x: Any,
     filters: int,
     name: str,
@@ -122,52 +126,56 @@ def _normalized_convolution(
     strides: int = 1,
     activation: str | None = "relu",
 ) -> Any:
-    """Convolution, batch normalization, activation."""
+    """Apply a convolution, batch normalization and the activation."""
     x = _convolution(x, filters, name, l2, padding=padding, strides=strides, activation=None)
     x = layers.BatchNormalization(name=f"{name}_norm")(x)
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
-def _pooled(x: Any, size: Size, stage: int) -> Any:
+def _pool(x: Any, size: Size, stage: int) -> Any:
+    """Apply a pooling, and dropout where the network has it."""
     x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
     return layers.Dropout(size.dropout, name=f"block{stage}_dropout")(x) if size.dropout else x
 
 
-def _penalty(l2: float | None) -> Any:
-    return keras.regularizers.L2(l2) if l2 else None
-
-
-# What turns symbolic pixels in 0..1 into features
-_STACKS: dict[str, Callable[[Any, Size], Any]] = {
-    "smallcnn": _plain,
-    "shallow": _shallow,
-    "simple5": _simple,
-    "vgg10": _vgg,
-    "resnet20": _resnet,
-    "alexnet-mini": _alexnet,
-    "cnn3": _normalized,
-    "conv6": _normalized,
-    "deep": _normalized,
+# Functions from symbolic pixels in 0..1 to features, by the name of the network
+_BUILDERS: dict[str, Callable[[Any, Size], Any]] = {
+    "smallcnn": _build_plain_cnn,
+    "shallow": _build_shallow,
+    "simple5": _build_simple_cnn,
+    "vgg10": _build_vgg,
+    "resnet20": _build_resnet,
+    "alexnet-mini": _build_alexnet,
+    "cnn3": _build_normalised_cnn,
+    "conv6": _build_normalised_cnn,
+    "deep": _build_normalised_cnn,
 }
 
 
 def build(name: str, size: Size, side: int, channels: int, weights: str) -> keras.Model:
-    """A small network, from pixels (n, side, side, channels) in 0..255 to a feature map.
+    """Build the backbone of a small network, from (n, side, side, channels) pixels in 0..255 to a feature map.
+
+    Args:
+        name: The name of the network.
+        size: The number of stages, filters and so on.
+        side: Height and width of the images in pixels.
+        channels: Channels of the images.
+        weights: `none`, or the path of a weights file.
 
     Raises:
-        ModelError: images that are too small for it.
-        WeightsError: ImageNet weights are asked for, which no small network has.
+        ModelError: The images are too small for the network.
+        WeightsError: ImageNet weights are asked for, which no small network has, or the file does not fit.
     """
     if weights == "imagenet":
-        raise weight_files.no_imagenet_weights(name)
+        raise no_imagenet_weights(name)
     pixels = keras.Input((side, side, channels), name="pixels")
     try:
-        model = keras.Model(pixels, _STACKS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")
+        model = keras.Model(pixels, _BUILDERS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")
     except ValueError as error:
         raise ModelError(
             f"{name} cannot be built at image_size={side}: its {len(size.filters)} stages leave no pixel. "
             "Give fewer `network.filters`, or a larger `image_size`."
         ) from error
     if weights != "none":
-        weight_files.load(model, Path(weights))
+        load_weights(model, Path(weights))
     return model

@@ -1,6 +1,6 @@
-"""A whole model in its three parts: entrance (resize, preprocessing), backbone, head.
+"""Divide a model into three submodels: entrance (resize, preprocessing), backbone and head.
 
-The parts share every weight with the whole.
+The submodels share every weight with the model.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ import keras
 
 
 def entrance(model: keras.Model) -> keras.Model:
-    """From raw pixels to what the backbone takes."""
+    """Return the submodel from raw pixels to the backbone's input."""
     return keras.Model(model.input, backbone_input(model), name="entrance")
 
 
 def backbone(model: keras.Model) -> keras.Model:
-    """The feature extractor."""
+    """Return the layer that extracts the features."""
     return model.get_layer("backbone")
 
 
 def head(model: keras.Model) -> keras.Model:
-    """From the backbone's features to probabilities."""
-    return keras.Model(_call_of_backbone(model).output_tensors[0], model.output, name="head")
+    """Return the submodel from the backbone's features to probabilities."""
+    return keras.Model(_backbone_node(model).output_tensors[0], model.output, name="head")
 
 
 def backbone_input(model: keras.Model) -> Any:
-    """The symbolic tensor that enters the backbone of a whole model."""
-    return _call_of_backbone(model).input_tensors[0]
+    """Return the symbolic tensor that is the backbone's input in the graph of a model."""
+    return _backbone_node(model).input_tensors[0]
 
 
 def sorted_nodes(graph: keras.Model) -> list[Any]:
-    """The calls of a model's operations, each after those whose outputs it takes."""
+    """Return the nodes (calls of operations) of a model's graph, each after those whose outputs it takes."""
     by_depth = graph._nodes_by_depth
-    return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
-def _call_of_backbone(model: keras.Model) -> Any:
-    """The one call of the backbone that belongs to this model's graph."""
-    pooled = model.get_layer("pooling").input
-    return pooled._keras_history.operation._inbound_nodes[pooled._keras_history.node_index]
+def _backbone_node(model: keras.Model) -> Any:
+    """Return the node of the backbone in the graph of this model; the backbone has one more for each other model."""
+    history = model.get_layer("pooling").input._keras_history
+    return history.operation._inbound_nodes[history.node_index]

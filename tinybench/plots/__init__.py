@@ -1,1 +1,1 @@
-"""Draw matplotlib figures from arrays. The only package that imports matplotlib."""
+"""Draw matplotlib figures from arrays; no other package imports matplotlib at run time."""

@@ -26,7 +26,7 @@ def plot_class_counts(counts: Mapping[str, NDArray[np.int64]], names: Sequence[s
     """
     named = len(names) <= _MAX_NAMED
     height = max(0.24 * len(names) + 1.2, 2) if named else 4
-    figure = style.new_figure(_PANEL * len(counts) + _NAME, height, "Images of each class")
+    figure = style.new_figure(_PANEL * len(counts) + _NAME, height, "Images per class")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     positions = np.arange(len(names))
     for axes, (split, values) in zip(panels, counts.items(), strict=True):
@@ -40,7 +40,7 @@ def plot_class_counts(counts: Mapping[str, NDArray[np.int64]], names: Sequence[s
     if named:
         panels[0].set_yticks(range(len(names)), [style.fit_text(name, _NAME) for name in names])
     else:
-        panels[0].set_ylabel("Class, by number")
+        panels[0].set_ylabel("Class index")
     panels[0].invert_yaxis()
     return figure
 

@@ -77,9 +77,9 @@ def _lowest_recall(counts: Counts) -> NDArray[np.int64]:
 
 def _title(counts: Counts, shown_count: int) -> str:
     images, absent = counts.sum(), np.count_nonzero(counts.sum(axis=1) == 0)
-    title = f"{counts.trace() / images:.1%} of {images:,} images right"
+    title = f"Accuracy {counts.trace() / images:.1%} on {images:,} images"
     if shown_count < len(counts):
-        title += f"\nThe {shown_count} of {len(counts)} classes that are recognised worst"
+        title += f"\nThe {shown_count} of {len(counts)} classes with the lowest recall"
     if absent:
         title += f"\n{absent} {'class has' if absent == 1 else 'classes have'} no images"
     return title
@@ -112,5 +112,5 @@ def _draw_most_confused(axes: Axes, shares: Shares, classes: NDArray[np.int64], 
     ]
     right_axis = axes.secondary_yaxis("right")
     right_axis.set_yticks(range(len(labels)), labels, fontsize=style.SMALL)
-    right_axis.set_ylabel("Taken most for")
+    right_axis.set_ylabel("Most often mistaken for")
     right_axis.tick_params(length=0)

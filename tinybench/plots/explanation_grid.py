@@ -19,8 +19,8 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _CLIPPED = 99  # percentile: otherwise a few pixels would leave all others dark
 _DIMMED, _OPAQUE = 0.7, 0.7  # the image under a map, and a map where it is largest
 
-_LEGEND = "Maps: black is nothing, the brighter a pixel the more it does for the class that is named."
-_OVERLAID = "{names}: laid over the image in gray; what is left dark does nothing."
+_LEGEND = "Maps: black is 0; the brighter a pixel, the more it supports the class named on the left."
+_OVERLAID = "{names}: laid over the grayscale image; pixels without colour do not support the class."
 
 Maps = NDArray[np.floating[Any]]
 

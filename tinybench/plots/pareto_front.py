@@ -57,18 +57,16 @@ def plot_pareto_front(points: Sequence[ParetoPoint]) -> Figure:
     """
     names = [f"{number}  {style.fit_text(point.name, _NAME - 0.4)}" for number, point in enumerate(points, 1)]
     height = max(_HEIGHT, _LINE * len(names) + 1)
-    figure = style.new_figure(2 * _PANEL + _NAME, height, "What accuracy costs")
+    figure = style.new_figure(2 * _PANEL + _NAME, height, "Accuracy and cost")
     latency_axes, size_axes, legend = figure.subplots(1, 3, width_ratios=[_PANEL, _PANEL, _NAME])
     latency = np.array([point.latency for point in points])
     errors = np.array([[point.latency - point.latency_low, point.latency_high - point.latency] for point in points]).T
-    _draw_panel(latency_axes, points, latency, errors, "Latency of an image, ms (p50)")
+    _draw_panel(latency_axes, points, latency, errors, "Latency per image, ms (p50)")
     _draw_panel(size_axes, points, np.array([point.size for point in points]), None, "Weights, MB")
     legend.axis("off")
     legend.text(0, 1, "\n".join(names), va="top", fontsize=style.SMALL, linespacing=1.5)
     largest = max(point.memory for point in points)
-    note = (
-        f"Area: memory at the peak, at most {largest:,.0f} MB. Bars: 95 % intervals. Line: no cheaper one is as good."
-    )
+    note = f"Area: peak memory, at most {largest:,.0f} MB. Bars: 95 % intervals. Line: no cheaper model is as accurate."
     figure.supxlabel(style.wrap_text(note, 2 * _PANEL), fontsize=style.SMALL)
     return figure
 
@@ -86,7 +84,7 @@ def pareto_front_csv(points: Sequence[ParetoPoint]) -> str:
 
 
 def find_pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """Return the indices of the points that are more accurate than all that cost as much or less, the cheapest first."""
+    """Return the indices of the points more accurate than all that cost as much or less, the cheapest first."""
     front: list[int] = []
     for index in sorted(range(len(costs)), key=lambda index: (costs[index], -accuracies[index])):
         if not front or accuracies[index] > accuracies[front[-1]]:

@@ -28,7 +28,9 @@ _EDGES = [0.0, *(float(edge) - 1e-9 for edge in np.arange(0.05, 0.975, 0.05)), 1
 def plot_recall_by_class(
     recall: Values, support: Counts, names: Sequence[str], intervals: Values | None = None
 ) -> Figure:
-    """Plot a bar per class, the highest recall on top; of more than 40 classes the 20 best, the 20 worst, and a histogram.
+    """Plot a bar per class, the highest recall on top.
+
+    Of more than 40 classes the 20 best and the 20 worst are shown, and a histogram of all.
 
     Args:
         recall: (classes,) fraction of the images of each class that are classified correctly.
@@ -67,7 +69,7 @@ def plot_recall_by_class(
 
 
 def _title(classes: int, present: int, mean: float) -> str:
-    title = f"Accuracy of each class, {mean:.1%} on average"
+    title = f"Accuracy per class, mean {mean:.1%}"
     absent = classes - present
     return title + (f"\n{absent} of {classes} classes have no images and are left out" if absent else "")
 
@@ -82,7 +84,7 @@ def _draw_bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]
     axes.set_yticks(positions, labels, fontsize=style.SMALL)
     axes.set(xlim=(0, 1), ylim=(len(recall) - 0.4, -0.6))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("Accuracy (in brackets the images found, of all of the class)", fontsize=style.MEDIUM)
+    axes.set_xlabel("Accuracy (in brackets: correct of all images)", fontsize=style.MEDIUM)
     style.style_axes(axes, grid="x")
 
 

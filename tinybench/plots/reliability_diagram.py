@@ -36,7 +36,7 @@ def plot_reliability_diagram(
     figure = style.new_figure(5, 4.6 + 0.9 * len(curves), "Confidence and accuracy")
     panels = figure.subplots(1 + len(curves), 1, sharex=True, height_ratios=[4, *[0.9] * len(curves)])
     top = panels[0]
-    top.plot([0, 1], [0, 1], color=style.GRAY, linewidth=1, label="as often right as it says")
+    top.plot([0, 1], [0, 1], color=style.GRAY, linewidth=1, label="perfect calibration")
     for axes, (name, bins), ece in zip(panels[1:], curves.items(), (ece_before, ece_after), strict=False):
         colour, marker, line = _STYLES[name]
         label = f"{name}, ECE {bins.ece if ece is None else ece:.1%}"

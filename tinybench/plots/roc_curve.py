@@ -27,7 +27,7 @@ def plot_roc_curve(
         high: (points,) 90th percentile over the classes.
         area: Mean of the areas under the curves of the classes.
     """
-    figure = style.new_figure(5, 5, "ROC curve, each class against the rest")
+    figure = style.new_figure(5, 5, "ROC curve, one class against the rest")
     axes = figure.subplots()
     axes.fill_between(
         false_positive, low, high, color=style.BLUE, alpha=0.25, linewidth=0, label="10th to 90th percentile of classes"

@@ -1,4 +1,4 @@
-"""Plot sample images in rows, as stored and as augmented for training."""
+"""Plot sample images in rows, original and augmented for training."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def plot_samples(
 def plot_augmented_samples(
     images: NDArray[np.uint8], shares: NDArray[np.floating[Any]], classes: Sequence[str]
 ) -> Figure:
-    """Plot each image as stored, followed by augmented copies; mixed images are captioned with their classes.
+    """Plot each image followed by augmented copies of it; mixed images are captioned with their classes.
 
     Args:
-        images: (n, 1 + copies, height, width, channels), the first of each row as stored.
+        images: (n, 1 + copies, height, width, channels), the first of each row unchanged.
         shares: (n, 1 + copies, classes) shares of the classes in the label of each image.
         classes: Class names.
     """
@@ -66,7 +66,7 @@ def plot_augmented_samples(
         [_describe_mixture(image_shares, classes, label) for image_shares in row_shares]
         for row_shares, label in zip(shares, labels, strict=True)
     ]
-    titles = ["as it is", *["augmented"] * (images.shape[1] - 1)]
+    titles = ["original", *["augmented"] * (images.shape[1] - 1)]
     return plot_samples([*images], [classes[label] for label in labels], titles, captions)
 
 

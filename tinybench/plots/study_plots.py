@@ -131,12 +131,14 @@ def plot_param_importances(importances: Mapping[str, float], objective: str, tri
         trials: Number of trials that the importances were computed from.
     """
     keys = sorted(importances, key=importances.__getitem__)
-    figure = style.new_figure(7, 1.2 + 0.35 * len(keys), f"What decides {objective} (fANOVA of {trials} trials)")
+    figure = style.new_figure(
+        7, 1.2 + 0.35 * len(keys), f"Importance of parameters for {objective} (fANOVA of {trials} trials)"
+    )
     axes = figure.subplots()
     bars = axes.barh([style.fit_text(key, 2.2) for key in keys], [importances[key] for key in keys], color=style.SKY)
     axes.bar_label(bars, fmt="%.2f", fontsize=style.SMALL, padding=3)
     axes.set_xlim(0, 1.08 * max(importances.values(), default=1))
-    _label_axes(axes, "Share of the variation", "")
+    _label_axes(axes, "Share of the variance", "")
     style.style_axes(axes, grid="x")
     return figure
 
@@ -173,7 +175,7 @@ def plot_parallel_coordinate(
     import matplotlib as mpl
 
     width = max(7, 1.7 * (len(parameters) + 1))
-    figure = style.new_figure(width, 4.4, f"Trials by their values, coloured by {objective}")
+    figure = style.new_figure(width, 4.4, f"Trials by their parameters, coloured by {objective}")
     axes = figure.subplots()
     values = np.array([trial.values[0] for trial in trials])
     norm, colourmap = Normalize(values.min(), values.max()), mpl.colormaps[_COLOURMAP]
@@ -184,7 +186,7 @@ def plot_parallel_coordinate(
     for index, parameter in enumerate(parameters):
         axes.axvline(index, color="black", linewidth=0.8)
         present = [trial.params[parameter.key] for trial in trials if parameter.key in trial.params]
-        absent = [(_ABSENT, "not drawn")] if len(present) < len(trials) else []
+        absent = [(_ABSENT, "not set")] if len(present) < len(trials) else []
         for height, text in _scale_labels(parameter, present) + absent:
             axes.annotate(
                 text,
@@ -205,7 +207,7 @@ def plot_parallel_coordinate(
 
 def plot_contour(trials: Sequence[StudyTrial], x: ParameterAxis, y: ParameterAxis, objective: str) -> Figure:
     """Plot the value over two parameters; levels are interpolated between the trials, not beyond them."""
-    figure = style.new_figure(6.4, 5, f"{objective} by the two parameters that matter most")
+    figure = style.new_figure(6.4, 5, f"{objective} by the two most important parameters")
     axes = figure.subplots()
     having = [trial for trial in trials if {x.key, y.key} <= {*trial.params}]
     x_values, y_values = (np.array([axis.position(trial.params[axis.key]) for trial in having]) for axis in (x, y))
@@ -249,7 +251,7 @@ def plot_pareto_front(
         color=style.VERMILION,
         marker="o",
         drawstyle="steps-post" if minimize_second else "steps-pre",
-        label="none is better in both",
+        label="Pareto front",
     )
     for trial in best:
         position = trial.values[1], trial.values[0]

@@ -32,7 +32,7 @@ def plot_training_curves(
         epochs: The epochs in order.
         title: Title of the figure.
         switch: Last epoch of the first phase; a line marks where fine-tuning begins.
-        best: Epoch whose weights were kept, marked on the validation curves.
+        best: Epoch with the best weights, marked on the validation curves.
     """
     figure = style.new_figure(_WIDTH, _HEIGHT, title)
     best_epoch = next((epoch for epoch in epochs if epoch.number == best), None)
@@ -46,7 +46,7 @@ def plot_training_curves(
         if best_epoch is not None:
             axes.plot(
                 best, best_epoch.metrics[f"val/{metric}"], "o", markersize=9,
-                markerfacecolor="none", markeredgecolor="black", label="weights kept",
+                markerfacecolor="none", markeredgecolor="black", label="best weights",
             )  # fmt: skip
     _add_legend(figure)
     return figure

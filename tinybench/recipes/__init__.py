@@ -13,8 +13,8 @@ def all_recipes() -> dict[str, Recipe]:
     """Return every recipe by name, in the order of the reference systems."""
     from tinybench.recipes import alexnet_mini, cifar10, cifar100, cross_validated, quickstart, tiny_imagenet_tlft
 
-    systems = (tiny_imagenet_tlft, alexnet_mini, cifar100, cross_validated, cifar10, quickstart)
-    return {recipe.name: recipe for system in systems for recipe in system.RECIPES}
+    modules = (tiny_imagenet_tlft, alexnet_mini, cifar100, cross_validated, cifar10, quickstart)
+    return {recipe.name: recipe for module in modules for recipe in module.RECIPES}
 
 
 def find(name: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""System B: a small AlexNet on 20 classes of Tiny ImageNet."""
+"""The recipe of system B: a small AlexNet on 20 classes of Tiny ImageNet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 
 def config() -> RunConfig:
-    """AlexNet made small, with local response normalization, on 20 classes at 64 pixels.
+    """Train a small AlexNet with local response normalization on 20 classes at 64 pixels.
 
     Source: a published notebook; its authors find that it overfits, and ask for augmentation (augment.flip,
-    augment.translation, …) and for other batch sizes (batch_size). It watches with TensorBoard: track.tensorboard=true.
+    augment.translation, …) and for other batch sizes (batch_size). It logs to TensorBoard: track.tensorboard=true.
     Command: mlflow run . -P recipe=alexnet-mini
     Time: 9,000 images, 35 epochs; about 35 minutes on two CPU cores.
     Expect: test accuracy .43.

@@ -1,4 +1,4 @@
-"""System E: from five layers to EfficientNetV2 on CIFAR-10."""
+"""The recipes of system E: from a network of five layers to EfficientNetV2 on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 _DATA = DataConfig(validation=0.2)
 _AUGMENT = AugmentConfig(flip=True, rotation=15, zoom=0.1, translation=0.1)
-_PATIENT = ScratchConfig(epochs=50, lr=1e-3, patience=10, plateau_patience=3)
+_SCRATCH_WITH_CALLBACKS = ScratchConfig(epochs=50, lr=1e-3, patience=10, plateau_patience=3)
 
 
 def simple5() -> RunConfig:
-    """Two convolutions, two poolings and two dense layers: 315,722 parameters.
+    """Train two convolutions, two poolings and two dense layers: 315,722 parameters.
 
     Source: a published progression of networks on CIFAR-10, its first step.
     Command: mlflow run . -P recipe=cifar10-simple5
@@ -46,15 +46,15 @@ def simple5() -> RunConfig:
 
 
 def vgg10_baseline() -> RunConfig:
-    """Three blocks of two convolutions with batch normalization: 403,018 parameters; no callbacks, no augmentation.
+    """Train three blocks of two convolutions with batch normalization, without augmentation: 403,018 parameters.
 
     Source: the second step of the progression, in its first variant.
     Command: mlflow run . -P recipe=cifar10-vgg10-baseline
     Time: about two and a half hours on two CPU cores.
-    Expect: less than cifar10-vgg10; the source gives a figure for the last variant alone.
+    Expect: less than cifar10-vgg10; the source gives a metric for the last variant only.
 
-    Left open by the source and chosen here: dropout .2 after each block and .5 before the last layer, 50 epochs of
-    Adam at .001 in batches of 64.
+    It uses no callbacks. Left open by the source and chosen here: dropout .2 after each block and .5 before the last
+    layer, 50 epochs of Adam at .001 in batches of 64.
     """
     return replace(
         simple5(),
@@ -65,7 +65,7 @@ def vgg10_baseline() -> RunConfig:
 
 
 def vgg10_callbacks() -> RunConfig:
-    """The same, with early stopping and a learning rate that falls on a plateau.
+    """Train the network of cifar10-vgg10-baseline with early stopping and a learning rate that falls on a plateau.
 
     Source: the second step of the progression, in its second variant.
     Command: mlflow run . -P recipe=cifar10-vgg10-callbacks
@@ -74,11 +74,11 @@ def vgg10_callbacks() -> RunConfig:
 
     Left open by the source and chosen here: the callbacks' patience; the rest as in the first variant.
     """
-    return replace(vgg10_baseline(), scratch=_PATIENT)
+    return replace(vgg10_baseline(), scratch=_SCRATCH_WITH_CALLBACKS)
 
 
 def vgg10() -> RunConfig:
-    """The same, with augmentation: the variant that the source reports.
+    """Train the network of cifar10-vgg10-callbacks with augmentation too: the variant that the source reports.
 
     Source: the second step of the progression.
     Command: mlflow run . -P recipe=cifar10-vgg10
@@ -91,7 +91,7 @@ def vgg10() -> RunConfig:
 
 
 def resnet20() -> RunConfig:
-    """The ResNet-20 of He et al. for CIFAR, with 1×1 projections: 274,442 parameters.
+    """Train the ResNet-20 of He et al. for CIFAR, with 1×1 projections: 274,442 parameters.
 
     Source: the third step of the progression.
     Command: mlflow run . -P recipe=cifar10-resnet20
@@ -112,15 +112,15 @@ def resnet20() -> RunConfig:
 
 
 def efficientnetv2_96() -> RunConfig:
-    """EfficientNetV2B0 at 96 pixels: 6,255,962 parameters, of which 333,578 are trained in the first phase.
+    """Train EfficientNetV2B0 at 96 pixels: 6,255,962 parameters, of which the first phase trains 333,578.
 
     Source: the fourth step of the progression.
     Command: mlflow run . -P recipe=cifar10-efficientnetv2-96
     Time: hours on two CPU cores; --dry-run estimates it.
     Expect: test accuracy .9042, loss .275; training accuracy 4.5 points below that of validation.
 
-    Left open by the source and chosen here: learning rates of .001 and 1e-5. As features are kept, its augmentation is
-    used only with transfer.views and finetune.views.
+    Left open by the source and chosen here: learning rates of .001 and 1e-5. As features are stored, its augmentation
+    is used only with transfer.views and finetune.views.
     """
     return replace(
         simple5(),
@@ -136,7 +136,7 @@ def efficientnetv2_96() -> RunConfig:
 
 
 def efficientnetv2_224() -> RunConfig:
-    """The same at 224 pixels, trained for longer and with more layers unfrozen.
+    """Train EfficientNetV2B0 at 224 pixels, for longer and with more layers unfrozen.
 
     Source: the last step of the progression.
     Command: mlflow run . -P recipe=cifar10-efficientnetv2-224
@@ -154,7 +154,7 @@ def efficientnetv2_224() -> RunConfig:
     )
 
 
-def _published(accuracy: float, loss: float, gap: float, phase: str) -> tuple[Expected, ...]:
+def _expected_metrics(accuracy: float, loss: float, gap: float, phase: str) -> tuple[Expected, ...]:
     return (
         Expected("test/accuracy", accuracy, "test", "system E", phase=phase),
         Expected("test/loss", loss, "test", "system E", phase=phase),
@@ -166,7 +166,7 @@ RECIPES = (
     Recipe(
         "cifar10-simple5",
         simple5,
-        _published(0.6747, 1.104, 0.178, "scratch"),
+        _expected_metrics(0.6747, 1.104, 0.178, "scratch"),
         system="E",
         architecture="Conv-Pool-Conv-Pool-Dense",
         cost="5 min on 2 CPU cores",
@@ -188,7 +188,7 @@ RECIPES = (
     Recipe(
         "cifar10-vgg10",
         vgg10,
-        _published(0.8208, 0.543, -0.018, "scratch"),
+        _expected_metrics(0.8208, 0.543, -0.018, "scratch"),
         system="E",
         architecture="the same, with callbacks and augmentation",
         cost="up to 3 h on 2 CPU cores",
@@ -196,7 +196,7 @@ RECIPES = (
     Recipe(
         "cifar10-resnet20",
         resnet20,
-        _published(0.8770, 0.389, 0.031, "scratch"),
+        _expected_metrics(0.8770, 0.389, 0.031, "scratch"),
         system="E",
         architecture="ResNet-20 with 1x1 projections",
         cost="3 h on 2 CPU cores",
@@ -204,7 +204,7 @@ RECIPES = (
     Recipe(
         "cifar10-efficientnetv2-96",
         efficientnetv2_96,
-        _published(0.9042, 0.275, -0.045, "finetune"),
+        _expected_metrics(0.9042, 0.275, -0.045, "finetune"),
         system="E",
         architecture="EfficientNetV2B0 at 96 px, last 30 layers",
         cost="hours on 2 CPU cores",
@@ -212,7 +212,7 @@ RECIPES = (
     Recipe(
         "cifar10-efficientnetv2-224",
         efficientnetv2_224,
-        _published(0.9397, 0.174, -0.0001, "finetune"),
+        _expected_metrics(0.9397, 0.174, -0.0001, "finetune"),
         system="E",
         architecture="EfficientNetV2B0 at 224 px, last 50 layers",
         cost="a day on 2 CPU cores",

@@ -1,4 +1,4 @@
-"""System C: three methods on CIFAR-100."""
+"""The recipes of system C: three methods on CIFAR-100."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 
 def scratch() -> RunConfig:
-    """Three convolutions and two dense layers, trained from scratch.
+    """Train three convolutions and two dense layers from scratch.
 
     Source: a published comparison of three methods on CIFAR-100.
     Command: mlflow run . -P recipe=cifar100-scratch
@@ -35,7 +35,7 @@ def scratch() -> RunConfig:
 
 
 def vgg16_features() -> RunConfig:
-    """A frozen VGG16 with a dense classifier on top.
+    """Train a dense classifier on top of a frozen VGG16.
 
     Source: the same comparison.
     Command: mlflow run . -P recipe=cifar100-vgg16-features
@@ -59,13 +59,13 @@ def vgg16_features() -> RunConfig:
 
 
 def vgg16_finetune() -> RunConfig:
-    """The same backbone, of which a couple of layers are then trained.
+    """Train a classifier on top of a frozen VGG16, then the last convolutions of that backbone too.
 
     Source: the same comparison.
     Command: mlflow run . -P recipe=cifar100-vgg16-finetune
     Time: five epochs through the last two convolutions; --dry-run estimates it.
-    Expect: test loss 2.037, accuracy .4781: worse than the frozen one. It is a trap worth seeing: the learning rate
-    decides. Compare finetune.lr 1e-5, as here, with 1e-3.
+    Expect: test loss 2.037, accuracy .4781: worse than the frozen one, since the learning rate decides: compare
+    finetune.lr 1e-5, as here, with 1e-3.
 
     Left open by the source and chosen here: the last two convolutions, 5 epochs, and as in cifar100-vgg16-features.
     """
@@ -77,16 +77,16 @@ def vgg16_finetune() -> RunConfig:
     )
 
 
-def _published(loss: float, accuracy: float, phase: str) -> tuple[Expected, ...]:
-    figures = {"test/loss": loss, "test/accuracy": accuracy}
-    return tuple(Expected(metric, value, "test", "system C", phase=phase) for metric, value in figures.items())
+def _expected_metrics(loss: float, accuracy: float, phase: str) -> tuple[Expected, ...]:
+    metrics = {"test/loss": loss, "test/accuracy": accuracy}
+    return tuple(Expected(metric, value, "test", "system C", phase=phase) for metric, value in metrics.items())
 
 
 RECIPES = (
     Recipe(
         "cifar100-scratch",
         scratch,
-        _published(2.429, 0.4009, "scratch"),
+        _expected_metrics(2.429, 0.4009, "scratch"),
         system="C",
         architecture="3 convolutions, dense 256",
         cost="30 min on 2 CPU cores",
@@ -94,7 +94,7 @@ RECIPES = (
     Recipe(
         "cifar100-vgg16-features",
         vgg16_features,
-        _published(1.667, 0.5748, "transfer"),
+        _expected_metrics(1.667, 0.5748, "transfer"),
         system="C",
         architecture="VGG16 frozen, dense 512",
         cost="1 h on 2 CPU cores",
@@ -102,7 +102,7 @@ RECIPES = (
     Recipe(
         "cifar100-vgg16-finetune",
         vgg16_finetune,
-        _published(2.037, 0.4781, "finetune"),
+        _expected_metrics(2.037, 0.4781, "finetune"),
         system="C",
         architecture="VGG16, last 2 convolutions unfrozen",
         cost="2 h on 2 CPU cores",

@@ -1,4 +1,4 @@
-"""System D: studies with stratified cross-validation, and ConvNeXt."""
+"""The recipes of system D: networks with stratified cross-validation, and ConvNeXt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 
 def mnist_shallow() -> RunConfig:
-    """One convolution of eight kernels, written with low-level Keras: a layer and a training step of its own.
+    """Train one convolution of eight kernels, a layer that is written with low-level Keras.
 
     Source: a published study with 5 stratified folds.
     Command: mlflow run . -P recipe=mnist-shallow
@@ -40,7 +40,7 @@ def mnist_shallow() -> RunConfig:
 
 
 def cifar10_conv6() -> RunConfig:
-    """Six convolutions with batch normalization and dropout.
+    """Train six convolutions with batch normalization and dropout.
 
     Source: the same study, 5 stratified folds.
     Command: mlflow run . -P recipe=cifar10-conv6
@@ -65,7 +65,7 @@ def cifar10_conv6() -> RunConfig:
 
 
 def cifar100_deep() -> RunConfig:
-    """A deeper and wider network, its learning rate warmed up and then lowered along a cosine.
+    """Train a deeper and wider network, with a learning rate that is warmed up and then lowered along a cosine.
 
     Source: the same study.
     Command: mlflow run . -P recipe=cifar100-deep
@@ -94,7 +94,7 @@ def cifar100_deep() -> RunConfig:
 
 
 def cifar100_convnext() -> RunConfig:
-    """ConvNeXtBase, 10 epochs frozen and then its last 50 layers trained.
+    """Train a classifier on a frozen ConvNeXtBase for 10 epochs, then the last 50 layers of that backbone too.
 
     Source: the same study, 3 stratified folds.
     Command: mlflow run . -P recipe=cifar100-convnext
@@ -119,7 +119,7 @@ def cifar100_convnext() -> RunConfig:
 
 
 def tiny_imagenet_convnext() -> RunConfig:
-    """ConvNeXtBase fine-tuned on Tiny ImageNet.
+    """Fine-tune ConvNeXtBase on Tiny ImageNet.
 
     Source: the same study.
     Command: mlflow run . -P recipe=tiny-imagenet-convnext

@@ -1,4 +1,4 @@
-"""The embedded job: handwritten digits that come with scikit-learn."""
+"""The recipe to start with: handwritten digits that come with scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 
 def config() -> RunConfig:
-    """A small network on scikit-learn's digits, with no download; both phases as in every run.
+    """Train a small network on scikit-learn's digits, without a download, in both phases.
 
     Source: tinybench; the data are the 1,797 digits of 8 by 8 pixels that scikit-learn carries.
     Command: tinybench train --recipe quickstart, or make run.

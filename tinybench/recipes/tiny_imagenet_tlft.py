@@ -1,4 +1,4 @@
-"""System A: three ImageNet backbones on Tiny ImageNet, transfer learning and then fine-tuning."""
+"""The recipe of system A: ImageNet backbones on Tiny ImageNet, by transfer learning and then fine-tuning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tinybench.recipes.recipe import Expected, Recipe
 
 
 def config() -> RunConfig:
-    """ImageNet backbones on Tiny ImageNet: 15 epochs of transfer learning, 5 of fine-tuning.
+    """Train an ImageNet backbone on Tiny ImageNet: 15 epochs of transfer learning, 5 of fine-tuning.
 
     Source: a published comparison of VGG16, ResNet50 and EfficientNetB0 on an A100.
     Command: mlflow run . -P model=resnet50 (or vgg16, efficientnetb0).
-    Time: --dry-run estimates it on your machine. Features of the frozen part are kept, so the source's
+    Time: --dry-run estimates it on your machine. Features of the frozen part are stored, so that the source's
     augmentation is used only with transfer.views and finetune.views (live does what the source does).
     Expect: test accuracy .575 / .697 / .584 after transfer and .635 / .755 / .628 after fine-tuning.
 

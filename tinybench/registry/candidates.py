@@ -1,4 +1,7 @@
-"""Which run is to be judged: the best finished one by a validation figure. Test figures choose nothing."""
+"""Choose the run to promote: the best finished one by a metric of the validation images.
+
+Metrics of the test images choose nothing: they judge the chosen run.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.tracking import queries
-from tinybench.tracking.run_record import TEST_TAG
+from tinybench.tracking import queries, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
     from tinybench.tracking.tracker import Tracker
 
-METRICS = {"accuracy": 1, "top5": 1, "loss": -1}  # of the validation images; the sign by which more is better
+METRICS = {"accuracy": 1, "top5": 1, "loss": -1}
+"""Metrics of the validation images; 1 if more is better, -1 if less is."""
 
 
 @dataclass(frozen=True)
 class CandidateQuery:
-    """What a candidate must be.
+    """The conditions that a candidate must meet.
 
     Attributes:
-        run_id: This very run; the other attributes are then left alone.
-        figure: One of `FIGURES`.
-        model: As `--model` was; None for any.
-        dataset: As `--dataset` was; None for any, as long as there is one.
-        recipe: Its name; None for any.
-        search: MLflow's filter, such as `tags.team = 'x'`.
+        run_id: This run; all other attributes are then ignored.
+        metric: One of `METRICS`, by which the best run is chosen.
+        model: The setting `model`; None for any.
+        dataset: The setting `dataset`; None for any, as long as all runs have the same.
+        recipe: The recipe's name; None for any.
+        search: A condition in MLflow's filter language, such as `tags.team = 'x'`.
     """
 
     run_id: str | None = None
@@ -39,19 +42,19 @@ class CandidateQuery:
     search: str = ""
 
     @property
-    def metric(self) -> str:
-        """The figure, as runs have it."""
+    def metric_name(self) -> str:
+        """The full name of the metric in a run."""
         return f"best/val_{self.metric}"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run to be judged.
+    """A run that may be promoted.
 
     Attributes:
         run_id: Its id.
-        dataset: What it was trained on.
-        chosen: How it was found, in words.
+        dataset: The data set that it was trained on.
+        selection: How it was chosen, for people.
     """
 
     run_id: str
@@ -59,78 +62,87 @@ class Candidate:
     selection: str
 
 
-def find_runs(tracker: Tracker, wanted: CandidateQuery) -> list[MlflowRun]:
-    """The runs that a candidate may be: one or more.
+def find_runs(tracker: Tracker, query: CandidateQuery) -> list[MlflowRun]:
+    """Return the runs that meet the conditions; at least one.
 
     Raises:
-        ConfigError: an unknown figure, or a filter that MLflow does not understand.
-        TrackingError: there is none, or the one that is given has not finished.
+        ConfigError: The metric is unknown, or MLflow does not understand the filter.
+        TrackingError: There is no such run, or the run that is named has not finished.
     """
-    if wanted.metric not in METRICS:
+    if query.metric not in METRICS:
         raise ConfigError(
             f"Invalid value for `--metric`: expected one of {', '.join(METRICS)}, of validation images, got "
-            f"{wanted.metric!r}. Test images judge a candidate; they do not choose it."
+            f"{query.metric!r}. Test images judge a candidate; they do not choose it."
         )
-    if wanted.run_id is not None:
-        return [_get_finished_run(tracker, wanted.run_id)]
-    name = wanted.metric
-    runs = [run for run in queries.find_model_runs(tracker, wanted.search) if name in run.data.metrics and _matches(run, wanted)]
+    if query.run_id is not None:
+        return [_get_finished_run(tracker, query.run_id)]
+    runs = [
+        run
+        for run in queries.find_model_runs(tracker, query.search)
+        if query.metric_name in run.data.metrics and _matches(run, query)
+    ]
     if not runs:
-        raise TrackingError(f"No finished run {_words(wanted)}: train one, or check the filters and the store (--uri).")
+        raise TrackingError(
+            f"No finished run {_describe(query)}: train one, or check the filters and the store (--uri)."
+        )
     return runs
 
 
 def common_dataset(runs: Sequence[MlflowRun]) -> str:
-    """The data set that runs were trained on.
+    """Return the data set that all runs were trained on.
 
     Raises:
-        ConfigError: there are several.
+        ConfigError: There are several data sets.
     """
-    sets = sorted({queries.param(run, "dataset") for run in runs})
-    if len(sets) > 1:
-        raise ConfigError(f"There are runs on {', '.join(sets)}: choose by --dataset.")
-    return sets[0]
+    datasets = sorted({queries.param(run, "dataset") for run in runs})
+    if len(datasets) > 1:
+        raise ConfigError(f"There are runs on {', '.join(datasets)}: choose by --dataset.")
+    return datasets[0]
 
 
 def choose(
-    runs: Sequence[MlflowRun], wanted: CandidateQuery, test: str | None = None, withdrawn: Collection[str] = ()
+    runs: Sequence[MlflowRun],
+    query: CandidateQuery,
+    test_hash: str | None = None,
+    rolled_back: Collection[str] = (),
 ) -> Candidate:
-    """The one with the best figure; of equals the newest.
+    """Choose the run with the best metric; of equal ones the newest.
 
     Args:
-        runs: Of `pool`.
-        wanted: As it was asked.
-        test: Fingerprint of the champion's test images: on others a run that was not asked for by its id could only be
-            refused.
-        withdrawn: Runs that were rolled back: only a person may promote them again, by their id.
+        runs: The result of `find_runs`.
+        query: The conditions.
+        test_hash: The hash of the champion's test images; a run that was tested on others is not chosen, because it
+            would be refused. None if it does not matter.
+        rolled_back: Ids of runs that were rolled back; they are promoted again only if they are named by their id.
 
     Raises:
-        ConfigError: they are of several data sets.
-        TrackingError: none has these test images, or all were rolled back.
+        ConfigError: The runs have several data sets.
+        TrackingError: No run has these test images, or all were rolled back.
     """
-    if wanted.run_id is not None:
+    if query.run_id is not None:
         (run,) = runs
-        part = "" if run.info.run_id == wanted.run_id else f", as the run that {wanted.run_id} is a part of"
-        return Candidate(run.info.run_id, common_dataset(runs), f"given by its id{part}")
-    comparable = [run for run in runs if test in (None, run.data.tags.get(TEST_TAG))]
+        parent_note = "" if run.info.run_id == query.run_id else f", as the run that {query.run_id} is a part of"
+        return Candidate(run.info.run_id, common_dataset(runs), f"given by its id{parent_note}")
+    comparable = [run for run in runs if test_hash in (None, run.data.tags.get(tags.TEST_HASH))]
     if not comparable:
         raise TrackingError(
-            f"None of the {len(runs)} finished runs {_words(wanted)} has the champion's test images: train one on the "
-            "champion's data, or begin another registered model by --name."
+            f"None of the {len(runs)} finished runs {_describe(query)} has the champion's test images: train one on "
+            "the champion's data, or begin another registered model by --name."
         )
-    left = [run for run in comparable if run.info.run_id not in withdrawn]
-    if not left:
-        raise TrackingError(f"Every run {_words(wanted)} was rolled back: give its id to promote one again.")
-    found = max(left, key=lambda run: (_score(run, wanted), run.info.start_time))
-    chosen = f"{wanted.metric} {found.data.metrics[wanted.metric]:.4f}, the best of {len(left)} runs"
-    splits = len({run.data.tags.get("data.split_hash") for run in left})
-    chosen += f", which {splits} different validation splits judged" if splits > 1 else ""
-    others = len(runs) - len(comparable)
-    chosen += f"; left out, for they were tested on other images than the champion: {others}" if others else ""
-    chosen += (
-        f"; left out, for they were rolled back: {len(comparable) - len(left)}" if len(left) < len(comparable) else ""
-    )
-    return Candidate(found.info.run_id, common_dataset(left), chosen)
+    eligible = [run for run in comparable if run.info.run_id not in rolled_back]
+    if not eligible:
+        raise TrackingError(f"Every run {_describe(query)} was rolled back: give its id to promote one again.")
+    best = max(eligible, key=lambda run: (_score(run, query), run.info.start_time))
+    selection = f"{query.metric_name} {best.data.metrics[query.metric_name]:.4f}, the best of {len(eligible)} runs"
+    splits = len({run.data.tags.get(tags.SPLIT_HASH) for run in eligible})
+    if splits > 1:
+        selection += f", measured on {splits} different validation splits"
+    if len(comparable) < len(runs):
+        excluded = len(runs) - len(comparable)
+        selection += f"; excluded because they were tested on other images than the champion: {excluded}"
+    if len(eligible) < len(comparable):
+        selection += f"; excluded because they were rolled back: {len(comparable) - len(eligible)}"
+    return Candidate(best.info.run_id, common_dataset(eligible), selection)
 
 
 def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
@@ -142,22 +154,22 @@ def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
     return run
 
 
-def _score(run: MlflowRun, wanted: CandidateQuery) -> float:
-    return METRICS[wanted.metric] * float(run.data.metrics[wanted.metric])
+def _score(run: MlflowRun, query: CandidateQuery) -> float:
+    return METRICS[query.metric] * float(run.data.metrics[query.metric_name])
 
 
-def _matches(run: MlflowRun, wanted: CandidateQuery) -> bool:
-    asked = {"model": wanted.model, "dataset": wanted.dataset, "recipe": wanted.recipe}
-    return all(value is None or queries.param(run, key) == value for key, value in asked.items())
+def _matches(run: MlflowRun, query: CandidateQuery) -> bool:
+    settings = {"model": query.model, "dataset": query.dataset, "recipe": query.recipe}
+    return all(value is None or queries.param(run, key) == value for key, value in settings.items())
 
 
-def _words(wanted: CandidateQuery) -> str:
-    return ", ".join(_describe_filters(wanted)) or "that logged a model"
+def _describe(query: CandidateQuery) -> str:
+    return ", ".join(_describe_filters(query)) or "that logged a model"
 
 
-def _describe_filters(wanted: CandidateQuery) -> Iterator[str]:
-    for key, value in (("model", wanted.model), ("data set", wanted.dataset), ("recipe", wanted.recipe)):
+def _describe_filters(query: CandidateQuery) -> Iterator[str]:
+    for key, value in (("model", query.model), ("data set", query.dataset), ("recipe", query.recipe)):
         if value is not None:
             yield f"with {key} {value}"
-    if wanted.search:
-        yield f"that {wanted.search} finds"
+    if query.search:
+        yield f"that {query.search} finds"

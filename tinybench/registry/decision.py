@@ -1,4 +1,8 @@
-"""What was decided about a registered model, by whom, when and why: kept with its versions, read back as a history."""
+"""Record what was decided about a registered model, by whom, when and why, and read it back as a history.
+
+A decision is stored as a tag of the version that it is about. One that moves the champion is also stored, in short, as
+a tag of the registered model, which remains when the version is deleted.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,50 @@ import getpass
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.registry.gates import GateResult
 from tinybench.registry.policy import GATES
+from tinybench.tracking import tags
 
-TAG = "tinybench.decision."  # of a version, with the moment after it: all of a decision
-_MOVED = "tinybench.moved."  # of the name, once it is carried out: what must be known when the version is deleted
-_KEPT = ("action", "name", "version", "run_id", "before", "chosen", "who", "commit", "looks")
 PROMOTE, REFUSE, ROLLBACK = "promote", "refuse", "rollback"
+
+# Stores hold decisions of earlier versions of tinybench, which named these fields otherwise
+_STORED_KEYS = {
+    "previous": "before",
+    "selection": "chosen",
+    "decided_at": "at",
+    "author": "who",
+    "test_set_uses": "looks",
+    "gate_results": "verdicts",
+    "carried_out": "done",
+    "complete": "whole",
+}
+_FIELDS = {key: name for name, key in _STORED_KEYS.items()}
+# What is stored with the registered model
+_SHORT_FIELDS = ("action", "name", "version", "run_id", "previous", "selection", "author", "commit", "test_set_uses")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision.
+    """A decision about a version of a registered model.
 
     Attributes:
         action: `promote`, `refuse` or `rollback`.
-        name: Registered model.
-        version: That it is about; None of a dry run.
-        run_id: That trained it.
-        before: Champion until then; None where there was none.
-        chosen: How the candidate was found, in words.
-        at: When, UTC.
-        who: User and machine.
-        commit: Of the code that decided.
-        looks: How often the test images have been used to decide, this time included.
-        verdicts: Of the gates.
-        done: The move was made, and that was written as well.
-        whole: False of a move whose version was deleted since, and with it why it was made.
+        name: The registered model.
+        version: The version that it is about; None in a dry run.
+        run_id: The run that trained the version.
+        previous: The champion before the decision; None if there was none.
+        selection: How the candidate was chosen, for people.
+        decided_at: The time, UTC.
+        author: User and machine.
+        commit: The git commit of the code that decided.
+        test_set_uses: How often the test images have been used to decide something, including this time.
+        gate_results: The results of the gates.
+        carried_out: The champion was moved, and that was recorded as well.
+        complete: False if the version was deleted since and with it the results of the gates.
     """
 
     action: str
@@ -55,96 +72,108 @@ class Decision:
 
     @property
     def failed_gates(self) -> list[GateResult]:
-        """Gates that did not hold."""
-        return [each for each in self.gate_results if not each.passed]
+        """The results of the gates that the candidate did not pass."""
+        return [result for result in self.gate_results if not result.passed]
 
     @property
     def disabled_gates(self) -> list[str]:
-        """Gates that were switched off; none of a rollback, which judges nothing."""
-        judged = {each.gate for each in self.gate_results}
-        return [gate for gate in GATES if gate not in judged] if self.complete and self.action != ROLLBACK else []
+        """The gates that were switched off; empty for a rollback, which applies no gates."""
+        if not self.complete or self.action == ROLLBACK:
+            return []
+        applied = {result.gate for result in self.gate_results}
+        return [gate for gate in GATES if gate not in applied]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
+        """Return the decision with the keys under which it is stored, ready for JSON."""
+        values = {_STORED_KEYS.get(name, name): value for name, value in vars(self).items()}
+        return values | {_STORED_KEYS["gate_results"]: [result.to_dict() for result in self.gate_results]}
 
     def version_tags(self) -> dict[str, str]:
-        """For its version."""
-        return {f"{TAG}{self.decided_at}": json.dumps(self.to_dict())}
+        """Return the tag for the version that the decision is about."""
+        return {f"{tags.DECISION}{self.decided_at}": json.dumps(self.to_dict())}
 
     def model_tags(self) -> dict[str, str]:
-        """For the name, once it is carried out."""
-        return {f"{_MOVED}{self.decided_at}": json.dumps({name: getattr(self, name) for name in _KEPT})}
+        """Return the tag for the registered model, to be set after the champion was moved."""
+        values = {_STORED_KEYS.get(name, name): getattr(self, name) for name in _SHORT_FIELDS}
+        return {f"{tags.MOVED}{self.decided_at}": json.dumps(values)}
 
     @classmethod
     def from_json(cls, text: str) -> Decision:
-        """What `tags` wrote, read back."""
-        plain = json.loads(text)
-        verdicts = tuple(GateResult(**each) for each in plain.pop("verdicts"))
-        return cls(**plain, gate_results=verdicts)
+        """Read the value of a tag: a whole decision, or the short form of one."""
+        values = {_FIELDS.get(key, key): value for key, value in json.loads(text).items()}
+        results = tuple(map(GateResult.from_dict, values.pop("gate_results", ())))
+        return cls(**values, gate_results=results)
 
 
-def history(versions: Iterable[Mapping[str, str]], name: Mapping[str, str]) -> list[Decision]:
-    """Every decision that is known by the tags of versions and of their name, the oldest first.
+def history(version_tags: Iterable[Mapping[str, str]], model_tags: Mapping[str, str]) -> list[Decision]:
+    """Return all decisions about a registered model that its tags tell of, the oldest first.
 
-    Of a version that was deleted the moves are known, by what the name keeps.
+    Args:
+        version_tags: The tags of each version.
+        model_tags: The tags of the registered model, which tell of moves to versions that have been deleted.
     """
-    moved = {key.removeprefix(_MOVED): value for key, value in name.items() if key.startswith(_MOVED)}
-    found = {
-        key.removeprefix(TAG): replace(Decision.from_json(value), carried_out=key.removeprefix(TAG) in moved)
-        for each in versions
-        for key, value in each.items()
-        if key.startswith(TAG)
-    }
-    known = {at: json.loads(value) for at, value in moved.items() if at not in found}
-    lost = [Decision(**kept, decided_at=at, carried_out=True, complete=False) for at, kept in known.items()]
-    return sorted([*found.values(), *lost], key=lambda each: each.decided_at)
+    moves = {key.removeprefix(tags.MOVED): value for key, value in model_tags.items() if key.startswith(tags.MOVED)}
+    decisions = {}
+    for one_version in version_tags:
+        for key, value in one_version.items():
+            if key.startswith(tags.DECISION):
+                decided_at = key.removeprefix(tags.DECISION)
+                decisions[decided_at] = replace(Decision.from_json(value), carried_out=decided_at in moves)
+    for decided_at, value in moves.items():
+        if decided_at not in decisions:
+            short = Decision.from_json(value)
+            decisions[decided_at] = replace(short, decided_at=decided_at, carried_out=True, complete=False)
+    return sorted(decisions.values(), key=lambda decision: decision.decided_at)
 
 
-def carried_out_moves(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
-    """Those that moved the champion: a decision is written before its move, which a crash may have kept from it.
+def champion_moves(decisions: Iterable[Decision], champion: int | None) -> list[Decision]:
+    """Return the decisions that moved the champion, the oldest first.
 
-    A move was made if that was written; or, where a crash came between, if the next one began where it ended, and the
-    last one if the champion is there now. Others may move the alias as well.
+    A decision is written before the champion is moved, and a crash may have come between. The champion was moved if
+    that was recorded. Otherwise it was moved if the next move started from the version of the decision; and the last
+    decision was carried out if its version is the champion now. Other programs may move the alias as well.
+
+    Args:
+        decisions: All decisions, the oldest first.
+        champion: The champion now; None if there is none.
     """
-    moves = [each for each in decisions if each.action != REFUSE]
-    found: list[Decision] = []
-    wanted = champion
-    for each in reversed(moves):
-        if each.carried_out or each.version == wanted:
-            found.append(each)
-            wanted = each.previous
-    return found[::-1]
+    moves: list[Decision] = []
+    expected = champion
+    for decision in reversed([decision for decision in decisions if decision.action != REFUSE]):
+        if decision.carried_out or decision.version == expected:
+            moves.append(decision)
+            expected = decision.previous
+    return moves[::-1]
 
 
 def champion_versions(moves: Iterable[Decision]) -> list[int]:
-    """Versions as one followed the other, without those that were rolled back; the last is the champion."""
-    found: list[int] = []
-    promoted: dict[int, int] = {}  # when it was, for the first time
-    for at, each in enumerate(moves):
-        assert each.version is not None
-        if each.action != ROLLBACK:
-            promoted.setdefault(each.version, at)
-        elif each.version in found:
-            found.pop()
-            while found and found[-1] != each.version:
-                found.pop()
-        else:  # back to one that had been rolled back itself: away from those that came after it
-            since = promoted.get(each.version, -1)
-            found = [one for one in found if promoted.get(one, -1) < since]
-        if not found or found[-1] != each.version:
-            found.append(each.version)
-    return found
+    """Return the champions one after another, without those that were rolled back; the last one is the champion."""
+    champions: list[int] = []
+    first_promotion: dict[int, int] = {}  # index of the move by version
+    for index, move in enumerate(moves):
+        assert move.version is not None
+        if move.action != ROLLBACK:
+            first_promotion.setdefault(move.version, index)
+        elif move.version in champions:
+            champions.pop()
+            while champions and champions[-1] != move.version:
+                champions.pop()
+        else:  # back to a version that had been rolled back itself: remove those that were promoted after it
+            first = first_promotion.get(move.version, -1)
+            champions = [version for version in champions if first_promotion.get(version, -1) < first]
+        if not champions or champions[-1] != move.version:
+            champions.append(move.version)
+    return champions
 
 
 def withdrawn_runs(moves: Sequence[Decision]) -> set[str]:
-    """Runs that were champion, and were rolled back since."""
-    left = champion_versions(moves)
-    return {each.run_id for each in moves} - {each.run_id for each in moves if each.version in left}
+    """Return the ids of the runs that were champion and have been rolled back since."""
+    champions = champion_versions(moves)
+    return {move.run_id for move in moves} - {move.run_id for move in moves if move.version in champions}
 
 
 def utc_now() -> str:
-    """This moment, UTC."""
+    """Return the current time, UTC, as `2026-01-31T12:00:00.000000Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -1,138 +1,135 @@
-"""What the gates need of a model: its stored answers, its files, itself loaded again, and its latency.
+"""Collect what the gates need to know of a model: its predictions, its files, a reload check and its latency.
 
-A champion that is no longer there is no reason to stop: the gates say so.
+A champion that is gone does not stop a promotion: the gates that would compare with it refuse the candidate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import EngineError, TrackingError, in_one_line
 from tinybench.efficiency import measurement
-from tinybench.efficiency.spec import Spec
+from tinybench.efficiency.measurement_spec import MeasurementSpec
 from tinybench.hardware import certificate
-from tinybench.registry.gates import LostChampion, EvaluatedModel
-from tinybench.tracking import logged_model, run_record
-from tinybench.tracking.model_logging import MODEL_TAG
+from tinybench.registry.gates import EvaluatedModel, LostChampion
+from tinybench.tracking import logged_model, run_record, tags
 
 if TYPE_CHECKING:
     from tinybench.registry.policy import Policy
     from tinybench.tracking.logged_model import ModelFiles
     from tinybench.tracking.tracker import Tracker
+    from tinybench.training.run_callbacks import RunCallbacks
 
 
 @contextmanager
 def collect(
-    tracker: Tracker,
-    policy: Policy,
-    candidate: str,
-    champion: str | None,
-    tell: Callable[[str], None] = lambda words: None,
+    tracker: Tracker, policy: Policy, candidate_run: str, champion_run: str | None, callbacks: RunCallbacks
 ) -> Iterator[tuple[EvaluatedModel, EvaluatedModel | LostChampion | None]]:
-    """The candidate and the champion, by the runs that trained them; what a policy leaves out is not looked for.
+    """Yield the candidate and the champion with what the gates of a policy need; nothing else is loaded or measured.
 
     Args:
         tracker: The store.
-        policy: The gates that will judge.
-        candidate: Its run.
-        champion: Its run; None where there is none.
-        tell: Is told what is being done, which may take a minute.
+        policy: The gates.
+        candidate_run: The id of the run that trained the candidate.
+        champion_run: The id of the run that trained the champion; None if there is no champion.
+        callbacks: Receives a message before each step, since some of them take a minute.
 
     Raises:
-        TrackingError: the candidate's run or model is not there, or kept no answers.
+        TrackingError: The candidate's run or model is gone, or it has no predictions.
     """
-    with ExitStack() as kept:
-        subject, model = _open_model(tracker, candidate, kept)
-        subjects, models, lost = [subject], [model], None
-        if champion is not None and policy.compares:
+    with ExitStack() as downloads:
+        candidate, files = _open_model(tracker, candidate_run, downloads)
+        models, model_files, lost = [candidate], [files], None
+        if champion_run is not None and policy.compares:
             try:
-                beside, its_model = _open_model(tracker, champion, kept)
+                champion, champion_files = _open_model(tracker, champion_run, downloads)
             except TrackingError as error:
                 lost = LostChampion(f"the champion is lost: {error}")
             else:
-                subjects, models = [subject, beside], [model, its_model]
+                models.append(champion)
+                model_files.append(champion_files)
         if policy.reload is not None:
-            tell("Loading the model again as a server does …")
-            subjects[0] = _add_reload_check(subject, model)
+            callbacks.on_message("Loading the model as a server does …")
+            models[0] = _add_reload_check(candidate, files)
         if policy.latency is not None:
-            rounds = int(policy.latency.rounds) if len(subjects) > 1 else 1  # which tell how far to trust a ratio
-            subjects = _add_latencies(subjects, models, rounds, tell)
-        yield subjects[0], subjects[1] if len(subjects) > 1 else lost
+            rounds = int(policy.latency.rounds) if len(models) > 1 else 1  # several show how far to trust a ratio
+            models = _add_latencies(models, model_files, rounds, callbacks)
+        yield models[0], models[1] if len(models) > 1 else lost
 
 
 def get_model_uri(tracker: Tracker, run_id: str) -> str:
-    """The address of the model that a run logged.
+    """Return the address of the model that a run logged.
 
     Raises:
-        TrackingError: it logged none.
+        TrackingError: The run logged none.
     """
-    found: str | None = tracker.get_run(run_id).data.tags.get(MODEL_TAG)
-    if found is None:
+    uri: str | None = tracker.get_run(run_id).data.tags.get(tags.MODEL_URI)
+    if uri is None:
         raise TrackingError(f"Run {run_id} logged no model: give a whole run that is finished, and no phase of one.")
-    return found
+    return uri
 
 
-def _open_model(tracker: Tracker, run_id: str, kept: ExitStack) -> tuple[EvaluatedModel, ModelFiles]:
-    """A model's side of the gates, and its files while they are kept.
+def _open_model(tracker: Tracker, run_id: str, downloads: ExitStack) -> tuple[EvaluatedModel, ModelFiles]:
+    """Return a model as far as it is stored, and its files, which exist until `downloads` is closed.
 
     Raises:
-        TrackingError: one of both is gone or damaged.
+        TrackingError: The run or the model is gone or damaged.
     """
     try:
-        model = kept.enter_context(logged_model.download(get_model_uri(tracker, run_id)))
-        return _describe_model(tracker, run_id, model), model
+        files = downloads.enter_context(logged_model.download(get_model_uri(tracker, run_id)))
+        return _describe_model(tracker, run_id, files), files
     except TrackingError:
         raise
-    except Exception as error:  # what a damaged file does when it is read is anybody's guess
-        raise TrackingError(f"What run {run_id} kept cannot be read: {in_one_line(error)}.") from error
+    except Exception as error:  # reading a damaged file may raise anything
+        raise TrackingError(f"What run {run_id} stored cannot be read: {in_one_line(error)}.") from error
 
 
-def _describe_model(tracker: Tracker, run_id: str, model: ModelFiles) -> EvaluatedModel:
-    last = run_record.find_final_run(tracker, run_id)
-    answers = run_record.read_predictions(tracker, last, "test")
-    if answers is None:
-        raise TrackingError(f"Run {run_id} kept no answers on test images: it cannot be judged.")
-    tags = tracker.find_top_run(run_id).data.tags
-    data, test = (tags.get(name, "") for name in run_record.SAME_TEST_TAGS)
+def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> EvaluatedModel:
+    predictions = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
+    if predictions is None:
+        raise TrackingError(f"Run {run_id} has no predictions for test images: it cannot be judged.")
+    run_tags = tracker.find_top_run(run_id).data.tags
     return EvaluatedModel(
         run_id,
-        answers,
-        model.metadata.temperature,
-        model.metadata.labels,
-        data,
-        test,
-        model.signature,
-        size_bytes=model.keras_path.stat().st_size,
+        predictions,
+        files.metadata.temperature,
+        files.metadata.labels,
+        run_tags.get(tags.DATA_FINGERPRINT, ""),
+        run_tags.get(tags.TEST_HASH, ""),
+        files.signature,
+        size_bytes=files.keras_path.stat().st_size,
     )
 
 
-def _add_reload_check(subject: EvaluatedModel, model: ModelFiles) -> EvaluatedModel:
+def _add_reload_check(model: EvaluatedModel, files: ModelFiles) -> EvaluatedModel:
     try:
-        return replace(subject, reloaded=model.run_reload_check())
-    except Exception as error:  # what a stored model does when it is loaded is anybody's guess
-        return replace(subject, reload_error=f"it cannot be used: {in_one_line(error)}")
+        return replace(model, reloaded=files.run_reload_check())
+    except Exception as error:  # loading a stored model may raise anything
+        return replace(model, reload_error=f"it cannot be used: {in_one_line(error)}")
 
 
-def _add_latencies(subjects: list[EvaluatedModel], models: list[ModelFiles], rounds: int, tell: Callable[[str], None]) -> list[EvaluatedModel]:
-    """With the latency of each, in turn, so that what else the machine does falls on both."""
+def _add_latencies(
+    models: list[EvaluatedModel], model_files: list[ModelFiles], rounds: int, callbacks: RunCallbacks
+) -> list[EvaluatedModel]:
+    """Measure the latency of the models in turn, so that other work of the machine slows down all of them."""
     threads = certificate.usable_threads()
-    specs = [Spec(str(model.keras_path), threads=threads, latency_only=True) for model in models]
-    measured = list(subjects)
+    specs = [MeasurementSpec(str(files.keras_path), threads=threads, latency_only=True) for files in model_files]
+    measured = list(models)
     for number in range(rounds):
-        for place, spec in enumerate(specs):
-            if not measured[place].latency_error:
-                tell(f"Measuring latency, round {number + 1} of {rounds}: {('candidate', 'champion')[place]} …")
-                measured[place] = _add_latency_round(measured[place], spec)
+        for index, (spec, role) in enumerate(zip(specs, ("candidate", "champion"), strict=False)):
+            if not measured[index].latency_error:
+                callbacks.on_message(f"Measuring latency, round {number + 1} of {rounds}: {role} …")
+                measured[index] = _add_latency_round(measured[index], spec)
     return measured
 
 
-def _add_latency_round(subject: EvaluatedModel, spec: Spec) -> EvaluatedModel:
-    """With one more round; without any where one failed."""
+def _add_latency_round(model: EvaluatedModel, spec: MeasurementSpec) -> EvaluatedModel:
+    """Add the latency of one more round; a round that fails makes the latency unknown."""
     try:
-        found = measurement.measure(spec).figures["latency_p99_ms"]
+        latency = measurement.measure(spec).metrics["latency_p99_ms"]
     except EngineError as error:
-        return replace(subject, latencies_p99_ms=(), latency_error=str(error))
-    return replace(subject, latencies_p99_ms=(*subject.latencies_p99_ms, found))
+        return replace(model, latencies_p99_ms=(), latency_error=str(error))
+    return replace(model, latencies_p99_ms=(*model.latencies_p99_ms, latency))

@@ -1,4 +1,8 @@
-"""One process at a time writes about a registered model: locks of this machine. MLflow has none for several."""
+"""Let one process at a time decide about a registered model, by lock files of this machine.
+
+MLflow has no locks, so processes of several machines are not kept apart: promotion checks the champion again just
+before it moves it.
+"""
 
 from __future__ import annotations
 
@@ -18,47 +22,47 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def lock_model(registry: RegisteredModel) -> Iterator[None]:
-    """Decide about a name alone, on this machine.
+def lock_model(model: RegisteredModel) -> Iterator[None]:
+    """Hold the lock of a registered model during the block.
 
     Raises:
-        TrackingError: another process is at it.
+        TrackingError: Another process holds it.
     """
-    what = f"decides about {registry.name} at this moment: look at tinybench history {registry.name}"
-    with lock(registry.client.tracking_uri, registry.name, 0, what):
+    activity = f"decides about {model.name} at this moment: look at tinybench history {model.name}"
+    with lock(model.client.tracking_uri, model.name, 0, activity):
         yield
 
 
 @contextmanager
-def lock(uri: str, what: str, wait: float, words: str) -> Iterator[None]:
-    """Hold a lock of this machine.
+def lock(uri: str, resource: str, timeout: float, activity: str) -> Iterator[None]:
+    """Hold a lock of this machine during the block.
 
     Args:
         uri: The store's address.
-        what: Is locked in it.
-        wait: Seconds until another process has to be done.
-        words: What it does, for people.
+        resource: What is locked in the store.
+        timeout: Seconds to wait for another process that holds the lock.
+        activity: What the other process does in that case, for people.
 
     Raises:
-        TrackingError: another process holds it for longer than `wait` seconds, or there can be none.
+        TrackingError: Another process holds the lock for longer, or the lock file cannot be made.
     """
-    place = paths.state() / "registry"
-    key = sha256(f"{_normalise_uri(uri)} {what}".encode()).hexdigest()[:16]
+    folder = paths.state() / "registry"
+    key = sha256(f"{_normalise_uri(uri)} {resource}".encode()).hexdigest()[:16]
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(place / f"{key}.lock", timeout=wait)
-        lock.acquire()
+        folder.mkdir(parents=True, exist_ok=True)
+        file_lock = filelock.FileLock(folder / f"{key}.lock", timeout=timeout)
+        file_lock.acquire()
     except filelock.Timeout:
-        raise TrackingError(f"Another process {words}, then try again.") from None
+        raise TrackingError(f"Another process {activity}, then try again.") from None
     except OSError as error:
-        raise TrackingError(f"Cannot lock anything in {place}: {error.strerror}. Set TINYBENCH_STATE.") from error
+        raise TrackingError(f"Cannot lock anything in {folder}: {error.strerror}. Set TINYBENCH_STATE.") from error
     try:
         yield
     finally:
-        lock.release()
+        file_lock.release()
 
 
 def _normalise_uri(uri: str) -> str:
-    """A store's address, the same for all who use it on this machine: paths may be relative."""
+    """Return an address of a store that is the same however its path is written."""
     kind, _, path = uri.partition(":///")
     return str(Path(path).resolve()) if kind == "sqlite" else uri

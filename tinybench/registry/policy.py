@@ -1,4 +1,4 @@
-"""What a candidate must hold to become champion: `gates.toml`, or these limits. Standard library only."""
+"""Read the gates that a candidate must pass to become champion, from `gates.toml`. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any
 from tinybench.config.toml_tables import Tables
 from tinybench.core.errors import ConfigError
 
-FILE = "gates.toml"  # read where the command runs, if it is there
+FILE = "gates.toml"
+"""The file that is read from the working directory if it exists."""
 
 
 class Gate:
-    """A gate with its limits."""
+    """A gate and its limits."""
 
     @property
     def compares(self) -> bool:
-        """Whether it needs the champion, where there is one."""
+        """Whether it compares the candidate with the champion, if there is one."""
         return True
 
 
 @dataclass(frozen=True)
 class DataGate(Gate):
-    """Both must have been tested on the same images of the same data.
+    """A gate that requires that both models were tested on the same images of the same data.
 
     Attributes:
-        same_fingerprint: Of the archive or folder that the images came from; false asks for the test images alone.
+        same_fingerprint: Require the same archive or folder of images, too; false requires the same test images only.
     """
 
     same_fingerprint: bool = True
@@ -36,16 +37,16 @@ class DataGate(Gate):
 
 @dataclass(frozen=True)
 class SignatureGate(Gate):
-    """Clients of the champion must be able to use it."""
+    """A gate that requires that clients of the champion can use the candidate."""
 
 
 @dataclass(frozen=True)
 class AccuracyGate(Gate):
-    """The candidate may not be less accurate.
+    """A gate that requires that the candidate is not less accurate.
 
     Attributes:
-        delta: The lower end of the 95 % interval of candidate less champion must lie above minus this.
-        min_accuracy: Of the candidate, also where there is no champion.
+        delta: The lower end of the 95 % interval of candidate minus champion must lie above -delta.
+        min_accuracy: The least accuracy of the candidate, also without a champion; None for any.
     """
 
     delta: float = 0.01
@@ -54,11 +55,11 @@ class AccuracyGate(Gate):
 
 @dataclass(frozen=True)
 class CalibrationGate(Gate):
-    """Its probabilities must mean what they say.
+    """A gate that requires calibrated probabilities.
 
     Attributes:
-        max_ece: Expected calibration error at the model's temperature.
-        max_rise: Of it, above the champion's.
+        max_ece: The largest expected calibration error at the model's temperature; None for any.
+        max_rise: By how much the error may exceed the champion's; None for any.
     """
 
     max_ece: float | None = 0.15
@@ -66,18 +67,18 @@ class CalibrationGate(Gate):
 
     @property
     def compares(self) -> bool:
-        """Only by its rise."""
+        """True if `max_rise` is set."""
         return self.max_rise is not None
 
 
 @dataclass(frozen=True)
 class LatencyGate(Gate):
-    """It must answer as fast.
+    """A gate that requires that the candidate is as fast.
 
     Attributes:
-        max_p99_ms: Of one image on this machine's processor.
-        max_ratio: Of the p99, to the champion's, measured in turn with it.
-        rounds: Processes a model.
+        max_p99_ms: The largest 99th percentile of the latency of one image on this machine's processor; None for any.
+        max_ratio: The largest ratio of it to the champion's, measured in turn; None for any.
+        rounds: The number of times that each model is measured, each time in a new process.
     """
 
     max_p99_ms: float | None = None
@@ -86,17 +87,17 @@ class LatencyGate(Gate):
 
     @property
     def compares(self) -> bool:
-        """Only by its ratio."""
+        """True if `max_ratio` is set."""
         return self.max_ratio is not None
 
 
 @dataclass(frozen=True)
 class SizeGate(Gate):
-    """It must not be much larger.
+    """A gate that requires that the candidate is not much larger.
 
     Attributes:
-        max_mb: Of the model's file.
-        max_ratio: To the champion's.
+        max_mb: The largest size of the model's file in megabytes; None for any.
+        max_ratio: The largest ratio of the size to the champion's; None for any.
     """
 
     max_mb: float | None = None
@@ -104,17 +105,17 @@ class SizeGate(Gate):
 
     @property
     def compares(self) -> bool:
-        """Only by its ratio."""
+        """True if `max_ratio` is set."""
         return self.max_ratio is not None
 
 
 @dataclass(frozen=True)
 class ClassesGate(Gate):
-    """No class may be given up for others.
+    """A gate that requires that no class becomes much worse for the benefit of others.
 
     Attributes:
-        max_fall: Of any class's recall, below the champion's.
-        min_images: Of a class, below which its recall says too little.
+        max_fall: By how much the recall of a class may fall below the champion's.
+        min_images: The number of test images of a class below which its recall is not compared.
     """
 
     max_fall: float = 0.2
@@ -123,23 +124,23 @@ class ClassesGate(Gate):
 
 @dataclass(frozen=True)
 class ReloadGate(Gate):
-    """The model that is registered must be the one that was tested.
+    """A gate that requires that the stored model predicts what the run's predictions say.
 
     Attributes:
-        tolerance: Of a probability, between the model that was loaded again and what the run kept.
+        tolerance: The largest difference between a probability of the reloaded model and the stored one.
     """
 
     tolerance: float = 0.005
 
     @property
     def compares(self) -> bool:
-        """The champion is not its business."""
+        """False: only the candidate is loaded."""
         return False
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Every gate; None for one that is switched off."""
+    """All gates, with None for one that is switched off."""
 
     data: DataGate | None = field(default_factory=DataGate)
     signature: SignatureGate | None = field(default_factory=SignatureGate)
@@ -152,60 +153,69 @@ class Policy:
 
     @property
     def compares(self) -> bool:
-        """Whether any gate needs the champion."""
+        """Whether any gate compares the candidate with the champion."""
         return any(gate is not None and gate.compares for gate in (getattr(self, name) for name in GATES))
 
 
-_MAX_ROUNDS = 20  # each takes a quarter of a minute a model
-GATES = tuple(each.name for each in fields(Policy))
+GATES = tuple(gate.name for gate in fields(Policy))
+"""The names of all gates."""
+
+_MAX_ROUNDS = 20  # one takes about 15 seconds for each model
 
 
 def read(file: Path | None = None) -> Policy:
-    """The policy of a file; without one that of `gates.toml` here, or the usual one.
+    """Return the policy of a file.
+
+    Args:
+        file: The file; None for `gates.toml` in the working directory, or the default policy if there is no such file.
 
     Raises:
-        ConfigError: what is wrong, with the line.
+        ConfigError: The file cannot be read or has a mistake; the message names the line.
     """
     if file is None and not Path(FILE).exists():
         return Policy()
-    place = file or Path(FILE)
+    path = file or Path(FILE)
     try:
-        text = place.read_text("utf-8")
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the gates {place}: {error}. Check the path.") from error
-    return parse(text, str(place))
+        raise ConfigError(f"Cannot read the gates {path}: {error}. Check the path.") from error
+    return parse(text, str(path))
 
 
-def parse(text: str, shown_as: str = FILE) -> Policy:
-    """The policy that a text says; what it leaves out is as usual.
+def parse(text: str, file_name: str = FILE) -> Policy:
+    """Return the policy of a TOML text; gates and limits that it leaves out have their defaults.
+
+    Args:
+        text: A table for each gate that differs from the default.
+        file_name: The name of the file in error messages.
 
     Raises:
-        ConfigError: what is wrong, with the line.
+        ConfigError: The text has a mistake; the message names the line.
     """
-    tables = Tables(text, shown_as)
-    changed: dict[str, Any] = {}
+    tables = Tables(text, file_name)
+    gates: dict[str, Any] = {}
     for name, table in tables.values.items():
         if name not in GATES:
             tables.refuse((name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.")
         if not isinstance(table, Mapping):
             tables.refuse((name,), f"`{name}`: expected a table of limits, got {table!r}.")
-        changed[name] = _parse_gate(tables, name, table)
-    return replace(Policy(), **changed)
+        gates[name] = _parse_gate(tables, name, table)
+    return replace(Policy(), **gates)
 
 
 def _parse_gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
-    usual = getattr(Policy(), name)
-    allowed = {each.name: getattr(usual, each.name) for each in fields(usual)}
+    default = getattr(Policy(), name)
+    defaults = {limit.name: getattr(default, limit.name) for limit in fields(default)}
     limits: dict[str, Any] = {}
     for key, value in table.items():
-        if key not in (*allowed, "off"):
-            words = ", ".join((*allowed, "off"))
-            tables.refuse((name, key), f"gate `{name}` has no `{key}`: expected one of {words}.")
-        if isinstance(allowed.get(key, False), bool):
+        if key not in (*defaults, "off"):
+            choices = ", ".join((*defaults, "off"))
+            tables.refuse((name, key), f"gate `{name}` has no `{key}`: expected one of {choices}.")
+        if isinstance(defaults.get(key, False), bool):
             limits[key] = _parse_flag(tables, name, key, value)
         else:
-            limits[key] = _parse_limit(tables, name, key, value, may_be_none=_allows_none(usual, key))
-    return None if limits.pop("off", False) else replace(usual, **limits)
+            limits[key] = _parse_limit(tables, name, key, value, may_be_none=_allows_none(default, key))
+    return None if limits.pop("off", False) else replace(default, **limits)
 
 
 def _parse_flag(tables: Tables, name: str, key: str, value: Any) -> bool:
@@ -215,7 +225,7 @@ def _parse_flag(tables: Tables, name: str, key: str, value: Any) -> bool:
 
 
 def _allows_none(gate: Any, key: str) -> bool:
-    return "None" in str(next(each.type for each in fields(gate) if each.name == key))
+    return "None" in str(next(limit.type for limit in fields(gate) if limit.name == key))
 
 
 def _parse_limit(tables: Tables, name: str, key: str, value: Any, *, may_be_none: bool) -> float | None:

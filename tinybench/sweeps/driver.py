@@ -114,7 +114,7 @@ def resume(
 
 def _check(space: Space) -> None:
     """Refuse a study whose trials could only fail; the images are loaded, and kept for its workers."""
-    preflight.before_a_run(space.base)
+    preflight.check_run(space.base)
     for parameter in space.parameters:
         if parameter.key == "model":
             for choice in parameter.choices:

@@ -11,9 +11,9 @@ from tinybench import models
 from tinybench.config.run_config import RunConfig
 from tinybench.data.dataset import Dataset
 from tinybench.efficiency import measurement
-from tinybench.efficiency.spec import Spec
+from tinybench.efficiency.measurement_spec import MeasurementSpec
+from tinybench.efficiency.model_cost import ModelCost
 from tinybench.hardware import certificate
-from tinybench.job import run_costs
 from tinybench.sweeps.space import COSTS, TRAINING_SECONDS
 from tinybench.sweeps.study import Study
 
@@ -52,5 +52,5 @@ def _measured(config: RunConfig, dataset: Dataset, device: str) -> dict[str, flo
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         models.build(config, dataset.shape, len(dataset.class_names), pretrained=False).save(file)
-        spec = Spec(str(file), threads=certificate.usable_threads(), device=device, quick=True)
-        return run_costs.Cost(spec, (measurement.measure(spec),)).named
+        spec = MeasurementSpec(str(file), threads=certificate.usable_threads(), device=device, quick=True)
+        return ModelCost(spec, (measurement.measure(spec),)).logged_metrics

@@ -1,4 +1,4 @@
-"""A logged model's files: what it says of itself, and the test images by which it is known again."""
+"""Read the files of a logged model: its weights, its labels, and the test images for a reload check."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tinybench.inference.classifier import About, Answerer
 from tinybench.inference.model_version import version
 from tinybench.tracking.model_logging import FILES
 
-_RELOAD_TIMEOUT_SECONDS = 600.0  # seconds in which a model is loaded and has answered
+_RELOAD_TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of a logged model, while `opened` lasts.
+    """The files of a logged model, which exist as long as the block of `download`.
 
     Attributes:
-        folder: Where they lie.
-        about: Labels, shape, temperature.
-        signature: As MLflow writes it.
+        folder: The folder of the files.
+        metadata: Labels, image shape and temperature.
+        signature: The model's signature, as MLflow writes it.
     """
 
     folder: Path
@@ -42,58 +42,54 @@ class ModelFiles:
 
     @property
     def keras_path(self) -> Path:
-        """The whole model, pixels to probabilities."""
+        """The Keras file of the whole model, pixels to probabilities."""
         return self.folder / "artifacts" / FILES["model"]
 
     def load_classifier(self) -> Answerer:
-        """The model, ready to be asked."""
+        """Load the model for predictions in this process."""
         return Answerer.load(self.keras_path, self.folder / "artifacts" / FILES["labels"], version(self.folder))
 
     def run_reload_check(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """What the model answers for the test images that go with it, loaded by MLflow in a process of its own.
+        """Load the model by MLflow in a process of its own and predict the test images that are stored with it.
 
         Returns:
-            (n,) rows of the images, and (n, classes) probabilities in the order of the labels.
+            (n,) rows of the images in the test split, and (n, classes) probabilities in the order of the labels.
 
         Raises:
-            TrackingError: whatever keeps it from being loaded or answering, in one line.
+            TrackingError: The model cannot be loaded or cannot predict; the message is the reason in one line.
         """
-        with TemporaryDirectory() as place:
-            found = Path(place) / "found.npz"
-            words = [
-                sys.executable,
-                "-P",
-                str(Path(__file__).with_name("reload_check.py")),
-                str(self.folder),
-                str(found),
-            ]
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "found.npz"
+            script = Path(__file__).with_name("reload_check.py")
+            command = [sys.executable, "-P", str(script), str(self.folder), str(output)]
             try:
-                done = subprocess.run(
-                    words, capture_output=True, text=True, check=False, timeout=_RELOAD_TIMEOUT_SECONDS, cwd=place
+                process = subprocess.run(
+                    command, capture_output=True, text=True, check=False, timeout=_RELOAD_TIMEOUT_SECONDS, cwd=folder
                 )
             except subprocess.TimeoutExpired:
-                raise TrackingError(f"it gave no answers within {_RELOAD_TIMEOUT_SECONDS:.0f} s") from None
-            if done.returncode:
-                raise TrackingError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
-            with np.load(found, allow_pickle=False) as kept:
-                return kept["rows"], kept["probabilities"]
+                raise TrackingError(f"it gave no predictions within {_RELOAD_TIMEOUT_SECONDS:.0f} s") from None
+            if process.returncode:
+                lines = process.stderr.strip().splitlines()
+                raise TrackingError(lines[-1] if lines else f"it ended with exit code {process.returncode}")
+            with np.load(output, allow_pickle=False) as predictions:
+                return predictions["rows"], predictions["probabilities"]
 
 
 @contextmanager
-def download(model: str) -> Iterator[ModelFiles]:
-    """The files of a logged or registered model, while the block lasts.
+def download(model_uri: str) -> Iterator[ModelFiles]:
+    """Yield the files of a logged or registered model; they are deleted when the block ends.
 
     Raises:
-        TrackingError: there is no such model, or it is not one of ours.
+        TrackingError: There is no such model, or tinybench did not make it.
     """
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as temporary:
         try:
-            folder = Path(mlflow.artifacts.download_artifacts(model, dst_path=place))
+            folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=temporary))
         except (MlflowException, OSError) as error:
-            raise TrackingError(f"No model {model!r}: check its name and the store (--uri).") from error
+            raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
         labels = folder / "artifacts" / FILES["labels"]
         if not labels.exists():
-            raise TrackingError(f"Model {model!r} was not made by tinybench.")
+            raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
         signature = Model.load(folder).signature
-        plain = signature.to_dict() if signature is not None else {}
-        yield ModelFiles(folder, About.of_json(labels.read_text("utf-8")), json.loads(json.dumps(plain)))
+        fields = {} if signature is None else json.loads(json.dumps(signature.to_dict()))
+        yield ModelFiles(folder, About.of_json(labels.read_text("utf-8")), fields)

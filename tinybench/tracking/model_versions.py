@@ -1,4 +1,7 @@
-"""MLflow's model registry: versions of one name, their tags and aliases. No stages: MLflow gives them up."""
+"""Read and write MLflow's model registry: the versions of a registered model, their tags and aliases.
+
+MLflow's stages are not used: MLflow has deprecated them.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,29 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
+from tinybench.tracking import tags
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-OURS = "tinybench"  # tag of names that tinybench made
-_MAX_DESCRIPTION_LENGTH = 5000  # of a description
+_MAX_DESCRIPTION_LENGTH = 5000
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version.
+    """A version of a registered model.
 
     Attributes:
-        name: Registered model.
-        number: From 1.
+        name: The registered model.
+        number: The version, counted from 1.
         run_id: The run that trained it.
-        source: Where its files lie.
-        tags: By name.
-        description: Its card, as Markdown.
+        source: The folder of its files.
+        tags: Its tags by name.
+        description: The model card, as Markdown.
         created: Milliseconds since 1970.
     """
 
@@ -46,93 +49,98 @@ class ModelVersion:
 
     @property
     def made_by_tinybench(self) -> bool:
-        """Whether tinybench made it."""
-        return OURS in self.tags
+        """Whether tinybench registered it."""
+        return tags.MADE_BY_TINYBENCH in self.tags
 
     @property
     def uri(self) -> str:
-        """Its address."""
+        """The address for `mlflow.pyfunc.load_model`."""
         return f"models:/{self.name}/{self.number}"
 
 
 class RegisteredModel:
-    """One registered model in a store."""
+    """A registered model in a store.
+
+    Args:
+        client: A client of the store.
+        name: The name of the model, which need not be registered yet.
+    """
 
     def __init__(self, client: MlflowClient, name: str) -> None:
-        """Args: a client of the store, and the name, which need not be registered yet."""
         self.client = client
         self.name = name
 
     @property
     def exists(self) -> bool:
         """Whether the name is registered."""
-        return self._registered() is not None
+        return self._get() is not None
 
     def aliases(self) -> dict[str, int]:
-        """Versions by alias."""
-        found = self._registered()
-        return {} if found is None else {alias: int(number) for alias, number in found.aliases.items()}
+        """Return version numbers by alias."""
+        model = self._get()
+        return {} if model is None else {alias: int(number) for alias, number in model.aliases.items()}
 
     def tags(self) -> dict[str, str]:
-        """Of the name itself: they stay when a version is deleted."""
-        found = self._registered()
-        return {} if found is None else dict(found.tags)
+        """Return the tags of the registered model itself, which remain when a version is deleted."""
+        model = self._get()
+        return {} if model is None else dict(model.tags)
 
     def get_by_alias(self, alias: str) -> ModelVersion | None:
-        """The version that an alias points to; None where it points to none."""
+        """Return the version that has an alias; None if there is no such alias."""
         number = self.aliases().get(alias)
         return None if number is None else self.version(number)
 
     def versions(self) -> list[ModelVersion]:
-        """All of them, the oldest first."""
-        found: list[ModelVersion] = []
+        """Return all versions, the oldest first."""
+        entities: list[MlflowModelVersion] = []
         token = None
         while True:
             page = self.client.search_model_versions(f"name = '{self.name}'", max_results=1000, page_token=token)
-            found += page
+            entities += page
             token = page.token
             if not token:
-                return sorted(map(_convert_version, found), key=lambda each: each.number)
+                return sorted(map(_convert_version, entities), key=lambda version: version.number)
 
     def version(self, number: int) -> ModelVersion:
-        """One by its number.
+        """Return a version by its number.
 
         Raises:
-            TrackingError: there is none.
+            TrackingError: There is no such version.
         """
         try:
             return _convert_version(self.client.get_model_version(self.name, str(number)))
         except MlflowException as error:
             if error.error_code != _NOT_FOUND:
                 raise
-            known = ", ".join(str(each.number) for each in self.versions()) or "none"
-            raise TrackingError(f"{self.name} has no version {number}, but {known}.") from error
+            numbers = ", ".join(str(version.number) for version in self.versions()) or "none"
+            raise TrackingError(f"{self.name} has no version {number}, but {numbers}.") from error
 
-    def find_by_model(self, model: str) -> ModelVersion | None:
-        """The newest version of a logged model."""
-        place = self._logged(model).artifact_location
-        known = [each for each in self.versions() if each.source == place]
-        return known[-1] if known else None
+    def find_by_model(self, model_uri: str) -> ModelVersion | None:
+        """Return the newest version of a logged model; None if it was never registered under this name."""
+        location = self._get_logged_model(model_uri).artifact_location
+        matching = [version for version in self.versions() if version.source == location]
+        return matching[-1] if matching else None
 
-    def register(self, run_id: str, model: str, description: str) -> ModelVersion:
-        """A version of a logged model: the one that is there, or a new one."""
-        known = self.find_by_model(model)
-        if known is not None:
-            return known
+    def register(self, run_id: str, model_uri: str, description: str) -> ModelVersion:
+        """Return the version of a logged model; a new one is created only if there is none."""
+        existing = self.find_by_model(model_uri)
+        if existing is not None:
+            return existing
+        made_by_tinybench = {tags.MADE_BY_TINYBENCH: "1"}
         if self.exists:
-            self.client.set_registered_model_tag(self.name, OURS, "1")
+            self.set_tags(made_by_tinybench)
         else:
-            self.client.create_registered_model(self.name, tags={OURS: "1"})
-        logged = self._logged(model)
-        made = self.client.create_model_version(
+            self.client.create_registered_model(self.name, tags=made_by_tinybench)
+        logged = self._get_logged_model(model_uri)
+        created = self.client.create_model_version(
             self.name,
             logged.artifact_location,
             run_id,
-            tags={OURS: "1"},
+            tags=made_by_tinybench,
             description=description[:_MAX_DESCRIPTION_LENGTH],
             model_id=logged.model_id,
         )
-        return _convert_version(made)
+        return _convert_version(created)
 
     def set_version_tags(self, number: int, values: Mapping[str, str]) -> None:
         """Set tags of a version."""
@@ -140,22 +148,22 @@ class RegisteredModel:
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
     def set_tags(self, values: Mapping[str, str]) -> None:
-        """Set tags of the name itself."""
+        """Set tags of the registered model itself."""
         for key, value in values.items():
             self.client.set_registered_model_tag(self.name, key, value)
 
     def set_alias(self, alias: str, number: int) -> None:
-        """Let an alias point to a version: one write, which is done or is not."""
+        """Give an alias to a version; this is a single write to the store."""
         self.client.set_registered_model_alias(self.name, alias, str(number))
 
     def delete_alias(self, alias: str) -> None:
-        """Take an alias away."""
+        """Delete an alias."""
         self.client.delete_registered_model_alias(self.name, alias)
 
-    def _logged(self, model: str) -> LoggedModel:
-        return self.client.get_logged_model(model.removeprefix("models:/"))
+    def _get_logged_model(self, model_uri: str) -> LoggedModel:
+        return self.client.get_logged_model(model_uri.removeprefix("models:/"))
 
-    def _registered(self) -> Any:
+    def _get(self) -> Any:
         try:
             return self.client.get_registered_model(self.name)
         except MlflowException as error:
@@ -165,24 +173,23 @@ class RegisteredModel:
 
 
 def list_names(client: MlflowClient) -> list[str]:
-    """Registered models that tinybench made."""
-    found, token = [], None
+    """Return the names of the registered models that tinybench made, in alphabetical order."""
+    names, token = [], None
     while True:
-        page = client.search_registered_models(f"tags.`{OURS}` = '1'", page_token=token)
-        found += [each.name for each in page]
+        page = client.search_registered_models(f"tags.`{tags.MADE_BY_TINYBENCH}` = '1'", page_token=token)
+        names += [model.name for model in page]
         token = page.token
         if not token:
-            return sorted(found)
+            return sorted(names)
 
 
-def _convert_version(found: ModelVersion) -> ModelVersion:
-    tags = dict(found.tags)
+def _convert_version(version: MlflowModelVersion) -> ModelVersion:
     return ModelVersion(
-        found.name,
-        int(found.version),
-        str(found.run_id or ""),
-        str(found.source),
-        tags,
-        found.description or "",
-        int(found.creation_timestamp),
+        version.name,
+        int(version.version),
+        str(version.run_id or ""),
+        str(version.source),
+        dict(version.tags),
+        version.description or "",
+        int(version.creation_timestamp),
     )

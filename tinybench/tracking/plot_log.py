@@ -26,7 +26,7 @@ class PlotLog:
         run: Stores the plots as artifacts under `figures/`.
         enabled: Whether plots shall be made at all; callers check it, `log_figure` does not.
         parent_run: Also shows some of the plots by step among MLflow's images; None for no such run.
-        step: The step of this phase in the parent run, counted from 0, because the slider of MLflow's page starts there.
+        step: The step of this phase in the parent run, counted from 0, where the slider of MLflow's page starts.
     """
 
     run: Run

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, libraries, machine and command."""
+"""Record where a run comes from: code, libraries, machine and command."""
 
 from __future__ import annotations
 
@@ -16,72 +16,72 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tinybench.core.redaction import without_secrets
+from tinybench.tracking import tags
 
 _LIBRARIES = ("tinybench", "tensorflow", "keras", "mlflow", "optuna", "numpy", "scikit-learn", "pillow")
 _MAX_DIFF_LENGTH = 1_000_000
 
 
 def environment_tags() -> dict[str, str]:
-    """Host, command, git commit and library versions, as tags of a run."""
-    found = {
-        "host": platform.node(),
-        "command": without_secrets(shlex.join(sys.argv)),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor_threads": str(os.cpu_count()),
+    """Return the host, the command, the git commit and the library versions as tags of a run."""
+    run_tags = {
+        tags.HOST: platform.node(),
+        tags.COMMAND: without_secrets(shlex.join(sys.argv)),
+        tags.PYTHON: platform.python_version(),
+        tags.PLATFORM: platform.platform(),
+        tags.PROCESSOR_THREADS: str(os.cpu_count()),
     }
-    found |= {f"version.{name}": version for name, version in library_versions().items()}
-    if known := git_commit():
-        found |= {
-            "mlflow.source.git.commit": known,
-            "git.dirty": str(bool(_git("status", "--porcelain"))).lower(),
-        }
-    return found
+    run_tags |= {f"{tags.LIBRARY_VERSION}{name}": version for name, version in library_versions().items()}
+    commit = git_commit()
+    if commit:
+        run_tags[tags.GIT_COMMIT] = commit
+        run_tags[tags.GIT_DIRTY] = str(bool(_git("status", "--porcelain"))).lower()
+    return run_tags
 
 
 def git_commit() -> str:
-    """The git commit of the code; empty where there is none."""
+    """Return the git commit of the code; empty if the code is in no repository."""
     return _git("rev-parse", "HEAD").strip()
 
 
 def source_tags() -> dict[str, str]:
-    """Who runs what, in MLflow's own tags; `mlflow run` has set them where it made the run."""
-    return {"mlflow.user": _user_name(), "mlflow.source.name": "tinybench", "mlflow.source.type": "LOCAL"}
+    """Return MLflow's own tags for the user and the program; `mlflow run` sets them on a run that it creates."""
+    return {tags.USER: _user_name(), tags.SOURCE_NAME: "tinybench", tags.SOURCE_TYPE: "LOCAL"}
 
 
 def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that decide what a run computes."""
-    found = {}
+    """Return the installed versions of the libraries that decide what a run computes, by name."""
+    versions = {}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # tinybench itself, run from a checkout that is not installed
-    return found
+    return versions
 
 
 def uncommitted_diff() -> str:
-    """What differs from the commit, new files of the package too, for `git apply`; empty when nothing does."""
+    """Return what differs from the commit, with new files of the package, as input for `git apply`."""
     index = _git("rev-parse", "--git-path", "index").strip()
     if not index:
         return ""
     with TemporaryDirectory() as folder:
-        # In a copy of the index, files that git does not know yet can be announced to it
-        copy = Path(folder) / "index"
+        # New files only show in a diff after `git add --intent-to-add`, which is done in a copy of the index
+        index_copy = Path(folder) / "index"
         with suppress(OSError):
-            shutil.copy(_repository_root() / index, copy)
-        own = {"GIT_INDEX_FILE": str(copy)}
-        _git("add", "--intent-to-add", "--all", "--", "tinybench", environment=own)
-        return _git("diff", "HEAD", environment=own)[:_MAX_DIFF_LENGTH]
+            shutil.copy(_repository_root() / index, index_copy)
+        environment = {"GIT_INDEX_FILE": str(index_copy)}
+        _git("add", "--intent-to-add", "--all", "--", "tinybench", environment=environment)
+        return _git("diff", "HEAD", environment=environment)[:_MAX_DIFF_LENGTH]
 
 
 def _git(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """Output of git in the repository that holds this code; empty when it is not in one."""
+    """Return the output of git in the repository that tracks this code; empty if there is none."""
     folder = Path(__file__).parent
     try:
         # A checkout tracks this file; an installed copy inside somebody's repository does not
-        known = ["git", "-C", str(folder), "ls-files", "--error-unmatch", Path(__file__).name]
-        if subprocess.run(known, capture_output=True, timeout=10).returncode:
+        is_tracked = ["git", "-C", str(folder), "ls-files", "--error-unmatch", Path(__file__).name]
+        if subprocess.run(is_tracked, capture_output=True, timeout=10).returncode:
             return ""
         return subprocess.run(
             ["git", "-C", str(_repository_root()), *arguments],

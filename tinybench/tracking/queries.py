@@ -1,98 +1,144 @@
-"""Finding finished runs in a store."""
+"""Find finished runs in a store."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
 from tinybench import recipes
-from tinybench.cli.impact_table import Step
 from tinybench.core.errors import ConfigError
-from tinybench.tracking.model_logging import MODEL_TAG
-from tinybench.tracking.tracker import FOLD_TAG, PHASE_TAG, SOURCE_TAG, WARNING_TAG, Tracker
+from tinybench.tracking import tags
+from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlflow.entities import Run as MlflowRun
 
-_HASH_TAG = "tinybench.config_hash"
+    from tinybench.recipes.recipe import Expected, Recipe
 
 
-def find_progression(tracker: Tracker, identities: Mapping[str, str]) -> list[Step]:
-    """Each recipe with what its run found; `identities` gives the hash of its own settings by name."""
-    known, steps = recipes.all_recipes(), []
+@dataclass(frozen=True)
+class RecipeResult:
+    """A recipe with the result of its newest finished run.
+
+    Attributes:
+        recipe: The recipe, with its published metrics.
+        metrics: Metrics of the run; empty if there is no run.
+        own_settings: Whether the run has the recipe's own settings.
+        model: The model that the run trained.
+        run_id: The run; empty if there is none.
+        folds: The number of its folds; 0 for a run without folds.
+        warning: What is worth knowing about its data.
+    """
+
+    recipe: Recipe
+    metrics: dict[str, float] = field(default_factory=dict)
+    own_settings: bool = True
+    model: str = ""
+    run_id: str = ""
+    folds: int = 0
+    warning: str = ""
+
+    @property
+    def title(self) -> str:
+        """The recipe's name, with * for other settings than its own and † for a warning about the data."""
+        marks = ("" if self.own_settings else "*") + ("†" if self.warning else "")
+        return f"{self.recipe.name} {marks}".rstrip()
+
+    @property
+    def published(self) -> list[Expected]:
+        """The metrics that were published for this model after the recipe's last phase."""
+        last = self.recipe.build().phases[-1]
+        return [
+            expected
+            for expected in self.recipe.expected
+            if expected.phase == last and expected.model in ("", self.model)
+        ]
+
+
+def find_progression(tracker: Tracker, identities: Mapping[str, str]) -> list[RecipeResult]:
+    """Return the results of several recipes.
+
+    Args:
+        tracker: The store; all of its experiments are searched.
+        identities: The hash of the recipe's own settings by the recipe's name, in the order of the results.
+    """
+    all_recipes, results = recipes.all_recipes(), []
     for name, identity in identities.items():
-        found = find_recipe_run(tracker, name, identity)
-        if found is None:
-            steps.append(Step(known[name]))
-        else:
-            run, own = found
-            steps.append(
-                Step(
-                    known[name],
-                    run.data.metrics,
-                    own,
-                    param(run, "model"),
-                    run.info.run_id,
-                    int(folds) if (folds := param(run, "data.folds")).isdigit() else 0,
-                    run.data.tags.get(WARNING_TAG, ""),
-                )
+        match = find_recipe_run(tracker, name, identity)
+        if match is None:
+            results.append(RecipeResult(all_recipes[name]))
+            continue
+        run, own_settings = match
+        folds = param(run, "data.folds")
+        results.append(
+            RecipeResult(
+                all_recipes[name],
+                run.data.metrics,
+                own_settings,
+                param(run, "model"),
+                run.info.run_id,
+                int(folds) if folds.isdigit() else 0,
+                run.data.tags.get(tags.DATA_WARNINGS, ""),
             )
-    return steps
+        )
+    return results
 
 
 def find_recipe_run(tracker: Tracker, recipe: str, identity: str) -> tuple[MlflowRun, bool] | None:
-    """The newest finished run of a recipe; one with the recipe's own settings goes before all others.
+    """Return the newest finished run of a recipe, preferably one with the recipe's own settings.
 
     Args:
-        tracker: The store; all of its experiments are looked through.
+        tracker: The store; all of its experiments are searched.
         recipe: A recipe's name.
-        identity: Hash of the recipe's own settings.
+        identity: The hash of the recipe's own settings.
 
     Returns:
-        The run, and whether its settings are the recipe's own; None where there is none.
+        The run, and whether its settings are the recipe's own; None if there is no finished run.
     """
     finished = f"params.recipe = '{recipe}' and attributes.status = 'FINISHED'"
-    for wanted, own in ((f"{finished} and tags.`{_HASH_TAG}` = '{identity}'", True), (finished, False)):
-        found = _find_newest(tracker, wanted)
-        if found is not None:
-            return found, own
+    with_own_settings = f"{finished} and tags.`{tags.CONFIG_HASH}` = '{identity}'"
+    for query, own_settings in ((with_own_settings, True), (finished, False)):
+        run = _find_newest(tracker, query)
+        if run is not None:
+            return run, own_settings
     return None
 
 
-def _find_newest(tracker: Tracker, wanted: str) -> MlflowRun | None:
-    """The newest run that was trained as a whole: no phase, no fold, no later evaluation."""
-    experiments = [each.experiment_id for each in tracker.client.search_experiments()]
-    newest = ["attributes.start_time DESC"]
-    page = tracker.client.search_runs(experiments, wanted, order_by=newest)
+def _find_newest(tracker: Tracker, query: str) -> MlflowRun | None:
+    """Return the newest run that is complete in itself: not that of a phase, of a fold, or of a later evaluation."""
+    experiments = [experiment.experiment_id for experiment in tracker.client.search_experiments()]
+    newest_first = ["attributes.start_time DESC"]
+    page = tracker.client.search_runs(experiments, query, order_by=newest_first)
     while page:
         for run in page:
-            if not (run.data.tags.keys() & {PHASE_TAG, FOLD_TAG} or SOURCE_TAG in run.data.tags):
+            if not run.data.tags.keys() & {tags.PHASE, tags.FOLD, tags.SOURCE_RUN}:
                 return run
         if not page.token:
             return None
-        page = tracker.client.search_runs(experiments, wanted, order_by=newest, page_token=page.token)
+        page = tracker.client.search_runs(experiments, query, order_by=newest_first, page_token=page.token)
     return None
 
 
 def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
-    """Finished runs that logged a model: no phase, no fold, no trial.
+    """Yield the finished runs that logged a model; runs of phases, folds and trials do not.
 
     Args:
-        tracker: The store; all of its experiments are looked through.
-        search: MLflow's filter, beside that.
+        tracker: The store; all of its experiments are searched.
+        search: A further condition in MLflow's filter language.
 
     Raises:
         ConfigError: MLflow does not understand the filter.
     """
-    wanted = f"attributes.status = 'FINISHED' and tags.`{MODEL_TAG}` != ''" + (f" and {search}" if search else "")
-    experiments = [each.experiment_id for each in tracker.client.search_experiments()]
+    query = f"attributes.status = 'FINISHED' and tags.`{tags.MODEL_URI}` != ''" + (f" and {search}" if search else "")
+    experiments = [experiment.experiment_id for experiment in tracker.client.search_experiments()]
     token = None
     while True:
         try:
-            page = tracker.client.search_runs(experiments, wanted, max_results=1000, page_token=token)
+            page = tracker.client.search_runs(experiments, query, max_results=1000, page_token=token)
         except MlflowException as error:
             raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
         yield from page
@@ -102,6 +148,6 @@ def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
 
 
 def param(run: MlflowRun, key: str) -> str:
-    """A setting of a run as text. Under `mlflow run`, what was left alone is under `recipe.<key>`."""
+    """Return a setting of a run as text; `mlflow run` logs one that the user did not set under `recipe.<key>`."""
     params: dict[str, str] = run.data.params
     return params.get(f"recipe.{key}") or params.get(key, "")

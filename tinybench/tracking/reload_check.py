@@ -1,6 +1,7 @@
-"""A process that loads a logged model as a server would, and asks it for the test images that go with it.
+"""Load a logged model as a server would, in a process of its own, and predict the test images that are stored with it.
 
-Run as a file: the package must be the one that is stored with the model, so nothing of ours is imported here.
+This file is run as a script: the model must run with the package that is stored beside it, so nothing of tinybench is
+imported here.
 """
 
 from __future__ import annotations
@@ -17,43 +18,45 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def main(folder: Path, found: Path) -> None:
-    """Write the rows and probabilities of a model's own test images.
+def main(folder: Path, output: Path) -> None:
+    """Write the probabilities that a model gives for its own test images.
 
-    They are sent as PNG files in base64, as a client would.
+    The images are sent as PNG files in base64, as a client would send them.
 
     Args:
-        folder: Of the logged model.
-        found: `.npz` file with `rows` (n,) and `probabilities` (n, classes), in the order of the labels.
+        folder: The files of the logged model.
+        output: The `.npz` file to write, with `rows` (n,), the images' rows in the test split, and `probabilities`
+            (n, classes), with the classes in the order of the labels.
 
     Raises:
-        Exception: whatever keeps the model from being loaded or answering.
+        ImportError: The model runs with another package than the one that is stored with it.
+        Exception: Whatever else keeps the model from being loaded or from predicting.
     """
     import mlflow
     import numpy as np
     import pandas as pd
 
-    served = mlflow.pyfunc.load_model(str(folder))
+    model = mlflow.pyfunc.load_model(str(folder))
     package = sys.modules["tinybench"].__file__ or ""
     if not Path(package).resolve().is_relative_to(folder.resolve()):
         raise ImportError(f"it runs {package}, not the package that is stored with it")
     labels = json.loads((folder / "artifacts" / "labels.json").read_text("utf-8"))["labels"]
-    with np.load(folder / "artifacts" / "check.npz", allow_pickle=False) as kept:
-        rows, pixels = kept["rows"], kept["pixels"]
-    sent = pd.DataFrame({"image": [_encoded(each) for each in pixels]})
-    answers = served.predict(sent, params={"top_k": len(labels)})
-    places = {label: place for place, label in enumerate(labels)}
-    given = np.zeros((len(rows), len(labels)))
-    for row, (names, probabilities) in enumerate(zip(answers["labels"], answers["probabilities"], strict=True)):
-        given[row, [places[name] for name in names]] = probabilities
-    np.savez(found, rows=rows, probabilities=given, allow_pickle=False)
+    with np.load(folder / "artifacts" / "check.npz", allow_pickle=False) as check:
+        rows, images = check["rows"], check["pixels"]
+    request = pd.DataFrame({"image": [_encode(image) for image in images]})
+    predictions = model.predict(request, params={"top_k": len(labels)})
+    columns = {label: column for column, label in enumerate(labels)}
+    probabilities = np.zeros((len(rows), len(labels)))
+    for row, (names, values) in enumerate(zip(predictions["labels"], predictions["probabilities"], strict=True)):
+        probabilities[row, [columns[name] for name in names]] = values
+    np.savez(output, rows=rows, probabilities=probabilities, allow_pickle=False)
 
 
-def _encoded(pixels: NDArray[np.uint8]) -> str:
+def _encode(image: NDArray[np.uint8]) -> str:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(pixels.squeeze()).save(file, "PNG")
+    Image.fromarray(image.squeeze()).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 

@@ -1,4 +1,4 @@
-"""What a run records about itself, and reading it back."""
+"""Log what a run needs to be understood, resumed and compared, and read it back."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
-from tinybench.tracking import provenance
+from tinybench.tracking import provenance, tags
 from tinybench.tracking.results import PhaseResult
 from tinybench.tracking.run import Run
-from tinybench.tracking.tracker import SOURCE_TAG, WARNING_TAG, Tracker
+from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -38,16 +38,14 @@ _FEED = "feed.json"
 _CHECKPOINTS = "checkpoints"
 _PREDICTIONS = "predictions"
 _BEST = "best.keras"
-_SPLIT_TAG = "data.split_hash"
-TEST_TAG = "data.test_hash"
-SAME_TEST_TAGS = ("data.fingerprint", TEST_TAG)  # runs that share one can have the same test images
+_FINAL_METRICS = ("test/", "best/", "efficiency/")
 
 
 def log_configuration(parent: Run, config: RunConfig, start_from: str | None) -> None:
-    """The configuration, where it starts from, and code that was not committed."""
+    """Log the configuration, the run whose weights it starts from, and code that was not committed."""
     parent.log_params(config.words())
     parent.log_text(json.dumps(config.shown(), indent=1), _CONFIG)
-    parent.set_tags({"tinybench.config_hash": config.identity()} | ({SOURCE_TAG: start_from} if start_from else {}))
+    parent.set_tags({tags.CONFIG_HASH: config.identity()} | ({tags.SOURCE_RUN: start_from} if start_from else {}))
     parent.set_tags(_hash_user_files(config))
     diff = provenance.uncommitted_diff()
     if diff:
@@ -55,203 +53,227 @@ def log_configuration(parent: Run, config: RunConfig, start_from: str | None) ->
 
 
 def _hash_user_files(config: RunConfig) -> dict[str, str]:
-    """Hashes of the user's own files, since a path alone does not say what was in them."""
-    given = {"model.sha256": Path(config.model), "weights.sha256": Path(config.weights)}
-    return {tag: hash_file(path, "sha256") for tag, path in given.items() if path.is_file()}
+    """Return hashes of the user's own model and weights by tag: a path alone does not say what the file held."""
+    paths = {tags.MODEL_SHA256: Path(config.model), tags.WEIGHTS_SHA256: Path(config.weights)}
+    return {tag: hash_file(path, "sha256") for tag, path in paths.items() if path.is_file()}
 
 
 def log_phase_inputs(child: Run, config: RunConfig, dataset: Dataset) -> None:
-    """The same configuration and data, so that phases of different runs can be compared."""
+    """Log configuration and data to the run of a phase, so that phases of different runs can be compared."""
     child.log_params(config.words())
     child.log_dataset(dataset)
-    child.set_tags({"tinybench.config_hash": config.identity()})
+    child.set_tags({tags.CONFIG_HASH: config.identity()})
 
 
-def log_feed(child: Run, decision: FeedDecision, computed: PrecisionChoice) -> None:
-    """How a phase is fed and by which engine, and what it computes in: tags to filter by, and the whole story."""
-    tags = {"feed": decision.mode, "feed.reason": decision.reason, "feed.layer": decision.layer}
-    tags |= {"engine": decision.engine, "engine.precision": decision.computing if decision.mode != "live" else ""}
-    child.set_tags({name: value for name, value in tags.items() if value} | {"precision": computed.precision})
-    child.log_text(json.dumps({"feed": asdict(decision), "precision": asdict(computed)}, indent=1), _FEED)
+def log_feed(child: Run, decision: FeedDecision, precision: PrecisionChoice) -> None:
+    """Log how a phase is fed, by which engine, and what it computes in: as tags to filter by, and in full as JSON."""
+    feed_tags = {
+        tags.FEED: decision.mode,
+        tags.FEED_REASON: decision.reason,
+        tags.FEED_LAYER: decision.layer,
+        tags.ENGINE: decision.engine,
+        tags.ENGINE_PRECISION: decision.computing if decision.mode != "live" else "",
+        tags.PRECISION: precision.precision,
+    }
+    child.set_tags({name: value for name, value in feed_tags.items() if value})
+    child.log_text(json.dumps({"feed": asdict(decision), "precision": asdict(precision)}, indent=1), _FEED)
 
 
 def log_data(run: Run, dataset: Dataset) -> None:
-    """The data by fingerprint and split; a resumed run must find the same.
+    """Log the data with their fingerprint and split; for a resumed run, check that they are still the same.
 
     Raises:
-        DataError: the data changed since the run began.
+        DataError: The data have changed since the run began.
     """
-    known = run.client.get_run(run.id).data.tags.get(_SPLIT_TAG)
-    if known == dataset.split_hash:
+    logged_hash = run.client.get_run(run.id).data.tags.get(tags.SPLIT_HASH)
+    if logged_hash == dataset.split_hash:
         return
-    if known is not None:
+    if logged_hash is not None:
         raise DataError("The data are not those that the run began with: restore them, or start a new run.")
     run.log_dataset(dataset)
     run.log_text(json.dumps(summary.summarize_dataset(dataset), indent=1), _DATA)
     if dataset.warnings:
-        run.set_tags({WARNING_TAG: " ".join(dataset.warnings)})
-    # Last: it says that all is there
-    known_by = (dataset.fingerprint, splits.hash_splits({"test": dataset.test}))
-    run.set_tags(dict(zip(SAME_TEST_TAGS, known_by, strict=True)) | {_SPLIT_TAG: dataset.split_hash})
+        run.set_tags({tags.DATA_WARNINGS: " ".join(dataset.warnings)})
+    # Last, because a run with a split hash counts as one whose data have been logged
+    run.set_tags(
+        {
+            tags.DATA_FINGERPRINT: dataset.fingerprint,
+            tags.TEST_HASH: splits.hash_splits({"test": dataset.test}),
+            tags.SPLIT_HASH: dataset.split_hash,
+        }
+    )
 
 
-def read_config(tracker: Tracker, found: MlflowRun) -> RunConfig:
-    """The configuration that a run recorded, in the store where it was found.
+def read_config(tracker: Tracker, run: MlflowRun) -> RunConfig:
+    """Return the configuration that a run logged, with the store in which the run was found.
 
     Raises:
-        TrackingError: the run is not one of ours.
+        TrackingError: tinybench did not make the run.
     """
     try:
-        with TemporaryDirectory() as folder:
-            values = json.loads(tracker.download_artifact(found, _CONFIG, Path(folder)).read_text())
+        values = _read_json(tracker, run, _CONFIG)
     except OSError as error:
-        raise TrackingError(f"Run {found.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+        raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
     return from_flat(values | {"track.uri": tracker.uri})
 
 
 def derive_config(
-    tracker: Tracker, found: MlflowRun, settings: Mapping[str, Any], fixed: tuple[str, ...], **own: Any
+    tracker: Tracker, source: MlflowRun, settings: Mapping[str, Any], fixed: tuple[str, ...], **forced: Any
 ) -> RunConfig:
-    """The configuration of a new run that follows an earlier one: in its experiment, with a name and tags of its own.
+    """Return the configuration of a new run that continues an earlier one: in its experiment, with a new name and tags.
 
     Args:
         tracker: The store of the earlier run.
-        found: The earlier run.
-        settings: What differs from it.
-        fixed: Keys, or beginnings of keys, that the earlier run has settled.
-        **own: What the new run is in any case.
+        source: The earlier run.
+        settings: The settings that differ from it.
+        fixed: Keys, or beginnings of keys, that cannot differ from the earlier run.
+        **forced: The settings that the new run has in any case.
 
     Raises:
-        ConfigError: a setting that is not allowed, or would have no effect.
-        TrackingError: the earlier run is not one of ours.
+        ConfigError: A setting is not allowed, or would have no effect.
+        TrackingError: tinybench did not make the earlier run.
     """
-    earlier = read_config(tracker, found)
+    earlier = read_config(tracker, source)
     for key in map(canonical, settings):
         if key.startswith(fixed) and replace(earlier, settings).flat()[key] != earlier.flat()[key]:
             raise ConfigError(
-                f"`{key}` cannot be changed here: run {found.info.run_id} has settled it as {earlier.flat()[key]!r}. "
+                f"`{key}` cannot be changed here: run {source.info.run_id} has settled it as {earlier.flat()[key]!r}. "
                 "Leave it out, or train a new run."
             )
-    chosen = "MLFLOW_RUN_ID" in os.environ  # by `mlflow run`
-    experiment = None if chosen else tracker.client.get_experiment(found.info.experiment_id).name
-    fresh = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
-    return replace(replace(earlier, fresh | own), settings)
+    experiment = None  # `mlflow run` has chosen one
+    if "MLFLOW_RUN_ID" not in os.environ:
+        experiment = tracker.client.get_experiment(source.info.experiment_id).name
+    new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
+    return replace(replace(earlier, new_tracking | forced), settings)
 
 
-def read_class_names(tracker: Tracker, found: MlflowRun) -> tuple[str, ...]:
-    """The classes that a run told apart, in the order of its model's outputs."""
-    with TemporaryDirectory() as folder:
-        about = json.loads(tracker.download_artifact(found, _DATA, Path(folder)).read_text())
-    return tuple(about["images_by_class"]["train"])
+def read_class_names(tracker: Tracker, run: MlflowRun) -> tuple[str, ...]:
+    """Return the class names of a run, in the order of its model's outputs."""
+    return tuple(_read_json(tracker, run, _DATA)["images_by_class"]["train"])
 
 
-def read_image_shape(tracker: Tracker, found: MlflowRun) -> tuple[int, int, int]:
-    """Height, width and channels of the images that a run's model takes."""
-    with TemporaryDirectory() as folder:
-        height, width, channels = json.loads(tracker.download_artifact(found, _DATA, Path(folder)).read_text())["shape"]
+def read_image_shape(tracker: Tracker, run: MlflowRun) -> tuple[int, int, int]:
+    """Return height, width and channels of the images that a run's model takes."""
+    height, width, channels = _read_json(tracker, run, _DATA)["shape"]
     return height, width, channels
 
 
-def has_same_data(found: MlflowRun, dataset: Dataset) -> bool:
-    """Whether these are the very images that a run used, split alike."""
-    return bool(found.data.tags.get(_SPLIT_TAG) == dataset.split_hash)
+def _read_json(tracker: Tracker, run: MlflowRun, path: str) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        values: dict[str, Any] = json.loads(tracker.download_artifact(run, path, Path(folder)).read_text())
+    return values
 
 
-def check_data_fits(model: keras.Model, known: tuple[str, ...], dataset: Dataset) -> None:
-    """Refuse data of another shape, or classes that the model does not know or knows in another order.
+def has_same_data(run: MlflowRun, dataset: Dataset) -> bool:
+    """Return whether a run used exactly these images in the same split."""
+    return bool(run.data.tags.get(tags.SPLIT_HASH) == dataset.split_hash)
+
+
+def check_data_fits(model: keras.Model, class_names: tuple[str, ...], dataset: Dataset) -> None:
+    """Raise unless data have the shape that a model takes, and its classes in its order.
+
+    Args:
+        model: The model.
+        class_names: The classes of its outputs.
+        dataset: The data to check.
 
     Raises:
-        DataError: it says what differs.
+        DataError: The data do not fit; the message says what differs.
     """
-    if model.input_shape[1:] != dataset.shape or len(known) != len(dataset.class_names):
+    if model.input_shape[1:] != dataset.shape or len(class_names) != len(dataset.class_names):
         raise DataError(
-            f"The model takes {model.input_shape[1:]} and knows {len(known)} classes; the data are "
+            f"The model takes {model.input_shape[1:]} and knows {len(class_names)} classes; the data are "
             f"{dataset.shape} with {len(dataset.class_names)} classes: give the data set it was trained for."
         )
-    if known != dataset.class_names:
-        place = next(at for at, name in enumerate(known) if name != dataset.class_names[at])
-        raise DataError(
-            f"The model knows other classes, or in another order: its class {place} is {known[place]!r}, that of the "
-            f"data is {dataset.class_names[place]!r}. Give the data set it was trained for."
-        )
+    for index, (name, data_name) in enumerate(zip(class_names, dataset.class_names, strict=True)):
+        if name != data_name:
+            raise DataError(
+                f"The model knows other classes, or in another order: its class {index} is {name!r}, that of the "
+                f"data is {data_name!r}. Give the data set it was trained for."
+            )
 
 
-def log_predictions(run: Run, split: str, given: Predictions) -> None:
-    """What a model answered for every image of a split."""
-    run.log_arrays(f"{_PREDICTIONS}/{split}.npz", **given.arrays())
+def log_predictions(run: Run, split: str, predictions: Predictions) -> None:
+    """Store a model's predictions for every image of a split."""
+    run.log_arrays(f"{_PREDICTIONS}/{split}.npz", **predictions.arrays())
 
 
-def read_predictions(tracker: Tracker, found: MlflowRun, split: str) -> Predictions | None:
-    """What `answers` kept; None where there is none."""
+def read_predictions(tracker: Tracker, run: MlflowRun, split: str) -> Predictions | None:
+    """Return the predictions that `log_predictions` stored; None if the run has none."""
     with TemporaryDirectory() as folder:
         try:
-            file = tracker.download_artifact(found, f"{_PREDICTIONS}/{split}.npz", Path(folder))
+            file = tracker.download_artifact(run, f"{_PREDICTIONS}/{split}.npz", Path(folder))
         except OSError:
             return None
-        with np.load(file, allow_pickle=False) as stored:
-            return Predictions.from_arrays(stored)
+        with np.load(file, allow_pickle=False) as arrays:
+            return Predictions.from_arrays(arrays)
 
 
-def log_checkpoints(child: Run, model: keras.Model, store: Checkpoints) -> None:
-    """The best model and the latest checkpoints, as artifacts."""
-    log_best_model(child, model, store.folder)
-    for file in store.paths():
+def log_checkpoints(child: Run, model: keras.Model, checkpoints: Checkpoints) -> None:
+    """Store the best model and the latest checkpoints as artifacts."""
+    log_best_model(child, model, checkpoints.folder)
+    for file in checkpoints.paths():
         child.log_artifact(file, _CHECKPOINTS)
 
 
 def log_best_model(run: Run, model: keras.Model, folder: Path) -> Path:
-    """The best model as an artifact, written in a folder first; gives the file."""
+    """Write the best model to a folder, store the file as an artifact, and return its path."""
     file = folder / _BEST
     model.save(file)
     run.log_artifact(file, _CHECKPOINTS)
     return file
 
 
-def read_finished_phase(tracker: Tracker, found: MlflowRun) -> tuple[keras.Model, PhaseResult]:
-    """The best model of a finished phase, and what it left."""
-    values = found.data.metrics
-    kept = {name: value for name, value in values.items() if name.startswith(("test/", "best/", "efficiency/"))}
-    last = tracker.read_epochs(found.info.run_id)[-1].number
-    return _load_model(tracker, found), PhaseResult(found.info.run_id, last, int(values["best/epoch"]), kept)
+def read_finished_phase(tracker: Tracker, run: MlflowRun) -> tuple[keras.Model, PhaseResult]:
+    """Return the best model and the result of a finished phase."""
+    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(_FINAL_METRICS)}
+    last_epoch = tracker.read_epochs(run.info.run_id)[-1].number
+    result = PhaseResult(run.info.run_id, last_epoch, int(metrics["best/epoch"]), metrics)
+    return _load_model(tracker, run), result
 
 
 def load_best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Model:
-    """The best weights of a run: of the phase that is named, else of the one that can be fine-tuned.
+    """Load the best model of a run to start from.
+
+    Args:
+        tracker: The store.
+        run_id: The run of a phase; or a parent run, which stands for its first phase, `transfer` or `scratch`.
+        dataset: The data that the model shall be trained on.
 
     Raises:
-        DataError: the data have another shape or other classes than the model.
-        TrackingError: the run holds no best weights.
+        DataError: The data have another shape or other classes than the model.
+        TrackingError: The run has no best weights.
     """
-    first = tracker.find_phase_run(run_id, "transfer") or tracker.find_phase_run(run_id, "scratch")
-    model = _load_model(tracker, first or tracker.get_run(run_id))
+    phase_run = tracker.find_phase_run(run_id, "transfer") or tracker.find_phase_run(run_id, "scratch")
+    model = _load_model(tracker, phase_run or tracker.get_run(run_id))
     check_data_fits(model, read_class_names(tracker, tracker.find_top_run(run_id)), dataset)
     return model
 
 
 def find_final_run(tracker: Tracker, run_id: str) -> MlflowRun:
-    """The run that holds the final model and its answers: that of the last finished phase, else the run itself."""
+    """Return the run with the final model and its predictions: that of the last finished phase, else the run itself."""
     for phase in reversed(PHASES):
-        found = tracker.find_phase_run(run_id, phase)
-        if found is not None and found.info.status == "FINISHED":
-            return found
+        run = tracker.find_phase_run(run_id, phase)
+        if run is not None and run.info.status == "FINISHED":
+            return run
     return tracker.get_run(run_id)
 
 
 def load_final_model(tracker: Tracker, run_id: str) -> keras.Model:
-    """The model of a phase, or that of a run's last phase.
+    """Load the model of a phase, or of the last phase of a run.
 
     Raises:
-        TrackingError: the run holds no weights.
+        TrackingError: The run has no weights.
     """
     return _load_model(tracker, find_final_run(tracker, run_id))
 
 
-def _load_model(tracker: Tracker, found: MlflowRun) -> keras.Model:
+def _load_model(tracker: Tracker, run: MlflowRun) -> keras.Model:
     with TemporaryDirectory() as folder:
         try:
-            file = tracker.download_artifact(found, f"{_CHECKPOINTS}/{_BEST}", Path(folder))
+            file = tracker.download_artifact(run, f"{_CHECKPOINTS}/{_BEST}", Path(folder))
         except OSError as error:
             raise TrackingError(
-                f"Run {found.info.run_id} holds no best weights: give a run whose transfer phase is finished."
+                f"Run {run.info.run_id} holds no best weights: give a run whose transfer phase is finished."
             ) from error
         return models.load(file)

@@ -1,4 +1,4 @@
-"""The model as MLflow serves it: pictures in, the most probable labels out.
+"""The model as MLflow loads it: images in, the most probable labels out.
 
 MLflow runs this file when it loads the model; the package beside it was stored with the model.
 """
@@ -19,36 +19,44 @@ from tinybench.inference.model_version import version
 
 
 class ServedClassifier(PythonModel):
-    """Takes encoded pictures (bytes or base64) or uint8 arrays of any size."""
+    """A classifier of encoded images (bytes or base64) or uint8 arrays of any size."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the Keras model, its labels and its temperature."""
-        model, about = (Path(context.artifacts[name]) for name in ("model", "labels"))
-        self.answerer = Answerer.load(model, about, version(model.parents[1]))
+        model, labels = (Path(context.artifacts[name]) for name in ("model", "labels"))
+        self.classifier = Answerer.load(model, labels, version(model.parents[1]))
 
     # MLflow takes annotations for the model's schema; for a DataFrame it leaves that to the signature
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The `top_k` most probable labels of each picture, with their calibrated probabilities.
+        """Return the `top_k` most probable labels of each image, with their calibrated probabilities.
+
+        Args:
+            context: What MLflow knows of the model.
+            model_input: The images in the first column.
+            params: `top_k`, the number of labels; 5 by default.
+
+        Returns:
+            A row for each image.
 
         Raises:
-            PictureError: a picture that cannot be used; the message says which, and why.
+            PictureError: An image cannot be used; the message says which one, and why.
         """
-        found = self.answerer(_list_images(model_input), (params or {}).get("top_k", 5))
-        return pd.DataFrame([asdict(each) for each in found])
+        predictions = self.classifier(_list_images(model_input), (params or {}).get("top_k", 5))
+        return pd.DataFrame([asdict(prediction) for prediction in predictions])
 
 
 def _list_images(model_input: Any) -> list[Any]:
     if isinstance(model_input, pd.DataFrame):
-        return [picture for cell in model_input.iloc[:, 0] for picture in _split_cell(cell)]
+        return [image for cell in model_input.iloc[:, 0] for image in _split_cell(cell)]
     if isinstance(model_input, (str, bytes)):
         return [model_input]
     return list(model_input)
 
 
 def _split_cell(cell: Any) -> list[Any]:
-    """One picture, or all of them: MLflow puts a list of texts or bytes into a single cell."""
+    """Return the images of a cell: one, or several where MLflow put a list of texts or bytes into a single cell."""
     if isinstance(cell, list | np.ndarray) and len(cell) and all(isinstance(item, str | bytes) for item in cell):
         return list(cell)
     return [cell]

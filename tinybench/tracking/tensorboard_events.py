@@ -1,4 +1,4 @@
-"""TensorBoard event files of a finished run, made from what the store holds of it."""
+"""Write TensorBoard event files of a finished run from what the store holds of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from tinybench.tracking.run import Run
 
 _FOLDER = "tensorboard"
-_EVENT_FILE = "events.out.tfevents.0.tinybench"  # the same when it is written again
+_EVENT_FILE = "events.out.tfevents.0.tinybench"  # always the same name, so that a resumed run replaces the file
 _PLOTS_FOLDER = "figures"
 
 
 def require_tensorboard() -> None:
-    """Refuse to begin what cannot be written at the end.
+    """Raise unless TensorBoard is installed; call it before the run begins.
 
     Raises:
-        ConfigError: the extra is not installed.
+        ConfigError: The extra `tensorboard` is not installed.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
@@ -31,29 +31,26 @@ def require_tensorboard() -> None:
 
 
 def write_events(run: Run) -> None:
-    """Put every metric, at its step and moment, and every picture of a run into an event file, as an artifact.
+    """Log an event file with every metric, at its step and time, and every plot of a run.
 
-    It is made anew from the store, so a run that was resumed has all of it once.
+    The file is made anew from the store, so a run that was resumed has every point once.
     """
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     with TemporaryDirectory() as folder:
         writer = EventFileWriter(folder)
-        last = 0
+        last_step = 0
         for name in run.client.get_run(run.id).data.metrics:
             for point in run.client.get_metric_history(run.id, name):
                 writer.add_event(_scalar_event(name, point.value, point.step, point.timestamp))
-                last = max(last, point.step)
-        for path in _list_plots(run):
-            file = Path(run.client.download_artifacts(run.id, path, folder))
-            writer.add_event(_image_event(Path(path).stem, file, last))
+                last_step = max(last_step, point.step)
+        for item in run.client.list_artifacts(run.id, _PLOTS_FOLDER):
+            if item.path.endswith(".png"):
+                file = Path(run.client.download_artifacts(run.id, item.path, folder))
+                writer.add_event(_image_event(Path(item.path).stem, file, last_step))
         writer.close()
-        (written,) = Path(folder).glob("events.*")
-        run.log_artifact(written.rename(written.with_name(_EVENT_FILE)), _FOLDER)
-
-
-def _list_plots(run: Run) -> list[str]:
-    return [item.path for item in run.client.list_artifacts(run.id, _PLOTS_FOLDER) if item.path.endswith(".png")]
+        (event_file,) = Path(folder).glob("events.*")
+        run.log_artifact(event_file.rename(event_file.with_name(_EVENT_FILE)), _FOLDER)
 
 
 def _scalar_event(name: str, value: float, step: int, timestamp: int) -> Any:
@@ -66,14 +63,14 @@ def _image_event(name: str, file: Path, step: int) -> Any:
     from PIL import Image
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    with Image.open(file) as picture:
-        width, height = picture.size
+    with Image.open(file) as opened:
+        width, height = opened.size
     image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=file.read_bytes())
     return _event(Summary.Value(tag=name, image=image), step, time.time())
 
 
-def _event(value: Any, step: int, moment: float) -> Any:
+def _event(value: Any, step: int, wall_time: float) -> Any:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    return Event(wall_time=moment, step=step, summary=Summary(value=[value]))
+    return Event(wall_time=wall_time, step=step, summary=Summary(value=[value]))

@@ -20,6 +20,7 @@ from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import TransferConfig
 from tinybench.core.errors import FeatureError, TrainingError
 from tinybench.data import augment
+from tinybench.data.dataset import sample_rows
 from tinybench.features import bank, engine_selection, engines, phase_banks
 from tinybench.features.cut import Cut
 from tinybench.features.engines import Engine
@@ -260,9 +261,7 @@ class _FeedSelector:
         if self.context.pretrained:
             trainer = phases.build_trainer(self.model, config, self.context.phase, cut)
             head = lambda features: np.asarray(trainer(features, training=False))  # noqa: E731
-        # A random sample, since many sources are sorted by class
-        rows = np.random.default_rng(0).choice(len(train), min(_SAMPLE, len(train)), replace=False)
-        sample = train.images(rows).astype(np.float32)
+        sample = train.images(sample_rows(len(train), _SAMPLE)).astype(np.float32)
         return engine_selection.choose_engine(
             cut.extractor, sample, work, engine=config.engine, precision=precision, head=head
         )

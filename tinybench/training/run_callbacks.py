@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
+    from tinybench.efficiency.measurement import Measurement
     from tinybench.features.feed_decision import FeedDecision
     from tinybench.tracking.results import Result
     from tinybench.training.phase_context import PhaseContext
@@ -56,6 +57,9 @@ class RunCallbacks:
 
     def on_run_end(self, result: Result) -> None:
         """Handle the end of a run without folds."""
+
+    def on_measurement(self, measurement: Measurement) -> None:
+        """Handle the measurement of a model that is not trained, such as by the command `measure`."""
 
     def on_message(self, text: str) -> None:
         """Handle one line for the person who waits: a plan, a decision with its reason, a pause."""

@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from tinybench.commands import estimate
+from tinybench.commands.estimate import RunEstimate
 from tinybench.core.errors import DataError, ModelError
-from tinybench.efficiency import estimate
-from tinybench.efficiency.estimate import Estimate
 from tinybench.recipes.resolve import resolve
 
 HEAD, WHOLE = 4_810, 69_802
 
 
-def plan(**settings) -> Estimate:
-    return estimate.estimate(resolve("quickstart", {"batch_size": 8} | settings))
+def plan(**settings) -> RunEstimate:
+    return estimate.estimate_run(resolve("quickstart", {"batch_size": 8} | settings))
 
 
 def counted(dataset: str, **settings) -> tuple:
     chosen = {f"data.{key}": value for key, value in settings.items()}
-    return estimate._counts(resolve("quickstart", {"dataset": dataset} | chosen))
+    return estimate._count_images(resolve("quickstart", {"dataset": dataset} | chosen))
 
 
 @pytest.fixture(scope="module")
-def quickstart() -> Estimate:
+def quickstart() -> RunEstimate:
     return plan()
 
 
@@ -133,7 +133,7 @@ def test_a_model_that_cannot_be_built():
 
 
 def test_a_slow_step_is_measured_once(monkeypatch):
-    monkeypatch.setattr(estimate, "_ENOUGH_SECONDS", 1e-12)
+    monkeypatch.setattr(estimate, "_MAX_SECONDS", 1e-12)
     calls = []
     estimate._seconds(lambda: calls.append(1))
     assert len(calls) == 2, "the first compiles, the second is timed"
@@ -147,5 +147,5 @@ def test_the_first_step_does_not_count(monkeypatch):
         clock[0] += next(durations)
 
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(estimate, "_ENOUGH_SECONDS", 10.0)
+    monkeypatch.setattr(estimate, "_MAX_SECONDS", 10.0)
     assert estimate._seconds(step) == pytest.approx(2.0)

@@ -14,13 +14,13 @@ from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
 
 
 def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
-    text = promotion.Run.text
+    text = promotion.Run.log_text
 
     def meanwhile(run, *given):
         two.set_alias(CHAMPION, 1)  # which sees no lock of ours
         text(run, *given)
 
-    monkeypatch.setattr(promotion.Run, "text", meanwhile)
+    monkeypatch.setattr(promotion.Run, "log_text", meanwhile)
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
     with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
         promote(tracker, runs["bad"])
@@ -41,13 +41,13 @@ def test_two_at_once_one_is_told(tracker, runs, two):
 
 
 def test_a_champion_that_moved_while_another_was_judged_is_told(tracker, runs, two, monkeypatch):
-    judged = promotion.gates.judge
+    judged = promotion.gates.apply
 
     def meanwhile(*given):
         two.set_alias(CHAMPION, 1)
         return judged(*given)
 
-    monkeypatch.setattr(promotion.gates, "judge", meanwhile)
+    monkeypatch.setattr(promotion.gates, "apply", meanwhile)
     with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
         promote(tracker, runs["bad"])
     assert two.aliases() == {CHAMPION: 1}

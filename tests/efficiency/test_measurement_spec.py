@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tinybench.core.errors import ConfigError
-from tinybench.efficiency.spec import Spec
+from tinybench.efficiency.measurement_spec import MeasurementSpec
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from tinybench.efficiency.spec import Spec
 )
 def test_a_wrong_value_is_named(key: str, value: object, words: str) -> None:
     with pytest.raises(ConfigError, match=f"Invalid value for `{key}`: {words}"):
-        Spec("resnet50", **{key: value})
+        MeasurementSpec("resnet50", **{key: value})
 
 
 def test_it_travels_as_json() -> None:
-    spec = Spec("resnet50", "quickstart", batch=4)
-    assert Spec(**json.loads(spec.as_json())) == spec
+    spec = MeasurementSpec("resnet50", "quickstart", batch=4)
+    assert MeasurementSpec(**json.loads(spec.to_json())) == spec

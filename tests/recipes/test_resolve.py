@@ -1,0 +1,48 @@
+"""A recipe and some settings become one configuration."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tinybench
+from tinybench import recipes
+from tinybench.config.run_config import KEYS
+from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
+
+
+def test_resolve_without_anything_gives_the_default_recipe():
+    assert resolve() == recipes.build("tiny-imagenet-tlft")
+    assert resolve().recipe == "tiny-imagenet-tlft"
+
+
+def test_resolve_is_public():
+    assert tinybench.resolve is resolve
+
+
+@pytest.mark.parametrize("untouched", ["", "recipe"])
+def test_an_untouched_value_leaves_the_recipe(untouched):
+    overrides = dict.fromkeys(KEYS, untouched)
+    assert resolve("quickstart", overrides) == recipes.build("quickstart")
+
+
+def test_a_recipe_among_the_overrides_is_the_recipe():
+    assert resolve(None, {"recipe": "quickstart"}) == recipes.build("quickstart")
+
+
+def test_a_recipe_among_the_overrides_takes_precedence():
+    assert resolve("tiny-imagenet-tlft", {"recipe": "quickstart"}).recipe == "quickstart"
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(ConfigError, match=r"^Invalid value for `recipe`: expected one of tiny-imagenet-tlft, "):
+        resolve("quick")
+
+
+def test_resolving_imports_nothing_heavy():
+    heavy = ("numpy", "keras", "tensorflow", "mlflow", "sklearn")
+    code = f"import sys, tinybench; tinybench.resolve('quickstart'); print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

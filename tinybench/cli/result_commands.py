@@ -1,0 +1,146 @@
+"""The commands that use the model of a finished run: `evaluate`, `export`, `predict` and `explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinybench.cli.option_values import none_if_untouched
+from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.cli.startup import load_api
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("run_id")
+@click.option("--split", default="test", show_default=True, help="Images to evaluate on: train, val or test.")
+@uri_option
+def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str]) -> None:
+    """Evaluate the model of finished run RUN_ID again.
+
+    The evaluation is logged as a new run that is linked to it. With --dataset it is evaluated on other data.
+    """
+    api = load_api()
+
+    from tinybench.cli import metric_lines
+
+    metrics = api.evaluate(run_id, split=none_if_untouched(split) or "test", uri=uri, **settings)
+    click.echo(metric_lines.format_metrics(metrics))
+
+
+@click.command()
+@click.argument("run_id")
+@click.option(
+    "--format",
+    type=click.Choice(["keras", "h5", "savedmodel", "onnx", "openvino"]),
+    default="keras",
+    show_default=True,
+    help="onnx and openvino need an extra: pip install 'tinybench[onnx]' or 'tinybench[openvino]'.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File or folder to write.  [default: model, with the suffix of the format]",
+)
+@uri_option
+def export(run_id: str, format: str, output: Path | None, uri: str | None) -> None:
+    """Export the model of finished run RUN_ID.
+
+    The exported model is compared with the original on test images.
+    """
+    load_api()
+
+    from tinybench.commands import export
+
+    exported = export.export_model(run_id, format, output=output, uri=uri)
+    click.echo(
+        f"wrote {exported.path}: compared with the model of the run on {exported.images} test images, probabilities "
+        f"differ by at most {exported.difference:.2g}; same class for {exported.agreement:.0%} of the images"
+    )
+    if exported.custom_layers:
+        layers = ", ".join(exported.custom_layers)
+        click.echo(f"Import tinybench.models.layers before you load it in Keras: it has the layers {layers}.")
+
+
+@click.command()
+@click.argument("source", metavar="RUN_OR_MODEL")
+@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to print for each image.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line.")
+@click.option(
+    "--maps",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write maps to of the pixels that mattered, as the command explain does.",
+)
+@uri_option
+def predict(source: str, images: tuple[Path, ...], top: int, as_json: bool, maps: Path | None, uri: str | None) -> None:
+    """Classify images with the model of a run.
+
+    RUN_OR_MODEL is the ID of a finished run, or a model such as models:/NAME@ALIAS. IMAGES are files, and folders of
+    them.
+    """
+    load_api()
+
+    from tinybench.cli import prediction_lines
+    from tinybench.commands import explain, image_files, predict
+
+    skipped = image_files.describe_skipped_files(images)
+    if skipped:
+        click.echo(f"Note: {skipped}", err=True)
+    readable: list[Path] = []
+    failed = False
+    for prediction in predict.predict_images(source, images, top=top, uri=uri):
+        if prediction.error:
+            failed = True
+        else:
+            readable.append(prediction.path)
+        if as_json:
+            click.echo(prediction_lines.prediction_json(prediction))
+        elif prediction.error:
+            click.echo(f"Error: {prediction.error}", err=True)
+        else:
+            click.echo(prediction_lines.format_prediction(prediction))
+    if maps is not None and readable:
+        for file in explain.explain_run(source, readable, maps, uri=uri).files:
+            click.echo(f"wrote {file}", err=as_json)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN_OR_MODEL")
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Image or folder of images; may be repeated.  [default: some test images]",
+)
+@click.option(
+    "--layer", help="Layer of the backbone for Grad-CAM.  [default: the last one whose output is a feature map]"
+)
+@click.option("--label", help="Class to explain.  [default: the predicted class of each image]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="explanations",
+    show_default=True,
+    help="Folder to write to.",
+)
+@uri_option
+def explain(
+    run_id: str, images: tuple[Path, ...], layer: str | None, label: str | None, output: Path, uri: str | None
+) -> None:
+    """Explain predictions by maps of the pixels that mattered.
+
+    RUN_OR_MODEL is the ID of a finished run, or with --images a model such as models:/NAME@ALIAS. How much the maps
+    can be trusted is measured as well.
+    """
+    load_api()
+
+    from rich.console import Console as Terminal
+
+    from tinybench.cli import faithfulness_table
+    from tinybench.commands import explain
+
+    explanation = explain.explain_run(run_id, images, output, layer=layer, label=label, uri=uri)
+    faithfulness_table.print_faithfulness_table(explanation, Terminal())

@@ -1,0 +1,93 @@
+"""The commands that train: `train`, `transfer`, `finetune` and `resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.cli.startup import load_api
+from tinybench.config.run_config import UNTOUCHED
+from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
+
+if TYPE_CHECKING:
+    from tinybench.cli.console import Console
+    from tinybench.config.run_config import RunConfig
+
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the settings and an estimate of time, memory and disk; train nothing."
+)
+
+
+@click.command(cls=SettingsCommand)
+@_dry_run_option
+@click.option(
+    "--from", "file", type=click.Path(path_type=Path), help="TOML file of settings, such as the best.toml of a sweep."
+)
+def train(settings: dict[str, str], dry_run: bool, file: Path | None) -> None:
+    """Train a model in the phases of a recipe.
+
+    Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
+    """
+    from tinybench.config import settings_file
+
+    _train(settings if file is None else settings_file.read(file) | settings, dry_run)
+
+
+@click.command(cls=SettingsCommand)
+@_dry_run_option
+def transfer(settings: dict[str, str], dry_run: bool) -> None:
+    """Train only the head, on a frozen backbone."""
+    if settings.get("phases", "transfer") not in ("transfer", *UNTOUCHED):
+        raise ConfigError("`phases` cannot be given here: this is the transfer phase. Use tinybench train.")
+    _train(settings | {"phases": "transfer"}, dry_run)
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("run_id")
+@uri_option
+def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
+    """Fine-tune run RUN_ID from its best weights, as a new run."""
+    load_api().finetune(run_id, uri=uri, run_callbacks=_create_console(), **settings)
+
+
+@click.command()
+@click.argument("run_id")
+@uri_option
+def resume(run_id: str, uri: str | None) -> None:
+    """Resume interrupted run RUN_ID from its last finished epoch."""
+    load_api().resume(run_id, uri=uri, run_callbacks=_create_console())
+
+
+def _train(settings: dict[str, Any], dry_run: bool) -> None:
+    from tinybench.hardware import onednn
+
+    config = resolve(None, settings)  # before the libraries are loaded, so that a mistake is reported at once
+    onednn.allow(config.deterministic)
+    api = load_api()
+    if dry_run:
+        _print_plan(config)
+    else:
+        api.train(config, run_callbacks=_create_console())
+
+
+def _print_plan(config: RunConfig) -> None:
+    from rich.console import Console as Terminal
+
+    from tinybench.cli import plan_table
+    from tinybench.commands import estimate
+
+    terminal = Terminal()
+    plan_table.print_settings_table(config, terminal)
+    with terminal.status("Timing a few steps on this machine …"):
+        run_estimate = estimate.estimate_run(config)
+    plan_table.print_plan_table(run_estimate, terminal)
+
+
+def _create_console() -> Console:
+    from tinybench.cli.console import Console, PipeSafeTerminal
+
+    return Console(PipeSafeTerminal())

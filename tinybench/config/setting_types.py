@@ -1,0 +1,271 @@
+"""Types of the settings as keyword arguments. Written by scripts/write_setting_types.py: do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+
+class Settings(TypedDict, total=False):
+    """The settings of a run, with an underscore where the dotted key has a point."""
+
+    recipe: str
+    """Recipe to start from."""
+
+    model: str
+    """Backbone by name, or a .keras file."""
+
+    dataset: str
+    """Data set by name, or folder:/path."""
+
+    weights: str
+    """imagenet, none, or a weights file."""
+
+    phases: Sequence[str]
+    """Phases to run, in order."""
+
+    image_size: int
+    """Side in pixels that the backbone sees."""
+
+    batch_size: int
+    """Images in a training step."""
+
+    seed: int
+    """Seed of split, order, initial weights, dropout and augmentation."""
+
+    device: str
+    """auto, cpu, or gpu:0. One device is used."""
+
+    monitor: str
+    """Validation figure that selects."""
+
+    engine: str
+    """What runs the frozen part; auto: the fastest that agrees with Keras in float32."""
+
+    precision: str
+    """auto: bfloat16 where it is faster and agrees, features kept in float16."""
+
+    callbacks: Sequence[str]
+    """Your own Keras callbacks, made without arguments."""
+
+    deterministic: bool
+    """Only operations that repeat to the bit; false: faster ones too."""
+
+    data_root: str | None
+    """Folder that holds the data; downloads go there too."""
+
+    data_classes: int | Sequence[str] | None
+    """First n, or names."""
+
+    data_labels: str
+    """CIFAR-100 only: the 100 classes or the 20 superclasses."""
+
+    data_per_class: int | None
+    """Most training images of a class."""
+
+    data_test_per_class: int | None
+    """Most test images of a class."""
+
+    data_validation: float
+    """Share of the training images held out to select by."""
+
+    data_folds: int | None
+    """Folds of stratified cross-validation, a run each, in place of data.validation."""
+
+    data_test: float
+    """Share held out for testing where there is no test split."""
+
+    data_skip_corrupt: bool
+    """Leave out images that cannot be read instead of stopping."""
+
+    backbone_preprocessing: str
+    """For a user's own backbone: what its pixels need (Keras's names); included: the model does it itself."""
+
+    backbone_mirror: str | None
+    """Address to fetch ImageNet weights from."""
+
+    network_filters: Sequence[int] | None
+    """Filters of each stage, from below."""
+
+    network_blocks: int | None
+    """Convolutions, or residual blocks, in a stage."""
+
+    network_dropout: float | None
+    """Dropout rate after each stage; not every network has it."""
+
+    network_l2: float | None
+    """L2 penalty on the convolutions' kernels."""
+
+    head_pooling: str
+    """Global pooling of the backbone's features, or all of them."""
+
+    head_dropout: float
+    """Dropout rate after pooling."""
+
+    head_hidden: int | Sequence[int] | None
+    """Units of the hidden dense layer, or of each, from below."""
+
+    head_hidden_dropout: float
+    """Dropout rate after each hidden layer."""
+
+    head_batch_norm: bool
+    """Batch normalization after pooling and after each hidden layer."""
+
+    head_l2: float
+    """L2 penalty on the hidden layers' kernels."""
+
+    augment_flip: bool
+    """Mirror left and right."""
+
+    augment_rotation: float
+    """Largest rotation, in degrees."""
+
+    augment_zoom: float
+    """Largest zoom, as a share of the side."""
+
+    augment_translation: float
+    """Largest shift, as a share of the side."""
+
+    augment_contrast: float
+    """Largest change of contrast, as a share."""
+
+    augment_crop: int
+    """Pixels of padding around an image that is then cropped at random."""
+
+    augment_cutout: float
+    """Side of a square that is blanked, as a share of the side."""
+
+    augment_mixup: float
+    """Mix pairs of images and labels: alpha of the Beta distribution; 0 is off."""
+
+    augment_cutmix: float
+    """Paste a part of another image, with its share of the label: alpha."""
+
+    optimizer_name: str
+    """Optimizer, by Keras's name in lower case."""
+
+    optimizer_momentum: float
+    """Momentum of sgd."""
+
+    optimizer_nesterov: bool
+    """Nesterov momentum, for sgd."""
+
+    optimizer_weight_decay: float
+    """Decoupled weight decay of adamw."""
+
+    loss_labels: str
+    """Form of the labels; both give the same loss."""
+
+    loss_smoothing: float
+    """Label smoothing; labels are one-hot then."""
+
+    loss_class_weights: str | Sequence[float] | None
+    """Weights of the classes in the training loss; balanced: as rare as they are."""
+
+    scratch_epochs: int
+    """Most epochs."""
+
+    scratch_lr: float
+    """Learning rate at the start, or after the warm-up."""
+
+    scratch_schedule: str
+    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+
+    scratch_warmup: int
+    """Epochs over which a cosine schedule first raises lr from 0."""
+
+    scratch_patience: int | None
+    """Epochs without progress before stopping early."""
+
+    scratch_plateau_patience: int
+    """Epochs without progress before lr is reduced."""
+
+    scratch_plateau_factor: float
+    """What lr is multiplied by on a plateau."""
+
+    transfer_epochs: int
+    """Most epochs."""
+
+    transfer_lr: float
+    """Learning rate at the start, or after the warm-up."""
+
+    transfer_schedule: str
+    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+
+    transfer_warmup: int
+    """Epochs over which a cosine schedule first raises lr from 0."""
+
+    transfer_patience: int | None
+    """Epochs without progress before stopping early."""
+
+    transfer_plateau_patience: int
+    """Epochs without progress before lr is reduced."""
+
+    transfer_plateau_factor: float
+    """What lr is multiplied by on a plateau."""
+
+    transfer_views: int | str
+    """Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none."""
+
+    finetune_epochs: int
+    """Most epochs."""
+
+    finetune_lr: float
+    """Learning rate at the start, or after the warm-up."""
+
+    finetune_schedule: str
+    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+
+    finetune_warmup: int
+    """Epochs over which a cosine schedule first raises lr from 0."""
+
+    finetune_patience: int | None
+    """Epochs without progress before stopping early."""
+
+    finetune_plateau_patience: int
+    """Epochs without progress before lr is reduced."""
+
+    finetune_plateau_factor: float
+    """What lr is multiplied by on a plateau."""
+
+    finetune_views: int | str
+    """Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none."""
+
+    finetune_unfreeze: int | float | str
+    """Last n layers, a share of the layers, the name of a block, or all."""
+
+    finetune_batch_norm: str
+    """Mode of unfrozen batch normalization."""
+
+    explain_images: int
+    """Test images whose maps are drawn after each phase; 0 draws none."""
+
+    cache_budget: int | None
+    """Most bytes of kept features; auto: half of what is free on the disk."""
+
+    checkpoint_every: int
+    """Epochs between two checkpoints."""
+
+    checkpoint_keep: int
+    """How many of the latest checkpoints are kept."""
+
+    track_uri: str | None
+    """MLflow tracking URI."""
+
+    track_experiment: str | None
+    """MLflow experiment."""
+
+    track_run_name: str | None
+    """Name of the parent run."""
+
+    track_pictures: bool
+    """Draw pictures of data, curves, answers and reasons; tables are kept."""
+
+    track_costs: str
+    """Measure latency, throughput and memory of the model in a process of its own: some 10 s a run, or a minute."""
+
+    track_tensorboard: bool
+    """Write TensorBoard event files too (extra: tensorboard)."""
+
+    track_tags: Sequence[str]
+    """Tags, as name=value,…"""
