@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help run test lint bench bench-features ui lock clean
+.PHONY: help run test lint docs bench bench-features ui lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -23,10 +23,14 @@ run: .venv/ready ## Train the embedded job, both phases, on digits
 test: .venv/ready ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-lint: .venv/ready ## Check style and types
+lint: .venv/ready ## Check style, types and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/ready ## Build the documentation in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready ## Print the benchmarks
 	$(BIN)/python -m benchmarks
@@ -43,4 +47,4 @@ lock: .venv/ready ## Pin the newest versions that pyproject.toml allows
 		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache site

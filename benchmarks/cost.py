@@ -102,7 +102,7 @@ def _sampler(folder: Path) -> None:
     from tinybench.hardware import nvml
 
     try:
-        print(f"sampling {nvml.find().name}")
+        print(f"sampling {nvml.find_gpu().name}")
     except DeviceError:
         source = Path("tests/hardware/nvml_stand_in.c")
         if shutil.which("cc") is None or not source.exists():
@@ -128,7 +128,7 @@ def _steps() -> None:
     model = keras.Sequential([keras.Input((32, 32, 3)), *layers])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images, labels = np.zeros((32, 32, 32, 3), np.float32), np.zeros(32, np.int32)
-    gpu = nvml.find()
+    gpu = nvml.find_gpu()
 
     def steps() -> float:
         began = time.perf_counter()
@@ -140,13 +140,13 @@ def _steps() -> None:
     watched, again = [], []  # beside the same steps without, before and after: a machine drifts
     for _ in range(_PAIRS):
         before = steps()
-        with nvml.Sampler(gpu):
+        with nvml.GpuSampler(gpu):
             between = steps()
         after = steps()
         watched.append(2 * between / (before + after))
         again.append(after / before)
     began = time.perf_counter()
-    sampler = nvml.Sampler(gpu)
+    sampler = nvml.GpuSampler(gpu)
     for _ in range(200):
         sampler._sample()
     each = (time.perf_counter() - began) / 200

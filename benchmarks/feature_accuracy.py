@@ -44,7 +44,7 @@ def _config(classes: int, images: int, seed: int, phase: str, views: int | str) 
 
 def _right(config: RunConfig, phase: str) -> NDArray[np.bool_]:
     """Which test images a model gets right after the phase."""
-    device.repeatable(config.seed, True)
+    device.make_repeatable(config.seed, True)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     model = models.build(config, dataset.shape, len(dataset.class_names))
     for each in ("transfer", "finetune") if phase == "finetune" else ("transfer",):

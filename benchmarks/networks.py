@@ -74,14 +74,14 @@ def _ours(recipe: str, seed: int, folder: str, deterministic: bool = True) -> di
     from tinybench.hardware import onednn
 
     config = _config(recipe, _epochs(folder), seed, deterministic=deterministic)
-    onednn.allow(deterministic)
+    onednn.allow_onednn(deterministic)
     from benchmarks import phase
     from tinybench import models
     from tinybench.hardware import allocator, device
 
     allocator.keep_freed_memory()
     dataset = _dataset(folder)
-    device.repeatable(seed, config.deterministic)
+    device.make_repeatable(seed, config.deterministic)
     model = models.build(config, dataset.shape, 10)
     progress, _ = phase.train(model, config, "scratch", dataset)
     speeds = [epoch.metrics["train/images_per_second"] for epoch in progress.epochs[1:]]

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinybench.config.run_config import KEYS, RunConfig
+from tinybench.config.run_config import SETTINGS, RunConfig
 
 TARGET = Path(__file__).parents[1] / "tinybench" / "config" / "setting_types.py"
 
@@ -23,7 +23,7 @@ from typing import TypedDict
 
 
 class Settings(TypedDict, total=False):
-    """The settings of a run, with an underscore where the dotted key has a point."""
+    """The settings of a run, with underscores in place of the dots of a key."""
 '''
 
 
@@ -47,7 +47,7 @@ def render() -> str:
     """Return the source of the module."""
     lines = []
     for key, annotation in annotations(RunConfig):
-        lines += ["", f"    {key.replace('.', '_')}: {as_source(annotation)}", f'    """{KEYS[key].help}"""']
+        lines += ["", f"    {key.replace('.', '_')}: {as_source(annotation)}", f'    """{SETTINGS[key].help}"""']
     return HEAD + "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A real MLflow server that can be killed and started again on the same store; any application behind uvicorn."""
+"""Start a real MLflow server that can be killed and started again on the same store, or an application in a thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 60
 
 
 class Server:
-    """An MLflow server of a folder."""
+    """An MLflow server whose store is in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,16 +29,16 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Server:
-        words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        words += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1"]
-        words += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._process = subprocess.Popen(
-            words, env=environment, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            command, env=environment, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        until = time.monotonic() + _SECONDS
-        while time.monotonic() < until:
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
             try:
                 if requests.get(f"{self.uri}/health", timeout=1).ok:
                     return self
@@ -47,7 +47,7 @@ class Server:
         raise AssertionError("the MLflow server did not start")
 
     def kill(self) -> None:
-        """At once, with all its workers."""
+        """Kill the server and its workers at once."""
         if self._process is not None:
             os.killpg(self._process.pid, 9)
             self._process.wait()
@@ -55,9 +55,9 @@ class Server:
 
 
 @contextmanager
-def in_a_thread(app, **words):
-    """An application behind uvicorn in this process; gives its host and port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **words))
+def in_a_thread(app, **options):
+    """Serve an application with uvicorn in this process; yield its host and port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

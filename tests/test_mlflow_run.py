@@ -1,4 +1,4 @@
-"""The project as MLflow runs it: `mlflow run`, in the environment that the tests are in."""
+"""Run the project with `mlflow run`, in the environment of the tests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from stores import elsewhere
 ROOT = Path(__file__).parents[1]
 
 
-def mlflow_run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def mlflow_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run an entry point in a folder, as a person whose environment is activated would."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # of other modules
-    environment = kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *words]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = variables | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 

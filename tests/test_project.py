@@ -11,7 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tinybench.config.run_config import canonical
+from tinybench.config.run_config import canonical_key
 
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def test_every_parameter_is_used_and_every_use_declared(point):
 @pytest.mark.parametrize("point", ["main", "transfer", "finetune", "evaluate"])
 def test_every_parameter_is_a_setting(point):
     for name in set(POINTS[point]["parameters"]) - {"run_id", "split"}:
-        assert canonical(name)
+        assert canonical_key(name)
 
 
 def test_conda_installs_what_the_package_needs():

@@ -37,7 +37,7 @@ def test_commands_are_taken(line):
     while isinstance(command, click.Group):
         command, *words = command.commands[words[0]], *words[1:]
     context = command.make_context(name, words)
-    given = {parameter.key.name: context.params[parameter.name] for parameter in context.command.params
+    given = {parameter.spec.name: context.params[parameter.name] for parameter in context.command.params
              if isinstance(parameter, options.Setting) and context.params[parameter.name]}  # fmt: skip
     assert resolve(None, {key: values[-1] for key, values in given.items()}).recipe
 
@@ -50,7 +50,7 @@ def test_mlflow_runs_name_entry_points_and_settings(line):
         if before == "-P":
             name, _, value = pair.partition("=")
             assert (
-                name in PROJECT[point]["parameters"] or run_config.check(run_config.canonical(name), value) is not None
+                name in PROJECT[point]["parameters"] or run_config.parse_value(run_config.canonical_key(name), value) is not None
             )
 
 
@@ -94,7 +94,7 @@ def test_every_variable_that_is_named_is_read():
 
 
 def test_every_dotted_key_that_is_named_is_a_setting():
-    sections = {key.split(".")[0] for key in run_config.KEYS if "." in key}
+    sections = {key.split(".")[0] for key in run_config.SETTINGS if "." in key}
     for key in re.findall(r"`(?:--)?([a-z]+\.[a-z0-9_]+)`", README):
         if key.split(".")[0] in sections - {"data"} or (key.startswith("data.") and key != "data.json"):
-            assert run_config.canonical(key) == key
+            assert run_config.canonical_key(key) == key

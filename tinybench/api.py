@@ -58,7 +58,7 @@ def train(
     from tinybench.hardware import onednn
 
     resolved = replace(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
-    onednn.allow(resolved.deterministic)  # before TensorFlow is imported
+    onednn.allow_onednn(resolved.deterministic)  # before TensorFlow is imported
     from tinybench.job.train import train_run
 
     return train_run(resolved, callbacks=run_callbacks or _notebook_progress())

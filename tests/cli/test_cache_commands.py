@@ -38,11 +38,11 @@ def run_cache(*words: str) -> str:
 
 
 def entry(name: str, size: int, used: int = 0, kind: str = "features", about: str = "") -> Path:
-    folder = cache.folder(kind, name)
+    folder = cache.entry_folder(kind, name)
     folder.mkdir(parents=True)
     (folder / "file").write_bytes(bytes(size))
     if about:
-        cache.describe(folder, about, {}, "keras")
+        cache.write_description(folder, about, {}, "keras")
     os.utime(folder, (LONG_AGO + used, LONG_AGO + used))
     return folder
 
@@ -63,7 +63,7 @@ def in_use(folder: Path) -> Iterator[None]:
 
 
 def left() -> list[str]:
-    return sorted(each.folder.name for each in cache.entries())
+    return sorted(each.folder.name for each in cache.list_entries())
 
 
 def test_an_empty_cache(own_folders: Path) -> None:
@@ -74,8 +74,8 @@ def test_an_empty_cache(own_folders: Path) -> None:
 def test_entries_are_listed_least_recently_used_first(own_folders: Path) -> None:
     entry("b", 3_000_000, used=2, kind="data")
     entry("a", 2_000_000, used=1)
-    (cache.folder("features", "a") / "about.json").write_text('{"about": "resnet50 at pooling [x]"}')
-    os.utime(cache.folder("features", "a"), (LONG_AGO, LONG_AGO))
+    (cache.entry_folder("features", "a") / "about.json").write_text('{"about": "resnet50 at pooling [x]"}')
+    os.utime(cache.entry_folder("features", "a"), (LONG_AGO, LONG_AGO))
     lines = run_cache("list").splitlines()
     first, second = (line for line in lines if " MB " in line and "ago" in line)
     assert all(word in first for word in ("features", "2.0 MB", "d ago", "resnet50 at pooling [x]"))

@@ -10,23 +10,23 @@ import pytest
 from rich.console import Console as Terminal
 
 from tinybench.cli import cache_table
-from tinybench.core.cache import Entry
+from tinybench.core.cache import CacheEntry
 
 HOUR, DAY = 3600, 86400
 
 
-def entry(size: int = 1000, ago: float = 0.0, kind: str = "features", in_use: bool = False, about: str = "x") -> Entry:
-    return Entry(kind, Path("/cache") / kind / "abc", size, time.time() - ago, in_use, about)
+def entry(size: int = 1000, ago: float = 0.0, kind: str = "features", in_use: bool = False, about: str = "x") -> CacheEntry:
+    return CacheEntry(kind, Path("/cache") / kind / "abc", size, time.time() - ago, in_use, about)
 
 
-def shown(*entries: Entry, root: str = "/cache", width: int = 120) -> list[str]:
+def shown(*entries: CacheEntry, root: str = "/cache", width: int = 120) -> list[str]:
     written = io.StringIO()
     cache_table.print_cache_table([*entries], Path(root), Terminal(file=written, width=width))
     return written.getvalue().splitlines()
 
 
-def line_of(given: Entry) -> str:
-    return next(line for line in shown(given) if given.about in line)
+def line_of(given: CacheEntry) -> str:
+    return next(line for line in shown(given) if given.description in line)
 
 
 def test_nothing_is_one_line() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tinybench.cli import plan_table
 from tinybench.commands.estimate import PhaseEstimate, RunEstimate
-from tinybench.config.run_config import KEYS
+from tinybench.config.run_config import SETTINGS
 from tinybench.recipes.resolve import resolve
 
 
@@ -38,7 +38,7 @@ def estimate(**changes) -> RunEstimate:
 
 def test_every_setting_is_listed_with_its_value():
     told = dict(rows(printed(plan_table.print_settings_table, resolve("quickstart", {"data.classes": "3,1"}))))
-    assert list(told) == list(KEYS)
+    assert list(told) == list(SETTINGS)
     assert told["model"] == "smallcnn"
     assert told["data.classes"] == "3,1"
     assert told["data.root"] == "none"

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tinybench.cli import root
-from tinybench.config.run_config import KEYS
+from tinybench.config.run_config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def test_help(command):
 @pytest.mark.parametrize("command", ["train", "transfer", "finetune", "evaluate"])
 def test_help_lists_every_setting(command):
     listed = CliRunner().invoke(root.cli, [command, "--help"]).output.split()
-    assert {f"--{key}" for key in KEYS} <= set(listed)
+    assert {f"--{key}" for key in SETTINGS} <= set(listed)
 
 
 @pytest.mark.parametrize(

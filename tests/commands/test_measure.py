@@ -6,6 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from measured_costs import cost
 from mlflow.tracking import MlflowClient
 from stores import fresh
 
@@ -72,3 +73,14 @@ def test_what_cannot_be_measured_leaves_no_run(store: str) -> None:
     with pytest.raises(ConfigError, match="at least one model"):
         CliRunner().invoke(root.cli, ["measure", "--model", ",", "--uri", store], catch_exceptions=False)
     assert len(client.search_runs(everywhere)) == before
+
+
+def test_a_notebook_shows_the_fastest_first_and_what_is_missing() -> None:
+    costs = (cost("<slow>", 20.0, 22.0), cost("fast", 1.0, 1.0))
+    html = measure.MeasureResult(costs, {"latency_p50_ms": 0.1}, ("<c> on gpu: no GPU",))._repr_html_()
+    assert html.index("<td>fast</td><td>cpu</td><td>1</td>") < html.index(
+        "<td>&lt;slow&gt;</td><td>cpu</td><td>21</td>"
+    )
+    assert "differed by up to 10.0%" in html
+    assert "<td>&lt;c&gt; on gpu: no GPU</td>" in html
+    assert "not measured" not in measure.MeasureResult(costs, {})._repr_html_()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybench import recipes
-from tinybench.config.run_config import KEYS, RunConfig, canonical, check, from_flat, replace
+from tinybench.config.run_config import SETTINGS, RunConfig, canonical_key, from_flat, parse_value, replace
 from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
@@ -39,7 +39,7 @@ from tinybench.recipes.resolve import resolve
 def test_an_override_replaces_one_setting(key, text, dotted, value):
     before, after = resolve().flat(), resolve(None, {key: text}).flat()
     assert after[dotted] == value
-    assert {name for name in KEYS if before[name] != after[name]} <= {dotted}
+    assert {name for name in SETTINGS if before[name] != after[name]} <= {dotted}
 
 
 def test_an_unknown_key_lists_the_known_and_suggests_the_near():
@@ -48,12 +48,12 @@ def test_an_unknown_key_lists_the_known_and_suggests_the_near():
     message = str(caught.value)
     assert message.startswith("Unknown key `head.droput`: did you mean `head.dropout`? Known keys: ")
     listed = message.partition("Known keys: ")[2].removesuffix(".").split(", ")
-    assert listed == list(KEYS)
+    assert listed == list(SETTINGS)
 
 
 def test_a_key_like_no_other_gets_no_suggestion():
     with pytest.raises(ConfigError, match=r"^Unknown key `qqqq`: Known keys: recipe, "):
-        canonical("qqqq")
+        canonical_key("qqqq")
 
 
 @pytest.mark.parametrize("key", ["head.dropout", "head_dropout", "dropout"])
@@ -151,12 +151,12 @@ def test_identity_survives_flat(recipe):
 
 
 def test_flat_has_every_key_in_order():
-    assert list(RunConfig().flat()) == list(KEYS)
+    assert list(RunConfig().flat()) == list(SETTINGS)
 
 
-@pytest.mark.parametrize("name", list(KEYS))
+@pytest.mark.parametrize("name", list(SETTINGS))
 def test_every_default_is_a_value_of_its_own_kind(name):
-    assert check(name, KEYS[name].default) == KEYS[name].default
+    assert parse_value(name, SETTINGS[name].default) == SETTINGS[name].default
 
 
 @pytest.mark.parametrize(

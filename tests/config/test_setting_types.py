@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from tinybench.config.run_config import KEYS
+from tinybench.config.run_config import SETTINGS
 from tinybench.config.setting_types import Settings
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "write_setting_types.py"
@@ -19,4 +19,4 @@ def test_the_file_is_up_to_date():
 
 
 def test_every_setting_has_a_type():
-    assert list(Settings.__annotations__) == [key.replace(".", "_") for key in KEYS]
+    assert list(Settings.__annotations__) == [key.replace(".", "_") for key in SETTINGS]

@@ -37,7 +37,7 @@ lr = { low = 1, high = [
 
 def test_every_way_of_writing_a_key_has_its_line():
     tomllib.loads(TEXT)
-    found = toml_lines.lines(TEXT)
+    found = toml_lines.find_lines(TEXT)
     expected = {
         ("recipe",): 2,
         ("settings",): 4,
@@ -72,4 +72,4 @@ def test_every_key_of_any_text_has_the_line_that_it_stands_on(tables):
             lines += f"{key} = {str(value).lower() if isinstance(value, bool) else value}".splitlines()
     text = "\n".join(lines)
     tomllib.loads(text)
-    assert {path: line for path, line in toml_lines.lines(text).items() if path in expected} == expected
+    assert {path: line for path, line in toml_lines.find_lines(text).items() if path in expected} == expected

@@ -236,7 +236,7 @@ def test_size_limit(target):
 
 
 def test_full_disk_is_seen_before(target, monkeypatch):
-    monkeypatch.setattr(download, "_SPARE", 2**62)
+    monkeypatch.setattr(download, "_RESERVE", 2**62)
     with serving() as server, pytest.raises(DataError, match=r"has room for .* bytes, but 3,000,000 are needed"):
         fetch(server.url, target)
 

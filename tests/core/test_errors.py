@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tinybench.core.errors import DataError, in_one_line
+from tinybench.core.errors import DataError, format_error
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ from tinybench.core.errors import DataError, in_one_line
     ],
 )
 def test_in_one_line(error, line):
-    assert in_one_line(error) == line
+    assert format_error(error) == line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybench.core.html_table import html_table
+from tinybench.core.html_table import html_table, with_interval
 
 
 def test_values_become_cells():
@@ -21,3 +21,8 @@ def test_a_name_is_never_markup():
     assert "&lt;script&gt;" in table
     assert "<b>" not in table
     assert "<i>" not in table
+
+
+def test_an_interval_is_shown_where_it_is_known():
+    assert with_interval(0.91234, 0.88, 0.93) == "0.9123 [0.88, 0.93]"
+    assert with_interval(2.0, None, None) == "2"

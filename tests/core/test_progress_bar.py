@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tinybench.core.progress_bar import bar
+from tinybench.core.progress_bar import progress_bar
 
 
 class Terminal(io.StringIO):
@@ -18,12 +18,12 @@ class Terminal(io.StringIO):
 def test_bar_on_a_terminal(monkeypatch, unit, total):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with bar("Fetching", total, unit) as advance:
+    with progress_bar("Fetching", total, unit) as advance:
         advance(40)
     assert "Fetching" in sys.stderr.getvalue()
 
 
 def test_silence_elsewhere(capfd):
-    with bar("Fetching", 100, "bytes") as advance:
+    with progress_bar("Fetching", 100, "bytes") as advance:
         advance(40)
     assert capfd.readouterr() == ("", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -19,14 +19,14 @@ from tinybench.core.redaction import without_secrets
     ],
 )
 def test_secrets_are_hidden(text, expected):
-    assert without_secrets(text) == expected
+    assert redact(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "tinybench train --seed 1", "http://host:5000/x", "sqlite:///runs.db"])
 def test_other_text_stays(text):
-    assert without_secrets(text) == text
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("text", ["http://me:hu@hush@host/x", "https://hush@host/x"])
 def test_secrets_in_unusual_addresses_are_hidden(text):
-    assert "hush" not in without_secrets(text)
+    assert "hush" not in redact(text)

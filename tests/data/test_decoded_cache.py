@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinybench.core.errors import DataError
-from tinybench.core.progress_bar import bar
+from tinybench.core.progress_bar import progress_bar
 from tinybench.data import decoded_cache, decoding
 from tinybench.data.decoding import EncodedImages, PoolWriter
 
@@ -23,7 +23,7 @@ class Builder:
 
     def __call__(self, folder):
         self.calls += 1
-        PoolWriter(folder, bar).write_arrays("train", PIXELS, LABELS)
+        PoolWriter(folder, progress_bar).write_arrays("train", PIXELS, LABELS)
         return decoded_cache.DatasetMetadata(("a", "b"), warnings=("careful",))
 
 
@@ -162,7 +162,7 @@ def test_hash_of_a_file_is_remembered_until_it_changes(tmp_path, monkeypatch):
 def test_fingerprint_is_of_pixels_labels_and_names():
     def fingerprint(key, pixels=PIXELS, labels=LABELS, names=("a", "b")):
         def build(folder):
-            PoolWriter(folder, bar).write_arrays("train", pixels, labels)
+            PoolWriter(folder, progress_bar).write_arrays("train", pixels, labels)
             return decoded_cache.DatasetMetadata(names)
 
         return decoded_cache.load_or_build({"data": key}, "here", build).fingerprint
@@ -198,11 +198,11 @@ def test_decoding_keeps_the_order_and_tells_how_far_it_is(tmp_path, encode):
 def test_threads_write_what_one_thread_writes(tmp_path, encode):
     data = {str(index): encode(PIXELS[index % 20]) for index in range(200)}
     pictures = EncodedImages(list(data), np.zeros(200, np.int32), data.__getitem__, (4, 4, 3), fit=True)
-    PoolWriter(tmp_path, bar).write_encoded("train", pictures)
+    PoolWriter(tmp_path, progress_bar).write_encoded("train", pictures)
     assert np.array_equal(np.load(tmp_path / "train.images.npy"), PIXELS[np.arange(200) % 20])
 
 
 def test_nothing_readable_is_an_error(tmp_path):
     pictures = EncodedImages(["a", "b"], np.zeros(2, np.int32), lambda _: b"text", (4, 4, 3))
     with pytest.raises(DataError, match="None of the 2 train images"):
-        PoolWriter(tmp_path, bar, skip_corrupt=True).write_encoded("train", pictures)
+        PoolWriter(tmp_path, progress_bar, skip_corrupt=True).write_encoded("train", pictures)

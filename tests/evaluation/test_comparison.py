@@ -208,3 +208,15 @@ def test_a_figure_that_cannot_be_had_is_refused() -> None:
     side = run(chance(10, 0.5, 0))  # all images are of one class
     with pytest.raises(ValueError, match="auc_ovr_macro is not defined"):
         compare([RunGroup("a", (side,)), RunGroup("b", (side,))], "auc_ovr_macro")
+
+
+def test_a_notebook_shows_estimates_and_differences() -> None:
+    good, poor = chance(400, 0.9, 0), chance(400, 0.6, 2)
+    result = compare([RunGroup("<b>good</b>", (run(good),)), RunGroup("poor & slow", (run(poor),))])
+    html = result._repr_html_()
+    assert html.count("<table>") == 2
+    assert "<th>run</th><th>accuracy [95 % interval]</th>" in html
+    assert f"<td>&lt;b&gt;good&lt;/b&gt;</td><td>{good.mean():.4g} [" in html
+    assert "<td>&lt;b&gt;good&lt;/b&gt; minus poor &amp; slow</td>" in html
+    assert "<td>significant</td>" in html
+    assert "<b>" not in html

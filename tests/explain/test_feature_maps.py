@@ -29,10 +29,10 @@ def test_maps_are_the_outputs_of_the_layer(monkeypatch: pytest.MonkeyPatch):
     )
 
 
-@pytest.mark.parametrize("name", network_size.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED_SIZES)
 def test_every_small_network_shows_its_first_kernels(name: str):
     model = built(name)
-    first = network_size.PUBLISHED[name].filters[0]
+    first = network_size.PUBLISHED_SIZES[name].filters[0]
     found = feature_maps.first_kernels(model)
     assert found.shape == (3, 3, 3, first)
     last = model.get_layer("backbone").layers[-1].name

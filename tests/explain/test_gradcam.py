@@ -98,7 +98,7 @@ def test_maps_go_from_0_to_1_and_are_0_where_nothing_speaks_for_the_class():
         np.testing.assert_allclose(found.max(axis=(1, 2)), [1, 0, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", network_size.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED_SIZES)
 def test_every_small_network_has_maps(name: str):
     model = built(name)
     for method in METHODS.values():

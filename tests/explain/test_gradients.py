@@ -138,7 +138,7 @@ def test_noise_is_that_of_the_seed_and_none_is_vanilla(planted: Planted):
     np.testing.assert_allclose(without, gradients.vanilla_gradient(*given), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", network_size.PUBLISHED)
+@pytest.mark.parametrize("name", network_size.PUBLISHED_SIZES)
 def test_every_small_network_has_gradients(name: str):
     model, pixels, classes = built(name), images(2), np.array([0, 2])
     for method in QUICK.values():

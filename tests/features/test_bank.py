@@ -143,8 +143,8 @@ def test_rows_of_splits_are_joined() -> None:
 def test_a_bank_says_what_it_is() -> None:
     found = bank()
     fill(found)
-    (entry,) = cache.entries()
-    assert (entry.kind, entry.folder, entry.about) == ("features", found.folder, "halves")
+    (entry,) = cache.list_entries()
+    assert (entry.kind, entry.folder, entry.description) == ("features", found.folder, "halves")
     assert entry.bytes >= COUNT * 4 * 2 == found.shards.bytes
     assert json.loads((found.folder / "about.json").read_text())["key"] == json.loads(json.dumps(found.key))
 
@@ -161,7 +161,7 @@ OTHER_PIXEL[1099, 1, 1, 0] ^= 1
 def test_the_same_is_called_the_same() -> None:
     assert bank().folder == bank().folder
     assert bank(rows=ALL[::-1]).folder == bank(rows=np.tile(ALL, 2)).folder == bank().folder
-    assert bank().folder.parent == cache.folder("features", "x").parent
+    assert bank().folder.parent == cache.entry_folder("features", "x").parent
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_an_error_lets_go_of_the_lock() -> None:
 
 
 def test_a_bank_that_was_removed_while_waiting_is_filled_all_the_same() -> None:
-    found, remover = bank(), cache.lock(bank().folder)
+    found, remover = bank(), cache.entry_lock(bank().folder)
     found.folder.mkdir(parents=True)
     remover.acquire()
 
@@ -427,6 +427,6 @@ def test_nothing_to_change_changes_nothing() -> None:
 def test_who_waited_and_computed_nothing_did_not_make_it() -> None:
     found = bank()
     fill(found)
-    cache.describe(found.folder, "halves", found.key, "openvino")
+    cache.write_description(found.folder, "halves", found.key, "openvino")
     assert bank().fill(Extract(), "halves", "keras", RecordedEvents(message=unexpected)) == 0
-    assert cache.made_by(found.folder) == "openvino"
+    assert cache.read_producer(found.folder) == "openvino"

@@ -274,7 +274,7 @@ def test_extracted_leaves_validation_images_as_they_are(digits: Dataset) -> None
 
 @pytest.mark.parametrize("room", [0, ALL])
 def test_a_bank_feeds_what_the_frozen_part_makes_of_each_image(digits: Dataset, room: int, monkeypatch) -> None:
-    monkeypatch.setattr("tinybench.hardware.device.room", lambda: room)
+    monkeypatch.setattr("tinybench.hardware.device.data_budget", lambda: room)
     chosen = settings(**CHANGES)
     model = models.build(chosen, digits.shape, 10)
     cut = phases.find_phase_cut(model, chosen, "transfer")

@@ -11,7 +11,7 @@ import pytest
 
 CODE = """
 import ctypes, resource, sys
-from tinybench.training import allocator
+from tinybench.hardware import allocator
 tuned = allocator.keep_freed_memory() if sys.argv[1] == "tuned" else None
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

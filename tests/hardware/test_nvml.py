@@ -54,8 +54,8 @@ def said(library: Path, tmp_path: Path, code: str, **environment: str) -> dict[s
 
 def test_a_gpu_is_described(library: Path, tmp_path: Path) -> None:
     code = """
-gpu = nvml.find()
-tell(uuid=gpu.uuid, name=gpu.name, driver=nvml.driver(), state=gpu.state(), free=gpu.free())
+gpu = nvml.find_gpu()
+tell(uuid=gpu.uuid, name=gpu.name, driver=nvml.driver_version(), state=gpu.state(), free=gpu.free())
 """
     found = said(library, tmp_path, code)
     assert (found["uuid"], found["name"], found["driver"]) == (f"GPU-{UUID}", "NVIDIA H200", "570.124.06")
@@ -65,7 +65,7 @@ tell(uuid=gpu.uuid, name=gpu.name, driver=nvml.driver(), state=gpu.state(), free
 
 
 def test_why_it_is_held_down_is_told(library: Path, tmp_path: Path) -> None:
-    found = said(library, tmp_path, "memory.write_text('5'); tell(state=nvml.find().state())")
+    found = said(library, tmp_path, "memory.write_text('5'); tell(state=nvml.find_gpu().state())")
     assert found["state"]["held_down_by"] == ["power cap"]
     assert found["state"]["clock_sm_mhz"] == 1980
 
@@ -74,12 +74,12 @@ def test_why_it_is_held_down_is_told(library: Path, tmp_path: Path) -> None:
 def test_memory_is_that_of_the_process_where_the_driver_knows_it(
     library: Path, tmp_path: Path, kind: str, scope: str, used: int
 ) -> None:
-    code = f"memory.write_text('{700 * MIB}'); found = nvml.find().memory(); tell(used=found.used, scope=found.scope)"
+    code = f"memory.write_text('{700 * MIB}'); found = nvml.find_gpu().memory(); tell(used=found.used_bytes, scope=found.scope)"
     assert said(library, tmp_path, code, STAND_IN=kind) == {"used": used, "scope": scope}
 
 
 def test_a_part_of_a_gpu_is_found_by_its_uuid_and_has_the_whole_one_s_power(library: Path, tmp_path: Path) -> None:
-    code = "gpu = nvml.find(); tell(uuid=gpu.uuid, name=gpu.name, watts=gpu.watts(), clock=gpu.state()['clock_sm_mhz'])"
+    code = "gpu = nvml.find_gpu(); tell(uuid=gpu.uuid, name=gpu.name, watts=gpu.watts(), clock=gpu.state()['clock_sm_mhz'])"
     found = said(library, tmp_path, code, STAND_IN="mig", CUDA_VISIBLE_DEVICES=f"MIG-{UUID}")
     assert found == {"uuid": f"MIG-{UUID}", "name": "NVIDIA H200 MIG 1g.18gb", "watts": 76.0, "clock": 345}
 
@@ -91,16 +91,16 @@ def test_a_part_of_a_gpu_is_found_by_its_uuid_and_has_the_whole_one_s_power(libr
 def test_a_gpu_that_is_not_there_is_named(
     library: Path, tmp_path: Path, visible: str, index: int, message: str
 ) -> None:
-    code = f"try: nvml.find({index})\nexcept DeviceError as error: tell(message=str(error))"
+    code = f"try: nvml.find_gpu({index})\nexcept DeviceError as error: tell(message=str(error))"
     code = code.replace("try: ", "try:\n    ").replace("error: tell", "error:\n    tell")
     assert message in said(library, tmp_path, code, CUDA_VISIBLE_DEVICES=visible)["message"]
 
 
 _SAMPLED = """
-with nvml.Sampler(nvml.find(), interval=0.01) as sampler:
+with nvml.GpuSampler(nvml.find_gpu(), interval=0.01) as sampler:
     for mib in (0, 500, 900, 200):
         memory.write_text(str(mib * 2**20)); time.sleep(0.1)
-tell(figures=sampler.figures(), samples=sampler.samples, scope=sampler.peak.scope)
+tell(figures=sampler.metrics(), samples=sampler.samples, scope=sampler.peak.scope)
 """
 
 
@@ -138,11 +138,11 @@ tell(figures=usage.metrics(), tags=usage.tags())
 
 def test_a_certificate_names_the_gpu(library: Path, tmp_path: Path) -> None:
     code = """
-gpu, reason = certificate.gpu_or_reason(0)
-machine = certificate.machine(gpu)
+gpu, reason = certificate.find_gpu(0)
+machine = certificate.describe_machine(gpu)
 others = {"other": {"gpu": "NVIDIA H100"}, "twin": {"gpu_uuid": "x"}, "identity": {}}
-identities = {name: certificate.identity(machine | changed) for name, changed in others.items()}
-tell(machine=machine, moment=certificate.moment(gpu), reason=reason, **identities)
+identities = {name: certificate.machine_id(machine | changed) for name, changed in others.items()}
+tell(machine=machine, moment=certificate.describe_load(gpu), reason=reason, **identities)
 """
     found = said(library, tmp_path, code)
     assert found["machine"]["gpu"] == "NVIDIA H200"
@@ -155,7 +155,7 @@ tell(machine=machine, moment=certificate.moment(gpu), reason=reason, **identitie
 def test_without_a_library_it_is_said_why(tmp_path: Path) -> None:
     code = """
 try:
-    nvml.find()
+    nvml.find_gpu()
     tell(message="this machine has a GPU")
 except DeviceError as error:
     tell(message=str(error))
@@ -168,11 +168,11 @@ except DeviceError as error:
 
 def test_a_real_gpu_says_what_it_is() -> None:
     try:
-        gpu = nvml.find()
+        gpu = nvml.find_gpu()
     except DeviceError as error:
         pytest.skip(f"no GPU: {error}")
     assert gpu.uuid.startswith(("GPU-", "MIG-"))
-    assert gpu.memory().used >= 0
-    with nvml.Sampler(gpu, interval=0.02) as sampler:
+    assert gpu.memory().used_bytes >= 0
+    with nvml.GpuSampler(gpu, interval=0.02) as sampler:
         pass
-    assert sampler.figures()["memory_bytes"] >= 0
+    assert sampler.metrics()["memory_bytes"] >= 0

@@ -34,22 +34,22 @@ def test_a_peak_that_has_passed_is_known_until_it_is_forgotten() -> None:
 
 
 def test_without_proc_the_peak_since_the_start_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = process_memory.peak()
+    known = process_memory.peak_bytes()
     for name in ("_RESET", "_STATUS"):
         monkeypatch.setattr(process_memory, name, Path("/nowhere/at/all"))
-    assert not process_memory.forget_peak()
-    assert process_memory.peak() >= 0.9 * known
+    assert not process_memory.reset_peak()
+    assert process_memory.peak_bytes() >= 0.9 * known
 
 
 def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_memory, "_GROUP", tmp_path)
-    free = process_memory.available()
+    free = process_memory.available_bytes()
     assert free > 0
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
-    assert process_memory.available() == 600
+    assert process_memory.available_bytes() == 600
     (tmp_path / "memory.max").write_text("max\n")
-    assert process_memory.available() > 600
+    assert process_memory.available_bytes() > 600
 
 
 def test_it_needs_no_framework() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tinybench.inference import classifier
-from tinybench.inference.classifier import About, Answerer, PictureError, Room
+from tinybench.inference.classifier import ModelInfo, ImageClassifier, ImageError, PixelBudget
 
 SHAPE = (12, 10, 3)
 LABELS = ("ant", "bee", "cat", "dog")
@@ -32,7 +32,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def asked(model):
-    return Answerer(model, About(LABELS, SHAPE, temperature=2.0), version="7")
+    return ImageClassifier(model, ModelInfo(LABELS, SHAPE, temperature=2.0), version="7")
 
 
 def colour(height=12, width=10, seed=0):
@@ -56,7 +56,7 @@ def test_a_model_without_logits_answers_by_its_probabilities(model, asked):
         layer.get_config() | {"name": "other" if layer.name == "logits" else layer.name}))  # fmt: skip
     renamed.set_weights(model.get_weights())
     pixels = colour()[None]
-    found = Answerer(renamed, asked.about).probabilities(pixels)
+    found = ImageClassifier(renamed, asked.info).probabilities(pixels)
     np.testing.assert_allclose(found, asked.probabilities(pixels), atol=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
     ],
 )
 def test_what_is_no_picture_is_told_with_its_place(asked, picture, words):
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         asked([colour(), picture])
     assert str(caught.value).startswith("Picture 2 of 2 cannot be used: ")
     assert words in str(caught.value)
@@ -117,15 +117,15 @@ def test_what_is_no_picture_is_told_with_its_place(asked, picture, words):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(asked, monkeypatch):
-    monkeypatch.setattr(classifier, "MOST_PIXELS", 1000)
-    with pytest.raises(PictureError, match="100 x 100 pixels are more than 1,000"):
+    monkeypatch.setattr(classifier, "MAX_PIXELS", 1000)
+    with pytest.raises(ImageError, match="100 x 100 pixels are more than 1,000"):
         asked([encoded(np.zeros((100, 100, 3), np.uint8))])
 
 
 def test_many_large_pictures_are_too_much_for_one_request(asked, monkeypatch):
-    monkeypatch.setattr(classifier, "MOST_TOGETHER", 300)
+    monkeypatch.setattr(classifier, "MAX_TOTAL_PIXELS", 300)
     asked([colour(), colour()])
-    with pytest.raises(PictureError, match="more than 300 pixels together: send fewer at once"):
+    with pytest.raises(ImageError, match="more than 300 pixels together: send fewer at once"):
         asked([colour(), colour(), colour()])
 
 
@@ -135,7 +135,7 @@ def test_many_large_pictures_are_too_much_for_one_request(asked, monkeypatch):
      ([b""] * 1025, 5, "at most 1,024 pictures")],
 )  # fmt: skip
 def test_too_few_too_many_and_no_number(asked, pictures, top_k, words):
-    with pytest.raises(PictureError, match=words):
+    with pytest.raises(ImageError, match=words):
         asked(pictures, top_k)
 
 
@@ -161,20 +161,20 @@ def test_whatever_bytes_come_they_are_answered_or_refused(asked, noise, form):
     data = {"raw": noise, "base64": base64.b64encode(noise).decode(), "cut": encoded(colour())[: len(noise)] + noise}
     try:
         (answer,) = asked([data[form]])
-    except PictureError:
+    except ImageError:
         return
     assert len(answer.labels) == 4
 
 
 def test_what_is_known_of_a_model_is_read_back(asked):
-    assert About.of_json(asked.about.as_json()) == asked.about
-    assert About.of_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0  # of models before there was one
+    assert ModelInfo.from_json(asked.info.as_json()) == asked.info
+    assert ModelInfo.from_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0  # of models before there was one
 
 
 def test_pictures_wait_for_room_and_small_ones_find_some(asked, monkeypatch):
-    monkeypatch.setattr(asked, "_room", Room(2000))
+    monkeypatch.setattr(asked, "_budget", PixelBudget(2000))
     large, small = encoded(colour(40, 40)), encoded(colour(10, 10))
-    with asked._room.of(1500):
+    with asked._budget.acquire(1500):
         waiting = threading.Thread(target=asked, args=([large],))
         waiting.start()
         assert asked([small])
@@ -182,14 +182,14 @@ def test_pictures_wait_for_room_and_small_ones_find_some(asked, monkeypatch):
         assert waiting.is_alive()
     waiting.join(20)
     assert not waiting.is_alive()
-    with asked._room.of(10**9):  # all of it
+    with asked._budget.acquire(10**9):  # all of it
         pass
 
 
 def test_too_many_pixels_together_are_refused_before_they_are_read(asked, monkeypatch):
-    monkeypatch.setattr(classifier, "MOST_TOGETHER", 1000)
+    monkeypatch.setattr(classifier, "MAX_TOTAL_PIXELS", 1000)
     monkeypatch.setattr(asked, "_read", lambda picture: pytest.fail("it was read"))
-    with pytest.raises(PictureError, match="more than 1,000 pixels together"):
+    with pytest.raises(ImageError, match="more than 1,000 pixels together"):
         asked([encoded(colour(40, 40))])
 
 
@@ -205,5 +205,5 @@ def test_too_many_pixels_together_are_refused_before_they_are_read(asked, monkey
     ],
 )
 def test_pixels_that_are_none_are_told_why(asked, picture, words):
-    with pytest.raises(PictureError, match=words):
+    with pytest.raises(ImageError, match=words):
         asked([picture])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinybench import models, recipes
-from tinybench.config.network_size import PUBLISHED
+from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.core.errors import ModelError
 from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
@@ -57,7 +57,7 @@ def test_the_residual_network_has_twenty_layers_with_weights_on_its_longest_way(
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_every_network_takes_gray_and_colour_and_is_saved_whole(tmp_path: Path, name: str, channels: int) -> None:
     model = small(name, channels=channels)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, channels), np.uint8)
@@ -68,7 +68,7 @@ def test_every_network_takes_gray_and_colour_and_is_saved_whole(tmp_path: Path, 
     np.testing.assert_array_equal(model(pixels), model(pixels, training=False))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_every_network_takes_other_numbers_of_filters(name: str) -> None:
     published = small(name).get_layer("backbone")
     filters = {"alexnet-mini": (5, 6, 7), "shallow": (5,)}.get(name, (5, 6))
@@ -105,7 +105,7 @@ def test_images_that_are_too_small_are_one_line() -> None:
 
 
 def test_what_was_left_at_auto_is_told_as_the_network_has_it() -> None:
-    words = resolve("cifar10-vgg10", {"network.filters": "8,16"}).words()
+    words = resolve("cifar10-vgg10", {"network.filters": "8,16"}).flat_text()
     sizes = {key: words[f"network.{key}"] for key in ("filters", "blocks", "dropout", "l2")}
     assert sizes == {"filters": "8,16", "blocks": "auto", "dropout": "0.2", "l2": "0.0"}
 
@@ -120,5 +120,5 @@ def test_layers_are_named_by_block_so_that_a_block_can_be_unfrozen() -> None:
 def test_recipes_of_small_networks_build_at_their_own_size() -> None:
     for name, recipe in recipes.all_recipes().items():
         chosen = recipe.build()
-        if chosen.model in PUBLISHED and chosen.dataset in SHAPES:
+        if chosen.model in PUBLISHED_SIZES and chosen.dataset in SHAPES:
             assert of_recipe(name, 10).output_shape == (None, 10)

@@ -15,7 +15,7 @@ from stores import fresh
 import tinybench
 from tinybench import data, models, recipes
 from tinybench.config.sections import DataConfig
-from tinybench.core.errors import AbsentError
+from tinybench.core.errors import MissingDataError
 from tinybench.recipes.recipe import Recipe
 
 # Two steps of training images, and few to judge by; large backbones see small pictures
@@ -51,7 +51,7 @@ def needs_data(recipe: Recipe, root: Path) -> None:
     config = recipe.build()
     try:
         data.load(config.dataset, DataConfig(root=str(root)), 0, image_size=config.image_size, download=False)
-    except AbsentError:
+    except MissingDataError:
         pytest.skip(f"no {config.dataset} in TINYBENCH_DATA")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import tinybench
 from tinybench import recipes
-from tinybench.config.run_config import KEYS
+from tinybench.config.run_config import SETTINGS
 from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
@@ -25,7 +25,7 @@ def test_resolve_is_public():
 
 @pytest.mark.parametrize("untouched", ["", "recipe"])
 def test_an_untouched_value_leaves_the_recipe(untouched):
-    overrides = dict.fromkeys(KEYS, untouched)
+    overrides = dict.fromkeys(SETTINGS, untouched)
     assert resolve("quickstart", overrides) == recipes.build("quickstart")
 
 

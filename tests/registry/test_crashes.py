@@ -78,7 +78,7 @@ def test_killed_at_any_write_the_champion_is_the_old_one_or_the_new_one(store, r
     for copy, registry, whole in walked(store, runs["better"], tmp_path):
         champion = registry.get_by_alias(CHAMPION)
         seen.add(champion.run_id)
-        moves = promotion.effective(promotion.decisions(registry), champion.number)
+        moves = promotion.champion_moves(promotion.decisions(registry), champion.number)
         assert moves[-1].version == champion.number
         if not whole:
             assert promote(Tracker.at(copy), runs["better"]).promoted

@@ -15,7 +15,9 @@ from recorded_events import RecordedEvents
 from tinybench.cli import root
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.registry import policy, promotion
-from tinybench.registry.candidates import CandidateQuery
+from tinybench.registry.candidates import Candidate, CandidateQuery
+from tinybench.registry.decision import Decision
+from tinybench.registry.gates import GateResult
 from tinybench.tracking import logged_model, run_record
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 
@@ -168,7 +170,7 @@ def test_what_is_registered_answers_as_the_run_did(tracker, two):
     champion = two.get_by_alias(CHAMPION)
     with logged_model.download(champion.uri) as files:
         rows, given = files.run_reload_check()
-        temperature = files.metadata.temperature
+        temperature = files.info.temperature
         assert files.load_classifier().version == str(champion.number)
     kept = run_record.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
     places = [kept.rows.tolist().index(row) for row in rows]
@@ -281,3 +283,18 @@ def test_the_commands(store, runs):
 )
 def test_a_data_set_gives_a_name_that_mlflow_takes(dataset, name):
     assert promotion.default_name(dataset) == name
+
+
+def test_a_notebook_shows_every_gate_and_the_decision():
+    gates = (
+        GateResult("accuracy", True, "0.91 <b>", "at least 0.9", {}),
+        GateResult("size", False, "9 MB", "8 MB", {}),
+    )
+    decision = Decision("refuse", "tinybench-<i>", 2, "run", 1, gate_results=gates)
+    refused = promotion.PromotionResult(decision, Candidate("run", "<i>", "given"), None)
+    html = refused._repr_html_()
+    assert "<caption>tinybench-&lt;i&gt;: run run refused</caption>" in html
+    assert "<td>accuracy</td><td>passed</td><td>0.91 &lt;b&gt;</td><td>at least 0.9</td>" in html
+    assert "<td>size</td><td>failed</td>" in html
+    assert "would be refused" in replace(refused, dry_run=True)._repr_html_()
+    assert "already champion" in replace(refused, already_champion=True)._repr_html_()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tinybench.core.errors import TrackingError
-from tinybench.serving.current_model import Current
+from tinybench.serving.current_model import CurrentModel
 
 
 class Model:
@@ -39,26 +39,26 @@ def current(store):
             raise ValueError("broken")
         return Model()
 
-    made = Current(find, load, 0.02)
+    made = CurrentModel(find, load, 0.02)
     yield made
     made.close()
 
 
 def test_a_store_that_is_away_for_a_while_is_told_while_it_is(store, current):
     until(lambda: current.ready)
-    first = current.answerer
+    first = current.classifier
     store["error"] = TrackingError("The store is away.")
-    until(lambda: current.trouble == "The store is away.")
+    until(lambda: current.problem == "The store is away.")
     store["error"] = None
-    until(lambda: current.trouble == "")
-    assert current.answerer is first
+    until(lambda: current.problem == "")
+    assert current.classifier is first
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_old_one_until_there_is_another(store, current):
     until(lambda: current.address == "models:/m/1")
     store["address"] = "models:/m/broken"
-    until(lambda: current.trouble)
+    until(lambda: current.problem)
     assert (current.ready, current.address) == (True, "models:/m/1")
     store["address"] = "models:/m/3"
     until(lambda: current.address == "models:/m/3")
-    assert current.trouble == ""
+    assert current.problem == ""

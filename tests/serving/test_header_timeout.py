@@ -27,7 +27,7 @@ def address(monkeypatch):
     """A server that waits half a second for a header."""
     monkeypatch.setattr(header_timeout, "SECONDS", 0.5)
     app = Starlette(routes=[Route("/slow", slow)])
-    with in_a_thread(app, http=header_timeout.PatientProtocol) as found:
+    with in_a_thread(app, http=header_timeout.HeaderTimeoutProtocol) as found:
         yield found
 
 

@@ -15,7 +15,7 @@ JSON = "application/json"
 
 
 def read(value, kind=JSON):
-    return protocol.pictures(json.dumps(value).encode(), kind)
+    return protocol.parse_request(json.dumps(value).encode(), kind)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_every_form_of_the_protocol(asked, pictures):
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png; charset=binary", "application/octet-stream", "IMAGE/WEBP"])
 def test_a_file_as_it_is(kind):
-    assert protocol.pictures(b"file", kind) == ([b"file"], {})
+    assert protocol.parse_request(b"file", kind) == ([b"file"], {})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_file_as_it_is(kind):
 )
 def test_what_is_no_request_is_told_in_a_sentence(body, words):
     with pytest.raises(RequestError) as caught:
-        protocol.pictures(body, JSON)
+        protocol.parse_request(body, JSON)
     assert words in str(caught.value)
     assert caught.value.status == 400
     assert len(str(caught.value)) < 400
@@ -72,7 +72,7 @@ def test_what_is_no_request_is_told_in_a_sentence(body, words):
 
 def test_another_type_is_refused_as_such():
     with pytest.raises(RequestError, match="got 'text/csv'") as caught:
-        protocol.pictures(b"a,b", "text/csv")
+        protocol.parse_request(b"a,b", "text/csv")
     assert caught.value.status == 415
 
 
@@ -98,4 +98,4 @@ def test_whatever_json_comes_it_is_read_or_refused(asked):
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_they_are_refused(body):
     with pytest.raises(RequestError):
-        protocol.pictures(body, JSON)
+        protocol.parse_request(body, JSON)

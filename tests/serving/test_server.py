@@ -125,13 +125,13 @@ def test_labels_are_those_that_the_run_kept(served, tested):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_readmes_request_gets_the_readmes_answer(served, tested, tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text().splitlines()
-    (place,) = [place for place, line in enumerate(readme) if line.startswith("curl ")]
-    command = shlex.split(readme[place].replace("http://127.0.0.1:5001", served.url))
+def test_the_documented_request_gets_the_documented_answer(served, tested, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8").splitlines()
+    (place,) = [place for place, line in enumerate(page) if line.removeprefix("$ ").startswith("curl ")]
+    command = shlex.split(page[place].removeprefix("$ ").replace("http://127.0.0.1:5001", served.url))
     (tmp_path / "cat.jpg").write_bytes(file(np.asarray(Image.open(io.BytesIO(tested[0][0]))), "JPEG"))
     answer = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout)
-    shown = json.loads(readme[place + 1])
+    shown = json.loads(page[place + 1])
     assert answer.keys() == shown.keys()
     assert answer["predictions"][0].keys() == shown["predictions"][0].keys()
 
@@ -230,12 +230,12 @@ def test_what_never_changes_is_not_followed():
 
 def test_more_requests_than_it_may_hold_are_sent_away_and_its_health_is_told_all_the_same():
     class Waiting:
-        looked, answerer, trouble = threading.Event(), None, ""
+        checked, classifier, problem = threading.Event(), None, ""
 
         def close(self):
             pass
 
-    made = app.make(Waiting(), most_bytes=1000, threads=2, most_waiting=1)
+    made = app.build_app(Waiting(), max_body_bytes=1000, request_threads=2, max_pending=1)
     with in_a_thread(made) as (host, port), ThreadPoolExecutor(1) as others:
         url = f"http://{host}:{port}"
         first = others.submit(requests.post, f"{url}/invocations", b"x", timeout=20)
@@ -244,21 +244,21 @@ def test_more_requests_than_it_may_hold_are_sent_away_and_its_health_is_told_all
         assert refused.status_code == 503
         assert refused.json() == {"error": "1 requests are under way already: try again later."}
         assert requests.get(f"{url}/health", timeout=20).status_code == 200
-        Waiting.looked.set()
+        Waiting.checked.set()
         later = (first.result(20), requests.post(f"{url}/invocations", b"x", timeout=20))
         assert [each.json()["error"] for each in later] == ["The model is not loaded yet."] * 2
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):
     class Loaded:
-        looked, answerer = threading.Event(), object()
+        checked, classifier = threading.Event(), object()
 
         def close(self):
             pass
 
-    Loaded.looked.set()
-    monkeypatch.setattr(app, "_PATIENCE", 0.2)
-    made, said = app.make(Loaded(), most_bytes=1000, threads=1), []
+    Loaded.checked.set()
+    monkeypatch.setattr(app, "_TIMEOUT", 0.2)
+    made, said = app.build_app(Loaded(), max_body_bytes=1000, request_threads=1), []
 
     async def never():
         await anyio.sleep(30)

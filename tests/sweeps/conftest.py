@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from small_study import TEXT
 
-from tinybench.sweeps import optuna_storage, space_file, study
+from tinybench.sweeps import optuna_storage, space_file
 from tinybench.sweeps.study import Study
+from tinybench.sweeps.trial_queue import TrialQueue
 
 
 @pytest.fixture
@@ -18,4 +19,9 @@ def storage_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def made(storage_url: str) -> Study:
-    return study.create(optuna_storage.connect(storage_url), "small", space_file.read(TEXT, "small"), {})
+    return Study.create(optuna_storage.connect(storage_url), "small", space_file.read(TEXT, "small"), {})
+
+
+@pytest.fixture
+def queue(made: Study) -> TrialQueue:
+    return TrialQueue(made)

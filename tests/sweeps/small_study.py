@@ -1,5 +1,7 @@
 """A space that is searched in a moment."""
 
+from __future__ import annotations
+
 TEXT = """\
 recipe = "quickstart"
 objective = "val/accuracy"
@@ -17,3 +19,10 @@ head.dropout = { distribution = "uniform", low = 0.0, high = 0.5 }
 transfer.lr = 1e-3
 head.dropout = 0.25
 """
+
+
+def taken(queue):
+    """A trial of a queue, in which one waits."""
+    trial = queue.take()
+    assert trial is not None
+    return trial

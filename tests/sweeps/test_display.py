@@ -9,22 +9,23 @@ from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
 from tinybench.cli.sweep_progress import SweepConsole
+from tinybench.sweeps import samplers
 from tinybench.sweeps.slots import ERROR
-from tinybench.sweeps.sweep_result import Outcome
+from tinybench.sweeps.sweep_result import SweepResult
 
 
 @pytest.fixture
-def ended(made):
+def ended(made, queue):
     """A complete, a pruned, and a failed trial; one is left."""
-    made.plan()
-    first, second, third = (made.take() for _ in range(3))
+    queue.fill()
+    first, second, third = (queue.take() for _ in range(3))
     for trial in (first, second, third):
-        made.draw(trial)
-    made.end(first, [0.5], TrialState.COMPLETE)
+        samplers.suggest_values(trial, made.space)
+    queue.tell(first, [0.5], TrialState.COMPLETE)
     second.report(0.2, 3)
-    made.end(second, None, TrialState.PRUNED)
+    queue.tell(second, None, TrialState.PRUNED)
     third.set_user_attr(ERROR, "The loss is nan in phase transfer, epoch 1, step 1: lower [transfer.lr].")
-    made.end(third, None, TrialState.FAIL)
+    queue.tell(third, None, TrialState.FAIL)
     return made
 
 
@@ -32,11 +33,11 @@ def shown(study, *, terminal):
     file = io.StringIO()
     sweep = SweepConsole(Terminal(file=file, force_terminal=terminal, width=200))
     sweep.on_study_begin(study, "http://page")
-    for trial in study.counted():
-        sweep.on_trial_end(study, trial, study.best())
+    for trial in study.counted_trials():
+        sweep.on_trial_end(study, trial, study.best_trials())
     sweep.on_study_step(study.counts(), study.budget, 90.0)
     sweep.on_message("no pictures [yet]")
-    sweep.on_study_end(Outcome(study, study.best(), None, None, 7))
+    sweep.print_result(SweepResult(study, study.best_trials(), None, None, 7))
     return file.getvalue()
 
 

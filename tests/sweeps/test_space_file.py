@@ -43,15 +43,15 @@ def test_what_a_file_says():
     assert found.base.head.hidden == 32
     assert found.base.phases == ("transfer",)
     assert not found.base.track.pictures
-    assert found.first == ({"transfer.lr": 1e-3},)
+    assert found.first_values == ({"transfer.lr": 1e-3},)
     assert (found.trials, found.minutes, found.seeds, found.sampler, found.pruner) == (4, None, 1, "tpe", "none")
 
 
 def test_a_condition_decides_what_is_drawn():
     momentum = space_file.read(GOOD, "good").parameters[-1]
     values = space_file.read(GOOD, "good").base.flat()
-    assert momentum.active(values | {"optimizer.name": "sgd"})
-    assert not momentum.active(values | {"optimizer.name": "adam"})
+    assert momentum.is_active(values | {"optimizer.name": "sgd"})
+    assert not momentum.is_active(values | {"optimizer.name": "adam"})
 
 
 def test_what_is_given_beside_the_file_is_fixed_and_not_searched():
@@ -60,7 +60,7 @@ def test_what_is_given_beside_the_file_is_fixed_and_not_searched():
     assert found.base.transfer.lr == 1e-3
     assert found.base.head.l2 == 0.5
     assert (found.trials, found.minutes) == (9, 2.5)
-    assert found.first == ({},)
+    assert found.first_values == ({},)
 
 
 def test_tables_are_as_good_as_dots():
@@ -134,7 +134,7 @@ MISTAKES = [
 def test_a_mistake_is_told_with_its_line(right, wrong, line, words):
     assert right in GOOD
     with pytest.raises(ConfigError) as caught:
-        space_file.read(GOOD.replace(right, wrong, 1), "good", shown_as="sweeps/good.toml")
+        space_file.read(GOOD.replace(right, wrong, 1), "good", file_name="sweeps/good.toml")
     said = str(caught.value)
     assert words in said
     assert "\n" not in said
@@ -146,8 +146,8 @@ def test_several_objectives_have_a_direction_each_and_no_pruner():
     two = GOOD.replace('"val/loss"', '["val/accuracy", "efficiency/cpu_latency_p50_ms"]')
     found = space_file.read(two, "two")
     assert [each.direction for each in found.objectives] == ["maximize", "minimize"]
-    assert found.timed
-    assert found.costs
+    assert found.measures_time
+    assert found.measures_costs
     with pytest.raises(ConfigError, match="cannot be pruned"):
         space_file.read(two.replace("trials = 4", 'trials = 4\npruner = "median"'), "two")
 
@@ -155,15 +155,15 @@ def test_several_objectives_have_a_direction_each_and_no_pruner():
 @pytest.mark.parametrize("figure", COSTS)
 def test_every_cost_is_measured_but_that_which_a_training_says(figure):
     found = space_file.read(GOOD.replace("val/loss", figure), "cost")
-    assert found.costs == (figure != "efficiency/training_seconds")
-    assert found.timed == ("latency" in figure or "seconds" in figure)
+    assert found.measures_costs == (figure != "efficiency/training_seconds")
+    assert found.measures_time == ("latency" in figure or "seconds" in figure)
 
 
 @pytest.mark.parametrize(("value", "fits"), [(0.25, True), (0.5, True), (0.3, False), (0.6, False), (True, False)])
 def test_values_to_try_first_lie_on_the_steps_of_their_range(value, fits):
     text = GOOD + f"head.dropout = {str(value).lower()}\n"
     if fits:
-        assert space_file.read(text, "good").first[0]["head.dropout"] == value
+        assert space_file.read(text, "good").first_values[0]["head.dropout"] == value
     else:
         with pytest.raises(ConfigError, match=r"good, line 15: `head.dropout` cannot be .* or between its steps"):
             space_file.read(text, "good")
@@ -182,7 +182,7 @@ def test_what_is_given_rules_conditions_out(name, given, gone):
     text = next(file for file in SHIPPED if file.stem == name).read_text()
     every, left = ({each.key for each in space_file.read(text, name, values).parameters} for values in ({}, given))
     assert every - left == gone
-    assert space_file.read(text, name, given).first[0].keys() <= left
+    assert space_file.read(text, name, given).first_values[0].keys() <= left
 
 
 def test_a_condition_that_no_draw_can_meet_is_told():
@@ -202,4 +202,4 @@ network.filters = [8, 16, 32]
 def test_a_choice_may_be_a_list_and_be_tried_first():
     text = GOOD.replace("quickstart", "cifar10-simple5").replace("transfer", "scratch")
     found = space_file.read(text.replace("[[first]]\n", LISTS), "good")
-    assert found.first[0]["network.filters"] in found.parameters[-1].choices
+    assert found.first_values[0]["network.filters"] in found.parameters[-1].choices

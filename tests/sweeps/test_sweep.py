@@ -17,7 +17,8 @@ from mlflow.tracking import MlflowClient
 from servers import Server
 from small_study import TEXT
 
-from tinybench.sweeps import optuna_storage, study
+from tinybench.sweeps import optuna_storage
+from tinybench.sweeps.study import Study
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,11 +42,6 @@ def finished(process):
     said, _ = process.communicate(timeout=500)
     assert process.returncode == 0, said
     return said
-
-
-def ours(folder, text=TEXT):
-    (folder / "small.toml").write_text(text)
-    return study, optuna_storage.connect(f"sqlite:///{folder}/optuna.db")
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +184,14 @@ def place(tmp_path_factory):
 
 
 def states(place, name):
-    found = study.find(optuna_storage.connect(f"sqlite:///{place}/optuna.db"), name)
+    found = Study.load(optuna_storage.connect(f"sqlite:///{place}/optuna.db"), name)
     return found, found.counts()
 
 
 def running(place, name):
     def look():
         try:
-            return states(place, name)[1].running > 0 and states(place, name)[1].done > 0
+            return states(place, name)[1].running > 0 and states(place, name)[1].finished > 0
         except Exception:
             return False
 
@@ -211,7 +207,7 @@ def test_a_killed_worker_loses_no_trial(place):
     finished(driver)
     found, counts = states(place, "w")
     assert counts.complete == 5
-    assert len(found.counted()) == 5
+    assert len(found.counted_trials()) == 5
     assert len(found.trials()) == 6
     retried = found.trials()[-1]
     died = next(trial for trial in found.trials() if trial.number == retried.user_attrs["retry_of"])
@@ -230,7 +226,7 @@ def test_after_a_killed_driver_a_resume_ends_the_study(place):
     said = finished(sweep("sweep", "--resume", "d", folder=place))
     found, counts = states(place, "d")
     assert counts.complete == 5, said
-    assert [trial.user_attrs["slot"] for trial in found.counted()] == [0, 1, 2, 3, 4]
+    assert [trial.user_attrs["slot"] for trial in found.counted_trials()] == [0, 1, 2, 3, 4]
     until(lambda: not any(Path(f"/proc/{number}").exists() for number in left), 60)
     client = MlflowClient(f"sqlite:///{place}/mlflow.db")
     assert not client.search_runs(["0"], "attributes.status = 'RUNNING'")
@@ -258,7 +254,7 @@ def test_a_second_driver_is_told_of_the_first(place):
     second = sweep("sweep", "--resume", "t", folder=place)
     said, _ = second.communicate(timeout=120)
     assert second.returncode == 1
-    assert "Another process drives study 't'" in said
+    assert "Another process runs study 't'" in said
     finished(driver)
     assert states(place, "t")[1].complete == 5
 
@@ -325,16 +321,16 @@ def test_what_trials_come_to_is_the_trials_and_ends_no_study(place):
     (place / "hard.toml").write_text(text)
     said = finished(sweep("sweep", "hard.toml", "--study", "hard", "--workers", "2", folder=place))
     found, counts = states(place, "hard")
-    assert counts.done == 9
+    assert counts.finished == 9
     assert counts.complete > 0
-    deadly = found.counted()[1]
+    deadly = found.counted_trials()[1]
     assert "died 3 times, as when memory ends" in deadly.user_attrs["error"], said
     client = MlflowClient(f"sqlite:///{place}/mlflow.db")
     assert not client.search_runs(["0"], "attributes.status = 'RUNNING'")
     trials = {
         run.data.tags["tinybench.trial"]: run for run in client.search_runs(["0"], "tags.`tinybench.trial` != ''")
     }
-    complete = next(trial for trial in found.counted() if trial.state.name == "COMPLETE")
+    complete = next(trial for trial in found.counted_trials() if trial.state.name == "COMPLETE")
     run = trials[str(complete.number)]
     seeds = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     assert {each.data.tags["tinybench.seed"] for each in seeds} == {"0", "1"}
@@ -342,7 +338,7 @@ def test_what_trials_come_to_is_the_trials_and_ends_no_study(place):
     values = [each.data.metrics["best/val_accuracy"] for each in seeds]
     assert run.data.metrics["best/val_accuracy"] == pytest.approx(sum(values) / 2)
     assert len(client.get_metric_history(run.info.run_id, "val/accuracy")) == 6
-    steps = [point.step for point in client.get_metric_history(found.parent, "best_value/val/accuracy")]
+    steps = [point.step for point in client.get_metric_history(found.parent_run, "best_value/val/accuracy")]
     assert len(steps) == len(set(steps))
 
 
@@ -356,12 +352,12 @@ def test_a_winner_whose_driver_is_killed_is_trained_again_and_nothing_is_left_ru
     second = sweep("sweep", "--resume", "k", folder=place)  # while the first is busy with its winner
     said, _ = second.communicate(timeout=120)
     if driver.poll() is None:
-        assert "Another process drives study 'k'" in said
+        assert "Another process runs study 'k'" in said
     driver.kill()
     driver.wait()
     finished(sweep("sweep", "--resume", "k", folder=place))
     assert not client.search_runs(["0"], "attributes.status = 'RUNNING'")
-    winners = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{states(place, 'k')[0].parent}'")
+    winners = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{states(place, 'k')[0].parent_run}'")
     assert sum(run.info.status == "FINISHED" and "tinybench.trial" not in run.data.tags for run in winners) == 1
 
 

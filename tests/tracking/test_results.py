@@ -12,7 +12,7 @@ from tinybench import data, models
 from tinybench.config.sections import TrackConfig
 from tinybench.recipes.resolve import resolve
 from tinybench.tracking import model_logging as tracked
-from tinybench.tracking.results import PhaseResult, Result
+from tinybench.tracking.results import FoldResult, PhaseResult, Result
 from tinybench.tracking.tracker import Tracker
 
 
@@ -41,3 +41,33 @@ def test_the_model_is_loaded_from_the_store_that_holds_it(tmp_path_factory, rest
     picture = digits.test.images(slice(0, 1))
     (labels,) = result.load_model().predict({"image": [picture[0]]}, params={"top_k": 1})["labels"]
     assert labels == [str(network.predict_on_batch(picture).argmax())]
+
+
+TESTED = {"test/accuracy": 0.9, "test/accuracy_low": 0.87, "test/accuracy_high": 0.93, "test/log_loss": 0.31}
+
+
+def test_a_notebook_shows_the_metrics_of_a_phase_with_their_intervals():
+    html = PhaseResult("<b>", 8, 6, TESTED)._repr_html_()
+    assert "<td>top-1</td><td>0.9 [0.87, 0.93]</td>" in html
+    assert "<td>log loss</td><td>0.31</td>" in html
+    assert "best epoch 6 of 8, run &lt;b&gt;" in html
+    assert "<b>" not in html
+
+
+def test_a_notebook_shows_every_phase_of_a_run():
+    phases = {"transfer": PhaseResult("b", 8, 6, {"test/accuracy": 0.5}), "<i>": PhaseResult("c", 16, 15, TESTED)}
+    html = Result("<run>", "sqlite:///x.db", "http://page", "models:/m", phases)._repr_html_()
+    assert "<caption>Run &lt;run&gt;</caption>" in html
+    assert "<th>top-1</th><th>log loss</th>" in html
+    assert "<td>transfer, epoch 6, test images</td><td>0.5</td><td></td>" in html
+    assert "<td>&lt;i&gt;, epoch 15, test images</td><td>0.9 [0.87, 0.93]</td><td>0.31</td>" in html
+
+
+def test_a_notebook_shows_every_fold_of_a_run():
+    folds = tuple(FoldResult(number, f"<{number}>", {"out_of_fold/accuracy": 0.8 + number / 100}) for number in (1, 2))
+    html = Result("a", "", "", "", {}, folds, TESTED)._repr_html_()
+    assert "<td>fold 2, held-out images</td><td>0.82</td><td></td>" in html
+    assert "<td>all folds, test images</td><td>0.9 [0.87, 0.93]</td><td>0.31</td>" in html
+    html = folds[0]._repr_html_()
+    assert "Held-out images of fold 1, run &lt;1&gt;" in html
+    assert "<td>top-1</td><td>0.81</td>" in html

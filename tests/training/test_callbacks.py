@@ -57,7 +57,7 @@ def mine(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def trained(tmp_path: Path, **overrides: Any) -> Any:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     digits = tinybench.data.load("digits", DataConfig(per_class=10), 0, image_size=16)
     chosen = resolve("quickstart", {"phases": "scratch", "scratch.epochs": 4, "head.hidden": 4} | overrides)
     return Training(tmp_path / "phase", digits, chosen, "scratch").run()[1]

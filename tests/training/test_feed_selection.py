@@ -47,7 +47,7 @@ def train(
     heard: RecordedEvents | None = None,
 ) -> tuple[keras.Model, Progress, FeedDecision]:
     """A phase as a job runs it."""
-    device.repeatable(chosen.seed, True)
+    device.make_repeatable(chosen.seed, True)
     store = Checkpoints(folder)
     if not store.start.exists():
         store.save_start(models.build(chosen, dataset.shape, len(dataset.class_names)))
@@ -93,7 +93,7 @@ def test_over_the_budget_it_goes_on_live_and_says_so(tmp_path: Path, digits: Dat
         "transfer: trained on pixels, as they are: 51.2 kB of features are over the budget of 1.0 kB (cache.budget)."
     )
     assert len(progress.epochs) == 3
-    assert storage.entries() == [entry for entry in storage.entries() if entry.kind == "data"]
+    assert storage.list_entries() == [entry for entry in storage.list_entries() if entry.kind == "data"]
 
 
 def test_over_the_budget_a_fast_engine_still_runs_the_frozen_part(tmp_path: Path, digits: Dataset) -> None:
@@ -234,7 +234,7 @@ def test_a_bank_that_is_used_is_not_removed(tmp_path: Path, digits: Dataset) -> 
 def test_least_recently_used_features_make_room(tmp_path: Path, digits: Dataset) -> None:
     for seed in range(3):
         train(tmp_path / str(seed), digits, settings(**{"cache.budget": "120kB", "head.pooling": "avg", "seed": seed}))
-    kept = [entry for entry in storage.entries() if entry.kind == "features"]
+    kept = [entry for entry in storage.list_entries() if entry.kind == "features"]
     assert len(kept) == 2, "three of 51 kB are more than 120 kB"
 
 
@@ -266,7 +266,7 @@ def test_what_another_engine_has_begun_is_gone_on_with(
     chosen = settings(precision="auto", engine="auto")
     _, _, decision = train(tmp_path / "first", digits, chosen)
     assert decision.images == 200
-    [bank] = [entry.folder for entry in storage.entries() if entry.kind == "features"]
+    [bank] = [entry.folder for entry in storage.list_entries() if entry.kind == "features"]
     sorted(bank.glob("*.npy"))[1].unlink()
     heard = RecordedEvents()
     _, _, decision = train(tmp_path / "second", digits, chosen, heard=heard)
@@ -277,7 +277,7 @@ def test_what_another_engine_has_begun_is_gone_on_with(
 
 def test_a_cache_that_is_only_read_is_used(tmp_path: Path, digits: Dataset) -> None:
     train(tmp_path / "first", digits, settings())
-    cache = storage.root()
+    cache = storage.root_folder()
     if subprocess.run(["mount", "--bind", "-o", "ro", str(cache), str(cache)], check=False).returncode:
         pytest.skip("nothing can be mounted here")
     try:

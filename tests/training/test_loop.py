@@ -64,7 +64,7 @@ def test_a_loss_that_is_no_number_says_where(tmp_path: Path, digits: Dataset) ->
 
 @pytest.mark.parametrize("phase", ["transfer", "finetune"])
 def test_broken_off_and_resumed_is_the_same_to_the_bit(tmp_path: Path, digits: Dataset, phase: str) -> None:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     chosen = settings(**{f"{phase}.epochs": 3, "head.dropout": 0.3})
     straight = Training(tmp_path / "straight", digits, chosen, phase)
     model, progress = straight.run()

@@ -40,7 +40,7 @@ def settings(**overrides: Any) -> run_config.RunConfig:
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> tuple[keras.Model, keras.Model]:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     chosen = settings(**overrides)
     model = models.build(chosen, dataset.shape, 10)
     trainer = phases.build_trainer(model, chosen, "transfer")
@@ -172,7 +172,7 @@ def test_the_saved_model_holds_no_mixing_layer(tmp_path: Path, digits: Dataset) 
 
 
 def test_mixed_training_broken_off_and_resumed_is_the_same_to_the_bit(tmp_path: Path, digits: Dataset) -> None:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     chosen = settings(**BOTH)
     straight = Training(tmp_path / "straight", digits, chosen, "transfer")
     _, progress = straight.run()

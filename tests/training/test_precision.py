@@ -44,7 +44,7 @@ def settings(**overrides: Any) -> run_config.RunConfig:
 
 
 def prepared(dataset: Dataset, phase: str = "finetune", **overrides: Any) -> tuple[keras.Model, keras.Model]:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     chosen = settings(**overrides)
     model = models.build(chosen, dataset.shape, 10)
     trainer = phases.build_trainer(model, chosen, phase)

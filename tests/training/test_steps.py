@@ -53,7 +53,7 @@ def digits(count: int = 45) -> tuple[Any, Any]:
 
 def compiled(**overrides: Any) -> keras.Model:
     """A trainer with augmentation and dropout, the same each time to the bit."""
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     small = {"image_size": 8, "head.hidden": 16, "head.dropout": 0.3, "augment.flip": True}
     chosen = resolve("quickstart", small | overrides)
     trainer = phases.build_trainer(models.build(chosen, (8, 8, 1), 10), chosen, "finetune")

@@ -33,7 +33,7 @@ def settings(**overrides: Any) -> run_config.RunConfig:
 
 
 def prepared(dataset: Dataset, **overrides: Any) -> keras.Model:
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     chosen = settings(**overrides)
     model = models.build(chosen, dataset.shape, 10)
     trainer = phases.build_trainer(model, chosen, "scratch", train=dataset.train)
@@ -141,9 +141,9 @@ def test_the_step_written_by_hand_is_that_of_keras(digits: Dataset, chosen: dict
 )
 def test_the_one_loop_drives_every_way_to_train_and_resumes_it(digits: Dataset, tmp_path: Any, chosen: Any) -> None:
     given = settings(**{"scratch.epochs": 3, "scratch.lr": 3e-3} | chosen)
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     whole, progress = Training(tmp_path / "whole", digits, given, "scratch").run()
-    device.repeatable(0, True)
+    device.make_repeatable(0, True)
     with pytest.raises(KeyboardInterrupt):
         Training(tmp_path / "broken", digits, given, "scratch").run(stop_after=2)
     again, resumed = Training(tmp_path / "broken", digits, given, "scratch").run()

@@ -20,7 +20,7 @@ def cache_list() -> None:
     from tinybench.cli import cache_table
     from tinybench.core import cache
 
-    cache_table.print_cache_table(cache.entries(), cache.root(), Terminal())
+    cache_table.print_cache_table(cache.list_entries(), cache.root_folder(), Terminal())
 
 
 @cache.command("prune")
@@ -38,7 +38,7 @@ def cache_prune(size: str | None) -> None:
     from tinybench.cli import cache_table
     from tinybench.core import cache
 
-    budget = cache.budget(None, cache.KINDS) if size is None else parse_size("--to", size, "20GB")
+    budget = cache.size_budget(None, cache.KINDS) if size is None else parse_size("--to", size, "20GB")
     click.echo(cache_table.describe_removal(cache.prune(budget)))
 
 

@@ -16,31 +16,31 @@ from tinybench.cli.plain_lines import print_line
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
-    from tinybench.core.cache import Entry
+    from tinybench.core.cache import CacheEntry
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))  # names and seconds, the largest first
 
 
-def print_cache_table(entries: Sequence[Entry], root: Path, terminal: Terminal) -> None:
+def print_cache_table(entries: Sequence[CacheEntry], root: Path, terminal: Terminal) -> None:
     """Print one row per entry, and their total size in the folder `root`."""
     if entries:
         table = Table("kind", "size", "last used", "description", "used by")
         for entry in entries:
             user = "a run" if entry.in_use else ""
             size = filesize.decimal(entry.bytes)
-            table.add_row(entry.kind, size, _format_age(entry.used), escape(entry.about), user)
+            table.add_row(entry.kind, size, _format_age(entry.last_used), escape(entry.description), user)
         terminal.print(table)
     print_line(terminal, f"{_total_size(entries)} in {root}")
 
 
-def describe_removal(removed: Sequence[Entry]) -> str:
+def describe_removal(removed: Sequence[CacheEntry]) -> str:
     """Return one line about the entries that were removed."""
     if not removed:
         return "Nothing was removed."
     return f"Removed {len(removed)} {'entry' if len(removed) == 1 else 'entries'}: {_total_size(removed)}."
 
 
-def _total_size(entries: Sequence[Entry]) -> str:
+def _total_size(entries: Sequence[CacheEntry]) -> str:
     return filesize.decimal(sum(entry.bytes for entry in entries))
 
 

@@ -32,7 +32,7 @@ def compare(run_ids: tuple[str, ...], metric: str, recipes: str | None, as_json:
     if recipes:
         _compare_recipes(recipes, uri)
         return
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.commands import compare
     from tinybench.cli import comparison_table
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from tinybench.cli.plain_lines import print_line, print_note
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 from tinybench.job import description
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -178,7 +178,7 @@ class Console(RunCallbacks):
 
     def _print_links(self, result: Result) -> None:
         """Print where the run, its model and its page are."""
-        store = without_secrets(result.tracking_uri)
+        store = redact(result.tracking_uri)
         self._print(f"Run {result.run_id} in {store}")
         self._print(f"Model {result.model_uri}")
         start = "" if store.startswith("http") else f"   (start the server: mlflow ui --backend-store-uri {store})"

@@ -83,10 +83,11 @@ def _build_table(titles: Sequence[str], rows: Iterable[tuple[str, str, tuple[str
 
 def _speed_cells(cost: ModelCost) -> tuple[str, ...]:
     metrics = cost.metrics
+    throughput = metrics["throughput_images_per_second"] if "throughput_batch" in metrics else None
     return (
         *(f"{metrics[f'latency_p{percent}_ms']:.4g}" for percent in (50, 90, 99)),
-        f"{metrics['throughput_images_per_second']:,.4g}" if "throughput_batch" in metrics else "",
-        f"{metrics['throughput_batch']:.0f}" if "throughput_batch" in metrics else "",
+        "" if throughput is None else f"{throughput:,.0f}" if throughput >= 1000 else f"{throughput:.4g}",
+        "" if throughput is None else f"{metrics['throughput_batch']:.0f}",
         f"{metrics['first_call_ms']:,.0f}",
     )
 

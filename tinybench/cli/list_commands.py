@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tinybench.core import quiet_libraries
+
 
 @click.command()
 def models() -> None:
@@ -11,7 +13,8 @@ def models() -> None:
 
     The path of a .keras file is a model as well.
     """
-    from tinybench.models import backbones
+    with quiet_libraries.filter_startup_noise():
+        from tinybench.models import backbones
 
     click.echo("\n".join(backbones.names()))
 

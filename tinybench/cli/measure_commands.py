@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,10 +11,6 @@ from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 from tinybench.efficiency.measurement_spec import DEVICES, ENGINES, PRECISIONS
-from tinybench.training.run_callbacks import RunCallbacks
-
-if TYPE_CHECKING:
-    from tinybench.efficiency.measurement import Measurement
 
 _AT_LEAST_ONE = click.IntRange(1)
 
@@ -70,24 +66,16 @@ def measure(models: tuple[str, ...], device: str, as_json: bool, **options: Any)
     from rich.console import Console as Terminal
 
     from tinybench.cli import cost_table
+    from tinybench.cli.command_callbacks import LatencyPrinter
     from tinybench.commands.measure import measure_models
 
     names = [name for value in models for name in value.split(",") if name]
     devices = DEVICES if device == "all" else (device,)
-    result = measure_models(names, devices=devices, callbacks=_LatencyPrinter(), **options)
+    result = measure_models(names, devices=devices, callbacks=LatencyPrinter(), **options)
     if as_json:
         click.echo(cost_table.costs_json(result))
     else:
         cost_table.print_cost_tables(result, Terminal())
-
-
-class _LatencyPrinter(RunCallbacks):
-    """The progress of `measure`: one line per measurement on standard error."""
-
-    def on_measurement(self, measurement: Measurement) -> None:
-        """Print the latency."""
-        spec, latency = measurement.spec, measurement.metrics["latency_p50_ms"]
-        click.echo(f"{spec.model} on {spec.device}: {latency:.4g} ms", err=True)
 
 
 @click.command()
@@ -107,7 +95,7 @@ def pareto(run_ids: tuple[str, ...], device: str, output: Path, uri: str | None)
     """Plot finished runs by accuracy, latency, size and memory."""
     if output.suffix != ".png":
         raise ConfigError(f"Invalid value for `--output`: expected a name that ends in .png, got {output}.")
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.commands import pareto
     for file in pareto.draw_pareto(run_ids, output, device=device, uri=uri):
         click.echo(f"wrote {file}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 
-from tinybench.config.fields import size
-from tinybench.config.run_config import UNTOUCHED
+from tinybench.config.fields import byte_size
+from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core.errors import ConfigError
 
 
-def none_if_untouched(value: str | None) -> str | None:
-    """Return a value, or None where it leaves the default, as the parameters of the MLproject file do."""
-    return None if value in UNTOUCHED else value
+def none_if_unset(value: str | None) -> str | None:
+    """Return a value, or None if it leaves the default, as an unset parameter of the MLproject file does."""
+    return None if value in UNSET_VALUES else value
 
 
 def parse_size(option: str, text: str, example: str) -> int:
@@ -22,7 +22,7 @@ def parse_size(option: str, text: str, example: str) -> int:
         ConfigError: It is not a size; the message shows the example.
     """
     try:
-        return int(size().parse(text))
+        return int(byte_size().parse(text))
     except ValueError:
         raise ConfigError(f"Invalid value for `{option}`: expected a size such as {example}, got {text!r}.") from None
 
@@ -33,7 +33,7 @@ def parse_count(option: str, text: str | None) -> int | None:
     Raises:
         ConfigError: It is not such a number.
     """
-    value = none_if_untouched(text)
+    value = none_if_unset(text)
     if value is None:
         return None
     if not value.isdecimal() or int(value) < 1:
@@ -47,7 +47,7 @@ def parse_positive(option: str, text: str | None) -> float | None:
     Raises:
         ConfigError: It is not such a number.
     """
-    value = none_if_untouched(text)
+    value = none_if_unset(text)
     if value is None:
         return None
     with suppress(ValueError):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tinybench.config.run_config import KEYS, UNTOUCHED, Key, canonical, spellings
+from tinybench.config.run_config import SETTINGS, UNSET_VALUES, SettingSpec, canonical_key, option_names
 from tinybench.core.errors import ConfigError
 
 _PARAMETER_PREFIX = "setting_"  # so that no setting has the parameter name of another option
@@ -23,13 +23,13 @@ class Setting(click.Option):
         key: The setting.
     """
 
-    def __init__(self, key: Key) -> None:
-        self.key = key
-        super().__init__([_PARAMETER_PREFIX + key.name.replace(".", "_"), *spellings(key.name)], multiple=True)
+    def __init__(self, spec: SettingSpec) -> None:
+        self.spec = spec
+        super().__init__([_PARAMETER_PREFIX + spec.name.replace(".", "_"), *option_names(spec.name)], multiple=True)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the dotted key, and what it means with the values that it takes."""
-        return f"--{self.key.name}", f"{self.key.help} [{self.key.kind.expected}]"
+        return f"--{self.spec.name}", f"{self.spec.help} [{self.spec.value_type.expected}]"
 
 
 class SettingsCommand(click.Command):
@@ -43,7 +43,7 @@ class SettingsCommand(click.Command):
 
     def __init__(self, name: str | None, **kwargs: Any) -> None:
         super().__init__(name, **kwargs | {"options_metavar": "[OPTIONS] [--KEY VALUE]..."})
-        self.params += [Setting(key) for key in KEYS.values() if key.name not in self.settings_left_out]
+        self.params += [Setting(key) for key in SETTINGS.values() if key.name not in self.settings_left_out]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; for a misspelt setting suggest only dotted keys."""
@@ -56,7 +56,7 @@ class SettingsCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command with the settings that were given as one dictionary."""
         values = {
-            param.key.name: ctx.params.pop(str(param.name)) for param in self.params if isinstance(param, Setting)
+            param.spec.name: ctx.params.pop(str(param.name)) for param in self.params if isinstance(param, Setting)
         }
         ctx.params["settings"] = {key: _single_value(key, repeated) for key, repeated in values.items() if repeated}
         return super().invoke(ctx)
@@ -78,7 +78,7 @@ class SettingsCommand(click.Command):
 def _dotted(option: str) -> str:
     """Return the dotted key of a setting, or the option itself if it is no setting."""
     try:
-        return canonical(option)
+        return canonical_key(option)
     except ConfigError:
         return option
 
@@ -89,7 +89,7 @@ def _single_value(key: str, repeated: tuple[str, ...]) -> str:
     Raises:
         ConfigError: There are several values.
     """
-    values = list(dict.fromkeys(value for value in repeated if value not in UNTOUCHED)) or [UNTOUCHED[0]]
+    values = list(dict.fromkeys(value for value in repeated if value not in UNSET_VALUES)) or [UNSET_VALUES[0]]
     if len(values) > 1:
         raise ConfigError(f"`{key}` is given twice, as {values[0]!r} and as {values[1]!r}: give it once.")
     return values[0]

@@ -22,7 +22,7 @@ def print_settings_table(config: RunConfig, terminal: Terminal) -> None:
     table = Table(title="Settings")
     for title in ("setting", "value"):
         table.add_column(title, overflow="fold")
-    for key, value in config.words().items():
+    for key, value in config.flat_text().items():
         table.add_row(key, escape(value))
     terminal.print(table)
 

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.cli.option_values import none_if_untouched
+from tinybench.cli.option_values import none_if_unset
 from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
-from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from tinybench.tracking.tracker import Tracker
 
 _name_argument = click.argument("name", required=False)
@@ -53,38 +50,28 @@ def promote(run_id: str | None, gates: Path | None, dry_run: bool, uri: str | No
 
     from tinybench.registry import policy
 
-    run_id = none_if_untouched(run_id)
+    run_id = none_if_unset(run_id)
     metric, name, search, model, dataset, recipe = (
-        none_if_untouched(options[key]) for key in ("metric", "name", "search", "model", "dataset", "recipe")
+        none_if_unset(options[key]) for key in ("metric", "name", "search", "model", "dataset", "recipe")
     )
-    limits = policy.read(None if gates is None or none_if_untouched(str(gates)) is None else gates)
+    limits = policy.read(None if gates is None or none_if_unset(str(gates)) is None else gates)
     if run_id is not None and (model or dataset or recipe or search):
         raise ConfigError("RUN_ID names the run: leave out --model, --dataset, --recipe and --filter, or RUN_ID.")
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.cli import registry_table
+        from tinybench.cli.command_callbacks import StatusCallbacks
         from tinybench.hardware import device
         from tinybench.registry import candidates, promotion
 
         tracker = _connect(uri)
-        device.start()
+        device.detect_devices()
     query = candidates.CandidateQuery(run_id, metric or "accuracy", model, dataset, recipe, search or "")
     with Terminal(stderr=True).status("Looking for the candidate …") as status:
         result = promotion.promote(
-            tracker, query, limits, name=name, dry_run=dry_run, callbacks=_StatusCallbacks(status)
+            tracker, query, limits, name=name, dry_run=dry_run, callbacks=StatusCallbacks(status)
         )
     registry_table.print_promotion(result, Terminal())
     return 0 if result.promoted else 1
-
-
-class _StatusCallbacks(RunCallbacks):
-    """The progress of a promotion, shown as the text of a spinner."""
-
-    def __init__(self, status: Status) -> None:
-        self._status = status
-
-    def on_message(self, text: str) -> None:
-        """Replace the text."""
-        self._status.update(text)
 
 
 @click.command()
@@ -97,7 +84,7 @@ def history(name: str | None, uri: str | None) -> None:
     """
     from rich.console import Console as Terminal
 
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.cli import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel
@@ -115,7 +102,7 @@ def history(name: str | None, uri: str | None) -> None:
 @uri_option
 def rollback(name: str | None, version: int | None, uri: str | None) -> None:
     """Make the previous champion of NAME champion again."""
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.registry import promotion
 
         tracker = _connect(uri)
@@ -135,7 +122,7 @@ def registry_list(uri: str | None) -> None:
     """List the registered models with their champion and challenger."""
     from rich.console import Console as Terminal
 
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.cli import registry_table
         from tinybench.tracking import model_versions
 
@@ -153,7 +140,7 @@ def registry_show(name: str | None, version: int | None, uri: str | None) -> Non
     """Show a version of NAME: its model card and its decisions."""
     from rich.console import Console as Terminal
 
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.cli import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel

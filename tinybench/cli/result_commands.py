@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tinybench.cli.option_values import none_if_untouched
+from tinybench.cli.option_values import none_if_unset
 from tinybench.cli.options import SettingsCommand, uri_option
-from tinybench.cli.startup import load_api
+from tinybench.cli.startup import load_libraries
 
 
 @click.command(cls=SettingsCommand)
 @click.argument("run_id")
 @click.option("--split", default="test", show_default=True, help="Images to evaluate on: train, val or test.")
 @uri_option
-def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, str]) -> None:
+def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, Any]) -> None:
     """Evaluate the model of finished run RUN_ID again.
 
-    The evaluation is logged as a new run that is linked to it. With --dataset it is evaluated on other data.
+    The evaluation is logged as a new run that is linked to it. 95 % intervals are printed in brackets. With --dataset
+    the model is evaluated on other data.
     """
-    api = load_api()
+    load_libraries()
 
+    from tinybench import api
     from tinybench.cli import metric_lines
 
-    metrics = api.evaluate(run_id, split=none_if_untouched(split) or "test", uri=uri, **settings)
+    metrics = api.evaluate(run_id, split=none_if_unset(split) or "test", uri=uri, **settings)
     click.echo(metric_lines.format_metrics(metrics))
 
 
@@ -48,7 +51,7 @@ def export(run_id: str, format: str, output: Path | None, uri: str | None) -> No
 
     The exported model is compared with the original on test images.
     """
-    load_api()
+    load_libraries()
 
     from tinybench.commands import export
 
@@ -79,7 +82,7 @@ def predict(source: str, images: tuple[Path, ...], top: int, as_json: bool, maps
     RUN_OR_MODEL is the ID of a finished run, or a model such as models:/NAME@ALIAS. IMAGES are files, and folders of
     them.
     """
-    load_api()
+    load_libraries()
 
     from tinybench.cli import prediction_lines
     from tinybench.commands import explain, image_files, predict
@@ -135,7 +138,7 @@ def explain(
     RUN_OR_MODEL is the ID of a finished run, or with --images a model such as models:/NAME@ALIAS. How much the maps
     can be trusted is measured as well.
     """
-    load_api()
+    load_libraries()
 
     from rich.console import Console as Terminal
 

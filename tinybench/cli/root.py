@@ -27,7 +27,7 @@ from tinybench.cli.serve_commands import serve
 from tinybench.cli.sweep_commands import sweep, sweep_worker
 from tinybench.cli.train_commands import finetune, resume, train, transfer
 from tinybench.core import quiet_libraries
-from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, in_one_line
+from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
 
 
 @click.group()
@@ -50,7 +50,7 @@ for _command in (
 
 def main() -> NoReturn:
     """Run a command and exit: an error is one line that says what to do, with an exit code other than 0."""
-    quiet_libraries.libraries()
+    quiet_libraries.quieten_libraries()
     signal.signal(signal.SIGTERM, _terminate)
     atexit.register(gc.freeze)  # else Python looks at every object once more before it ends: half a second
     try:
@@ -78,7 +78,7 @@ def _report_error(error: BaseException) -> int:
         cause = error.__cause__ or error
         _print_error(str(cause) or "Interrupted.", cause)
         return 143 if isinstance(cause, Interrupted) else 130
-    message = in_one_line(error)
+    message = format_error(error)
     _mark_mlflow_run_failed(message)
     if isinstance(error, TinybenchError):
         _print_error(f"Error: {message}", error)

@@ -6,7 +6,7 @@ import re
 
 import click
 
-from tinybench.cli.option_values import none_if_untouched, parse_size
+from tinybench.cli.option_values import none_if_unset, parse_size
 from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
@@ -57,17 +57,17 @@ def serve(
     if follow and _UNCHANGING_ADDRESS.fullmatch(model):
         raise ConfigError(f"Invalid value for `--follow`: {model} never changes. Give a name or models:/NAME@ALIAS.")
     max_bytes = parse_size("--max-body", max_body, "32MB")
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import certificate
         from tinybench.serving import server
 
     if threads is None and workers > 1:
         threads = max(1, certificate.usable_threads() // workers)
-    settings = server.Settings(
-        server.address(model),
-        none_if_untouched(uri),
+    settings = server.ServerSettings(
+        server.resolve_address(model),
+        none_if_unset(uri),
         threads,
-        most_bytes=max_bytes,
-        follow=every if follow else None,
+        max_body_bytes=max_bytes,
+        poll_seconds=every if follow else None,
     )
     server.run(settings, host=host, port=port, workers=workers)

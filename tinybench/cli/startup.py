@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from tinybench.core import quiet_libraries
 
 
-def load_api() -> ModuleType:
-    """Return `tinybench.api` after TensorFlow and MLflow have been imported, which takes seconds."""
+def load_libraries() -> None:
+    """Import TensorFlow and MLflow, which takes seconds, and hide what they print meanwhile."""
     from tinybench.hardware import allocator
 
     allocator.keep_freed_memory()
-    with quiet_libraries.starting():
-        from tinybench import api
+    with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import device
 
-        device.start()
-    return api
+        device.detect_devices()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.cli.option_values import none_if_untouched, parse_count, parse_positive
+from tinybench.cli.option_values import none_if_unset, parse_count, parse_positive
 from tinybench.cli.options import SettingsCommand, uri_option
-from tinybench.config.run_config import UNTOUCHED, RunConfig, canonical_overrides, replace
+from tinybench.config.run_config import UNSET_VALUES, RunConfig, canonical_overrides, replace
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tinybench.sweeps.driver import Engine, Workers
+    from tinybench.sweeps.driver import CreateWorkers, WorkerPool
     from tinybench.sweeps.space import Space
 
 _DEFAULT_STORAGE = "sqlite:///optuna.db"
@@ -36,7 +36,7 @@ _storage_option = click.option(
     "--storage",
     envvar=_STORAGE_VARIABLE,
     callback=lambda _context, _option, value: (
-        os.environ.get(_STORAGE_VARIABLE, _DEFAULT_STORAGE) if value in UNTOUCHED else value
+        os.environ.get(_STORAGE_VARIABLE, _DEFAULT_STORAGE) if value in UNSET_VALUES else value
     ),
     default=_DEFAULT_STORAGE,
     show_default=True,
@@ -91,8 +91,8 @@ def sweep(
     """
     from rich.console import Console as Terminal
 
-    study, resume = none_if_untouched(study), none_if_untouched(resume)
-    space = None if str(space) in UNTOUCHED else space
+    study, resume = none_if_unset(study), none_if_unset(resume)
+    space = None if str(space) in UNSET_VALUES else space
     if (space is None) == (resume is None):
         raise ConfigError("Give either a SPACE file, or --resume with the name of a study.")
     if retry_failed and resume is None:
@@ -106,24 +106,29 @@ def sweep(
     track = replace(RunConfig(), {key: overrides.pop(key) for key in _TRACK_KEYS if key in overrides}).track
     if resume is not None and (overrides or seed_count is not None):
         raise ConfigError("A study is resumed with its own settings: with --resume give only --trials and --minutes.")
-    engine = _choose_engine(parse_count("--workers", workers) or 1, storage, cluster)
-    with quiet_libraries.starting():
+    create_workers = _choose_workers(parse_count("--workers", workers) or 1, storage, cluster)
+    with quiet_libraries.filter_startup_noise():
         from tinybench.cli.sweep_progress import SweepConsole
         from tinybench.sweeps import driver, space_file
         from tinybench.tracking import journal
 
         journal.limit_retries()
     console = SweepConsole(Terminal())
-    options: dict[str, Any] = {"storage": storage, "track": track, "engine": engine, "watcher": console}
+    options: dict[str, Any] = {
+        "storage": storage,
+        "track": track,
+        "create_workers": create_workers,
+        "callbacks": console,
+    }
     try:
         if resume is not None:
-            result = driver.resume(resume, **budget, again=retry_failed, **options)
+            result = driver.resume(resume, **budget, retry_failed=retry_failed, **options)
         else:
             assert space is not None
             overrides |= {name: value for name, value in (budget | {"seeds": seed_count}).items() if value is not None}
-            search_space = space_file.read(_read_text(space), space.stem, overrides, shown_as=str(space))
-            result = driver.begin(search_space, overrides, name=study, **options)
-        console.on_study_end(result)
+            search_space = space_file.read(_read_text(space), space.stem, overrides, file_name=str(space))
+            result = driver.start(search_space, overrides, name=study, **options)
+        console.print_result(result)
     finally:
         console.close()
 
@@ -137,30 +142,30 @@ def sweep_worker(study: str, storage: str, uri: str | None) -> None:
 
     A sweep, on this or another machine, must have begun the study.
     """
-    with quiet_libraries.starting():
+    with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import allocator, device
         from tinybench.sweeps import join_study
-        from tinybench.sweeps.samplers import WORKER
+        from tinybench.sweeps.samplers import WORKER_VARIABLE
 
         allocator.keep_freed_memory()
-        device.start()
-    count = join_study.join(study, storage, uri, beside=WORKER not in os.environ)
+        device.detect_devices()
+    count = join_study.join(study, storage, uri, additional=WORKER_VARIABLE not in os.environ)
     click.echo(f"This worker ran {count} trials of study {study}.")
 
 
-def _choose_engine(count: int, storage: str, cluster: dict[str, Any]) -> Engine:
+def _choose_workers(count: int, storage: str, cluster: dict[str, Any]) -> CreateWorkers:
     """Return the function that creates `count` workers of a study."""
 
-    def create_processes(study: str, space: Space, uri: str) -> Workers:
-        from tinybench.sweeps.local_workers import Pool
+    def create_processes(study: str, space: Space, uri: str) -> WorkerPool:
+        from tinybench.sweeps.local_workers import LocalWorkers
 
-        return Pool(study, space, storage, uri, count)
+        return LocalWorkers(study, space, storage, uri, count)
 
-    def create_ray_tasks(study: str, space: Space, uri: str) -> Workers:
-        from tinybench.sweeps.ray_cluster import Cluster
+    def create_ray_tasks(study: str, space: Space, uri: str) -> WorkerPool:
+        from tinybench.sweeps.ray_cluster import RayWorkers
 
         resources = {name: cluster[name] for name in ("cpu", "gpu", "memory")}
-        return Cluster(study, space, storage, uri, count, address=cluster["address"], **resources)
+        return RayWorkers(study, space, storage, uri, count, address=cluster["address"], **resources)
 
     return create_ray_tasks if cluster["engine"] == "ray" else create_processes
 

@@ -9,46 +9,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tinybench.cli.console import Console
-from tinybench.cli.plain_lines import print_line, print_note
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
+from tinybench.sweeps.sweep_callbacks import SweepCallbacks
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from rich.console import Console as Terminal
 
-    from tinybench.sweeps.slots import Counts
+    from tinybench.sweeps.slots import TrialCounts
     from tinybench.sweeps.space import Objective
     from tinybench.sweeps.study import Study
-    from tinybench.sweeps.sweep_result import Outcome
+    from tinybench.sweeps.sweep_result import SweepResult
 
 _LEAST_COUNT = 1000  # whole numbers from here on are counts, such as bytes, and are written with separators
 _MOST_COUNT = 1e15
 
 
-class SweepConsole:
-    """The display of a sweep on a terminal.
+class SweepConsole(Console, SweepCallbacks):
+    """The display of a sweep, and of the run that trains its winner, on a terminal.
 
     Args:
         terminal: Where to write; only a real terminal gets a progress bar.
-
-    Attributes:
-        console: The display of the run that is trained with the best settings.
     """
 
     def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.console = Console(terminal)
-        self._bar: Progress | None = None
+        super().__init__(terminal)
         self._best = ""
 
     def on_study_begin(self, study: Study, link: str) -> None:
         """Print what is searched and how long; start the progress bar."""
         space = study.space
-        objectives = ", ".join(f"{objective.figure} ({objective.direction})" for objective in space.objectives)
+        objectives = ", ".join(f"{objective.metric} ({objective.direction})" for objective in space.objectives)
         budget = [f"{study.budget} trials"] if study.budget else []
         budget += [f"{space.minutes:g} minutes"] if space.minutes else []
-        print_line(self.terminal, f"Study {study.name}: {objectives} over {' and '.join(budget)}; run {link}")
-        print_line(self.terminal, "Searched settings: " + ", ".join(parameter.key for parameter in space.parameters))
+        self._print(f"Study {study.name}: {objectives} over {' and '.join(budget)}; run {link}")
+        self._print("Searched settings: " + ", ".join(parameter.key for parameter in space.parameters))
         if self.terminal.is_terminal:
             self._bar = Progress(
                 TextColumn("trials"),
@@ -70,7 +65,7 @@ class SweepConsole:
         state = trial.state.name.lower()
         if state == "complete" and trial.values:
             values = zip(objectives, trial.values, strict=True)
-            outcome = ", ".join(f"{objective.figure} {_format_metric(value)}" for objective, value in values)
+            outcome = ", ".join(f"{objective.metric} {_format_metric(value)}" for objective, value in values)
         elif state == "fail":
             outcome = f"failed: {trial.user_attrs[ERROR]}"
         else:
@@ -78,56 +73,40 @@ class SweepConsole:
         if trial.number in {best_trial.number for best_trial in best}:
             outcome += ", not beaten so far" if len(objectives) > 1 else ", the best so far"
         self._best = f", best {_format_metric(best[0].values[0])}" if best else ""
-        print_line(self.terminal, f"trial {trial.number}: {outcome} ({format_values(trial.params)})")
+        self._print(f"trial {trial.number}: {outcome} ({format_values(trial.params)})")
 
-    def on_study_step(self, counts: Counts, budget: int | None, seconds_left: float | None) -> None:
+    def on_study_step(self, counts: TrialCounts, budget: int | None, seconds_left: float | None) -> None:
         """Move the progress bar; `seconds_left` is the rest of a budget in time."""
         if self._bar is not None:
             status = f"{counts.running} running, {counts.pruned} pruned, {counts.failed} failed{self._best}"
             if seconds_left is not None:
                 status += f", new trials for {seconds_left / 60:.1f} more minutes"
-            self._bar.update(self._bar.task_ids[0], completed=counts.done, total=budget, status=status)
+            self._bar.update(self._bar.task_ids[0], completed=counts.finished, total=budget, status=status)
 
     def on_winner_begin(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
         """Print that a run with the best settings follows."""
         self.close()
-        objective = f" in {objectives[0].figure}" if len(objectives) > 1 else ""
-        print_line(
-            self.terminal,
-            f"Trial {trial.number} is the best{objective}: a run with its settings is trained and tested now.",
-        )
+        objective = f" in {objectives[0].metric}" if len(objectives) > 1 else ""
+        self._print(f"Trial {trial.number} is the best{objective}: a run with its settings is trained and tested now.")
 
-    def on_message(self, text: str) -> None:
-        """Print a note."""
-        print_note(self.terminal, text)
-
-    def on_study_end(self, outcome: Outcome) -> None:
+    def print_result(self, result: SweepResult) -> None:
         """Print the best trials, and what can be done with the study."""
         self.close()
-        study, counts = outcome.study, outcome.study.counts()
+        study, counts = result.study, result.study.counts()
         resume = f"tinybench sweep --resume {study.name}"
-        print_line(self.terminal, f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
-        if outcome.best:
-            self.terminal.print(_build_table(study, outcome.best))
-        if outcome.settings is not None:
-            print_line(
-                self.terminal, f"To train with the best settings again: tinybench train --from {outcome.settings}"
+        self._print(f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
+        if result.best:
+            self.terminal.print(_build_table(study, result.best))
+        if result.settings is not None:
+            self._print(f"To train with the best settings again: tinybench train --from {result.settings}")
+        if result.unsent:
+            self._print(
+                f"{result.unsent} entries could not be sent to the tracking server. They are stored; to send them: "
+                f"{resume}"
             )
-        if outcome.unsent:
-            print_line(
-                self.terminal,
-                f"{outcome.unsent} entries could not be sent to the tracking server. They are stored; to send them: "
-                f"{resume}",
-            )
-        print_line(self.terminal, f"To add trials: {resume} --trials N")
-        url = without_secrets(study.storage.url)
-        print_line(self.terminal, f"For interactive plots: pip install optuna-dashboard; optuna-dashboard {url}")
-
-    def close(self) -> None:
-        """Remove the progress bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._print(f"To add trials: {resume} --trials N")
+        url = redact(study.storage.url)
+        self._print(f"For interactive plots: pip install optuna-dashboard; optuna-dashboard {url}")
 
 
 def format_values(params: Mapping[str, Any]) -> str:
@@ -140,7 +119,7 @@ def _build_table(study: Study, best: list[FrozenTrial]) -> Table:
     several = len(study.space.objectives) > 1
     table = Table("trial", title="Trials that no other trial beats" if several else "The best trial")
     for objective in study.space.objectives:
-        table.add_column(objective.figure, overflow="fold")
+        table.add_column(objective.metric, overflow="fold")
     for parameter in study.space.parameters:
         table.add_column(parameter.key, overflow="fold")
     for trial in best:

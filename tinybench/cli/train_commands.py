@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybench.cli.options import SettingsCommand, uri_option
-from tinybench.cli.startup import load_api
-from tinybench.config.run_config import UNTOUCHED
+from tinybench.cli.startup import load_libraries
+from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
@@ -27,7 +27,7 @@ _dry_run_option = click.option(
 @click.option(
     "--from", "file", type=click.Path(path_type=Path), help="TOML file of settings, such as the best.toml of a sweep."
 )
-def train(settings: dict[str, str], dry_run: bool, file: Path | None) -> None:
+def train(settings: dict[str, Any], dry_run: bool, file: Path | None) -> None:
     """Train a model in the phases of a recipe.
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
@@ -39,9 +39,9 @@ def train(settings: dict[str, str], dry_run: bool, file: Path | None) -> None:
 
 @click.command(cls=SettingsCommand)
 @_dry_run_option
-def transfer(settings: dict[str, str], dry_run: bool) -> None:
+def transfer(settings: dict[str, Any], dry_run: bool) -> None:
     """Train only the head, on a frozen backbone."""
-    if settings.get("phases", "transfer") not in ("transfer", *UNTOUCHED):
+    if settings.get("phases", "transfer") not in ("transfer", *UNSET_VALUES):
         raise ConfigError("`phases` cannot be given here: this is the transfer phase. Use tinybench train.")
     _train(settings | {"phases": "transfer"}, dry_run)
 
@@ -49,9 +49,13 @@ def transfer(settings: dict[str, str], dry_run: bool) -> None:
 @click.command(cls=SettingsCommand)
 @click.argument("run_id")
 @uri_option
-def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
+def finetune(run_id: str, uri: str | None, settings: dict[str, Any]) -> None:
     """Fine-tune run RUN_ID from its best weights, as a new run."""
-    load_api().finetune(run_id, uri=uri, run_callbacks=_create_console(), **settings)
+    load_libraries()
+
+    from tinybench import api
+
+    api.finetune(run_id, uri=uri, run_callbacks=_create_console(), **settings)
 
 
 @click.command()
@@ -59,18 +63,24 @@ def finetune(run_id: str, uri: str | None, settings: dict[str, str]) -> None:
 @uri_option
 def resume(run_id: str, uri: str | None) -> None:
     """Resume interrupted run RUN_ID from its last finished epoch."""
-    load_api().resume(run_id, uri=uri, run_callbacks=_create_console())
+    load_libraries()
+
+    from tinybench import api
+
+    api.resume(run_id, uri=uri, run_callbacks=_create_console())
 
 
 def _train(settings: dict[str, Any], dry_run: bool) -> None:
     from tinybench.hardware import onednn
 
     config = resolve(None, settings)  # before the libraries are loaded, so that a mistake is reported at once
-    onednn.allow(config.deterministic)
-    api = load_api()
+    onednn.allow_onednn(config.deterministic)
+    load_libraries()
     if dry_run:
         _print_plan(config)
     else:
+        from tinybench import api
+
         api.train(config, run_callbacks=_create_console())
 
 

@@ -103,7 +103,7 @@ def _read_test_predictions(tracker: Tracker, run_id: str) -> Predictions:
 
 def _find_differing_settings(configs: Sequence[RunConfig]) -> list[str]:
     """Return the keys of the settings that differ, other than the model, the data set and the seed."""
-    texts = [config.words() for config in configs]
+    texts = [config.flat_text() for config in configs]
     ignored = ("recipe", "model", "dataset", "seed", "track.", "data.root")
     return [key for key in texts[0] if not key.startswith(ignored) and len({text[key] for text in texts}) > 1]
 
@@ -118,7 +118,7 @@ def _name_group(config: RunConfig, phase: str, run_ids: list[str], differing: li
         differing: Keys of settings that differ between groups; only the first few are named.
     """
     keys = differing if len(run_ids) > 1 else [*differing[: _MAX_SETTINGS - 1], "seed"]
-    texts = config.words()
+    texts = config.flat_text()
     settings = "".join(f", {key} {texts[key]}" for key in keys[:_MAX_SETTINGS])
     first = run_ids[0][:8]
     ids = f"{len(run_ids)} seeds, {first} …" if len(run_ids) > 1 else first

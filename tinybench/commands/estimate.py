@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tinybench import data, models
 from tinybench.config.run_config import RunConfig
 from tinybench.core import cache
-from tinybench.core.errors import AbsentError
+from tinybench.core.errors import MissingDataError
 from tinybench.data import splits
 from tinybench.data.dataset import DatasetCard
 from tinybench.efficiency import cost_metrics
@@ -96,7 +96,7 @@ def estimate_run(config: RunConfig) -> RunEstimate:
         ModelError: The model cannot be built.
     """
     size = _count_images(config)
-    device.use(config.device)
+    device.select_device(config.device)
     model = models.build(config, size.shape, size.classes, pretrained=False)
     estimates = {phase: _estimate_phase(model, config, phase, size) for phase in config.phases}
     memory = int(psutil.Process().memory_info().rss)
@@ -115,7 +115,7 @@ def _estimate_phase(model: keras.Model, config: RunConfig, phase: str, size: _Da
     bank_bytes = 0
     if cut is not None:
         bank_bytes = bank_images * math.prod(cut.shape) * (4 if config.precision == "float32" else 2)
-        if bank_bytes > cache.budget(config.cache.budget):
+        if bank_bytes > cache.size_budget(config.cache.budget):
             cut, bank_bytes = None, 0
     trainer = phases.build_trainer(model, config, phase, cut)
     train, forward = _time_steps(trainer, config, trainer.input_shape[1:], size.classes)
@@ -132,7 +132,7 @@ def _count_images(config: RunConfig) -> _DataSize:
     """Count the images of a run; take the official numbers of data that are not here."""
     try:
         dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size, download=False)
-    except AbsentError:
+    except MissingDataError:
         return _official_size(config, data.card(config.dataset))
     if config.data.folds:
         dataset = splits.make_fold(dataset, 0, config.data.folds, config.seed)
@@ -148,7 +148,7 @@ def _official_size(config: RunConfig, card: DatasetCard) -> _DataSize:
         DataError: There are fewer classes than the configuration asks for.
     """
     if not (card.classes and card.train and card.test and card.shape):
-        raise AbsentError(f"{card.name} has no official numbers of images and classes to estimate with.")
+        raise MissingDataError(f"{card.name} has no official numbers of images and classes to estimate with.")
     selected = config.data.classes
     if isinstance(selected, int):
         splits.select_classes(tuple(map(str, range(card.classes))), selected)  # raises DataError for too many

@@ -66,11 +66,11 @@ def evaluate_run(
     config = run_record.derive_config(tracker, source, settings or {}, _FIXED_SETTINGS)
     if config.data.folds and split != "test":
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
-    device.use(config.device)
+    device.select_device(config.device)
     dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
     run = Tracker(config.track).open_parent_run(f"evaluate {description.run_name(config)}")
     with run.open():
-        run.log_params({"run_id": run_id, "split": split} | config.words())
+        run.log_params({"run_id": run_id, "split": split} | config.flat_text())
         run.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
         run_record.log_data(run, dataset)
         final = run_record.find_final_run(tracker, run_id)

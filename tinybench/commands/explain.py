@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tinybench import data
 from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, ModelError
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
@@ -91,7 +91,7 @@ def explain_run(
     )
     table = output / "faithfulness.csv"
     rows = ((method, deletion[method], insertion[method]) for method in deletion)
-    table.write_text(as_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
+    table.write_text(to_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
     return Explanation([*files, table], deletion, insertion)
 
 

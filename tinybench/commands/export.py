@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench import data, models
-from tinybench.core.errors import ExportError, in_one_line
+from tinybench.core.errors import ExportError, format_error
 from tinybench.data.dataset import sample_rows
 from tinybench.features import openvino_graph
 from tinybench.models import onnx_graph
@@ -105,7 +105,7 @@ def export_model(run_id: str, format: str, *, output: Path | None = None, uri: s
         _remove(path)
         if isinstance(error, ExportError):
             raise
-        raise ExportError(f"The model cannot be exported to {format}: {in_one_line(error)}") from error
+        raise ExportError(f"The model cannot be exported to {format}: {format_error(error)}") from error
     agreement = float((predicted.argmax(axis=1) == expected.argmax(axis=1)).mean())
     custom_layers = _custom_layers(model) if format in ("keras", "h5") else ()
     return ExportedModel(path, len(pixels), difference, agreement, custom_layers)

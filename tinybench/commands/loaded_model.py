@@ -67,7 +67,7 @@ def load_model(source: str, uri: str | None = None) -> LoadedModel:
     tracker = Tracker.at(uri)
     if source.startswith(("models:/", "runs:/")):
         with logged_model.download(source) as files:
-            metadata = files.metadata
+            metadata = files.info
             return LoadedModel(models.load(files.keras_path), metadata.labels, metadata.shape, metadata.temperature)
     top = tracker.find_top_run(source)
     temperature = run_record.find_final_run(tracker, source).data.metrics.get("best/temperature", 1.0)

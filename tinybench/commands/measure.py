@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinybench import data
-from tinybench.config.network_size import PUBLISHED
+from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, EngineError
+from tinybench.core.html_table import html_table
 from tinybench.efficiency import measurement, model_cost
 from tinybench.efficiency.measurement import Measurement, MeasurementProcess
 from tinybench.efficiency.measurement_spec import MeasurementSpec
@@ -45,6 +46,20 @@ class MeasureResult:
     costs: tuple[ModelCost, ...]
     noise: dict[str, float]
     absent: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return a table of the costs, the fastest first, with the noise as its caption."""
+        noise = self.noise.get("latency_p50_ms")
+        caption = "" if noise is None else f"Latencies of one model differed by up to {noise:.1%} between processes"
+        columns = ["model", "device", "p50 ms", "p99 ms", "images/s", "peak MB", "M params"]
+        rows: list[tuple[object, ...]] = []
+        for cost in sorted(self.costs, key=lambda cost: (cost.spec.device, cost.metrics["latency_p50_ms"])):
+            metrics = cost.metrics
+            peak = metrics.get("nvml_peak_bytes", metrics["memory_peak_bytes"])
+            times = (metrics["latency_p50_ms"], metrics["latency_p99_ms"], metrics.get("throughput_images_per_second"))
+            rows.append((Path(cost.spec.model).stem, cost.spec.device, *times, peak / 1e6, metrics["parameters"] / 1e6))
+        missing = html_table(["not measured"], [(reason,) for reason in self.absent]) if self.absent else ""
+        return html_table(columns, rows, caption) + missing
 
 
 def measure_models(
@@ -146,7 +161,7 @@ def build_specs(
 def _find_recipe(model: str) -> tuple[str, RunConfig]:
     """Return the first recipe that has a small network; all backbones share one recipe, so that they compare."""
     configs = {name: recipe.build() for name, recipe in all_recipes().items()}
-    if model in PUBLISHED:
+    if model in PUBLISHED_SIZES:
         for name, config in configs.items():
             if config.model == model:
                 return name, config

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.errors import DataError
-from tinybench.inference.classifier import About, Answerer
+from tinybench.inference.classifier import ImageClassifier, ModelInfo
 
 _BATCH = 64
 
@@ -63,7 +63,7 @@ def predict_images(
 
 
 def _predict(model: LoadedModel, paths: Sequence[Path], top: int) -> Iterator[ImagePrediction]:
-    classifier = Answerer(model.model, About(model.class_names, model.shape, model.temperature))
+    classifier = ImageClassifier(model.model, ModelInfo(model.class_names, model.shape, model.temperature))
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
         pixels: list[NDArray[np.uint8]] = []

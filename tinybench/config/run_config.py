@@ -1,7 +1,7 @@
-"""One run, described: frozen dataclasses, and the one spelling of every setting.
+"""The configuration of a run: frozen dataclasses, and the dotted keys of all settings.
 
-A key is a dotted path such as `head.dropout`. The command line, recipes, sweeps and `-P` all use the same
-keys; a parameter of the MLproject file, which cannot hold a dot, has an underscore in its place.
+A key is a dotted path such as `head.dropout`. The command line, recipes, sweeps and `-P` use the same keys;
+the parameters of an MLproject file have underscores, since MLflow does not allow dots there.
 Standard library only, so that `--help` stays fast.
 """
 
@@ -16,7 +16,17 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tinybench.config import network_size
-from tinybench.config.fields import Kind, as_text, boolean, choice, integer, references, setting, text, words
+from tinybench.config.fields import (
+    ValueType,
+    boolean,
+    choice,
+    format_value,
+    import_paths,
+    int_range,
+    setting,
+    text,
+    text_list,
+)
 from tinybench.config.sections import (
     AugmentConfig,
     BackboneConfig,
@@ -35,24 +45,23 @@ from tinybench.config.sections import (
     TransferConfig,
 )
 from tinybench.core.errors import ConfigError
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 
 PHASES = ("scratch", "transfer", "finetune")
 _ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
 
-# What an MLproject parameter says when the user left it alone: the recipe's value holds.
-UNTOUCHED = ("", "recipe")
+# Values of an MLproject parameter that the user did not set: the recipe's value is used.
+UNSET_VALUES = ("", "recipe")
 
-# Settings that say where and how a run is carried out, not what it computes.
+# Settings that affect where and how a run is executed, but not its result.
 _NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "explain.", "cache.", "checkpoint.", "track.")
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that describes a run.
+    """The complete configuration of a run.
 
-    Build it with `resolve`, which checks every value; the sections are frozen, so a config never changes
-    once a run has begun.
+    Create it with `resolve`, which checks every value. It is frozen, so that it cannot change during a run.
     """
 
     recipe: str = setting("tiny-imagenet-tlft", text("a recipe's name"), "Recipe to start from.")
@@ -60,27 +69,27 @@ class RunConfig:
     dataset: str = setting("tiny-imagenet", text("a data set's name"), "Data set by name, or folder:/path.")
     weights: str = setting("imagenet", text("imagenet, none or a file"), "imagenet, none, or a weights file.")
     phases: tuple[str, ...] = setting(
-        _ORDERS[0], words("scratch, transfer, finetune, or transfer,finetune", PHASES), "Phases to run, in order."
+        _ORDERS[0], text_list("scratch, transfer, finetune, or transfer,finetune", PHASES), "Phases to run, in order."
     )
-    image_size: int = setting(224, integer(8, 1024), "Side in pixels that the backbone sees.")
-    batch_size: int = setting(32, integer(1, 65536), "Images in a training step.")
-    seed: int = setting(0, integer(0, 2**31 - 1), "Seed of split, order, initial weights, dropout and augmentation.")
+    image_size: int = setting(224, int_range(8, 1024), "Height and width of the backbone's input, in pixels.")
+    batch_size: int = setting(32, int_range(1, 65536), "Images in a training step.")
+    seed: int = setting(0, int_range(0, 2**31 - 1), "Seed of split, order, initial weights, dropout and augmentation.")
     device: str = setting("auto", text("auto, cpu or gpu:N"), "auto, cpu, or gpu:0. One device is used.")
-    monitor: str = setting("val/loss", choice("val/loss", "val/accuracy"), "Validation figure that selects.")
+    monitor: str = setting("val/loss", choice("val/loss", "val/accuracy"), "Validation metric that selects an epoch.")
     engine: str = setting(
         "auto",
         choice("auto", "keras", "tensorflow", "openvino", "xla"),
-        "What runs the frozen part; auto: the fastest that agrees with Keras in float32.",
+        "Engine for the frozen part; auto: the fastest that agrees with Keras in float32.",
     )
     precision: str = setting(
-        "auto", choice("auto", "float32"), "auto: bfloat16 where it is faster and agrees, features kept in float16."
+        "auto", choice("auto", "float32"), "auto: bfloat16 if it is faster and agrees, features stored in float16."
     )
     callbacks: tuple[str, ...] = setting(
         (),
-        references("import paths such as my_package.my_module:MyCallback, separated by commas"),
-        "Your own Keras callbacks, made without arguments.",
+        import_paths("import paths such as my_package.my_module:MyCallback, separated by commas"),
+        "Keras callbacks of your own, created without arguments.",
     )
-    deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit; false: faster ones too.")
+    deterministic: bool = setting(True, boolean(), "Only operations that repeat to the bit; false: also faster ones.")
     data: DataConfig = field(default_factory=DataConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -102,102 +111,120 @@ class RunConfig:
         return settings
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its dotted key, in the order of declaration."""
-        return {key: _get(self, key) for key in KEYS}
+        """Return the values of all settings by dotted key, in the order of declaration."""
+        return {key: _get(self, key) for key in SETTINGS}
 
-    def shown(self) -> dict[str, Any]:
-        """Every setting as it may be shown and stored: without passwords."""
-        return {key: _without_secrets(value) for key, value in self.flat().items()}
+    def flat_redacted(self) -> dict[str, Any]:
+        """Return the values of all settings by dotted key without passwords, to print and to log."""
+        return {key: _redact_value(value) for key, value in self.flat().items()}
 
-    def words(self) -> dict[str, str]:
-        """Every setting as a person reads it; sizes that are left to a small network are those that it has.
+    def flat_text(self) -> dict[str, str]:
+        """Return the values of all settings as text by dotted key, without passwords.
+
+        For a small network, `network.` settings that are not set have the published values.
 
         Raises:
-            ModelError: a size that the model does not have.
+            ModelError: A `network.` setting is set that the model does not have.
         """
-        size = network_size.used(self.model, self.network)
-        own = {f"network.{key}": value for key, value in vars(size).items() if value is not None} if size else {}
-        return {key: as_text(value, KEYS[key].kind.absent) for key, value in (self.shown() | own).items()}
+        size = network_size.effective_size(self.model, self.network)
+        network = {f"network.{key}": value for key, value in vars(size).items() if value is not None} if size else {}
+        values = self.flat_redacted() | network
+        return {key: format_value(value, SETTINGS[key].value_type.none_text) for key, value in values.items()}
 
     def identity(self) -> str:
-        """Hash (64 hex digits) of the settings that decide what the run computes."""
-        kept = {key: value for key, value in self.flat().items() if not key.startswith(_NOT_IDENTITY)}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        """Return a hash (64 hex digits) of the settings that affect the result of the run."""
+        values = {key: value for key, value in self.flat().items() if not key.startswith(_NOT_IDENTITY)}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Key:
-    """A setting's dotted name with what is known about it."""
+class SettingSpec:
+    """The declaration of a setting.
+
+    Attributes:
+        name: The dotted key.
+        value_type: The values that are allowed.
+        help: One line for `--help`.
+        default: The value of `RunConfig()`.
+    """
 
     name: str
-    kind: Kind
+    value_type: ValueType
     help: str
     default: Any
 
 
-def _walk(section: type[Any], prefix: str = "") -> Iterator[Key]:
+def _iterate_settings(section: type[Any], prefix: str = "") -> Iterator[SettingSpec]:
     for item in dataclasses.fields(section):
-        if "kind" in item.metadata:
-            yield Key(prefix + item.name, item.metadata["kind"], item.metadata["help"], item.default)
+        if "value_type" in item.metadata:
+            yield SettingSpec(prefix + item.name, **item.metadata, default=item.default)
         else:
-            yield from _walk(cast("type[Any]", item.default_factory), f"{prefix}{item.name}.")
+            yield from _iterate_settings(cast("type[Any]", item.default_factory), f"{prefix}{item.name}.")
 
 
-KEYS: dict[str, Key] = {key.name: key for key in _walk(RunConfig)}
+SETTINGS: dict[str, SettingSpec] = {spec.name: spec for spec in _iterate_settings(RunConfig)}
 
-# Underscores for dots, the two short names that MLproject declares, and a word that others use.
-ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in KEYS} | {
+# Underscores in place of dots, the two short names of the MLproject file, and a common synonym.
+ALIASES: dict[str, str] = {name.replace(".", "_"): name for name in SETTINGS} | {
     "dropout": "head.dropout",
     "l2": "head.l2",
     "augment.shift": "augment.translation",
 }
 
 
-def spellings(key: str) -> list[str]:
-    """The options that stand for a key: dotted, with underscores, with hyphens, and its short name."""
+def option_names(key: str) -> list[str]:
+    """Return the options for a key: dotted, with underscores, with hyphens, and its short name."""
     names = [key, *(alias for alias, name in ALIASES.items() if name == key)]
     return list(dict.fromkeys(f"--{name}" for spelling in names for name in (spelling, spelling.replace("_", "-"))))
 
 
-def canonical(key: str) -> str:
-    """The dotted spelling of a key.
+def canonical_key(key: str) -> str:
+    """Return the dotted spelling of a key.
 
     Raises:
-        ConfigError: the key is unknown; the message lists the near ones or all.
+        ConfigError: The key is unknown; the message suggests the most similar one and lists all.
     """
     name = key.replace("-", "_")
     name = ALIASES.get(name, name)
-    if name in KEYS:
+    if name in SETTINGS:
         return name
-    near = difflib.get_close_matches(key, [*KEYS, *ALIASES], n=1)
-    hint = f"did you mean `{canonical(near[0])}`? " if near else ""
-    raise ConfigError(f"Unknown key `{key}`: {hint}Known keys: {', '.join(KEYS)}.")
+    similar = difflib.get_close_matches(key, [*SETTINGS, *ALIASES], n=1)
+    hint = f"did you mean `{canonical_key(similar[0])}`? " if similar else ""
+    raise ConfigError(f"Unknown key `{key}`: {hint}Known keys: {', '.join(SETTINGS)}.")
 
 
-def check(key: str, value: Any) -> Any:
-    """The value of a key as its own type.
+def parse_value(key: str, value: Any) -> Any:
+    """Convert a value to the type of a setting.
+
+    Args:
+        key: The dotted key of the setting.
+        value: Text, or a Python value.
 
     Raises:
-        ConfigError: the value is not of the key's kind.
+        ConfigError: The value is not allowed; the message says what was expected.
     """
-    kind = KEYS[key].kind
+    value_type = SETTINGS[key].value_type
     try:
-        return kind.parse(value)
+        return value_type.parse(value)
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise ConfigError(f"Invalid value for `{key}`: expected {kind.expected}, got {value!r}.") from None
+        raise ConfigError(f"Invalid value for `{key}`: expected {value_type.expected}, got {value!r}.") from None
 
 
 def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
-    """A copy of a configuration with some keys replaced, each value checked."""
-    # The values of the recipe are checked as well, so that 10 and 10.0 are one value
+    """Return a copy of a configuration with some settings replaced.
+
+    Raises:
+        ConfigError: A key is unknown, a value is not allowed, or the settings contradict each other.
+    """
+    # All values are converted, also those that stay, so that 10 and 10.0 are the same value
     for key, value in (config.flat() | canonical_overrides(overrides)).items():
-        config = _set(config, key, check(key, value))
-    _consistent(config)
+        config = _set(config, key, parse_value(key, value))
+    _check_consistency(config)
     return config
 
 
-def _consistent(config: RunConfig) -> None:
-    """Refuse values that are allowed by themselves, but not together."""
+def _check_consistency(config: RunConfig) -> None:
+    """Raise a ConfigError for values that are allowed, but not in combination."""
     if config.phases not in _ORDERS:
         raise ConfigError(
             "Invalid value for `phases`: expected scratch, transfer, finetune, or transfer before finetune, "
@@ -227,43 +254,47 @@ def _consistent(config: RunConfig) -> None:
 
 
 def from_flat(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration that `RunConfig.flat` described, such as one read back from a run."""
-    now = dict(values)
-    for phase in PHASES:  # runs of before there were schedules
-        if f"{phase}.plateau_patience" in now and now[f"{phase}.plateau_patience"] is None:
-            now |= {f"{phase}.plateau_patience": 2, f"{phase}.schedule": "constant"}
-    return replace(RunConfig(), now)
+    """Return the configuration with the values of `RunConfig.flat`, such as those that a run has logged.
+
+    Raises:
+        ConfigError: A key is unknown or a value is not allowed.
+    """
+    current = dict(values)
+    for phase in PHASES:  # early runs had no schedule, and no plateau patience for a constant learning rate
+        if f"{phase}.plateau_patience" in current and current[f"{phase}.plateau_patience"] is None:
+            current |= {f"{phase}.plateau_patience": 2, f"{phase}.schedule": "constant"}
+    return replace(RunConfig(), current)
 
 
 def canonical_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values by canonical key, without those that leave the recipe's value (see `UNTOUCHED`).
+    """Return the values by dotted key, without those that mean the recipe's value (see `UNSET_VALUES`).
 
     Raises:
         ConfigError: A key is unknown, or is given twice with different values.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in overrides.items():
-        if isinstance(value, str) and value in UNTOUCHED:
+        if isinstance(value, str) and value in UNSET_VALUES:
             continue
-        name = canonical(key)
-        if name in given and given[name] != value:
-            raise ConfigError(f"`{name}` is given twice, as {given[name]!r} and as {value!r}: give it once.")
-        given[name] = value
-    return given
+        name = canonical_key(key)
+        if name in values and values[name] != value:
+            raise ConfigError(f"`{name}` is given twice, as {values[name]!r} and as {value!r}: give it once.")
+        values[name] = value
+    return values
 
 
-def _without_secrets(value: Any) -> Any:
+def _redact_value(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(map(_without_secrets, value))
-    return without_secrets(value) if isinstance(value, str) else value
+        return tuple(map(_redact_value, value))
+    return redact(value) if isinstance(value, str) else value
 
 
 def _get(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = getattr(config, part)
+    for name in key.split("."):
+        config = getattr(config, name)
     return config
 
 
 def _set(config: Any, key: str, value: Any) -> Any:
-    head, _, rest = key.partition(".")
-    return dataclasses.replace(config, **{head: _set(getattr(config, head), rest, value) if rest else value})
+    name, _, inner_key = key.partition(".")
+    return dataclasses.replace(config, **{name: _set(getattr(config, name), inner_key, value) if inner_key else value})

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Settings(TypedDict, total=False):
-    """The settings of a run, with an underscore where the dotted key has a point."""
+    """The settings of a run, with underscores in place of the dots of a key."""
 
     recipe: str
     """Recipe to start from."""
@@ -25,7 +25,7 @@ class Settings(TypedDict, total=False):
     """Phases to run, in order."""
 
     image_size: int
-    """Side in pixels that the backbone sees."""
+    """Height and width of the backbone's input, in pixels."""
 
     batch_size: int
     """Images in a training step."""
@@ -37,25 +37,25 @@ class Settings(TypedDict, total=False):
     """auto, cpu, or gpu:0. One device is used."""
 
     monitor: str
-    """Validation figure that selects."""
+    """Validation metric that selects an epoch."""
 
     engine: str
-    """What runs the frozen part; auto: the fastest that agrees with Keras in float32."""
+    """Engine for the frozen part; auto: the fastest that agrees with Keras in float32."""
 
     precision: str
-    """auto: bfloat16 where it is faster and agrees, features kept in float16."""
+    """auto: bfloat16 if it is faster and agrees, features stored in float16."""
 
     callbacks: Sequence[str]
-    """Your own Keras callbacks, made without arguments."""
+    """Keras callbacks of your own, created without arguments."""
 
     deterministic: bool
-    """Only operations that repeat to the bit; false: faster ones too."""
+    """Only operations that repeat to the bit; false: also faster ones."""
 
     data_root: str | None
     """Folder that holds the data; downloads go there too."""
 
     data_classes: int | Sequence[str] | None
-    """First n, or names."""
+    """Number of classes (the first n), or names of classes."""
 
     data_labels: str
     """CIFAR-100 only: the 100 classes or the 20 superclasses."""
@@ -67,43 +67,43 @@ class Settings(TypedDict, total=False):
     """Most test images of a class."""
 
     data_validation: float
-    """Share of the training images held out to select by."""
+    """Share of the training images for validation."""
 
     data_folds: int | None
-    """Folds of stratified cross-validation, a run each, in place of data.validation."""
+    """Folds of stratified cross-validation, one run each, in place of data.validation."""
 
     data_test: float
-    """Share held out for testing where there is no test split."""
+    """Share for testing if there is no test split."""
 
     data_skip_corrupt: bool
     """Leave out images that cannot be read instead of stopping."""
 
     backbone_preprocessing: str
-    """For a user's own backbone: what its pixels need (Keras's names); included: the model does it itself."""
+    """For a backbone of your own: its preprocessing (Keras's names); included: the model contains it."""
 
     backbone_mirror: str | None
     """Address to fetch ImageNet weights from."""
 
     network_filters: Sequence[int] | None
-    """Filters of each stage, from below."""
+    """Filters of each stage, from the input up."""
 
     network_blocks: int | None
     """Convolutions, or residual blocks, in a stage."""
 
     network_dropout: float | None
-    """Dropout rate after each stage; not every network has it."""
+    """Dropout rate after each stage, if the network has it."""
 
     network_l2: float | None
     """L2 penalty on the convolutions' kernels."""
 
     head_pooling: str
-    """Global pooling of the backbone's features, or all of them."""
+    """Global pooling of the backbone's features; flatten: all of them."""
 
     head_dropout: float
     """Dropout rate after pooling."""
 
     head_hidden: int | Sequence[int] | None
-    """Units of the hidden dense layer, or of each, from below."""
+    """Units of the hidden dense layers, from the input up."""
 
     head_hidden_dropout: float
     """Dropout rate after each hidden layer."""
@@ -130,19 +130,19 @@ class Settings(TypedDict, total=False):
     """Largest change of contrast, as a share."""
 
     augment_crop: int
-    """Pixels of padding around an image that is then cropped at random."""
+    """Pixels of padding around an image before a random crop."""
 
     augment_cutout: float
-    """Side of a square that is blanked, as a share of the side."""
+    """Side of a square that is blanked, as a share of the image's side."""
 
     augment_mixup: float
     """Mix pairs of images and labels: alpha of the Beta distribution; 0 is off."""
 
     augment_cutmix: float
-    """Paste a part of another image, with its share of the label: alpha."""
+    """Paste a patch of another image and mix the labels by area: alpha; 0 is off."""
 
     optimizer_name: str
-    """Optimizer, by Keras's name in lower case."""
+    """Optimizer, by its Keras name in lower case."""
 
     optimizer_momentum: float
     """Momentum of sgd."""
@@ -160,19 +160,19 @@ class Settings(TypedDict, total=False):
     """Label smoothing; labels are one-hot then."""
 
     loss_class_weights: str | Sequence[float] | None
-    """Weights of the classes in the training loss; balanced: as rare as they are."""
+    """Weights of the classes in the training loss; balanced: the rarer the class, the larger."""
 
     scratch_epochs: int
-    """Most epochs."""
+    """Largest number of epochs."""
 
     scratch_lr: float
     """Learning rate at the start, or after the warm-up."""
 
     scratch_schedule: str
-    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+    """Schedule of lr: reduced on a plateau, or a cosine to 0."""
 
     scratch_warmup: int
-    """Epochs over which a cosine schedule first raises lr from 0."""
+    """Epochs in which a cosine schedule first raises lr from 0."""
 
     scratch_patience: int | None
     """Epochs without progress before stopping early."""
@@ -181,19 +181,19 @@ class Settings(TypedDict, total=False):
     """Epochs without progress before lr is reduced."""
 
     scratch_plateau_factor: float
-    """What lr is multiplied by on a plateau."""
+    """Factor of lr on a plateau."""
 
     transfer_epochs: int
-    """Most epochs."""
+    """Largest number of epochs."""
 
     transfer_lr: float
     """Learning rate at the start, or after the warm-up."""
 
     transfer_schedule: str
-    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+    """Schedule of lr: reduced on a plateau, or a cosine to 0."""
 
     transfer_warmup: int
-    """Epochs over which a cosine schedule first raises lr from 0."""
+    """Epochs in which a cosine schedule first raises lr from 0."""
 
     transfer_patience: int | None
     """Epochs without progress before stopping early."""
@@ -202,22 +202,22 @@ class Settings(TypedDict, total=False):
     """Epochs without progress before lr is reduced."""
 
     transfer_plateau_factor: float
-    """What lr is multiplied by on a plateau."""
+    """Factor of lr on a plateau."""
 
     transfer_views: int | str
-    """Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none."""
+    """Augmented views of each image whose features are stored, in addition to the plain one; live stores none."""
 
     finetune_epochs: int
-    """Most epochs."""
+    """Largest number of epochs."""
 
     finetune_lr: float
     """Learning rate at the start, or after the warm-up."""
 
     finetune_schedule: str
-    """How lr goes on: reduced on a plateau, or a cosine to 0."""
+    """Schedule of lr: reduced on a plateau, or a cosine to 0."""
 
     finetune_warmup: int
-    """Epochs over which a cosine schedule first raises lr from 0."""
+    """Epochs in which a cosine schedule first raises lr from 0."""
 
     finetune_patience: int | None
     """Epochs without progress before stopping early."""
@@ -226,10 +226,10 @@ class Settings(TypedDict, total=False):
     """Epochs without progress before lr is reduced."""
 
     finetune_plateau_factor: float
-    """What lr is multiplied by on a plateau."""
+    """Factor of lr on a plateau."""
 
     finetune_views: int | str
-    """Augmented views of an image whose frozen features are kept, beside the plain one; live keeps none."""
+    """Augmented views of each image whose features are stored, in addition to the plain one; live stores none."""
 
     finetune_unfreeze: int | float | str
     """Last n layers, a share of the layers, the name of a block, or all."""
@@ -238,16 +238,16 @@ class Settings(TypedDict, total=False):
     """Mode of unfrozen batch normalization."""
 
     explain_images: int
-    """Test images whose maps are drawn after each phase; 0 draws none."""
+    """Test images that are explained by maps after each phase; 0: none."""
 
     cache_budget: int | None
-    """Most bytes of kept features; auto: half of what is free on the disk."""
+    """Largest size of the stored features; auto: half of the free disk space."""
 
     checkpoint_every: int
     """Epochs between two checkpoints."""
 
     checkpoint_keep: int
-    """How many of the latest checkpoints are kept."""
+    """Number of checkpoints that are stored, the latest."""
 
     track_uri: str | None
     """MLflow tracking URI."""
@@ -259,13 +259,13 @@ class Settings(TypedDict, total=False):
     """Name of the parent run."""
 
     track_pictures: bool
-    """Draw pictures of data, curves, answers and reasons; tables are kept."""
+    """Draw plots of data, curves, predictions and explanations; tables are always logged."""
 
     track_costs: str
-    """Measure latency, throughput and memory of the model in a process of its own: some 10 s a run, or a minute."""
+    """Measure latency, throughput and memory of the model in another process: about 10 s, or a minute if full."""
 
     track_tensorboard: bool
-    """Write TensorBoard event files too (extra: tensorboard)."""
+    """Also write TensorBoard event files (extra: tensorboard)."""
 
     track_tags: Sequence[str]
-    """Tags, as name=value,…"""
+    """Tags of the run, as name=value,…"""

@@ -1,20 +1,21 @@
-"""Settings from a TOML file, such as the best of a sweep. Standard library only."""
+"""Read settings from a TOML file, such as the best settings of a sweep. Standard library only."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinybench.config.run_config import canonical, check
+from tinybench.config.run_config import canonical_key, parse_value
 from tinybench.core.errors import ConfigError
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Settings by dotted key; one with dots may be written as tables in tables.
+    """Return the settings of a file by dotted key; `head.dropout` may also be written as `dropout` in a table `head`.
 
     Raises:
-        ConfigError: no such file, no TOML, an unknown key or a value that is not allowed.
+        ConfigError: The file cannot be read or is not TOML, or it has an unknown key or a value that is not allowed.
     """
     try:
         values = tomllib.loads(file.read_text("utf-8"))
@@ -22,21 +23,22 @@ def read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"Cannot read {file}: {error.strerror or error}. Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid TOML: {error}.") from error
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     try:
-        for name, value in _flat(values):
-            key = canonical(name)
-            if key in found:
+        for name, value in _flatten(values):
+            key = canonical_key(name)
+            if key in settings:
                 raise ConfigError(f"`{key}` is given twice.")
-            check(key, value)
-            found[key] = value
+            parse_value(key, value)
+            settings[key] = value
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
-    return found
+    return settings
 
 
-def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        found += _flat(value, f"{before}{name}.") if isinstance(value, dict) else [(before + name, value)]
-    return found
+def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

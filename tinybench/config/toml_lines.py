@@ -1,4 +1,4 @@
-"""On which line of a TOML file a key is set, so that a mistake can be pointed at. Standard library only."""
+"""Find the lines of a TOML text on which keys are set, for error messages. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,72 +7,78 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 _HEADER = re.compile(r"^\s*\[")
 
 
-def lines(text: str) -> dict[Path, int]:
-    """The line, from 1, of every key and table of a TOML text that can be parsed.
+def find_lines(text: str) -> dict[KeyPath, int]:
+    """Return the line, counted from 1, of every key and table of a valid TOML text.
 
-    Of an array of tables, each table's keys come after its number, as in `("first", "0", "head.dropout")`.
-    Statements are read one by one by the parser itself, so that whatever it allows is understood.
+    In an array of tables, the keys of a table come after its index, as in `("first", "0", "head.dropout")`.
+    The TOML parser itself reads the statements one by one, so that all of its syntax is supported.
     """
-    found: dict[Path, int] = {}
-    table: Path = ()
-    arrays: dict[Path, int] = {}
-    for number, statement in _statements(text):
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    last_index: dict[KeyPath, int] = {}
+    for number, statement in _iterate_statements(text):
         values = tomllib.loads(statement)
         if _HEADER.match(statement):
-            table = _named(values)
+            table = _header_path(values)
             if statement.lstrip().startswith("[["):
-                arrays[table] = arrays.get(table, -1) + 1
-                table = (*table, str(arrays[table]))
-            found.setdefault(table, number)
+                last_index[table] = last_index.get(table, -1) + 1
+                table = (*table, str(last_index[table]))
+            lines.setdefault(table, number)
         else:
-            for path in _paths(values):
-                found.setdefault((*table, *path), number)
-    return found
+            for path in _iterate_paths(values):
+                lines.setdefault((*table, *path), number)
+    return lines
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Headers and assignments with the line where each begins; a value may go over several lines."""
-    begun, held = 0, ""
+def iterate_leaves(name: str, value: Any, *, in_space: bool) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the path and the value of each leaf of nested tables.
+
+    Args:
+        name: The key of the value, the first of each path.
+        value: A value or a table.
+        in_space: A table that describes a distribution is a leaf, as in a search space.
+    """
+    if isinstance(value, dict) and not (in_space and ({"distribution", "low", "choices"} & {*value})):
+        for inner_name, inner_value in value.items():
+            for path, leaf in iterate_leaves(inner_name, inner_value, in_space=in_space):
+                yield (name, *path), leaf
+    else:
+        yield (name,), value
+
+
+def _iterate_statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each header and each assignment with its first line; a value may continue over several lines."""
+    first_line, statement = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
-        begun = begun if held else number
-        held += line + "\n"
+        first_line = first_line if statement else number
+        statement += line + "\n"
         try:
-            if tomllib.loads(held):
-                yield begun, held
+            if tomllib.loads(statement):
+                yield first_line, statement
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
-        held = ""
+            continue  # the statement continues on the next line
+        statement = ""
 
 
-def _named(values: dict[str, Any]) -> Path:
-    """The one path of a header."""
-    path: Path = ()
-    inside: Any = values
-    while inside:
-        inside = inside[0] if isinstance(inside, list) else inside
-        name, inside = next(iter(inside.items()), (None, None))
+def _header_path(values: dict[str, Any]) -> KeyPath:
+    """Return the path of the only table in a parsed header."""
+    path: KeyPath = ()
+    inner: Any = values
+    while inner:
+        inner = inner[0] if isinstance(inner, list) else inner
+        name, inner = next(iter(inner.items()), (None, None))
         path = path if name is None else (*path, name)
     return path
 
 
-def _paths(values: Any, before: Path = ()) -> Iterator[Path]:
-    for name, value in values.items():
-        path = (*before, name)
+def _iterate_paths(table: dict[str, Any], prefix: KeyPath = ()) -> Iterator[KeyPath]:
+    for name, value in table.items():
+        path = (*prefix, name)
         yield path
         if isinstance(value, dict):
-            yield from _paths(value, path)
-
-
-def leaves(name: str, value: Any, *, searched: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Leaves of nested tables, with the words of their keys; a distribution is a leaf."""
-    if isinstance(value, dict) and not (searched and ({"distribution", "low", "choices"} & {*value})):
-        for inner, below in value.items():
-            for words, leaf in leaves(inner, below, searched=searched):
-                yield (name, *words), leaf
-    else:
-        yield (name,), value
+            yield from _iterate_paths(value, path)

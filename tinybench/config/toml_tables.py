@@ -1,82 +1,79 @@
-"""Settings from a TOML text whose mistakes are told with their line. Standard library only."""
+"""Read settings from a TOML text, with error messages that name the line. Standard library only."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from tinybench.config import toml_lines
-from tinybench.config.run_config import canonical
+from tinybench.config.run_config import canonical_key
+from tinybench.config.toml_lines import KeyPath, find_lines, iterate_leaves
 from tinybench.core.errors import ConfigError, TinybenchError
 
 
-class Tables:
-    """A TOML text.
+class TomlDocument:
+    """A parsed TOML text that can name the line of each key.
+
+    Args:
+        text: The TOML text.
+        file_name: The name of the file in error messages.
 
     Attributes:
-        values: As the parser gives them.
+        values: The parsed values.
+
+    Raises:
+        ConfigError: The text is not valid TOML.
     """
 
-    def __init__(self, text: str, shown_as: str) -> None:
-        """Args: the text, and how its file is called in messages.
-
-        Raises:
-            ConfigError: it is not TOML.
-        """
-        self.shown_as = shown_as
+    def __init__(self, text: str, file_name: str) -> None:
+        self.file_name = file_name
         try:
             self.values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{shown_as}: not valid TOML: {error}.") from error
-        self._lines = toml_lines.lines(text)
+            raise ConfigError(f"{file_name}: not valid TOML: {error}.") from error
+        self._lines = find_lines(text)
 
-    def table(
-        self, path: toml_lines.Path, table: Any, *, leaves: bool = False
-    ) -> dict[str, tuple[Any, toml_lines.Path]]:
-        """Settings by key, with their places; a key with dots may be written as tables in tables."""
-        if not isinstance(table, dict):
-            self.refuse(path, f"expected a table of settings, got {table!r}.")
-        found: dict[str, tuple[Any, toml_lines.Path]] = {}
-        for name, value in table.items():
-            for words, inner in toml_lines.leaves(name, value, searched=path[0] == "space" and not leaves):
-                place = (*path, *words)
-                with self.at(place):
-                    key = canonical(".".join(words))
-                if key in found:
-                    self.refuse(place, f"`{key}` is given twice.")
-                if path == ("space",) and not isinstance(inner, dict):
-                    self.refuse(place, f"`{key}`: expected a table with a distribution, got {inner!r}.")
-                found[key] = inner, place
-        return found
+    def read_table(self, path: KeyPath, table: Any, *, leaves: bool = False) -> dict[str, tuple[Any, KeyPath]]:
+        """Return the settings of a table by dotted key, each with its value and its path in the text.
 
-    def at(self, path: toml_lines.Path, words: str = "") -> Pointing:
-        """A context: what is raised inside is told with the line of a key, and some words before it."""
-        return Pointing(self, path, words)
-
-    def refuse(self, path: toml_lines.Path, words: str) -> NoReturn:
-        """Say what is wrong with a key.
+        Args:
+            path: The path of the table.
+            table: Its parsed value; keys with dots may be written as nested tables.
+            leaves: Read values also inside `space`, in place of distributions.
 
         Raises:
-            ConfigError: always.
+            ConfigError: It is no table, or a key is unknown or given twice.
         """
-        raise ConfigError(f"{self.place(path)}: {words}")
+        if not isinstance(table, dict):
+            self.fail(path, f"expected a table of settings, got {table!r}.")
+        settings: dict[str, tuple[Any, KeyPath]] = {}
+        for name, value in table.items():
+            for inner_path, leaf in iterate_leaves(name, value, in_space=path[0] == "space" and not leaves):
+                leaf_path = (*path, *inner_path)
+                with self.errors_at(leaf_path):
+                    key = canonical_key(".".join(inner_path))
+                if key in settings:
+                    self.fail(leaf_path, f"`{key}` is given twice.")
+                if path == ("space",) and not isinstance(leaf, dict):
+                    self.fail(leaf_path, f"`{key}`: expected a table with a distribution, got {leaf!r}.")
+                settings[key] = leaf, leaf_path
+        return settings
 
-    def place(self, path: toml_lines.Path) -> str:
-        """The file with the line of a key, or of the nearest table around it."""
+    @contextmanager
+    def errors_at(self, path: KeyPath, prefix: str = "") -> Iterator[None]:
+        """Add the line of a key, and a prefix, to the message of an error that is raised in the block."""
+        try:
+            yield
+        except TinybenchError as error:
+            raise ConfigError(f"{self.location(path)}: {prefix}{error}") from error
+
+    def fail(self, path: KeyPath, message: str) -> NoReturn:
+        """Raise a `ConfigError` that names the line of a key."""
+        raise ConfigError(f"{self.location(path)}: {message}")
+
+    def location(self, path: KeyPath) -> str:
+        """Return the file name with the line of a key, or of the nearest table around it."""
         while path and path not in self._lines:
             path = path[:-1]
-        return f"{self.shown_as}, line {self._lines[path]}" if path else self.shown_as
-
-
-class Pointing:
-    """Puts the place before what is raised inside."""
-
-    def __init__(self, tables: Tables, path: toml_lines.Path, words: str) -> None:
-        self.tables, self.path, self.words = tables, path, words
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, TinybenchError):
-            raise ConfigError(f"{self.tables.place(self.path)}: {self.words}{error}") from error
+        return f"{self.file_name}, line {self._lines[path]}" if path else self.file_name

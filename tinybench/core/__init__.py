@@ -1,1 +1,1 @@
-"""Errors, paths, locks, atomic files and the cache: what every other package may import."""
+"""Errors, paths, atomic files, the cache and other basics that every package may import."""

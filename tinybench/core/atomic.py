@@ -1,4 +1,4 @@
-"""Write files that are there whole or not at all."""
+"""Write files atomically: a reader sees the complete file or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which takes the place of `path` when the block ends without an error.
+    """Yield a temporary path beside `path`, which replaces `path` when the block ends without an error.
 
     Readers see the old file or the new one, never a half-written one. The temporary name carries the process id,
     so that two processes may write the same file: the last one wins.
@@ -21,19 +21,19 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written; the temporary file is removed.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        part.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, UTF-8.
+    """Write a text file (UTF-8) atomically.
 
     Raises:
-        OSError: The file cannot be written; the file that was there before is untouched.
+        OSError: The file cannot be written; an earlier file of this name is unchanged.
     """
-    with replacing(path) as part:
-        part.write_text(text, "utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")

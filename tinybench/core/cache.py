@@ -1,7 +1,7 @@
-"""What tinybench keeps to be faster next time: entries that can be listed, and removed when nobody uses them.
+"""The cache: entries that can be listed, leased while they are used, and pruned when nobody uses them.
 
-An entry is a folder. Who uses it holds a lease, a locked file: the system lets go of the lock
-when the process dies, however it dies, so a lease is never left behind by a crash.
+An entry is a folder. A process that uses it holds a lease, which is a locked file: the system releases the lock
+when the process ends, even if it crashes, so a lease never outlives its process.
 """
 
 from __future__ import annotations
@@ -22,133 +22,150 @@ from tinybench.core import paths
 from tinybench.core.errors import FeatureError
 
 KINDS = ("features", "data")
-_ABOUT = "about.json"
+_DESCRIPTION = "about.json"
 
-_held_for_good: dict[Path, ExitStack] = {}
+_process_leases: dict[Path, ExitStack] = {}
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A folder of the cache.
 
     Attributes:
         kind: `features` or `data`.
-        folder: Where it is.
-        bytes: What it takes on disk.
-        used: When it was last used, in seconds since 1970.
-        in_use: A process that lives holds a lease.
-        about: What it is, in words.
+        folder: The folder.
+        bytes: Its size on disk.
+        last_used: Time of the last use, in seconds since 1970.
+        in_use: True if a running process holds a lease.
+        description: A text that says what the entry holds.
     """
 
     kind: str
     folder: Path
     bytes: int
-    used: float
+    last_used: float
     in_use: bool
-    about: str
+    description: str
 
 
-def root() -> Path:
-    """The folder that holds all entries, made when it is not there.
+def root_folder() -> Path:
+    """Return the folder that holds all entries; create it if it does not exist.
 
     Raises:
-        FeatureError: it cannot be made.
+        FeatureError: It cannot be created.
     """
-    place = paths.cache()
+    folder = paths.cache_folder()
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeatureError(
-            f"Cannot write to {place} ({error.strerror}): set TINYBENCH_CACHE to a folder of yours."
+            f"Cannot write to {folder} ({error.strerror}): set TINYBENCH_CACHE to a folder of yours."
         ) from error
-    return place
+    return folder
 
 
-def budget(given: int | None, kinds: tuple[str, ...] = ("features",)) -> int:
-    """Bytes that entries of some kinds may take: as given, else half of what is free or theirs."""
-    theirs = sum(total(kind) for kind in kinds)
-    return (shutil.disk_usage(root()).free + theirs) // 2 if given is None else given
+def size_budget(limit: int | None, kinds: tuple[str, ...] = ("features",)) -> int:
+    """Return how many bytes entries of some kinds may take.
+
+    Args:
+        limit: The setting of the user; None for half of the disk space that is free or taken by these entries.
+        kinds: The kinds of entry that share the budget.
+    """
+    if limit is not None:
+        return limit
+    return (shutil.disk_usage(root_folder()).free + sum(map(kind_bytes, kinds))) // 2
 
 
-def folder(kind: str, name: str) -> Path:
-    """Where an entry is."""
-    return paths.cache() / kind / name
+def entry_folder(kind: str, name: str) -> Path:
+    """Return the folder of an entry, which need not exist."""
+    return paths.cache_folder() / kind / name
 
 
-def lock(entry: Path) -> FileLock:
-    """What a process holds while it changes an entry."""
+def entry_lock(entry: Path) -> FileLock:
+    """Return the lock that a process holds while it changes an entry."""
     return FileLock(f"{entry}.lock")
 
 
 @contextmanager
 def lease(entry: Path) -> Iterator[None]:
-    """Keep an entry from being removed, and note that it is used now."""
-    leases = _leases(entry)
-    leases.mkdir(parents=True, exist_ok=True)
-    held = FileLock(leases / uuid.uuid4().hex)
-    with _gate(entry):
-        leases.mkdir(exist_ok=True)
-        held.acquire()
+    """Protect an entry from removal during the block, and record that it is used now."""
+    folder = _lease_folder(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    file_lock = FileLock(folder / uuid.uuid4().hex)
+    with _lease_gate(entry):
+        folder.mkdir(exist_ok=True)
+        file_lock.acquire()
     try:
         touch(entry)
         yield
     finally:
-        held.release()
-        Path(held.lock_file).unlink(missing_ok=True)
+        file_lock.release()
+        Path(file_lock.lock_file).unlink(missing_ok=True)
 
 
-def hold(entry: Path) -> None:
-    """Keep an entry from being removed as long as this process lives, and note that it is used now."""
-    with suppress(OSError):  # a cache that is only read, which nobody can remove from either
-        if entry not in _held_for_good:
+def lease_until_exit(entry: Path) -> None:
+    """Protect an entry from removal until this process ends, and record that it is used now."""
+    with suppress(OSError):  # a cache that cannot be written: nobody can remove entries from it either
+        if entry not in _process_leases:
             stack = ExitStack()
             stack.enter_context(lease(entry))
-            _held_for_good[entry] = stack
+            _process_leases[entry] = stack
     touch(entry)
 
 
-def describe(entry: Path, about: str, key: dict[str, Any], made_by: str) -> None:
-    """Write beside an entry's content what it is, what decided it and what computed it."""
-    (entry / _ABOUT).write_text(json.dumps({"about": about, "made_by": made_by, "key": key}, indent=1), "utf-8")
+def write_description(entry: Path, description: str, key: dict[str, Any], producer: str) -> None:
+    """Write beside an entry's content what it holds.
+
+    Args:
+        entry: Its folder.
+        description: A text for `tinybench cache`.
+        key: What the content depends on; the entry's name is a hash of it.
+        producer: What computed the content, such as the name of an engine.
+    """
+    values = {"about": description, "made_by": producer, "key": key}
+    (entry / _DESCRIPTION).write_text(json.dumps(values, indent=1), "utf-8")
 
 
-def made_by(entry: Path) -> str:
-    """What computed an entry, as `describe` was told; empty where nothing is known."""
-    return str(_about(entry).get("made_by", ""))
+def read_producer(entry: Path) -> str:
+    """Return what computed an entry, as given to `write_description`; empty text if it is not known."""
+    return str(_read_description(entry).get("made_by", ""))
 
 
 def touch(entry: Path) -> None:
-    """Note that an entry is used now."""
+    """Record that an entry is used now."""
     with suppress(OSError):
         os.utime(entry)
 
 
-def entries() -> list[Entry]:
-    """Every entry, least recently used first."""
-    found = []
+def list_entries() -> list[CacheEntry]:
+    """Return all entries, the least recently used first."""
+    entries = []
     for kind in KINDS:
-        for place in _folders(kind):
-            with suppress(FileNotFoundError):  # removed meanwhile
-                found.append(_entry(kind, place))
-    return sorted(found, key=lambda entry: entry.used)
+        unlabelled = "unfinished" if kind == "features" else "decoded images"
+        for folder in _list_folders(kind):
+            with suppress(FileNotFoundError):  # another process removed it
+                description = str(_read_description(folder).get("about", unlabelled))
+                size, last_used = entry_bytes(folder), folder.stat().st_mtime
+                entries.append(CacheEntry(kind, folder, size, last_used, _in_use(folder), description))
+    return sorted(entries, key=lambda entry: entry.last_used)
 
 
-def prune(most: int, kinds: tuple[str, ...] = KINDS) -> list[Entry]:
-    """Remove entries of some kinds, least recently used first, until what is left of them takes at most so many bytes.
+def prune(max_bytes: int, kinds: tuple[str, ...] = KINDS) -> list[CacheEntry]:
+    """Remove entries of some kinds, the least recently used first, until the remaining ones take at most `max_bytes`.
 
-    What a process uses stays.
+    Entries that a process uses are not removed.
 
     Returns:
         The entries that were removed.
     """
-    for kind in kinds:  # what a removal that was killed has left
-        for leftover in (paths.cache() / kind).glob("*.removed"):
-            shutil.rmtree(leftover, ignore_errors=True)
-    known = [entry for entry in entries() if entry.kind in kinds]
-    total = sum(entry.bytes for entry in known)
+    for kind in kinds:
+        for remainder in (paths.cache_folder() / kind).glob("*.removed"):  # of a removal that was killed
+            shutil.rmtree(remainder, ignore_errors=True)
+    entries = [entry for entry in list_entries() if entry.kind in kinds]
+    total = sum(entry.bytes for entry in entries)
     removed = []
-    for entry in known:
-        if total <= most:
+    for entry in entries:
+        if total <= max_bytes:
             break
         if remove(entry.folder):
             total -= entry.bytes
@@ -157,85 +174,80 @@ def prune(most: int, kinds: tuple[str, ...] = KINDS) -> list[Entry]:
 
 
 def remove(entry: Path) -> bool:
-    """Remove an entry, unless a process uses or changes it; returns whether it is gone."""
-    guard = lock(entry)
+    """Remove an entry unless a process uses or changes it; return True if it no longer exists."""
+    removal_lock = entry_lock(entry)
     try:
-        guard.acquire(timeout=0)
-    except (Timeout, OSError):  # used, or in a cache that is only read
+        removal_lock.acquire(timeout=0)
+    except (Timeout, OSError):  # in use, or in a cache that cannot be written
         return False
-    doomed = entry.with_name(f"{entry.name}.removed")
+    removed = entry.with_name(f"{entry.name}.removed")
     try:
-        shutil.rmtree(doomed, ignore_errors=True)  # of a removal that was killed
-        with _gate(entry):
+        shutil.rmtree(removed, ignore_errors=True)  # of a removal that was killed
+        with _lease_gate(entry):
             if _in_use(entry):
                 return False
             with suppress(FileNotFoundError):
-                entry.rename(doomed)  # at once, so that nobody opens half of it
-            shutil.rmtree(_leases(entry), ignore_errors=True)
-        shutil.rmtree(doomed, ignore_errors=True)
+                entry.rename(removed)  # in one step, so that nobody opens half of it
+            shutil.rmtree(_lease_folder(entry), ignore_errors=True)
+        shutil.rmtree(removed, ignore_errors=True)
         return True
     finally:
-        guard.release()  # its file stays: another process may be waiting on it
+        removal_lock.release()  # the file stays: another process may be waiting for the lock
 
 
-def size(entry: Path) -> int:
-    """Bytes of an entry's files, some of which may go meanwhile."""
-    found = 0
+def entry_bytes(entry: Path) -> int:
+    """Return the bytes of an entry's files; files that are removed meanwhile do not count."""
+    total = 0
     for folder, _, names in os.walk(entry):
         for name in names:
             with suppress(FileNotFoundError):
-                found += (Path(folder) / name).stat().st_size
-    return found
+                total += (Path(folder) / name).stat().st_size
+    return total
 
 
-def total(kind: str) -> int:
-    """Bytes of all entries of a kind."""
-    return sum(size(place) for place in _folders(kind))
+def kind_bytes(kind: str) -> int:
+    """Return the bytes of all entries of a kind."""
+    return sum(map(entry_bytes, _list_folders(kind)))
 
 
-def _folders(kind: str) -> list[Path]:
-    place = paths.cache() / kind
-    if not place.is_dir():
+def _list_folders(kind: str) -> list[Path]:
+    folder = paths.cache_folder() / kind
+    if not folder.is_dir():
         return []
-    return [each for each in sorted(place.iterdir()) if each.is_dir() and "." not in each.name]
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and "." not in path.name]
 
 
-def _entry(kind: str, place: Path) -> Entry:
-    about = str(_about(place).get("about", "unfinished" if kind == "features" else "decoded images"))
-    return Entry(kind, place, size(place), place.stat().st_mtime, _in_use(place), about)
-
-
-def _about(entry: Path) -> dict[str, Any]:
+def _read_description(entry: Path) -> dict[str, Any]:
     try:
-        found = json.loads((entry / _ABOUT).read_text("utf-8"))
+        values = json.loads((entry / _DESCRIPTION).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
-def _leases(entry: Path) -> Path:
+def _lease_folder(entry: Path) -> Path:
     return entry.parent.parent / "leases" / entry.parent.name / entry.name
 
 
-def _gate(entry: Path) -> FileLock:
-    """Held for a moment by who takes a lease and by who looks for leases, so that neither misses the other."""
-    return FileLock(_leases(entry).parent.parent / "gate.lock")
+def _lease_gate(entry: Path) -> FileLock:
+    """Return the lock for taking a lease and for looking for leases, so that neither misses the other."""
+    return FileLock(_lease_folder(entry).parent.parent / "gate.lock")
 
 
 def _in_use(entry: Path) -> bool:
-    if not _leases(entry).is_dir():
+    if not _lease_folder(entry).is_dir():
         return False
-    held = [_held(file) for file in _leases(entry).iterdir()]  # all of them: each that is stale goes
-    return any(held)
+    active = [_is_active(file) for file in _lease_folder(entry).iterdir()]  # a list: all stale leases are removed
+    return any(active)
 
 
-def _held(file: Path) -> bool:
-    """Whether a process lives that holds the lease; one that died left a file that is removed."""
-    probe = FileLock(file)
+def _is_active(lease_file: Path) -> bool:
+    """Return True if a running process holds the lease; remove the file of a process that has died."""
+    probe = FileLock(lease_file)
     try:
         probe.acquire(timeout=0)
     except Timeout:
         return True
     probe.release()
-    file.unlink(missing_ok=True)
+    lease_file.unlink(missing_ok=True)
     return False

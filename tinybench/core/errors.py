@@ -1,19 +1,19 @@
-"""What can go wrong in a way that a person can mend.
+"""The errors that a user can correct.
 
 Every error that tinybench raises on purpose is one of these. Its message is one line that says what is
-wrong and what to do about it; the command line prints just that line.
+wrong and what to do about it; the command line prints only that line.
 """
 
 import errno
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class TinybenchError(Exception):
-    """Something the user can mend; the message says how."""
+    """An error that the user can correct; the message says how."""
 
     exit_code = 1
-    resumable = True  # whether the same run, gone on with, may end better
+    resumable = True  # whether resuming the run may succeed
 
 
 class ConfigError(TinybenchError):
@@ -27,44 +27,44 @@ class DataError(TinybenchError):
     """Data that is missing, damaged or not what it claims to be."""
 
 
-class AbsentError(DataError):
-    """Official data that are not there and were not to be fetched."""
+class MissingDataError(DataError):
+    """An official data set that is absent and was not to be downloaded."""
 
 
 class DeviceError(TinybenchError):
-    """A GPU, or what tells of it, that is not there."""
+    """A GPU or NVML that is not available."""
 
 
 class WeightsError(TinybenchError):
-    """Weights that cannot be had or do not fit."""
+    """Weights that cannot be downloaded or do not fit."""
 
 
 class ModelError(TinybenchError):
-    """A model that is unknown or cannot be built as asked."""
+    """A model that is unknown or cannot be built as configured."""
 
     resumable = False
 
 
 class ExportError(TinybenchError):
-    """A model that cannot be had in another format."""
+    """A model that cannot be exported to a format."""
 
 
 class TrainingError(TinybenchError):
-    """Training that cannot go on, such as a loss that is not a number."""
+    """Training that cannot continue, such as a disk that is full."""
 
 
 class FeatureError(TinybenchError):
-    """Features that cannot be kept as asked."""
+    """Features that cannot be stored."""
 
 
 class EngineError(TinybenchError):
-    """An engine that is not there or cannot run a model."""
+    """An engine that is not installed or cannot run a model."""
 
     resumable = False
 
 
 class DivergedError(TrainingError):
-    """A loss that is not a number, which a resumed run would come to again."""
+    """A loss that is not a number, which a resumed run would reach again."""
 
     resumable = False
 
@@ -74,15 +74,15 @@ class TrackingError(TinybenchError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM, raised as an exception so that the run is closed properly."""
+    """SIGTERM, raised as an exception so that the run is ended properly."""
 
 
-def in_one_line(error: BaseException) -> str:
-    """What an error says, in one line for the terminal and for the tag of a run."""
+def format_error(error: BaseException) -> str:
+    """Return the message of an error in one line, for the terminal and for the tag of a run."""
     first_line = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, TinybenchError):
         return first_line
-    full = isinstance(error, OSError) and error.errno in _FULL
-    if full or "database or disk is full" in str(error):
+    disk_full = isinstance(error, OSError) and error.errno in _DISK_FULL
+    if disk_full or "database or disk is full" in str(error):
         return f"The disk is full ({first_line}): make room, then try again."
     return f"{type(error).__name__}: {first_line}"

@@ -11,7 +11,7 @@ def hash_file(path: Path, algorithm: str) -> str:
 
     Args:
         path: The file.
-        algorithm: A name that `hashlib` knows, such as `sha256`.
+        algorithm: A name of `hashlib`, such as `sha256`.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,4 +1,4 @@
-"""Where tinybench keeps files of its own, outside the working directory."""
+"""The folders of tinybench outside the working directory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import platformdirs
 
 
-def cache() -> Path:
-    """Decoded images and downloads, which can be made again: TINYBENCH_CACHE or the platform's folder."""
-    given = os.environ.get("TINYBENCH_CACHE")
-    return Path(given) if given else platformdirs.user_cache_path("tinybench")
+def cache_folder() -> Path:
+    """Return the folder of files that can be made again, such as decoded images: TINYBENCH_CACHE, or the platform's."""
+    folder = os.environ.get("TINYBENCH_CACHE")
+    return Path(folder) if folder else platformdirs.user_cache_path("tinybench")
 
 
-def state() -> Path:
-    """Checkpoints of runs that are not finished: TINYBENCH_STATE or the platform's folder."""
-    given = os.environ.get("TINYBENCH_STATE")
-    return Path(given) if given else platformdirs.user_state_path("tinybench")
+def state_folder() -> Path:
+    """Return the folder of checkpoints of unfinished runs: TINYBENCH_STATE, or the platform's."""
+    folder = os.environ.get("TINYBENCH_STATE")
+    return Path(folder) if folder else platformdirs.user_state_path("tinybench")

@@ -1,4 +1,4 @@
-"""A bar on the terminal for what takes long, and silence everywhere else."""
+"""A progress bar on the terminal; nothing is printed elsewhere."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from rich.progress import Progress as Display
 
 Advance = Callable[[int], None]
 
-# Opened with a title, a total (None when unknown) and a unit ("bytes" or "images").
-Progress = Callable[[str, int | None, str], AbstractContextManager[Advance]]
+# Called with a title, a total (None if unknown) and a unit ("bytes" or "images").
+ProgressFactory = Callable[[str, int | None, str], AbstractContextManager[Advance]]
 
 
 @contextmanager
-def bar(title: str, total: int | None, unit: str) -> Iterator[Advance]:
-    """A bar on standard error when that is a terminal.
+def progress_bar(title: str, total: int | None, unit: str) -> Iterator[Advance]:
+    """Show a progress bar on standard error if that is a terminal.
 
     Args:
-        title: What is going on.
-        total: How much there is to do; None when unknown.
-        unit: "bytes" or what is counted.
+        title: What is being done.
+        total: The amount of work; None if unknown.
+        unit: "bytes", or what is counted.
 
     Yields:
-        A function that takes how much more has been done.
+        A function that advances the bar by an amount.
     """
     if not sys.stderr.isatty():
         yield lambda _amount: None

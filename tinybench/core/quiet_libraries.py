@@ -1,4 +1,4 @@
-"""Keeps the notes that libraries print while they start away from ours."""
+"""Suppress the messages that libraries print while they are imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
-# TensorFlow's C++ side says these below sys.stderr, whatever its log level; most of them where there is no GPU
+# TensorFlow's C++ code writes these to file descriptor 2, whatever its log level; most of them without a GPU
 _NOISE = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog"
     rb"|.*port\.cc.*oneDNN custom operations are on"
@@ -22,35 +22,35 @@ _NOISE = re.compile(
 )
 
 
-def libraries() -> None:
-    """Ask the libraries for warnings and errors alone, unless the user's environment asks for more."""
+def quieten_libraries() -> None:
+    """Let libraries log only warnings and errors, unless the user's environment asks for more."""
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }.items():
         os.environ.setdefault(name, value)
-    # It prints the traceback of what it then raises
+    # It prints the traceback of an exception that it also raises
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    # A graph for each fold's model is meant
+    # A graph for each fold's model is intended
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 @contextmanager
-def starting() -> Iterator[None]:
-    """Hold back the standard error of a block, also what C++ writes; all but the known noise is shown after it."""
-    if sys.stderr is None:  # closed: there is nothing to hold back
+def filter_startup_noise() -> Iterator[None]:
+    """Collect the standard error of a block, also from C++, and print all but known noise after it."""
+    if sys.stderr is None:  # closed
         yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
-    with TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
+    stderr_copy = os.dup(2)
+    with TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            notes.seek(0)
-            sys.stderr.write(_NOISE.sub(b"", notes.read()).decode(errors="replace"))
+            os.dup2(stderr_copy, 2)
+            os.close(stderr_copy)
+            output.seek(0)
+            sys.stderr.write(_NOISE.sub(b"", output.read()).decode(errors="replace"))

@@ -11,7 +11,7 @@ from tinybench.data.dataset import Dataset, DatasetCard, ImagePool, RawDataset, 
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
-    from tinybench.core.progress_bar import Progress
+    from tinybench.core.progress_bar import ProgressFactory
 
 __all__ = ["Dataset", "DatasetCard", "ImagePool", "RawDataset", "Split", "card", "load", "load_raw", "names"]
 
@@ -23,7 +23,7 @@ def load(
     *,
     image_size: int,
     download: bool = True,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
 ) -> Dataset:
     """Load a data set and split it into train, validation and test.
 
@@ -45,19 +45,19 @@ def load(
 
 
 def load_raw(
-    name: str, config: DataConfig, *, image_size: int, download: bool = True, progress: Progress | None = None
+    name: str, config: DataConfig, *, image_size: int, download: bool = True, progress: ProgressFactory | None = None
 ) -> RawDataset:
     """Load a data set as its files give it, with all classes and without splitting it; see `load`.
 
     Raises:
         DataError: The data are absent or damaged.
     """
-    from tinybench.core.progress_bar import bar
+    from tinybench.core.progress_bar import progress_bar
     from tinybench.data import dataset_registry
     from tinybench.data.load_request import LoadRequest
 
     _, loader = dataset_registry.find(name)
-    return loader(LoadRequest(name, config, image_size, download, progress or bar))
+    return loader(LoadRequest(name, config, image_size, download, progress or progress_bar))
 
 
 def card(name: str) -> DatasetCard:

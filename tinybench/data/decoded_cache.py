@@ -60,13 +60,13 @@ def load_or_build(key: Mapping[str, Any], origin: str, build: Callable[[Path], D
     Raises:
         DataError: The cache cannot be written; besides, whatever `build` raises.
     """
-    folder = cache.folder("data", _hash_key(key))
-    cache.hold(folder)
+    folder = cache.entry_folder("data", _hash_key(key))
+    cache.lease_until_exit(folder)
     dataset = _read_entry(folder, origin)
     if dataset is not None:
         return dataset
     _make_writable(folder.parent)
-    with cache.lock(folder):
+    with cache.entry_lock(folder):
         dataset = _read_entry(folder, origin)
         if dataset is None:
             _build_entry(folder, build)
@@ -86,7 +86,7 @@ def compute_once(key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
     Raises:
         DataError: The cache cannot be written.
     """
-    path = paths.cache() / "facts" / f"{_hash_key(key)}.json"
+    path = paths.cache_folder() / "facts" / f"{_hash_key(key)}.json"
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

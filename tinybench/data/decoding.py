@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tinybench.core.progress_bar import Progress
+    from tinybench.core.progress_bar import ProgressFactory
     from tinybench.data.dataset import Images, Labels
 
 CHUNK = 64  # images that a thread decodes in one task
@@ -86,7 +86,7 @@ class PoolWriter:
     """
 
     folder: Path
-    progress: Progress
+    progress: ProgressFactory
     skip_corrupt: bool = False
     corrupt: list[str] = field(default_factory=list)
 

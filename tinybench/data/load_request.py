@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
-    from tinybench.core.progress_bar import Progress
+    from tinybench.core.progress_bar import ProgressFactory
 
 FOLDER_PREFIX = "folder:"  # before the path in the name of a data set that is a folder of images
 
@@ -28,4 +28,4 @@ class LoadRequest:
     config: DataConfig
     image_size: int
     download: bool
-    progress: Progress
+    progress: ProgressFactory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybench.core import paths
 from tinybench.core.download import fetch
-from tinybench.core.errors import AbsentError
+from tinybench.core.errors import MissingDataError
 from tinybench.data import decoded_cache, scan
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LocatedFiles:
 
 def data_root(config: DataConfig) -> Path:
     """Return the folder in which data sets are looked for, and to which they are downloaded."""
-    return Path(config.root).expanduser() if config.root else paths.cache() / "downloads"
+    return Path(config.root).expanduser() if config.root else paths.cache_folder() / "downloads"
 
 
 def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[Path], bool]) -> LocatedFiles:
@@ -81,7 +81,7 @@ def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[P
         "`--dataset digits`."
     )
     if not request.download:
-        raise AbsentError(f"There is no {request.name} in {root}. {way_out}")
+        raise MissingDataError(f"There is no {request.name} in {root}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _locate_archive(target, official)
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinybench.core.errors import EngineError, in_one_line
+from tinybench.core.errors import EngineError, format_error
 from tinybench.efficiency.measurement_spec import MeasurementSpec
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def build_model(spec: MeasurementSpec) -> keras.Model:
         try:
             model = models.load(Path(spec.model))
         except (OSError, ValueError, TypeError) as error:
-            raise EngineError(f"{spec.model} cannot be read as a Keras model: {in_one_line(error)}") from error
+            raise EngineError(f"{spec.model} cannot be read as a Keras model: {format_error(error)}") from error
         if spec.recipe is None or len(model.output.shape) == _CLASSIFIER_DIMENSIONS:
             return model
     size = spec.image_size

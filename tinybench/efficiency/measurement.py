@@ -45,7 +45,7 @@ class Measurement:
     @property
     def machine(self) -> str:
         """A hash of the machine and its libraries; only measurements that share it can be compared."""
-        return certificate.identity(self.certificate["machine"])
+        return certificate.machine_id(self.certificate["machine"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measurement as values for JSON."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybench.core.errors import EngineError, TinybenchError, in_one_line
+from tinybench.core.errors import EngineError, TinybenchError, format_error
 from tinybench.efficiency import measured_model, timing
 from tinybench.efficiency.measurement_spec import RESULT_MARK, MeasurementSpec
 from tinybench.efficiency.timing import Throughput
@@ -79,7 +79,7 @@ def main() -> None:
     try:
         _send(measure(spec).to_dict())
     except (TinybenchError, MemoryError) as error:
-        reason = in_one_line(error) or type(error).__name__
+        reason = format_error(error) or type(error).__name__
         _send({"error": f"Not even one image fits into memory: {reason}" if isinstance(error, MemoryError) else reason})
     os._exit(0)  # libraries that are unloaded in the wrong order print errors, or hang
 
@@ -99,20 +99,24 @@ def measure(spec: MeasurementSpec) -> PartialMeasurement:
     from tinybench.efficiency import runners
 
     result = PartialMeasurement()
-    gpu, reason = certificate.gpu_or_reason(spec.index if spec.device == "gpu" else None)
+    gpu, reason = certificate.find_gpu(spec.index if spec.device == "gpu" else None)
     _configure_backend(spec)
-    machine = certificate.machine(gpu) | {"device": spec.device, "keras_backend": _backend(), "threads": spec.threads}
-    result.certificate = {"machine": machine, "before": certificate.moment(gpu)}
+    machine = certificate.describe_machine(gpu) | {
+        "device": spec.device,
+        "keras_backend": _backend(),
+        "threads": spec.threads,
+    }
+    result.certificate = {"machine": machine, "before": certificate.describe_load(gpu)}
     if spec.device == "gpu" and gpu is None:
         result.notes.append(f"No memory, power or clocks of the GPU: {reason}")
     runners.check(spec)
-    baseline = process_memory.resident()
+    baseline = process_memory.resident_bytes()
     model = measured_model.build_model(spec)
     result.metrics |= _model_size(model)
     height, _, channels = model.input_shape[1:]
     result.spec = vars(replace(spec, image_size=height, channels=channels, classes=model.output_shape[-1]))
     _measure_inference(result, model, spec, gpu, baseline)
-    result.certificate["after"] = certificate.moment(gpu)
+    result.certificate["after"] = certificate.describe_load(gpu)
     return result
 
 
@@ -192,24 +196,24 @@ def _measure_inference(
     with TemporaryDirectory() as folder:
         file = measured_model.export_model(spec, Path(folder)) if spec.engine in runners.FILE_ENGINES else None
         if file is not None:
-            baseline = process_memory.resident()  # with Keras and its model, which this engine does without
+            baseline = process_memory.resident_bytes()  # with Keras and its model, which this engine does without
         compile = runners.build_compiler(model, spec, file)
     shape = tuple(model.input_shape[1:])
-    exact = process_memory.forget_peak()
+    exact = process_memory.reset_peak()
     if gpu is None:
         _measure_latency(result, compile, shape, budget)
     else:
-        with nvml.Sampler(gpu) as sampler:
+        with nvml.GpuSampler(gpu) as sampler:
             calls = _measure_latency(result, compile, shape, budget)
-        _add_gpu_metrics(result, sampler.figures(), calls)
-    result.metrics["memory_peak_bytes"] = float(max(process_memory.peak() - baseline, 0))
+        _add_gpu_metrics(result, sampler.metrics(), calls)
+    result.metrics["memory_peak_bytes"] = float(max(process_memory.peak_bytes() - baseline, 0))
     if not exact:
         result.notes.append("The peak of memory counts from the start of the process: this system cannot reset it.")
     if spec.latency_only:
         return
     _measure_jpeg_latency(result, compile, shape, spec.quick)
     _measure_predict(result, model, spec.quick)
-    result.certificate["after"] = certificate.moment(gpu)
+    result.certificate["after"] = certificate.describe_load(gpu)
     _send(result.to_dict())  # too large a batch may end the process
     _measure_throughput(result, compile, shape, spec, budget)
 
@@ -281,13 +285,13 @@ def _guard_memory(compile: Compiler, shape: Any) -> Callable[[int], timing.Call]
     """
     from tinybench.efficiency import runners
 
-    before, previous_size = process_memory.resident(), 0
+    before, previous_size = process_memory.resident_bytes(), 0
 
     def build_call(size: int) -> timing.Call:
         nonlocal previous_size
-        peak_growth = max(process_memory.peak() - before, 0)  # it grows in proportion to the batch size
-        current_growth = max(process_memory.resident() - before, 0)
-        available = process_memory.available() + current_growth
+        peak_growth = max(process_memory.peak_bytes() - before, 0)  # it grows in proportion to the batch size
+        current_growth = max(process_memory.resident_bytes() - before, 0)
+        available = process_memory.available_bytes() + current_growth
         if previous_size and peak_growth * size / previous_size > _MEMORY_SHARE * available:
             raise MemoryError(f"a batch of {size}")
         previous_size = size

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.core.errors import EngineError, in_one_line
+from tinybench.core.errors import EngineError, format_error
 from tinybench.efficiency.measurement_spec import MeasurementSpec
 from tinybench.efficiency.timing import Call
 from tinybench.models import mixed_precision
@@ -234,5 +234,5 @@ def _or_memory_error(call: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         if any(sign in f"{type(error).__name__}: {error}" for sign in _OUT_OF_MEMORY):
-            raise MemoryError(in_one_line(error)) from error
+            raise MemoryError(format_error(error)) from error
         raise

@@ -26,14 +26,14 @@ class GpuUsage:
         reason: Why there is no sampler.
     """
 
-    sampler: nvml.Sampler | None
+    sampler: nvml.GpuSampler | None
     reason: str = ""
 
     def metrics(self) -> dict[str, float]:
         """Return the largest increase of memory, the energy, and the time between two samples; empty without a GPU."""
         if self.sampler is None:
             return {}
-        samples = self.sampler.figures()
+        samples = self.sampler.metrics()
         metrics = {"efficiency/training_gpu_memory_bytes": samples["memory_bytes"]}
         metrics["efficiency/training_nvml_interval_ms"] = 1000 * samples["interval_seconds"]
         return metrics | ({"efficiency/training_joules": samples["joules"]} if "joules" in samples else {})
@@ -53,11 +53,11 @@ def monitor_gpu(device: str) -> Iterator[GpuUsage]:
         device: The device of the run, as `hardware.device.use` returned it.
     """
     match = re.match(r"gpu:(\d+)", device)
-    gpu, reason = certificate.gpu_or_reason(int(match[1]) if match else None)
+    gpu, reason = certificate.find_gpu(int(match[1]) if match else None)
     if gpu is None:
         yield GpuUsage(None, reason)
         return
-    with nvml.Sampler(gpu) as sampler:
+    with nvml.GpuSampler(gpu) as sampler:
         yield GpuUsage(sampler)
 
 

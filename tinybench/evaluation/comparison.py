@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from tinybench.core.html_table import html_table, with_interval
 from tinybench.evaluation import intervals, metrics
 from tinybench.evaluation.predictions import Predictions
 
@@ -97,6 +98,26 @@ class Comparison:
     compares_models: bool
     estimates: dict[str, MetricEstimate]
     differences: list[Difference]
+
+    def _repr_html_(self) -> str:
+        """Return a table of the estimates and one of the differences."""
+        estimates = [
+            (name, with_interval(estimate.value, estimate.low, estimate.high), estimate.deviation)
+            for name, estimate in self.estimates.items()
+        ]
+        differences = [
+            (
+                f"{pair.first} minus {pair.second}",
+                f"{pair.value:+.4f} [{pair.low:+.4f}, {pair.high:+.4f}]",
+                f"{pair.p:.2g}",
+                "significant" if pair.significant else "tie",
+            )
+            for pair in self.differences
+        ]
+        columns = ["model" if self.compares_models else "run", f"{self.metric} [95 % interval]", "sd over seeds"]
+        return html_table(columns, estimates) + html_table(
+            ["difference", "value [95 % interval]", "p (Holm)", ""], differences
+        )
 
 
 def compare(groups: Sequence[RunGroup], metric: str = "accuracy", seed: int = 0) -> Comparison:

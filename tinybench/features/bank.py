@@ -81,7 +81,7 @@ class FeatureBank:
         self.view = view
         self.key = {"format": FORMAT, "images": _hash_images(pool, self.rows), "view": view.key, **key}
         name = hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()[:32]
-        self.folder = cache.folder("features", name)
+        self.folder = cache.entry_folder("features", name)
         self.shards = Shards(self.folder, len(self.rows), shape, key["dtype"])
 
     def missing(self) -> int:
@@ -107,7 +107,7 @@ class FeatureBank:
             OverflowError: A feature is too large for the stored type.
             OSError: The disk is full or cannot be written.
         """
-        lock = cache.lock(self.folder)
+        lock = cache.entry_lock(self.folder)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -118,7 +118,7 @@ class FeatureBank:
             missing = self.shards.missing()
             if not missing:  # another process has computed them in the meantime
                 return 0.0
-            cache.describe(self.folder, description, self.key, engine)
+            cache.write_description(self.folder, description, self.key, engine)
             start_time = time.perf_counter()
             self._compute(missing, extract, callbacks)
             return time.perf_counter() - start_time

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.core.errors import EngineError, in_one_line
+from tinybench.core.errors import EngineError, format_error
 from tinybench.features import engines
 from tinybench.features.engines import Engine, Features, Pixels
 
@@ -144,7 +144,7 @@ def _try_engine(
         engine = build()
         features = engine(sample)
     except Exception as error:  # whatever a converter or a compiler raises, the next candidate may work
-        return None, EngineTrial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=in_one_line(error)[:300])
+        return None, EngineTrial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=format_error(error)[:300])
     unusable = _reason_unusable(features, expected)
     if unusable:
         return None, EngineTrial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=unusable)

@@ -82,17 +82,17 @@ class PhaseBanks:
 
     def feed(self) -> BankFeed:
         """Return the feed of the trainer; no features may be missing."""
-        return BankFeed(self.dataset, self.config.seed, self._views, self._validation, device.room())
+        return BankFeed(self.dataset, self.config.seed, self._views, self._validation, device.data_budget())
 
     @property
     def stored_bytes(self) -> int:
         """The size of the features on disk in bytes."""
-        return sum(cache.size(bank.folder) for bank in self.banks)
+        return sum(cache.entry_bytes(bank.folder) for bank in self.banks)
 
     @property
     def engine_name(self) -> str:
         """The engine that computed the features last; empty if there are none."""
-        return cache.made_by(self._views[0].folder)
+        return cache.read_producer(self._views[0].folder)
 
     def lease(self, leases: ExitStack) -> None:
         """Keep other processes from removing the banks until `leases` is closed."""
@@ -107,15 +107,15 @@ class PhaseBanks:
             FeatureError: The features of this phase exceed the budget or the free space on the disk.
         """
         stored = self.stored_bytes
-        budget = cache.budget(self.config.cache.budget)
+        budget = cache.size_budget(self.config.cache.budget)
         needed = f"{filesize.decimal(self.bytes)} of features are"
         if self.bytes <= budget:
             cache.prune(budget - self.bytes + stored, ("features",))
-        other_bytes = cache.total("features") - stored
+        other_bytes = cache.kind_bytes("features") - stored
         if other_bytes + self.bytes > budget:
             in_use = f", of which runs that go on use {filesize.decimal(other_bytes)}" if self.bytes <= budget else ""
             raise FeatureError(f"{needed} over the budget of {filesize.decimal(budget)}{in_use} (cache.budget)")
-        free = shutil.disk_usage(cache.root()).free
+        free = shutil.disk_usage(cache.root_folder()).free
         if self.bytes - stored > free - _RESERVE:
             raise FeatureError(
                 f"{needed} too much for the disk ({filesize.decimal(free)} free, of which "

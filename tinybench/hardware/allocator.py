@@ -1,7 +1,7 @@
-"""Keeps freed memory in the process, for the next training step.
+"""Keep freed memory in the process, for the next training step.
 
-A step on a CPU frees and takes the same gigabyte again. glibc gives large blocks back to the system at
-once, and every step then pays for page faults: a quarter of its processor time at 224 pixels.
+A step on a CPU frees and allocates the same gigabyte again. glibc returns large blocks to the system at
+once, so that every step pays for page faults: a quarter of its processor time at 224 pixels.
 `python -m benchmarks.allocator` measures it.
 """
 
@@ -10,18 +10,17 @@ from __future__ import annotations
 import ctypes
 import os
 
-# Of glibc's malloc.h: parameter, value
+# Parameters and values from glibc's malloc.h
 _ONE_ARENA = (-8, 1)  # arenas of threads cannot grow beyond 64 MiB
 _NO_MAPS = (-4, 0)  # large blocks come from the heap as well
 _TRIM_LATE = (-1, 2**31 - 1)
 
 
 def keep_freed_memory() -> bool:
-    """Tune glibc's malloc for this process; to be called before the libraries that compute are loaded.
+    """Tune glibc's malloc for this process; call it before the numerical libraries are loaded.
 
     Returns:
-        Whether it was done: not where the C library is another one, nor where the user has set `MALLOC_…`
-        variables.
+        True if it was done; False with another C library, or if the user has set `MALLOC_…` variables.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -1,4 +1,4 @@
-"""On what machine a time was taken: it says little without, and nothing beside that of another machine."""
+"""The machine certificate: a description of the machine that belongs to every measured time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ _PACKAGES = ("tinybench", "keras", "tensorflow", "jax", "torch", "numpy", "openv
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def machine(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
-    """What stays the same: processor, memory, system, GPU and the versions of libraries."""
-    found = {
+def describe_machine(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
+    """Return what stays the same between measurements: processor, memory, system, GPU and library versions."""
+    machine = {
         "cpu": cpu_model(),
         "cpu_kind": cpu_kind(),
         "cpu_threads": psutil.cpu_count(),
@@ -34,43 +35,47 @@ def machine(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
         "libraries": _versions(),
     }
     if gpu is not None:
-        found |= {"gpu": gpu.name, "gpu_uuid": gpu.uuid, "gpu_driver": nvml.driver()}
-    return found
+        machine |= {"gpu": gpu.name, "gpu_uuid": gpu.uuid, "gpu_driver": nvml.driver_version()}
+    return machine
 
 
-def identity(machine: Mapping[str, Any]) -> str:
-    """Sixteen hex digits by which machines are told apart: times of two of them cannot be compared.
+def machine_id(machine: Mapping[str, Any]) -> str:
+    """Return a hash (16 hex digits) that differs between machines whose times cannot be compared.
 
-    Libraries belong to it, since another version may be faster; the number of a GPU of one kind does not.
+    Library versions are part of it, since another version may be faster; the UUID of a GPU and the size of the
+    memory are not.
+
+    Args:
+        machine: The result of `describe_machine`.
     """
-    kept = {key: value for key, value in machine.items() if key not in ("gpu_uuid", "memory_bytes")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    relevant = {key: value for key, value in machine.items() if key not in ("gpu_uuid", "memory_bytes")}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def moment(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
-    """What changes from one measurement to the next: load, clock and the GPU's state."""
+def describe_load(gpu: nvml.Gpu | None = None) -> dict[str, Any]:
+    """Return what changes between measurements: load average, clock rate and the state of the GPU."""
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
-    found: dict[str, Any] = {
-        "load_average": [round(each, 2) for each in psutil.getloadavg()],
+    load: dict[str, Any] = {
+        "load_average": [round(average, 2) for average in psutil.getloadavg()],
         "cpu_mhz": None if frequency is None else round(frequency.current),
     }
     if gpu is not None:
-        found["gpu"] = gpu.state()
-    return found
+        load["gpu"] = gpu.state()
+    return load
 
 
-def gpu_or_reason(index: int | None) -> tuple[nvml.Gpu | None, str]:
-    """The GPU that is measured on; else nothing, and why."""
+def find_gpu(index: int | None) -> tuple[nvml.Gpu | None, str]:
+    """Return a GPU by its number; if there is none, None and the reason."""
     if index is None:
         return None, "the processor was used"
     try:
-        return nvml.find(index), ""
+        return nvml.find_gpu(index), ""
     except DeviceError as error:
         return None, str(error)
 
 
 def cpu_model() -> str:
-    """As the vendor calls it."""
+    """Return the vendor's name of the processor."""
     try:
         lines = _CPUINFO.read_text("utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -79,27 +84,25 @@ def cpu_model() -> str:
 
 
 def cpu_kind() -> str:
-    """Family, model and stepping: clouds call processors of several generations the same."""
+    """Return family, model and stepping, since clouds give one name to processors of several generations."""
     try:
         lines = _CPUINFO.read_text("utf-8").splitlines()
     except OSError:
         return ""
-    named = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    known = {key.strip(): value.strip() for key, value in named.items()}
-    return " ".join(known[key] for key in ("cpu family", "model", "stepping") if key in known)
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    values = {key.strip(): value.strip() for key, value in fields.items()}
+    return " ".join(values[key] for key in ("cpu family", "model", "stepping") if key in values)
 
 
 def usable_threads() -> int:
-    """Processors that this process may use."""
+    """Return the number of processor threads that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

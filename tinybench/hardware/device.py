@@ -1,4 +1,4 @@
-"""Which device a run uses, and how repeatable it is."""
+"""Select the device of a run, and make the run repeatable."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import tensorflow as tf
 from tinybench.core.errors import ConfigError, DeviceError
 from tinybench.hardware import nvml
 
-SHARE = "TINYBENCH_SHARE"  # variable: among how many processes the memory is divided
+SHARE_VARIABLE = "TINYBENCH_SHARE"  # environment variable: the number of processes that share the memory
 
-# Of what is free, the rest being for the model and its gradients
-_SHARE = 0.3
+# Share of the free memory for data; the rest is for the model and its gradients
+_DATA_SHARE = 0.3
 
 
-def start() -> None:
-    """Make TensorFlow look for devices now, so that what it prints while it looks can be dealt with."""
+def detect_devices() -> None:
+    """Make TensorFlow look for devices now, so that the caller can filter what it prints."""
     tf.config.list_physical_devices()
 
 
-def use(device: str) -> str:
-    """Choose the one device that TensorFlow sees, with memory growth on a GPU.
+def select_device(device: str) -> str:
+    """Select the one device that TensorFlow sees, with memory growth on a GPU.
 
     Args:
         device: `auto` (the first GPU, else the processor), `cpu` or `gpu:N`.
 
     Returns:
-        What is used, in words for people; it says so when more GPUs are left idle.
+        `cpu` or `gpu:N`, with a note if other GPUs are idle.
 
     Raises:
-        ConfigError: there is no such device, or TensorFlow has already started with another.
+        ConfigError: There is no such device, or TensorFlow has already started with another.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    index = _index(device, len(gpus))
-    wanted = [] if index is None else [gpus[index]]
-    if tf.config.get_visible_devices("GPU") != wanted:
-        _restrict(wanted, device)
+    index = _parse_gpu_index(device, len(gpus))
+    selected = [] if index is None else [gpus[index]]
+    if tf.config.get_visible_devices("GPU") != selected:
+        _set_visible(selected, device)
     if index is None:
         return "cpu"
     if not tf.config.experimental.get_memory_growth(gpus[index]):
@@ -47,32 +47,32 @@ def use(device: str) -> str:
     return f"gpu:{index}" + (f" (one of {len(gpus)}; a run uses one)" if len(gpus) > 1 else "")
 
 
-def repeatable(seed: int, deterministic: bool) -> None:
-    """Seed Python, NumPy and Keras, and keep to operations that repeat to the bit when asked."""
+def make_repeatable(seed: int, deterministic: bool) -> None:
+    """Seed Python, NumPy and Keras; if `deterministic`, use only operations that repeat to the bit."""
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
-def room() -> int:
-    """Bytes that data may take on the device that is used: a part of what is free."""
-    share = _SHARE / int(os.environ.get(SHARE, "1"))
+def data_budget() -> int:
+    """Return how many bytes of data may be put on the selected device: a share of the free memory."""
+    share = _DATA_SHARE / int(os.environ.get(SHARE_VARIABLE, "1"))
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return int(share * psutil.virtual_memory().available)
-    free = _free_on_gpu(tf.config.list_physical_devices("GPU").index(gpus[0]))
+    free = _free_gpu_bytes(tf.config.list_physical_devices("GPU").index(gpus[0]))
     return int(share * free)
 
 
-def _free_on_gpu(index: int) -> int:
-    """Bytes by NVML, by the number that TensorFlow gives the GPU; 0 where NVML does not answer."""
+def _free_gpu_bytes(index: int) -> int:
+    """Return the free bytes of a GPU by its number in TensorFlow; 0 if NVML does not know it."""
     try:
-        return nvml.find(index).free()
+        return nvml.find_gpu(index).free()
     except DeviceError:
         return 0
 
 
-def _index(device: str, count: int) -> int | None:
+def _parse_gpu_index(device: str, count: int) -> int | None:
     if device == "cpu" or (device == "auto" and not count):
         return None
     match = re.fullmatch(r"auto|gpu(?::(\d+))?", device)
@@ -84,10 +84,10 @@ def _index(device: str, count: int) -> int | None:
     return index
 
 
-def _restrict(wanted: list[object], device: str) -> None:
+def _set_visible(gpus: list[object], device: str) -> None:
     try:
-        tf.config.set_visible_devices(wanted, "GPU")
+        tf.config.set_visible_devices(gpus, "GPU")
     except RuntimeError as error:
         raise ConfigError(
-            f"TensorFlow has already started on another device than {device}: choose it in a fresh process."
+            f"TensorFlow has already started on another device than {device}: choose it in a new process."
         ) from error

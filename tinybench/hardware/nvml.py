@@ -1,7 +1,7 @@
-"""What NVML says of a GPU: memory of a process, clocks, throttling, power and energy.
+"""Query a GPU through NVML: memory of a process, clocks, throttling, power and energy.
 
-The only place that imports pynvml. Where there is no library or no GPU, `find` says why, and nothing else is asked.
-A figure that a GPU does not give (many laptops have no power, MIG devices no clocks) is None.
+This is the only module that imports pynvml. If there is no library or no GPU, `find_gpu` raises an error that says why.
+A value that a GPU does not report (many laptops have no power, MIG devices no clocks) is None.
 """
 
 from __future__ import annotations
@@ -36,191 +36,202 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes that are used on a GPU.
+class GpuMemory:
+    """Used memory of a GPU.
 
     Attributes:
-        used: How many.
-        scope: `process`, or `device` where the driver does not tell this process from others (as in many containers):
-            then what others begin to use in the meantime counts too.
+        used: Bytes.
+        scope: `process`, or `device` if the driver does not distinguish processes (as in many containers): then
+            memory that other processes begin to use counts as well.
     """
 
-    used: int
+    used_bytes: int
     scope: str
 
 
 class Gpu:
-    """A GPU, or a part of one (MIG), told by its UUID."""
+    """A GPU, or a MIG device of one, identified by its UUID.
+
+    Args:
+        uuid: The UUID.
+        handle: NVML's handle.
+    """
 
     def __init__(self, uuid: str, handle: Any) -> None:
-        """Args: the UUID, and what NVML knows it by."""
         self.uuid = uuid
         self._handle = handle
-        # Clocks, power and energy are those of the whole GPU that a part lies in
-        self._whole = _or_none(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle) or handle
+        # A MIG device has the clocks, power and energy of its GPU
+        self._physical = _or_none(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle) or handle
 
     @property
     def name(self) -> str:
-        """As the vendor calls it."""
+        """The vendor's name."""
         return str(_or_none(pynvml.nvmlDeviceGetName, self._handle) or "GPU")
 
-    def memory(self, pid: int | None = None) -> Memory:
-        """Bytes that a process uses, this one when None.
+    def memory(self, pid: int | None = None) -> GpuMemory:
+        """Return the memory that a process uses; this process if `pid` is None.
 
         Raises:
-            DeviceError: NVML says nothing of memory.
+            DeviceError: NVML does not report memory.
         """
         processes = _or_none(pynvml.nvmlDeviceGetComputeRunningProcesses, self._handle) or []
-        own = [each.usedGpuMemory for each in processes if each.pid == (pid or os.getpid())]
-        if own and None not in own:
-            return Memory(sum(own), "process")
-        found = _or_none(pynvml.nvmlDeviceGetMemoryInfo, self._handle)
-        if found is None:
-            raise DeviceError(f"NVML says nothing of the memory of {self.uuid}.")
-        return Memory(int(found.used), "device")
+        sizes = [process.usedGpuMemory for process in processes if process.pid == (pid or os.getpid())]
+        if sizes and None not in sizes:
+            return GpuMemory(sum(sizes), "process")
+        info = _or_none(pynvml.nvmlDeviceGetMemoryInfo, self._handle)
+        if info is None:
+            raise DeviceError(f"NVML does not report the memory of {self.uuid}.")
+        return GpuMemory(int(info.used), "device")
 
     def free(self) -> int:
-        """Bytes that nobody uses; 0 where NVML does not say."""
-        found = _or_none(pynvml.nvmlDeviceGetMemoryInfo, self._handle)
-        return 0 if found is None else int(found.free)
+        """Return the free bytes; 0 if NVML does not report them."""
+        info = _or_none(pynvml.nvmlDeviceGetMemoryInfo, self._handle)
+        return 0 if info is None else int(info.free)
 
     def watts(self) -> float | None:
-        """Power that is drawn now."""
-        found = _or_none(pynvml.nvmlDeviceGetPowerUsage, self._whole)
-        return None if found is None else found / 1000
+        """Return the present power."""
+        milliwatts = _or_none(pynvml.nvmlDeviceGetPowerUsage, self._physical)
+        return None if milliwatts is None else milliwatts / 1000
 
     def joules(self) -> float | None:
-        """Energy since the driver was loaded."""
-        found = _or_none(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._whole)
-        return None if found is None else found / 1000
+        """Return the energy since the driver was loaded."""
+        millijoules = _or_none(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._physical)
+        return None if millijoules is None else millijoules / 1000
 
     def state(self) -> dict[str, Any]:
-        """What decides how fast it is now: clocks in MHz, why they are held down, degrees Celsius, watts."""
+        """Return what affects the present speed: clocks in MHz, throttle reasons, temperature in Celsius, watts."""
         sm, memory = pynvml.NVML_CLOCK_SM, pynvml.NVML_CLOCK_MEM
         return {
-            "clock_sm_mhz": _or_none(pynvml.nvmlDeviceGetClockInfo, self._whole, sm),
-            "clock_sm_most_mhz": _or_none(pynvml.nvmlDeviceGetMaxClockInfo, self._whole, sm),
-            "clock_memory_mhz": _or_none(pynvml.nvmlDeviceGetClockInfo, self._whole, memory),
-            "held_down_by": self._reasons(),
-            "celsius": _or_none(pynvml.nvmlDeviceGetTemperature, self._whole, pynvml.NVML_TEMPERATURE_GPU),
+            "clock_sm_mhz": _or_none(pynvml.nvmlDeviceGetClockInfo, self._physical, sm),
+            "clock_sm_most_mhz": _or_none(pynvml.nvmlDeviceGetMaxClockInfo, self._physical, sm),
+            "clock_memory_mhz": _or_none(pynvml.nvmlDeviceGetClockInfo, self._physical, memory),
+            "held_down_by": self._throttle_reasons(),
+            "celsius": _or_none(pynvml.nvmlDeviceGetTemperature, self._physical, pynvml.NVML_TEMPERATURE_GPU),
             "watts": self.watts(),
         }
 
-    def _reasons(self) -> list[str] | None:
-        bits = _or_none(pynvml.nvmlDeviceGetCurrentClocksEventReasons, self._whole)
-        if bits is None:  # drivers before 535 know it by its old name
-            bits = _or_none(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, self._whole)
+    def _throttle_reasons(self) -> list[str] | None:
+        bits = _or_none(pynvml.nvmlDeviceGetCurrentClocksEventReasons, self._physical)
+        if bits is None:  # drivers before 535 have the old name
+            bits = _or_none(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, self._physical)
         return None if bits is None else [name for name, bit in _REASONS.items() if bits & bit]
 
 
-def find(index: int = 0) -> Gpu:
-    """The GPU that a framework of this process numbers so, which CUDA_VISIBLE_DEVICES may have chosen.
+def find_gpu(index: int = 0) -> Gpu:
+    """Return a GPU by its number in the frameworks of this process, which CUDA_VISIBLE_DEVICES may map.
 
-    CUDA numbers GPUs as NVML does where CUDA_DEVICE_ORDER is PCI_BUS_ID, or all are of one kind.
+    CUDA numbers GPUs as NVML does if CUDA_DEVICE_ORDER is PCI_BUS_ID, or if all are of one kind.
 
     Raises:
-        DeviceError: it says why there is none: no library, no driver, no such GPU.
+        DeviceError: There is no library, no driver or no such GPU; the message says which.
     """
     try:
         pynvml.nvmlInit()
         visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
         if visible and index >= len(visible):
             raise DeviceError(f"CUDA_VISIBLE_DEVICES shows {len(visible)} GPUs, and GPU {index} was asked for.")
-        return _named(visible[index] if visible else str(index))
+        return _find_by_name(visible[index] if visible else str(index))
     except pynvml.NVMLError as error:
         raise DeviceError(f"NVML: {error}.") from error
 
 
-def driver() -> str:
-    """Version of the driver; to be asked after `find`."""
+def driver_version() -> str:
+    """Return the version of the driver; call it after `find_gpu`."""
     return str(_or_none(pynvml.nvmlSystemGetDriverVersion) or "")
 
 
-def _named(name: str) -> Gpu:
-    """A GPU by its number or the beginning of its UUID, as CUDA takes both."""
+def _find_by_name(name: str) -> Gpu:
+    """Return a GPU by its number or the beginning of its UUID; CUDA accepts both."""
     if name.isdigit():
         handle = pynvml.nvmlDeviceGetHandleByIndex(int(name))
         return Gpu(str(pynvml.nvmlDeviceGetUUID(handle)), handle)
-    for uuid, handle in _all():
+    for uuid, handle in _list_devices():
         if uuid.startswith(name):
             return Gpu(uuid, handle)
     raise DeviceError(f"NVML knows no GPU {name}.")
 
 
-def _all() -> list[tuple[str, Any]]:
-    """Every GPU and every part of one."""
-    found = []
+def _list_devices() -> list[tuple[str, Any]]:
+    """Return UUID and handle of every GPU and MIG device."""
+    devices = []
     for index in range(pynvml.nvmlDeviceGetCount()):
-        whole = pynvml.nvmlDeviceGetHandleByIndex(index)
-        parts = range(_or_none(pynvml.nvmlDeviceGetMaxMigDeviceCount, whole) or 0)
-        handles = [whole, *(_or_none(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, whole, part) for part in parts)]
-        found += [(str(pynvml.nvmlDeviceGetUUID(each)), each) for each in handles if each is not None]
-    return found
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+        mig_indices = range(_or_none(pynvml.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0)
+        mig_devices = [_or_none(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, gpu, mig) for mig in mig_indices]
+        handles = [gpu, *(device for device in mig_devices if device is not None)]
+        devices += [(str(pynvml.nvmlDeviceGetUUID(handle)), handle) for handle in handles]
+    return devices
 
 
-def _or_none(ask: Callable[..., _Value], *given: Any) -> _Value | None:
+def _or_none(query: Callable[..., _Value], *args: Any) -> _Value | None:
     try:
-        return ask(*given)
+        return query(*args)
     except pynvml.NVMLError:
         return None
 
 
-class Sampler:
-    """Watches a GPU from a thread of its own, as a context: the most memory, and energy.
+class GpuSampler:
+    """Samples a GPU from a thread: peak memory and energy, between entering and leaving the context.
 
-    A peak between two samples is missed: the interval is told with the figures.
+    A peak between two samples is missed, so the interval is reported with the metrics.
+
+    Args:
+        gpu: The GPU.
+        interval: Seconds between two samples.
+
+    Attributes:
+        peak: The highest memory.
+        samples: The number of samples.
     """
 
     def __init__(self, gpu: Gpu, interval: float = INTERVAL) -> None:
-        """Args: the GPU, and seconds between two samples."""
         self._gpu, self._interval = gpu, interval
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="nvml", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nvml", daemon=True)
         self._baseline = gpu.memory()
         self.peak = self._baseline
         self.samples = 0
         self._watts: list[float] = []
         self._joules: float | None = None
 
-    def __enter__(self) -> Sampler:
-        """Begin to watch."""
-        self._began, self._before = time.perf_counter(), self._gpu.joules()
+    def __enter__(self) -> GpuSampler:
+        """Start to sample."""
+        self._start_time, self._start_joules = time.perf_counter(), self._gpu.joules()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take a last sample, and stop."""
-        self._done.set()
+        self._stop.set()
         self._thread.join()
         with suppress(DeviceError):
             self._sample()
-        self._seconds, after = time.perf_counter() - self._began, self._gpu.joules()
-        self._joules = None if self._before is None or after is None else after - self._before
+        self._seconds, end_joules = time.perf_counter() - self._start_time, self._gpu.joules()
+        if self._start_joules is not None and end_joules is not None:
+            self._joules = end_joules - self._start_joules
 
-    def figures(self) -> dict[str, float]:
-        """`memory_bytes` over the baseline, `joules` (by the GPU's counter, else by power), `interval_seconds`."""
-        found = {"memory_bytes": float(self.peak.used - self._start()), "interval_seconds": self._interval}
+    def metrics(self) -> dict[str, float]:
+        """Return `memory_bytes` over the baseline, `joules` (by a counter, else by power) and `interval_seconds`."""
+        # A process that the driver did not know at first had no memory
+        baseline = self._baseline.used_bytes if self._baseline.scope == self.peak.scope else 0
+        metrics = {"memory_bytes": float(self.peak.used_bytes - baseline), "interval_seconds": self._interval}
         if self._joules is not None:
-            found["joules"] = self._joules
+            metrics["joules"] = self._joules
         elif self._watts:
-            found["joules"] = sum(self._watts) / len(self._watts) * self._seconds
-        return found
+            metrics["joules"] = sum(self._watts) / len(self._watts) * self._seconds
+        return metrics
 
-    def _start(self) -> int:
-        """What was used before; nothing of a process that the driver did not know yet."""
-        return self._baseline.used if self._baseline.scope == self.peak.scope else 0
-
-    def _watch(self) -> None:
-        with suppress(DeviceError):  # what was seen until then stays
-            while not self._done.wait(self._interval):
+    def _run(self) -> None:
+        with suppress(DeviceError):  # keep the samples up to an error
+            while not self._stop.wait(self._interval):
                 self._sample()
 
     def _sample(self) -> None:
         self.samples += 1
-        now = self._gpu.memory()
-        told_apart = now.scope == "process" != self.peak.scope
-        if told_apart or (now.scope == self.peak.scope and now.used > self.peak.used):
-            self.peak = now
+        memory = self._gpu.memory()
+        newly_distinguished = memory.scope == "process" != self.peak.scope
+        if newly_distinguished or (memory.scope == self.peak.scope and memory.used_bytes > self.peak.used_bytes):
+            self.peak = memory
         watts = self._gpu.watts()
         if watts is not None:
             self._watts.append(watts)

@@ -1,4 +1,4 @@
-"""The most memory that this process had, as the operating system counts it: resident bytes."""
+"""Resident memory of this process, its peak, and what is available to it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _STATUS = Path("/proc/self/status")
 _GROUP = Path("/sys/fs/cgroup")
 
 
-def resident() -> int:
-    """Bytes that this process has now."""
+def resident_bytes() -> int:
+    """Return the resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
 
 
-def forget_peak() -> bool:
-    """Count the peak anew from now on; False where the system cannot, and counts from the process's start."""
+def reset_peak() -> bool:
+    """Start a new peak; return False if the system cannot, and counts from the start of the process."""
     try:
         _RESET.write_text("5")
     except OSError:
@@ -26,30 +26,30 @@ def forget_peak() -> bool:
     return True
 
 
-def peak() -> int:
-    """The most bytes since the process began, or since `forget_peak`."""
+def peak_bytes() -> int:
+    """Return the most resident bytes since the process began, or since `reset_peak`."""
     try:
         status = _STATUS.read_text("utf-8")
         return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     except (OSError, StopIteration):
-        return _by_resource()
+        return _peak_without_proc()
 
 
-def _by_resource() -> int:
-    """Of systems without /proc."""
+def _peak_without_proc() -> int:
+    """Return the peak on systems without /proc."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else 1024 * most)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else 1024 * peak)
 
 
-def available() -> int:
-    """Bytes that this process may still take, within the limit of its container where there is one."""
+def available_bytes() -> int:
+    """Return the bytes that this process may still allocate, within the limit of its container if there is one."""
     free = int(psutil.virtual_memory().available)
     try:
-        limit, used = (int((_GROUP / name).read_text("utf-8")) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # no container, or one without a limit
+        limit, usage = (int((_GROUP / name).read_text("utf-8")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no container, or no limit
         return free
-    return min(free, max(limit - used, 0))
+    return min(free, max(limit - usage, 0))

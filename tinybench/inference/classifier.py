@@ -1,6 +1,6 @@
-"""Pictures in any form to the most probable labels: what MLflow's server and ours share, and evaluation checks.
+"""Classify images in any form: MLflow's server and ours share this code, and the reload check compares it.
 
-Knows nothing of MLflow or HTTP, since it travels with every model.
+It imports neither MLflow nor HTTP libraries, since it is stored with every model.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.data import images
+from tinybench.data import images as image_files
 
 if TYPE_CHECKING:
     import keras
 
-MOST_PIXELS = 50_000_000  # of a picture: what a good camera gives, and a bomb does not stay below
-MOST_PICTURES = 1024  # of a request
-MOST_TOGETHER = 400_000_000  # pixels of a request's pictures: some ten seconds to unpack
-_DEPTH = 6  # of nested lists that are looked into
+MAX_PIXELS = 50_000_000  # of an image: enough for a good camera, too few for a decompression bomb
+MAX_IMAGES = 1024  # of a request
+MAX_TOTAL_PIXELS = 400_000_000  # of a request: some ten seconds to decode
+_MAX_DEPTH = 6  # of nested lists
 _BATCH = 64
-_SMALL = 0.5  # of the size that the model was trained on
-_TALLEST = 8  # batch sizes that are tried before the first request: 1, 2, 4, 8
-_LEAST = np.finfo(np.float64).tiny
+_SMALL = 0.5  # images below this share of the training images' size get a warning
+_MAX_WARM_UP_BATCH = 8  # batch sizes before the first request: 1, 2, 4, 8
+_MIN_PROBABILITY = np.finfo(np.float64).tiny
 
 
-class PictureError(ValueError):
-    """A picture that cannot be answered; the message is a sentence for whoever sent it."""
+class ImageError(ValueError):
+    """An image that cannot be classified; the message is a sentence for the client."""
 
 
 @dataclass(frozen=True)
-class About:
-    """What is known of a model beside its weights.
+class ModelInfo:
+    """What is stored beside a model's weights.
 
     Attributes:
-        labels: Of its classes, in the order of its outputs.
-        shape: Height, width and channels of the images that it takes.
-        temperature: By which its logits are divided.
+        labels: The class names, in the order of the model's outputs.
+        shape: Height, width and channels of the images that the model takes.
+        temperature: The logits are divided by it.
     """
 
     labels: tuple[str, ...]
@@ -53,26 +53,26 @@ class About:
     temperature: float = 1.0
 
     def as_json(self) -> str:
-        """To be stored."""
+        """Return the information as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of_json(cls, text: str) -> About:
-        """What `as_json` gave, read back."""
-        known = json.loads(text)
-        height, width, channels = known["shape"]
-        return cls(tuple(known["labels"]), (height, width, channels), float(known.get("temperature", 1.0)))
+    def from_json(cls, text: str) -> ModelInfo:
+        """Return the information that `as_json` wrote."""
+        values = json.loads(text)
+        height, width, channels = values["shape"]
+        return cls(tuple(values["labels"]), (height, width, channels), float(values.get("temperature", 1.0)))
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a picture is taken for.
+class Classification:
+    """The most probable labels of an image.
 
     Attributes:
         labels: The most probable first.
-        probabilities: Theirs, at the model's temperature.
-        model_version: Of the model that answered.
-        warnings: What makes the answer less trustworthy.
+        probabilities: Of these labels, at the model's temperature.
+        model_version: The version of the model.
+        warnings: Reasons to trust the result less.
     """
 
     labels: list[str]
@@ -81,154 +81,165 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
 
 
-class Room:
-    """So much, shared by threads: who needs more than is left waits."""
+class PixelBudget:
+    """A number of pixels that threads share; a thread that needs more than is free waits.
 
-    def __init__(self, all_of_it: int) -> None:
-        self._all = self._left = all_of_it
+    Args:
+        total: The number of pixels.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
         self._changed = threading.Condition()
 
     @contextmanager
-    def of(self, size: int) -> Iterator[None]:
-        """Take some; who asks for more than there is takes all."""
-        taken = min(size, self._all)
+    def acquire(self, pixels: int) -> Iterator[None]:
+        """Reserve pixels for the block; more than the total reserves the total."""
+        reserved = min(pixels, self._total)
         with self._changed:
-            self._changed.wait_for(lambda: self._left >= taken)
-            self._left -= taken
+            self._changed.wait_for(lambda: self._free >= reserved)
+            self._free -= reserved
         try:
             yield
         finally:
             with self._changed:
-                self._left += taken
+                self._free += reserved
                 self._changed.notify_all()
 
 
-class Answerer:
-    """A loaded model that is asked for pictures; threads may ask it at the same time."""
+class ImageClassifier:
+    """A loaded model that classifies images; several threads may use it.
 
-    def __init__(self, model: keras.Model, about: About, version: str = "") -> None:
-        """Args: uint8 pixels to probabilities, what is known of it, and its version."""
+    Args:
+        model: uint8 pixels (n, height, width, channels) to probabilities (n, classes).
+        info: What is stored beside its weights.
+        version: The version of the model.
+    """
+
+    def __init__(self, model: keras.Model, info: ModelInfo, version: str = "") -> None:
         import keras
 
         names = [layer.name for layer in model.layers]
-        self._logits = "logits" in names  # as evaluation asks: `evaluation.score`
-        self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._logits else model
-        self._one_at_a_time = threading.Lock()
-        self._room = Room(MOST_PIXELS)  # a picture takes some ten bytes a pixel while it is read
-        self.about = about
+        self._has_logits = "logits" in names  # as in evaluation: `evaluation.predict_split`
+        self._graph = keras.Model(model.inputs, model.get_layer("logits").output) if self._has_logits else model
+        self._predict_lock = threading.Lock()
+        self._budget = PixelBudget(MAX_PIXELS)  # decoding takes some ten bytes a pixel
+        self.info = info
         self.version = version
 
     @classmethod
-    def load(cls, model: Path, about: Path, version: str = "") -> Answerer:
-        """From the files that are stored with a model."""
+    def load(cls, model: Path, info: Path, version: str = "") -> ImageClassifier:
+        """Load a classifier from the files that are stored with a model."""
         from tinybench import models
 
-        return cls(models.load(model), About.of_json(about.read_text("utf-8")), version)
+        return cls(models.load(model), ModelInfo.from_json(info.read_text("utf-8")), version)
 
     def warm_up(self) -> None:
-        """Answer for nobody, so that the first client does not wait for graphs to be traced."""
+        """Classify black images, so that the first client does not wait for graphs to be traced."""
         size = 1
-        while size <= _TALLEST:
-            self.probabilities(np.zeros((size, *self.about.shape), np.uint8))
+        while size <= _MAX_WARM_UP_BATCH:
+            self.probabilities(np.zeros((size, *self.info.shape), np.uint8))
             size *= 2
 
-    def __call__(self, pictures: Sequence[Any], top_k: int = 5) -> list[Answer]:
-        """The most probable labels of pictures.
+    def __call__(self, images: Sequence[Any], top_k: int = 5) -> list[Classification]:
+        """Return the most probable labels of images.
 
         Args:
-            pictures: Each encoded (bytes, or base64 text) or pixels as nested lists or an array.
-            top_k: How many labels each.
+            images: Each encoded (bytes, or base64 text), or pixels as nested lists or an array.
+            top_k: The number of labels for each.
 
         Raises:
-            PictureError: one is no picture, or there are none or too many.
+            ImageError: An image cannot be read, or there are none or too many.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
-            raise PictureError(f"Expected top_k as a whole number of at least 1, got {str(top_k)[:40]!r}.")
-        if not pictures:
-            raise PictureError("Expected at least one picture, got none.")
-        if len(pictures) > MOST_PICTURES:
-            raise PictureError(f"Expected at most {MOST_PICTURES:,} pictures at once, got {len(pictures):,}.")
-        pixels = np.empty((len(pictures), *self.about.shape), np.uint8)
-        warnings, together = [], 0
-        for place, picture in enumerate(pictures):
+            raise ImageError(f"Expected top_k as a whole number of at least 1, got {str(top_k)[:40]!r}.")
+        if not images:
+            raise ImageError("Expected at least one picture, got none.")
+        if len(images) > MAX_IMAGES:
+            raise ImageError(f"Expected at most {MAX_IMAGES:,} pictures at once, got {len(images):,}.")
+        pixels = np.empty((len(images), *self.info.shape), np.uint8)
+        warnings, total_pixels = [], 0
+        for index, item in enumerate(images):
             try:
-                given = _decoded(picture) if isinstance(picture, str) else picture
-                size = _size(given)
-                together += size
-                if together <= MOST_TOGETHER:
-                    with self._room.of(size):
-                        pixels[place], words = self._fitted(given)
-                    warnings.append(words)
+                image = _decode_base64(item) if isinstance(item, str) else item
+                size = _pixel_count(image)
+                total_pixels += size
+                if total_pixels <= MAX_TOTAL_PIXELS:
+                    with self._budget.acquire(size):
+                        pixels[index], image_warnings = self._fit(image)
+                    warnings.append(image_warnings)
             except ValueError as error:
-                which = f"Picture {place + 1} of {len(pictures)}" if len(pictures) > 1 else "The picture"
-                raise PictureError(f"{which} cannot be used: {str(error).rstrip('.')}.") from None
-            if together > MOST_TOGETHER:
-                raise PictureError(
-                    f"The pictures have more than {MOST_TOGETHER:,} pixels together: send fewer at once."
+                subject = f"Picture {index + 1} of {len(images)}" if len(images) > 1 else "The picture"
+                raise ImageError(f"{subject} cannot be used: {str(error).rstrip('.')}.") from None
+            if total_pixels > MAX_TOTAL_PIXELS:
+                raise ImageError(
+                    f"The pictures have more than {MAX_TOTAL_PIXELS:,} pixels together: send fewer at once."
                 )
-        return [
-            self._answer(row, words, top_k) for row, words in zip(self.probabilities(pixels), warnings, strict=True)
-        ]
+        rows = self.probabilities(pixels)
+        return [self._classify(row, image_warnings, top_k) for row, image_warnings in zip(rows, warnings, strict=True)]
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Calibrated probabilities (n, classes) of pixels (n, *shape)."""
+        """Return calibrated probabilities (n, classes) of pixels (n, height, width, channels)."""
         from scipy.special import softmax
 
-        parts = []
+        batches = []
         for start in range(0, len(pixels), _BATCH):
-            with self._one_at_a_time:  # the processor's threads are all its own
-                parts.append(np.asarray(self._graph.predict_on_batch(pixels[start : start + _BATCH]), np.float64))
-        found = np.concatenate(parts)
-        logits = found if self._logits else np.log(np.maximum(found, _LEAST))
-        calibrated: NDArray[np.float64] = softmax(logits / self.about.temperature, axis=1)
+            with self._predict_lock:  # a prediction uses all threads of the processor
+                batches.append(np.asarray(self._graph.predict_on_batch(pixels[start : start + _BATCH]), np.float64))
+        outputs = np.concatenate(batches)
+        logits = outputs if self._has_logits else np.log(np.maximum(outputs, _MIN_PROBABILITY))
+        calibrated: NDArray[np.float64] = softmax(logits / self.info.temperature, axis=1)
         return calibrated
 
-    def _fitted(self, picture: Any) -> tuple[NDArray[np.uint8], list[str]]:
-        """Pixels of a picture as the model takes them, and what is to be said of it."""
-        found = self._read(picture)
-        return images.resize(found, self.about.shape[:2]), [*self._warnings(found)]
+    def _fit(self, image: Any) -> tuple[NDArray[np.uint8], list[str]]:
+        """Return the pixels of an image at the model's size, and its warnings."""
+        pixels = self._read(image)
+        return image_files.resize(pixels, self.info.shape[:2]), [*self._warnings(pixels)]
 
-    def _read(self, picture: Any) -> NDArray[np.uint8]:
-        """Pixels of a picture, (height, width, channels), in its own size.
+    def _read(self, image: Any) -> NDArray[np.uint8]:
+        """Return the pixels of an image (height, width, channels) at its own size.
 
         Raises:
-            ValueError: it is none; the message is a short reason.
+            ValueError: It cannot be read; the message is a short reason.
         """
-        channels: Any = self.about.shape[2]
-        if isinstance(picture, (bytes, bytearray, memoryview)):
-            return images.decode(bytes(picture), channels=channels, pixel_limit=MOST_PIXELS)
-        if not isinstance(picture, (list, tuple, np.ndarray)):
-            raise ValueError(f"expected base64 text or pixels, got {type(picture).__name__}")
-        return images.convert_array(_array(picture), channels=channels)
+        channels: Any = self.info.shape[2]
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            return image_files.decode(bytes(image), channels=channels, pixel_limit=MAX_PIXELS)
+        if not isinstance(image, (list, tuple, np.ndarray)):
+            raise ValueError(f"expected base64 text or pixels, got {type(image).__name__}")
+        return image_files.convert_array(_to_array(image), channels=channels)
 
-    def _warnings(self, picture: NDArray[np.uint8]) -> Iterator[str]:
-        (height, width), (high, wide, channels) = picture.shape[:2], self.about.shape
-        if height < _SMALL * high or width < _SMALL * wide:
-            yield f"The picture is {width} x {height}, much smaller than the {wide} x {high} of the training images."
-        if channels == 3 and (picture == picture[..., :1]).all():
+    def _warnings(self, image: NDArray[np.uint8]) -> Iterator[str]:
+        (height, width), (model_height, model_width, channels) = image.shape[:2], self.info.shape
+        if height < _SMALL * model_height or width < _SMALL * model_width:
+            yield (
+                f"The picture is {width} x {height}, much smaller than the {model_width} x {model_height} of the "
+                "training images."
+            )
+        if channels == 3 and (image == image[..., :1]).all():
             yield "The picture is gray."
 
-    def _answer(self, row: NDArray[np.float64], warnings: list[str], top_k: int) -> Answer:
+    def _classify(self, row: NDArray[np.float64], warnings: list[str], top_k: int) -> Classification:
         best = np.argsort(-row, kind="stable")[:top_k]
-        labels = [self.about.labels[place] for place in best]
-        return Answer(labels, row[best].tolist(), self.version, warnings)
+        labels = [self.info.labels[index] for index in best]
+        return Classification(labels, row[best].tolist(), self.version, warnings)
 
 
-def _size(picture: Any) -> int:
-    """How many pixels a picture will have, before it is read; 0 where that cannot be told."""
-    if isinstance(picture, (bytes, bytearray, memoryview)):
+def _pixel_count(image: Any) -> int:
+    """Return how many pixels an image will have, before it is decoded; 0 if it cannot be told."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
         try:
-            height, width = images.read_size(io.BytesIO(picture))
+            height, width = image_files.read_size(io.BytesIO(image))
         except ValueError:
             return 0
         return height * width
-    if isinstance(picture, (list, tuple, np.ndarray)) and len(picture) and isinstance(picture[0], Sized):
-        return len(picture) * len(picture[0])
+    if isinstance(image, (list, tuple, np.ndarray)) and len(image) and isinstance(image[0], Sized):
+        return len(image) * len(image[0])
     return 0
 
 
-def _decoded(text: str) -> bytes:
-    """The bytes of base64 text, with or without a data URL's beginning."""
+def _decode_base64(text: str) -> bytes:
+    """Return the bytes of base64 text, with or without the beginning of a data URL."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
@@ -237,31 +248,31 @@ def _decoded(text: str) -> bytes:
         raise ValueError("expected a picture as base64 text, got text that is not base64") from None
 
 
-def _array(pixels: Any) -> NDArray[Any]:
-    """Nested lists as an array.
+def _to_array(pixels: Any) -> NDArray[Any]:
+    """Return nested lists as an array.
 
     Raises:
-        ValueError: they are ragged, too deep, or no numbers.
+        ValueError: The lists are ragged or too deep, or hold no numbers in 0..255.
     """
     if isinstance(pixels, np.ndarray) and pixels.dtype != object:
         return pixels
     leaf, size, depth = pixels, 1, 0
     while isinstance(leaf, (list, tuple, np.ndarray)) and len(leaf):
         leaf, size, depth = leaf[0], size * len(leaf), depth + 1
-        if depth > _DEPTH:
+        if depth > _MAX_DEPTH:
             raise ValueError("expected pixels as (height, width, channels), got lists that are nested deeper")
-    if isinstance(leaf, (str, bytes)):  # NumPy would make every one as wide as the longest
+    if isinstance(leaf, (str, bytes)):  # NumPy would make each one as wide as the longest
         raise ValueError("expected pixels as whole numbers in 0..255, got text")
-    if size > 4 * MOST_PIXELS:
-        raise ValueError(f"more than {MOST_PIXELS:,} pixels")
+    if size > 4 * MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS:,} pixels")
     try:
-        found = np.array(pixels, np.float64)
+        array = np.array(pixels, np.float64)
     except OverflowError:
         raise ValueError("expected pixels as whole numbers in 0..255, got larger ones") from None
     except (ValueError, TypeError, RecursionError, MemoryError):
         raise ValueError(
             "expected pixels as (height, width, channels), got lists of unlike lengths or depths"
         ) from None
-    if found.size and not (found.min() >= 0 and found.max() <= 255):  # NaN is not either
-        raise ValueError(f"expected pixels as whole numbers in 0..255, got {found.min():g} to {found.max():g}")
-    return found.astype(np.uint8) if (found == np.rint(found)).all() else found
+    if array.size and not (array.min() >= 0 and array.max() <= 255):  # also rejects NaN
+        raise ValueError(f"expected pixels as whole numbers in 0..255, got {array.min():g} to {array.max():g}")
+    return array.astype(np.uint8) if (array == np.rint(array)).all() else array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.evaluation import calibration, metrics, roc
 from tinybench.plots import confusion_matrix, prediction_grid, recall_by_class, reliability_diagram, roc_curve
 
@@ -26,17 +26,17 @@ def log_tables(run: Run, evaluation: SplitEvaluation, class_names: Sequence[str]
     low, high = by_class.recall_interval().T
     columns = (class_names, by_class.precision, by_class.recall, low, high, by_class.f1, by_class.support)
     header = ["class", "precision", "recall", "recall_low", "recall_high", "f1", "images"]
-    run.log_text(as_csv(header, zip(*columns, strict=True)), "figures/per_class_accuracy.csv")
+    run.log_text(to_csv(header, zip(*columns, strict=True)), "figures/per_class_accuracy.csv")
     counts = evaluation.confusion_matrix
     pairs = [
         (class_names[true], class_names[predicted], count, by_class.support[true])
         for true, predicted, count in metrics.most_confused_pairs(counts)
     ]
-    run.log_text(as_csv(["true", "predicted", "images", "of"], pairs), "tables/most_confused.csv")
+    run.log_text(to_csv(["true", "predicted", "images", "of"], pairs), "tables/most_confused.csv")
     run.log_text(confusion_matrix.confusion_matrix_csv(counts, class_names), "figures/confusion_matrix.csv")
     if evaluation.superclass_accuracy:
         accuracies = evaluation.superclass_accuracy.items()
-        run.log_text(as_csv(["superclass", "accuracy"], accuracies), "tables/superclasses.csv")
+        run.log_text(to_csv(["superclass", "accuracy"], accuracies), "tables/superclasses.csv")
 
 
 def log_plots(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, class_names: Sequence[str]) -> None:
@@ -108,5 +108,5 @@ def _log_predictions(plot_log: PlotLog, evaluation: SplitEvaluation, split: Spli
         )
         plot_log.log_figure(figure, name)
         rows = zip(split.rows[indices], true_names, predicted_names, confidence[indices], strict=True)
-        table = as_csv(["image", "true", "predicted", "confidence"], rows)
+        table = to_csv(["image", "true", "predicted", "confidence"], rows)
         plot_log.run.log_text(table, f"figures/{name}.csv")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ModelError
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
@@ -72,7 +72,7 @@ def log_explanations(
     plot_log.log_figure(explanation_grid.plot_explanations(images, maps, captions), "explanations")
     areas = faithfulness.measure_areas(model, images, predicted, maps, steps=_STEPS)
     rows = ([method, *both.mean(axis=1)] for method, both in areas.items())
-    plot_log.run.log_text(as_csv(["method", "deletion", "insertion"], rows), "tables/faithfulness.csv")
+    plot_log.run.log_text(to_csv(["method", "deletion", "insertion"], rows), "tables/faithfulness.csv")
     arrays = {method.lower().replace("-", "_"): values for method, values in maps.items()}
     plot_log.run.log_arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
     slices = feature_map_grid.plot_feature_maps(images[0], layer_maps, f"Depth slices of {layer}")

@@ -16,7 +16,7 @@ import keras
 
 from tinybench import data, models
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 from tinybench.data import splits
 from tinybench.efficiency import cost_metrics, training_cost
 from tinybench.hardware import device
@@ -132,7 +132,7 @@ def _open(run: Run, uri: str | None, callbacks: RunCallbacks | None) -> Iterator
     def resume_hint(error: BaseException) -> str:
         if not (getattr(error, "resumable", True) and run_directory.can_resume(run.id)):
             return ""
-        store = f" --uri {without_secrets(uri)}" if uri else ""
+        store = f" --uri {redact(uri)}" if uri else ""
         return f"Go on with it by: tinybench resume {run.id}{store}"
 
     with run.open(resume_hint), closing(callbacks or RunCallbacks()) as events:
@@ -143,7 +143,7 @@ def _prepare(
     config: RunConfig, tracker: Tracker, run: Run, callbacks: RunCallbacks, start_from: str | None, *, resumed: bool
 ) -> RunContext:
     """Choose the device, load the data, and log what is known before training."""
-    device_name = device.use(config.device)
+    device_name = device.select_device(config.device)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     run_record.log_data(run, dataset)
     run.set_tags({tags.DEVICE: device_name})
@@ -162,7 +162,7 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
         The model with the best weights of the last phase, and the results by phase.
     """
     config, tracker = context.config, context.tracker
-    device.repeatable(config.seed, config.deterministic)
+    device.make_repeatable(config.seed, config.deterministic)
     model: keras.Model | None = None
     results: dict[str, PhaseResult] = {}
     for phase in config.phases:

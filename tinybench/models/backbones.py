@@ -19,7 +19,7 @@ import keras
 from keras.src.models.functional import Functional
 
 from tinybench.config import network_size
-from tinybench.config.network_size import Size
+from tinybench.config.network_size import NetworkSize
 from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import ModelError
 from tinybench.models import networks, weights
@@ -70,7 +70,7 @@ def build(config: RunConfig, channels: int = 3, *, pretrained: bool = True) -> B
     return _build_application(config, weights_source)
 
 
-def check(config: RunConfig) -> Size | None:
+def check(config: RunConfig) -> NetworkSize | None:
     """Raise unless the model of a configuration exists in the configured size; nothing is loaded.
 
     Returns:
@@ -81,18 +81,18 @@ def check(config: RunConfig) -> Size | None:
     """
     if _is_path(config.model):
         weights.check_model_file(Path(config.model))
-    elif config.model not in network_size.PUBLISHED and config.model not in _constructors():
-        choices = ", ".join([*network_size.PUBLISHED, *APPLICATIONS])
+    elif config.model not in network_size.PUBLISHED_SIZES and config.model not in _constructors():
+        choices = ", ".join([*network_size.PUBLISHED_SIZES, *APPLICATIONS])
         raise ModelError(
             f"Unknown model {config.model!r}: expected one of {choices}, another Keras Applications name in lower "
             "case (tinybench models lists them), or the path of a .keras file."
         )
-    return network_size.used(config.model, config.network)
+    return network_size.effective_size(config.model, config.network)
 
 
 def names() -> list[str]:
     """Return every name that `build` takes, the documented ones first."""
-    return [*network_size.PUBLISHED, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
+    return [*network_size.PUBLISHED_SIZES, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
 
 
 def _is_path(name: str) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 import keras
 from keras import layers
 
-from tinybench.config.network_size import Size
+from tinybench.config.network_size import NetworkSize
 from tinybench.core.errors import ModelError
 from tinybench.models.layers import Convolution, LocalResponseNormalization
 from tinybench.models.weights import load as load_weights
 from tinybench.models.weights import no_imagenet_weights
 
 
-def _build_plain_cnn(x: Any, size: Size) -> Any:
+def _build_plain_cnn(x: Any, size: NetworkSize) -> Any:
     """Stack stages of 3×3 convolutions and a pooling, without batch normalization.
 
     A frozen backbone runs in inference mode, where statistics that were never learned would be meaningless.
@@ -28,7 +28,7 @@ def _build_plain_cnn(x: Any, size: Size) -> Any:
     return x
 
 
-def _build_simple_cnn(x: Any, size: Size) -> Any:
+def _build_simple_cnn(x: Any, size: NetworkSize) -> Any:
     """Stack stages of an unpadded 3×3 convolution and a pooling."""
     for stage, filters in enumerate(size.filters, 1):
         x = _convolution(x, filters, f"block{stage}_conv", padding="valid")
@@ -36,7 +36,7 @@ def _build_simple_cnn(x: Any, size: Size) -> Any:
     return x
 
 
-def _build_normalised_cnn(x: Any, size: Size) -> Any:
+def _build_normalised_cnn(x: Any, size: NetworkSize) -> Any:
     """Stack stages of padded 3×3 convolutions with batch normalization, pooling and dropout."""
     for stage, filters in enumerate(size.filters, 1):
         for block in range(1, (size.blocks or 1) + 1):
@@ -45,7 +45,7 @@ def _build_normalised_cnn(x: Any, size: Size) -> Any:
     return x
 
 
-def _build_vgg(x: Any, size: Size) -> Any:
+def _build_vgg(x: Any, size: NetworkSize) -> Any:
     """Stack stages of a padded and an unpadded 3×3 convolution with batch normalization, pooling and dropout."""
     for stage, filters in enumerate(size.filters, 1):
         for block, padding in enumerate(("same", "valid"), 1):
@@ -54,7 +54,7 @@ def _build_vgg(x: Any, size: Size) -> Any:
     return x
 
 
-def _build_resnet(x: Any, size: Size) -> Any:
+def _build_resnet(x: Any, size: NetworkSize) -> Any:
     """Build the residual network for CIFAR of He et al., 2015, with 1×1 projections where the size changes."""
     x = _normalised_convolution(x, size.filters[0], "conv0", size.l2)
     for stage, filters in enumerate(size.filters, 1):
@@ -75,7 +75,7 @@ def _residual_block(x: Any, filters: int, name: str, l2: float | None, *, stride
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([residual, shortcut]))
 
 
-def _build_alexnet(x: Any, size: Size) -> Any:
+def _build_alexnet(x: Any, size: NetworkSize) -> Any:
     """Build a small AlexNet: two stages with local response normalization, further convolutions and a pooling."""
     for stage, filters in enumerate(size.filters, 1):
         x = _convolution(x, filters, f"block{stage}_conv")
@@ -86,7 +86,7 @@ def _build_alexnet(x: Any, size: Size) -> Any:
     return x
 
 
-def _build_shallow(x: Any, size: Size) -> Any:
+def _build_shallow(x: Any, size: NetworkSize) -> Any:
     """Stack convolutions that are written in low-level Keras; the published network has one."""
     for stage, filters in enumerate(size.filters, 1):
         x = Convolution(filters, name=f"block{stage}_conv")(x)
@@ -132,14 +132,14 @@ def _normalised_convolution(
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
-def _pool(x: Any, size: Size, stage: int) -> Any:
+def _pool(x: Any, size: NetworkSize, stage: int) -> Any:
     """Apply a pooling, and dropout where the network has it."""
     x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
     return layers.Dropout(size.dropout, name=f"block{stage}_dropout")(x) if size.dropout else x
 
 
 # Functions from symbolic pixels in 0..1 to features, by the name of the network
-_BUILDERS: dict[str, Callable[[Any, Size], Any]] = {
+_BUILDERS: dict[str, Callable[[Any, NetworkSize], Any]] = {
     "smallcnn": _build_plain_cnn,
     "shallow": _build_shallow,
     "simple5": _build_simple_cnn,
@@ -152,7 +152,7 @@ _BUILDERS: dict[str, Callable[[Any, Size], Any]] = {
 }
 
 
-def build(name: str, size: Size, side: int, channels: int, weights: str) -> keras.Model:
+def build(name: str, size: NetworkSize, side: int, channels: int, weights: str) -> keras.Model:
     """Build the backbone of a small network, from (n, side, side, channels) pixels in 0..255 to a feature map.
 
     Args:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 _COLOURS = {"train": style.BLUE, "validation": style.ORANGE, "test": style.GREEN}
@@ -48,4 +48,4 @@ def plot_class_counts(counts: Mapping[str, NDArray[np.int64]], names: Sequence[s
 def class_counts_csv(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str]) -> str:
     """Return the data of `plot_class_counts` as CSV, one row per class."""
     rows = ([name, *(values[label] for values in counts.values())] for label, name in enumerate(names))
-    return as_csv(["class", *counts], rows)
+    return to_csv(["class", *counts], rows)

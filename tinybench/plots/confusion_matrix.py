@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plot_confusion_matrix(counts: Counts, names: Sequence[str]) -> Figure:
 
 def confusion_matrix_csv(counts: Counts, names: Sequence[str]) -> str:
     """Return the complete matrix as CSV, one row per true class and one column per predicted class."""
-    return as_csv(["true \\ predicted", *names], ([name, *row] for name, row in zip(names, counts, strict=True)))
+    return to_csv(["true \\ predicted", *names], ([name, *row] for name, row in zip(names, counts, strict=True)))
 
 
 def _lowest_recall(counts: Counts) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def pareto_front_csv(points: Sequence[ParetoPoint]) -> str:
         [*(getattr(point, name) for name in names), *(index in front for front in fronts)]
         for index, point in enumerate(points)
     )
-    return as_csv([*names, *(f"best_by_{cost}" for cost in _COSTS)], rows)
+    return to_csv([*names, *(f"best_by_{cost}" for cost in _COSTS)], rows)
 
 
 def find_pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:

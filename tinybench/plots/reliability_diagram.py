@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def reliability_diagram_csv(before: CalibrationBins, after: CalibrationBins | No
         for name, bins in _named_bins(before, after).items()
         for row in zip(bins.confidence, bins.accuracy, bins.count, strict=True)
     )
-    return as_csv(["model", "confidence", "accuracy", "images"], rows)
+    return to_csv(["model", "confidence", "accuracy", "images"], rows)
 
 
 def _named_bins(before: CalibrationBins, after: CalibrationBins | None) -> dict[str, CalibrationBins]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 Values = NDArray[np.floating[Any]]
@@ -47,4 +47,4 @@ def plot_roc_curve(
 def roc_curve_csv(false_positive: Values, true_positive_mean: Values, low: Values, high: Values) -> str:
     """Return the data of `plot_roc_curve` as CSV, one row per point."""
     rows = zip(false_positive, true_positive_mean, low, high, strict=True)
-    return as_csv(["false_positive_rate", "true_positive_rate", "low", "high"], rows)
+    return to_csv(["false_positive_rate", "true_positive_rate", "low", "high"], rows)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinybench.core.csv_text import as_csv
+from tinybench.core.csv_text import to_csv
 from tinybench.plots import style
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ def plot_fold_curves(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
 
 def training_curves_csv(epochs: Sequence[Epoch]) -> str:
     """Return the metrics of the epochs as CSV, one row per epoch."""
-    return as_csv(["epoch", *epochs[0].metrics], ([epoch.number, *epoch.metrics.values()] for epoch in epochs))
+    return to_csv(["epoch", *epochs[0].metrics], ([epoch.number, *epoch.metrics.values()] for epoch in epochs))
 
 
 def fold_curves_csv(folds: Sequence[Sequence[Epoch]]) -> str:
     """Return the metrics of all folds as CSV, one row per fold and epoch; folds count from 1."""
     rows = ([fold, epoch.number, *epoch.metrics.values()] for fold, epochs in enumerate(folds, 1) for epoch in epochs)
-    return as_csv(["fold", "epoch", *folds[0][0].metrics], rows)
+    return to_csv(["fold", "epoch", *folds[0][0].metrics], rows)
 
 
 def _add_legend(figure: Figure) -> None:

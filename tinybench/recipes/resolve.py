@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybench import recipes
-from tinybench.config.run_config import UNTOUCHED, RunConfig, canonical_overrides, replace
+from tinybench.config.run_config import UNSET_VALUES, RunConfig, canonical_overrides, replace
 
 
 def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -23,6 +23,6 @@ def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = Non
     """
     overrides = canonical_overrides(overrides or {})
     name = overrides.pop("recipe", None) or recipe
-    if name is None or name in UNTOUCHED:
+    if name is None or name in UNSET_VALUES:
         name = RunConfig().recipe
     return replace(recipes.build(name), overrides)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinybench.core.errors import EngineError, TrackingError, in_one_line
+from tinybench.core.errors import EngineError, TrackingError, format_error
 from tinybench.efficiency import measurement
 from tinybench.efficiency.measurement_spec import MeasurementSpec
 from tinybench.hardware import certificate
@@ -84,7 +84,7 @@ def _open_model(tracker: Tracker, run_id: str, downloads: ExitStack) -> tuple[Ev
     except TrackingError:
         raise
     except Exception as error:  # reading a damaged file may raise anything
-        raise TrackingError(f"What run {run_id} stored cannot be read: {in_one_line(error)}.") from error
+        raise TrackingError(f"What run {run_id} stored cannot be read: {format_error(error)}.") from error
 
 
 def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> EvaluatedModel:
@@ -95,8 +95,8 @@ def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> Evaluat
     return EvaluatedModel(
         run_id,
         predictions,
-        files.metadata.temperature,
-        files.metadata.labels,
+        files.info.temperature,
+        files.info.labels,
         run_tags.get(tags.DATA_FINGERPRINT, ""),
         run_tags.get(tags.TEST_HASH, ""),
         files.signature,
@@ -108,7 +108,7 @@ def _add_reload_check(model: EvaluatedModel, files: ModelFiles) -> EvaluatedMode
     try:
         return replace(model, reloaded=files.run_reload_check())
     except Exception as error:  # loading a stored model may raise anything
-        return replace(model, reload_error=f"it cannot be used: {in_one_line(error)}")
+        return replace(model, reload_error=f"it cannot be used: {format_error(error)}")
 
 
 def _add_latencies(

@@ -46,7 +46,7 @@ def lock(uri: str, resource: str, timeout: float, activity: str) -> Iterator[Non
     Raises:
         TrackingError: Another process holds the lock for longer, or the lock file cannot be made.
     """
-    folder = paths.state() / "registry"
+    folder = paths.state_folder() / "registry"
     key = sha256(f"{_normalise_uri(uri)} {resource}".encode()).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tinybench.config.toml_tables import Tables
+from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.errors import ConfigError
 
 FILE = "gates.toml"
@@ -192,25 +192,25 @@ def parse(text: str, file_name: str = FILE) -> Policy:
     Raises:
         ConfigError: The text has a mistake; the message names the line.
     """
-    tables = Tables(text, file_name)
+    tables = TomlDocument(text, file_name)
     gates: dict[str, Any] = {}
     for name, table in tables.values.items():
         if name not in GATES:
-            tables.refuse((name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.")
+            tables.fail((name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.")
         if not isinstance(table, Mapping):
-            tables.refuse((name,), f"`{name}`: expected a table of limits, got {table!r}.")
+            tables.fail((name,), f"`{name}`: expected a table of limits, got {table!r}.")
         gates[name] = _parse_gate(tables, name, table)
     return replace(Policy(), **gates)
 
 
-def _parse_gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
+def _parse_gate(tables: TomlDocument, name: str, table: Mapping[str, Any]) -> Any:
     default = getattr(Policy(), name)
     defaults = {limit.name: getattr(default, limit.name) for limit in fields(default)}
     limits: dict[str, Any] = {}
     for key, value in table.items():
         if key not in (*defaults, "off"):
             choices = ", ".join((*defaults, "off"))
-            tables.refuse((name, key), f"gate `{name}` has no `{key}`: expected one of {choices}.")
+            tables.fail((name, key), f"gate `{name}` has no `{key}`: expected one of {choices}.")
         if isinstance(defaults.get(key, False), bool):
             limits[key] = _parse_flag(tables, name, key, value)
         else:
@@ -218,9 +218,9 @@ def _parse_gate(tables: Tables, name: str, table: Mapping[str, Any]) -> Any:
     return None if limits.pop("off", False) else replace(default, **limits)
 
 
-def _parse_flag(tables: Tables, name: str, key: str, value: Any) -> bool:
+def _parse_flag(tables: TomlDocument, name: str, key: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        tables.refuse((name, key), f"`{name}.{key}`: expected true or false, got {value!r}.")
+        tables.fail((name, key), f"`{name}.{key}`: expected true or false, got {value!r}.")
     return value
 
 
@@ -228,12 +228,12 @@ def _allows_none(gate: Any, key: str) -> bool:
     return "None" in str(next(limit.type for limit in fields(gate) if limit.name == key))
 
 
-def _parse_limit(tables: Tables, name: str, key: str, value: Any, *, may_be_none: bool) -> float | None:
+def _parse_limit(tables: TomlDocument, name: str, key: str, value: Any, *, may_be_none: bool) -> float | None:
     if value == "none" and may_be_none:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         none = ", or none" if may_be_none else ""
-        tables.refuse((name, key), f"`{name}.{key}`: expected a number from 0{none}, got {value!r}.")
+        tables.fail((name, key), f"`{name}.{key}`: expected a number from 0{none}, got {value!r}.")
     if key == "rounds" and (not 1 <= value <= _MAX_ROUNDS or value != int(value)):
-        tables.refuse((name, key), f"`{name}.{key}`: expected a whole number in 1..{_MAX_ROUNDS}, got {value!r}.")
+        tables.fail((name, key), f"`{name}.{key}`: expected a whole number in 1..{_MAX_ROUNDS}, got {value!r}.")
     return float(value)

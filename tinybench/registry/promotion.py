@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.html_table import html_table
 from tinybench.registry import candidates, evidence, gates, model_card
 from tinybench.registry.decision import (
     PROMOTE,
@@ -62,6 +63,21 @@ class PromotionResult:
     def promoted(self) -> bool:
         """Whether the candidate is champion; in a dry run, whether it would be."""
         return self.decision.action == PROMOTE
+
+    def _repr_html_(self) -> str:
+        """Return a table of the gates, with the decision as its caption."""
+        decision = self.decision
+        outcome = "promoted" if self.promoted else "refused"
+        if self.already_champion:
+            outcome = "already champion"
+        elif self.dry_run:
+            outcome = f"would be {outcome}"
+        caption = f"{decision.name}: run {decision.run_id} {outcome}"
+        rows = [
+            (result.gate, "passed" if result.passed else "failed", result.observed, result.limit)
+            for result in decision.gate_results
+        ]
+        return html_table(["gate", "result", "value", "limit"], rows, caption)
 
 
 def promote(

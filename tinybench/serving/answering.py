@@ -6,4 +6,4 @@ before it loads such a model runs the stored file with this package, so the name
 
 from tinybench.inference import classifier
 
-Answerer = classifier.Answerer
+Answerer = classifier.ImageClassifier

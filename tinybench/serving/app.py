@@ -1,4 +1,4 @@
-"""The HTTP service: MLflow's scoring protocol with errors of one sentence, limits, and checks of health."""
+"""The HTTP application: MLflow's scoring protocol with one-sentence errors, limits, and health checks."""
 
 from __future__ import annotations
 
@@ -17,150 +17,157 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tinybench.inference.classifier import Answerer, PictureError
+from tinybench.inference.classifier import ImageClassifier, ImageError
 from tinybench.serving import protocol
-from tinybench.serving.current_model import Current
+from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
-MOST_WAITING = 128
-_MANY = 1_000_000  # numbers of a body, which take a gigabyte as Python's own: one such body at a time
-_heavy = threading.Lock()
-_PATIENCE = 60.0  # seconds that a request waits for a model that is being loaded, and we for its body
+MAX_PENDING_REQUESTS = 128
+_MANY_NUMBERS = 1_000_000  # in a body; as Python objects they take a gigabyte, so one such body is parsed at a time
+_large_body_lock = threading.Lock()
+_TIMEOUT = 60.0  # seconds that a request waits for a model that is being loaded, and the server for a body
 
 
 class Service:
-    """What is asked of a model over HTTP."""
+    """The routes that need the model.
 
-    def __init__(self, current: Current, most_bytes: int, most_waiting: int) -> None:
-        self._current, self._most_bytes, self._most_waiting = current, most_bytes, most_waiting
-        self._under_way: set[Request] = set()
+    Args:
+        current: The model.
+        max_body_bytes: Limit of a request's body.
+        max_pending: Limit of requests at a time.
+    """
+
+    def __init__(self, current: CurrentModel, max_body_bytes: int, max_pending: int) -> None:
+        self._current, self._max_body_bytes, self._max_pending = current, max_body_bytes, max_pending
+        self._pending: set[Request] = set()
 
     async def invocations(self, request: Request) -> Response:
-        """Pictures in, labels out, unless there are too many requests already."""
-        if len(self._under_way) >= self._most_waiting:
-            return _error(f"{self._most_waiting} requests are under way already: try again later.", 503)
-        self._under_way.add(request)
+        """Classify the images of a request, unless too many requests are pending."""
+        if len(self._pending) >= self._max_pending:
+            return _error(f"{self._max_pending} requests are under way already: try again later.", 503)
+        self._pending.add(request)
         try:
-            return await self._answered(request)
+            return await self._respond(request)
         finally:
-            self._under_way.remove(request)
+            self._pending.remove(request)
 
-    async def _answered(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         current = self._current
-        if not current.looked.is_set():  # another process of this server may have said that it is ready
-            await run_in_threadpool(current.looked.wait, _PATIENCE)
-        answerer = current.answerer
-        if answerer is None:
-            return _error(f"The model is not loaded yet. {current.trouble}".strip(), 503)
+        if not current.checked.is_set():  # another process of this server may have reported that it is ready
+            await run_in_threadpool(current.checked.wait, _TIMEOUT)
+        classifier = current.classifier
+        if classifier is None:
+            return _error(f"The model is not loaded yet. {current.problem}".strip(), 503)
         try:
-            body = await _body(request, self._most_bytes)
-            found = await run_in_threadpool(_answers, answerer, body, request.headers.get("content-type", ""))
+            body = await _read_body_in_time(request, self._max_body_bytes)
+            content = await run_in_threadpool(_classify, classifier, body, request.headers.get("content-type", ""))
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=499)  # the client does not read it
         except RequestError as error:
             return _error(str(error), error.status)
-        except PictureError as error:
+        except ImageError as error:
             return _error(str(error), 400)
-        return Response(found, media_type=JSON)
+        return Response(content, media_type=JSON)
 
     async def ready(self, _: Request) -> Response:
-        """Whether it may be sent requests."""
+        """Report whether the model is loaded and has classified once."""
         current = self._current
-        about = {"ready": current.ready, "model": current.address, "trouble": current.trouble}
-        return Response(_json(about), 200 if current.ready else 503, media_type=JSON)
+        state = {"ready": current.ready, "model": current.address, "trouble": current.problem}
+        return Response(_json(state), 200 if current.ready else 503, media_type=JSON)
 
 
-async def alive(_: Request) -> Response:
-    """Whether the process answers."""
+async def health(_: Request) -> Response:
+    """Report that the process is alive."""
     return Response("\n", media_type=JSON)
 
 
 async def version(_: Request) -> Response:
-    """MLflow's version, as its own server says it."""
+    """Report MLflow's version, as its own server does."""
     from importlib import metadata
 
     return Response(metadata.version("mlflow"), media_type=JSON)
 
 
-def make(current: Current, *, most_bytes: int, threads: int, most_waiting: int = MOST_WAITING) -> Starlette:
-    """The application.
+def build_app(
+    current: CurrentModel, *, max_body_bytes: int, request_threads: int, max_pending: int = MAX_PENDING_REQUESTS
+) -> Starlette:
+    """Build the application.
 
     Args:
         current: The model.
-        most_bytes: Of a request's body.
-        threads: Requests that are read at once.
-        most_waiting: Requests that are under way; others are sent away.
+        max_body_bytes: Limit of a request's body.
+        request_threads: Requests that are decoded at a time.
+        max_pending: Limit of requests at a time; further ones get status 503.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        anyio.to_thread.current_default_thread_limiter().total_tokens = request_threads
         yield
         current.close()
 
-    service = Service(current, most_bytes, most_waiting)
+    service = Service(current, max_body_bytes, max_pending)
     routes = [Route("/invocations", service.invocations, methods=["POST"]), Route("/ready", service.ready)]
-    routes += [Route("/ping", alive), Route("/health", alive), Route("/version", version)]
-    failures = {HTTPException: _refused, Exception: _failed}
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=failures)
+    routes += [Route("/ping", health), Route("/health", health), Route("/version", version)]
+    handlers = {HTTPException: _http_error, Exception: _internal_error}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    """A path or a method that there is not."""
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Respond to an unknown path or method."""
     assert isinstance(error, HTTPException)
     return _error(f"{error.detail}: POST /invocations, GET /health, GET /ready.", error.status_code)
 
 
-async def _failed(_: Request, __: Exception) -> Response:
-    """Our own mistake: the log has it."""
+async def _internal_error(_: Request, __: Exception) -> Response:
+    """Respond to an error of the server itself, which is in its log."""
     return _error("The server failed to answer; its log says why.", 500)
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body of a request, as far as it may go.
+async def _read_body_in_time(request: Request, limit: int) -> bytes:
+    """Read the body of a request.
 
     Raises:
-        RequestError: it is too large, or too slow.
+        RequestError: It is larger than `limit` bytes, or takes too long.
     """
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise _too_large(most)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
     try:
-        with anyio.fail_after(_PATIENCE):
-            return await _received(request, most)
+        with anyio.fail_after(_TIMEOUT):
+            return await _read_body(request, limit)
     except TimeoutError:
-        raise RequestError(f"The body did not come within {_PATIENCE:.0f} seconds.", 408) from None
+        raise RequestError(f"The body did not come within {_TIMEOUT:.0f} seconds.", 408) from None
 
 
-async def _received(request: Request, most: int) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise _too_large(most)
-        parts.append(part)
-    return b"".join(parts)
+async def _read_body(request: Request, limit: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
-def _too_large(most: int) -> RequestError:
+def _too_large(limit: int) -> RequestError:
     return RequestError(
-        f"The body is larger than the {most / 1e6:,.0f} MB that this server takes: send fewer pictures.", 413
+        f"The body is larger than the {limit / 1e6:,.0f} MB that this server takes: send fewer pictures.", 413
     )
 
 
-def _answers(answerer: Answerer, body: bytes, content_type: str) -> bytes:
-    with _heavy if body.count(b",") > _MANY else nullcontext():
-        pictures, params = protocol.pictures(body, content_type)
-        found = answerer(pictures, params.get("top_k", 5))
-    return _json({"predictions": [asdict(each) for each in found]})
+def _classify(classifier: ImageClassifier, body: bytes, content_type: str) -> bytes:
+    with _large_body_lock if body.count(b",") > _MANY_NUMBERS else nullcontext():
+        images, params = protocol.parse_request(body, content_type)
+        classifications = classifier(images, params.get("top_k", 5))
+    return _json({"predictions": [asdict(classification) for classification in classifications]})
 
 
 def _error(message: str, status: int) -> Response:
-    answer: dict[str, Any] = {"error": message}
-    # Where a body was not read to its end, what follows on this connection would be taken for more of it
+    # If a body was not read to its end, its rest would be taken for the next request on this connection
     headers = {"connection": "close"} if status in (408, 413, 503) else None
-    return Response(_json(answer), status, media_type=JSON, headers=headers)
+    return Response(_json({"error": message}), status, media_type=JSON, headers=headers)
 
 
 def _json(value: Any) -> bytes:

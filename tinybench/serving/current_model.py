@@ -1,4 +1,4 @@
-"""The model that a server answers with: loaded and warmed up before it is ready, replaced while requests go on."""
+"""The served model: loaded and warmed up before the server is ready, replaced while requests are under way."""
 
 from __future__ import annotations
 
@@ -6,64 +6,72 @@ import logging
 import threading
 from collections.abc import Callable
 
-from tinybench.core.errors import TinybenchError, in_one_line
-from tinybench.inference.classifier import Answerer
+from tinybench.core.errors import TinybenchError, format_error
+from tinybench.inference.classifier import ImageClassifier
 
-_RETRY = 5.0  # seconds after a model that could not be loaded
+_RETRY_SECONDS = 5.0  # after a model that could not be loaded
 _log = logging.getLogger("tinybench.serving")
 
 
-class Current:
-    """Holds an answerer.
+class CurrentModel:
+    """Loads the model to serve in a thread, and replaces it when another one is to be served.
 
-    A request keeps the one that it began with, so that a replacement loses none.
+    A request keeps the classifier that it began with, so a replacement loses no request.
+
+    Args:
+        find: Returns the address of the model that is to be served now.
+        load: Loads the model at an address.
+        poll_seconds: Seconds between two checks for another model; None checks until one is loaded.
+
+    Attributes:
+        checked: Set after the first check.
+        classifier: The loaded model; None before.
+        address: Its address.
+        problem: Why the last check failed; empty if it did not.
     """
 
-    def __init__(self, find: Callable[[], str], load: Callable[[str], Answerer], every: float | None) -> None:
-        """Begin to load.
-
-        Args:
-            find: Gives the address of the model that is to be served now.
-            load: The model at an address.
-            every: Seconds between looks for another one; None looks until it has found one.
-        """
-        self._find, self._load, self._every = find, load, every
-        self._ended = threading.Event()
-        self.looked = threading.Event()  # for the first time
-        self.answerer: Answerer | None = None
+    def __init__(
+        self, find: Callable[[], str], load: Callable[[str], ImageClassifier], poll_seconds: float | None
+    ) -> None:
+        self._find, self._load, self._poll_seconds = find, load, poll_seconds
+        self._closed = threading.Event()
+        self.checked = threading.Event()
+        self.classifier: ImageClassifier | None = None
         self.address = ""
-        self.trouble = ""
-        threading.Thread(target=self._go, daemon=True).start()
+        self.problem = ""
+        threading.Thread(target=self._run, daemon=True).start()
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model that has answered once."""
-        return self.answerer is not None
+        """Whether a model is loaded and has classified once."""
+        return self.classifier is not None
 
     def close(self) -> None:
-        """Look no more."""
-        self._ended.set()
+        """Stop checking for other models."""
+        self._closed.set()
 
-    def _go(self) -> None:
-        self._look()
-        self.looked.set()
-        while (self._every is not None or not self.ready) and not self._ended.wait(self._every or _RETRY):
-            self._look()
+    def _run(self) -> None:
+        self._check()
+        self.checked.set()
+        while (self._poll_seconds is not None or not self.ready) and not self._closed.wait(
+            self._poll_seconds or _RETRY_SECONDS
+        ):
+            self._check()
 
-    def _look(self) -> None:
-        """Load what is to be served, if that is another model than before; the old one answers until then."""
+    def _check(self) -> None:
+        """Load the model that is to be served, if it is another one; the old one serves until then."""
         try:
-            wanted = self._find()
-            if wanted == self.address:
-                self.trouble = ""
+            address = self._find()
+            if address == self.address:
+                self.problem = ""
                 return
-            fresh = self._load(wanted)
-            fresh.warm_up()
+            classifier = self._load(address)
+            classifier.warm_up()
         except Exception as error:  # a store that is away, or a model that cannot be loaded
-            reason = str(error) if isinstance(error, TinybenchError) else in_one_line(error)
-            if reason != self.trouble:
-                _log.warning("The model cannot be loaded: %s", reason)
-            self.trouble = reason
+            problem = str(error) if isinstance(error, TinybenchError) else format_error(error)
+            if problem != self.problem:
+                _log.warning("The model cannot be loaded: %s", problem)
+            self.problem = problem
             return
-        self.answerer, self.address, self.trouble = fresh, wanted, ""
-        _log.info("Serving %s.", wanted)
+        self.classifier, self.address, self.problem = classifier, address, ""
+        _log.info("Serving %s.", address)

@@ -1,4 +1,4 @@
-"""What a request asks: MLflow's scoring protocol, or a picture as it is. Standard library only."""
+"""Parse requests: MLflow's scoring protocol, or an image file as the body. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,57 +8,61 @@ from typing import Any
 
 _FORMS = ("inputs", "instances", "dataframe_split", "dataframe_records")
 _COLUMN = "image"
-_HOW = 'Send {"inputs": ["<base64 of a JPEG, PNG or WebP file>"]}, or the file itself as image/jpeg.'
+_HINT = 'Send {"inputs": ["<base64 of a JPEG, PNG or WebP file>"]}, or the file itself as image/jpeg.'
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, with its HTTP status; the message is a sentence for whoever sent it."""
+    """A request that cannot be parsed, with its HTTP status; the message is a sentence for the client."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
 
-def pictures(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The pictures of a request, and its parameters.
+def parse_request(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return the images of a request and its parameters.
+
+    Args:
+        body: The body of the request.
+        content_type: The value of its header, or empty.
 
     Raises:
-        RequestError: it is not what the protocol says.
+        RequestError: It does not follow the protocol.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
         if not body:
-            raise RequestError(f"Expected a picture, got an empty body. {_HOW}")
+            raise RequestError(f"Expected a picture, got an empty body. {_HINT}")
         return [body], {}
     if kind not in ("application/json", ""):
-        raise RequestError(f"Expected application/json or image/…, got {kind[:60]!r}. {_HOW}", 415)
-    asked = _json(body)
-    known = [form for form in _FORMS if form in asked]
-    if len(known) != 1:
-        given = ", ".join(repr(key[:40]) for key in sorted(asked)[:5]) or "nothing"
-        raise RequestError(f"Expected one of {', '.join(_FORMS)}, got {given}. {_HOW}")
-    params = asked.get("params")
+        raise RequestError(f"Expected application/json or image/…, got {kind[:60]!r}. {_HINT}", 415)
+    content = _parse_json(body)
+    forms = [form for form in _FORMS if form in content]
+    if len(forms) != 1:
+        keys = ", ".join(repr(key[:40]) for key in sorted(content)[:5]) or "nothing"
+        raise RequestError(f"Expected one of {', '.join(_FORMS)}, got {keys}. {_HINT}")
+    params = content.get("params")
     params = {} if params is None else params  # as MLflow takes null
     if not isinstance(params, dict) or set(params) - {"top_k"}:
         raise RequestError('Expected params as {"top_k": 3}.')
-    return _listed(known[0], asked[known[0]]), params
+    return _list_images(forms[0], content[forms[0]]), params
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _parse_json(body: bytes) -> dict[str, Any]:
     if not body:
-        raise RequestError(f"Expected a JSON object, got an empty body. {_HOW}")
+        raise RequestError(f"Expected a JSON object, got an empty body. {_HINT}")
     try:
-        asked = json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else "it is no valid JSON"
-        raise RequestError(f"The body cannot be read: {why}. {_HOW}") from None
-    if not isinstance(asked, dict):
-        raise RequestError(f"Expected a JSON object, got {type(asked).__name__}. {_HOW}")
-    return asked
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is no valid JSON"
+        raise RequestError(f"The body cannot be read: {reason}. {_HINT}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"Expected a JSON object, got {type(content).__name__}. {_HINT}")
+    return content
 
 
-def _listed(form: str, value: Any) -> Sequence[Any]:
-    """The pictures of each of MLflow's forms."""
+def _list_images(form: str, value: Any) -> Sequence[Any]:
+    """Return the images in one of MLflow's forms."""
     if form == "dataframe_split":
         rows = value.get("data") if isinstance(value, Mapping) else None
         if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 1 for row in rows):

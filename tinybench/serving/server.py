@@ -1,4 +1,4 @@
-"""The server: uvicorn with the application, one or several processes."""
+"""Run the server: uvicorn with the application, in one or several processes."""
 
 from __future__ import annotations
 
@@ -13,74 +13,74 @@ import uvicorn
 
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.inference.classifier import Answerer
+from tinybench.inference.classifier import ImageClassifier
 from tinybench.serving import app
-from tinybench.serving.current_model import Current
-from tinybench.serving.header_timeout import PatientProtocol
+from tinybench.serving.current_model import CurrentModel
+from tinybench.serving.header_timeout import HeaderTimeoutProtocol
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-_VARIABLE = "TINYBENCH_SERVE"  # by which processes know what to serve
-_GRACE = 30  # seconds for requests under way when the server ends
+_VARIABLE = "TINYBENCH_SERVE"  # environment variable that passes the settings to the processes
+_SHUTDOWN_SECONDS = 30  # for requests under way when the server ends
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to serve.
+class ServerSettings:
+    """The settings of a server.
 
     Attributes:
-        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or a logged model's address.
-        uri: Store that holds it; MLflow's default when None.
-        threads: Of the processor, for each worker; None shares all among the workers.
-        readers: Requests that a worker reads at once.
-        most_bytes: Of a request's body.
-        follow: Seconds between looks for a new version; None serves the one that is found first.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or the address of a logged model.
+        uri: The tracking store; MLflow's default if None.
+        threads: Threads of the processor for each worker; None shares all among the workers.
+        threads_per_worker: Requests that a worker decodes at a time; some of them may wait for a large image.
+        max_body_bytes: Limit of a request's body.
+        poll_seconds: Seconds between checks for a new version; None serves the first one.
     """
 
     model: str
     uri: str | None = None
     threads: int | None = None
-    readers: int = 32  # some of which may wait until a large picture was read
-    most_bytes: int = 32_000_000
-    follow: float | None = None
+    threads_per_worker: int = 32
+    max_body_bytes: int = 32_000_000
+    poll_seconds: float | None = None
 
 
-def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until the process is told to end; requests under way are answered first.
+def run(settings: ServerSettings, *, host: str, port: int, workers: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are answered first.
 
     Raises:
-        TrackingError: there is no such model.
+        TrackingError: There is no such model.
     """
-    _find(settings)  # before a server that would never be ready
+    _find_model(settings)  # fail now instead of starting a server that would never be ready
     os.environ[_VARIABLE] = json.dumps(asdict(settings))
     uvicorn.run(
-        "tinybench.serving.server:application",
+        "tinybench.serving.server:build_application",
         factory=True,
         host=host,
         port=port,
         workers=workers,
         log_level="info",
         access_log=False,
-        timeout_graceful_shutdown=_GRACE,
-        http=PatientProtocol,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        http=HeaderTimeoutProtocol,
     )
 
 
-def application() -> Starlette:
-    """The application of one process, by the settings in its environment."""
+def build_application() -> Starlette:
+    """Build the application of one process from the settings in its environment."""
     logging.basicConfig(format="%(levelname)s:     %(message)s", level=logging.INFO)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    settings = Settings(**json.loads(os.environ[_VARIABLE]))
+    settings = ServerSettings(**json.loads(os.environ[_VARIABLE]))
     _start_libraries(settings.threads)
-    current = Current(lambda: _find(settings), lambda address: _load(address, settings), settings.follow)
-    return app.make(current, most_bytes=settings.most_bytes, threads=settings.readers)
+    current = CurrentModel(lambda: _find_model(settings), _load, settings.poll_seconds)
+    return app.build_app(current, max_body_bytes=settings.max_body_bytes, request_threads=settings.threads_per_worker)
 
 
 def _start_libraries(threads: int | None) -> None:
-    """Load TensorFlow without its notes, on so many threads: it takes a number only before it has begun."""
-    quiet_libraries.libraries()
-    with quiet_libraries.starting():
+    """Import TensorFlow without its messages, with a number of threads, which can only be set before it starts."""
+    quiet_libraries.quieten_libraries()
+    with quiet_libraries.filter_startup_noise():
         import tensorflow as tf
 
         if threads is not None:
@@ -88,41 +88,44 @@ def _start_libraries(threads: int | None) -> None:
         tf.config.list_logical_devices()
 
 
-def address(given: str) -> str:
-    """The address of a model that is given by it, or by a registered name, whose champion is meant.
+def resolve_address(model: str) -> str:
+    """Return the address of a model; a registered name means its champion.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: It is neither an address nor a name.
     """
-    if given.startswith(("models:/", "runs:/")):
-        return given
-    if not re.fullmatch(r"[\w .-]+", given):
-        raise ConfigError(f"Invalid value for `MODEL`: expected a name or models:/NAME@ALIAS, got {given!r}.")
-    return f"models:/{given}@champion"
+    if model.startswith(("models:/", "runs:/")):
+        return model
+    if not re.fullmatch(r"[\w .-]+", model):
+        raise ConfigError(f"Invalid value for `MODEL`: expected a name or models:/NAME@ALIAS, got {model!r}.")
+    return f"models:/{model}@champion"
 
 
-def _find(settings: Settings) -> str:
-    """The version that is to be served now.
+def _find_model(settings: ServerSettings) -> str:
+    """Return the address of the version that is to be served now.
 
     Raises:
-        TrackingError: there is none.
+        TrackingError: There is none.
     """
     from tinybench.tracking.model_versions import RegisteredModel
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(settings.uri)
-    made = re.fullmatch(r"models:/([^@/]+)@(.+)", settings.model)
-    if made is None:
-        numbered = re.fullmatch(r"models:/([^@/]+)/(\d+)", settings.model)
-        return RegisteredModel(tracker.client, numbered[1]).version(int(numbered[2])).uri if numbered else settings.model
-    found = RegisteredModel(tracker.client, made[1]).get_by_alias(made[2])
-    if found is None:
-        raise TrackingError(f"{made[1]} has no {made[2]}: register one by tinybench promote.")
-    return found.uri
+    by_alias = re.fullmatch(r"models:/([^@/]+)@(.+)", settings.model)
+    if by_alias is not None:
+        name, alias = by_alias.groups()
+        version = RegisteredModel(tracker.client, name).get_by_alias(alias)
+        if version is None:
+            raise TrackingError(f"{name} has no {alias}: register one by tinybench promote.")
+        return version.uri
+    by_number = re.fullmatch(r"models:/([^@/]+)/(\d+)", settings.model)
+    if by_number is not None:
+        return RegisteredModel(tracker.client, by_number[1]).version(int(by_number[2])).uri
+    return settings.model
 
 
-def _load(where: str, settings: Settings) -> Answerer:
+def _load(address: str) -> ImageClassifier:
     from tinybench.tracking import logged_model
 
-    with logged_model.download(where) as files:
+    with logged_model.download(address) as files:
         return files.load_classifier()

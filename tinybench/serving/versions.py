@@ -5,4 +5,4 @@ See `tinybench.serving.answering`.
 
 from tinybench.inference import model_version
 
-version = model_version.version
+version = model_version.read_version

@@ -1,31 +1,32 @@
-"""A sweep from its space to its winner: the page to read first of this folder.
+"""Drive a sweep from its space to its winner; start reading this package here.
 
-The driver makes the study and its run, gives out trials, keeps workers at work and shows how far they are. At the end
-it draws what was found and trains the best configuration once more, as a run with everything that a run has: only
-there are the test images touched.
+The driver creates the study and its run, queues trials, starts workers in other processes and reports their progress.
+At the end it logs the results and trains the best configuration once more, as a run with everything that a run has:
+only this run uses the test images.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.exceptions import StorageInternalError
 
 from tinybench import data, models
 from tinybench.config import run_config as configuration
-from tinybench.core.errors import ConfigError, TrackingError, in_one_line
-from tinybench.core.redaction import without_secrets
+from tinybench.core.errors import ConfigError, TrackingError, format_error
+from tinybench.core.redaction import redact
 from tinybench.job import preflight
-from tinybench.sweeps import optuna_storage, study, study_files, study_results, trial_runs
+from tinybench.sweeps import optuna_storage, study_files, study_results, trial_runs, winner
+from tinybench.sweeps.deadline import Deadline
+from tinybench.sweeps.driver_lease import DriverLease
 from tinybench.sweeps.study import Study
-from tinybench.sweeps.study_progress import Story
-from tinybench.sweeps.sweep_result import Outcome
+from tinybench.sweeps.study_progress import StudyProgress
+from tinybench.sweeps.sweep_result import SweepResult
+from tinybench.sweeps.trial_queue import TrialQueue
 from tinybench.tracking import tags
 from tinybench.tracking.journal import Journal
 from tinybench.tracking.run import Run, status_and_reason
@@ -36,52 +37,58 @@ if TYPE_CHECKING:
 
     from tinybench.config.sections import TrackConfig
     from tinybench.sweeps.space import Space
-    from tinybench.sweeps.sweep_result import Watcher
+    from tinybench.sweeps.sweep_callbacks import SweepCallbacks
 
-_LOOK = 1.0  # seconds between looks at the study
-
-
-class Workers(AbstractContextManager[object], Protocol):
-    """What carries trials out: a context that stops them at its end."""
-
-    def tend(self, begun: int, trained: int) -> None:
-        """Start what is missing; called once a second with how many trials began, and were not in vain."""
+_POLL_SECONDS = 1.0  # between two looks at the study
+_SPARE_TRIALS = 2  # that wait where only the time is limited
 
 
-# Makes the workers of a study by its name and space, whose trials are tracked at an address
-Engine = Callable[[str, "Space", str], Workers]
+class WorkerPool(AbstractContextManager[object], Protocol):
+    """The workers of a study; a context manager that ends them."""
+
+    def start_missing(self, trials_taken: int, trials_trained: int) -> None:
+        """Start workers in place of those that ended; called once a second.
+
+        Args:
+            trials_taken: Trials that workers have taken so far.
+            trials_trained: Trials that came to a result.
+        """
 
 
-def begin(
+CreateWorkers = Callable[[str, "Space", str], WorkerPool]
+"""Creates the workers of a study from its name, its space and the address of the tracking store."""
+
+
+def start(
     space: Space,
     overrides: Mapping[str, Any],
     *,
     name: str | None,
     storage: str,
     track: TrackConfig,
-    engine: Engine,
-    watcher: Watcher,
-) -> Outcome:
-    """A new study, carried out.
+    create_workers: CreateWorkers,
+    callbacks: SweepCallbacks,
+) -> SweepResult:
+    """Create a study and run it to its end.
 
     Args:
-        space: What to look for.
-        overrides: As `space` was read with.
-        name: Of the study; made from the space's and the time when None.
-        storage: Address of the study's database.
+        space: What to search, and how long.
+        overrides: The settings that `space` was read with.
+        name: Name of the study; the name of the space with the time when None.
+        storage: Address of the database of studies.
         track: Where to track.
-        engine: Makes its workers.
-        watcher: Is told.
+        create_workers: Creates the workers.
+        callbacks: Receives the events.
 
     Raises:
-        TinybenchError: what the user can mend.
+        TinybenchError: The user can correct the cause.
     """
-    _check(space)  # before there is anything to be removed again
-    kept = optuna_storage.connect(storage)
+    _check_space(space)  # before anything is created that would have to be removed again
+    database = optuna_storage.connect(storage)
     tracker = Tracker(track)
     name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    workers = engine(name, space, tracker.uri)
-    return _drive(study.create(kept, name, space, overrides), tracker, workers, watcher)
+    workers = create_workers(name, space, tracker.uri)
+    return _drive(Study.create(database, name, space, overrides), tracker, workers, callbacks)
 
 
 def resume(
@@ -89,117 +96,117 @@ def resume(
     *,
     trials: int | None = None,
     minutes: float | None = None,
-    again: bool = False,
+    retry_failed: bool = False,
     storage: str,
     track: TrackConfig,
-    engine: Engine,
-    watcher: Watcher,
-) -> Outcome:
-    """Go on with a study, in the same runs; with more trials or minutes, or `again` with those that failed.
+    create_workers: CreateWorkers,
+    callbacks: SweepCallbacks,
+) -> SweepResult:
+    """Go on with a study, in the same MLflow runs.
+
+    Args:
+        name: Name of the study.
+        trials: The number of trials in the end; as before when None.
+        minutes: Minutes from now on; those that are left when None.
+        retry_failed: Whether to run failed trials again.
+        storage: Address of the database of studies.
+        track: Where to track.
+        create_workers: Creates the workers.
+        callbacks: Receives the events.
 
     Raises:
-        TinybenchError: there is no such study, or another process drives it.
+        TinybenchError: There is no such study, another process drives it, or the user can correct another cause.
     """
-    kept = optuna_storage.connect(storage, there=True)
-    found = study.find(kept, name)
-    _check(found.space)
+    study = Study.load(optuna_storage.connect(storage, must_exist=True), name)
+    _check_space(study.space)
     if trials is not None:
-        if trials < found.counts().done:
-            raise ConfigError(f"Invalid value for `--trials`: {found.counts().done} of them are done, got {trials}.")
-        found.budget = trials
+        finished = study.counts().finished
+        if trials < finished:
+            raise ConfigError(f"Invalid value for `--trials`: {finished} of them are done, got {trials}.")
+        study.budget = trials
     tracker = Tracker(track)
-    workers = engine(name, found.space, tracker.uri)
-    return _drive(found, tracker, workers, watcher, minutes=minutes, again=again)
+    workers = create_workers(name, study.space, tracker.uri)
+    return _drive(study, tracker, workers, callbacks, minutes=minutes, retry_failed=retry_failed)
 
 
-def _check(space: Space) -> None:
-    """Refuse a study whose trials could only fail; the images are loaded, and kept for its workers."""
+def _check_space(space: Space) -> None:
+    """Raise if all trials would fail; this also decodes the images, which are then cached for the workers."""
     preflight.check_run(space.base)
     for parameter in space.parameters:
         if parameter.key == "model":
-            for choice in parameter.choices:
-                models.check(configuration.replace(space.base, {"model": choice}))
+            for model in parameter.choices:
+                models.check(configuration.replace(space.base, {"model": model}))
     data.load(space.base.dataset, space.base.data, space.base.seed, image_size=space.base.image_size)
 
 
 def _drive(
-    made: Study,
+    study: Study,
     tracker: Tracker,
-    workers: Workers,
-    watcher: Watcher,
+    workers: WorkerPool,
+    callbacks: SweepCallbacks,
     *,
     minutes: float | None = None,
-    again: bool = False,
-) -> Outcome:
-    with _driving(made) as who:
-        parent = _parent(made, tracker)
-        journal = Journal(tracker.client, study_files.folder(made.name) / f"driver-{os.getpid()}.jsonl")
-        with _open(made.name, parent, journal):
-            trial_runs.bury(made, tracker, journal)
-            watcher.on_study_begin(made, tracker.link(parent))
-            made.stop_clock(minutes)
-            if again:
-                watcher.on_message(f"{made.again()} trials that failed are given out again.")
-            _trials(made, who, workers, journal, parent, watcher)
-            return study_results.draw(made, tracker, parent, journal, watcher)
+    retry_failed: bool = False,
+) -> SweepResult:
+    lease = DriverLease(study)
+    with _convert_storage_errors(study), lease.hold():
+        parent = _open_parent_run(study, tracker)
+        spool = study_files.study_folder(study.name) / f"driver-{os.getpid()}.jsonl"
+        journal = Journal(tracker.client, spool)
+        with _end_parent_run(study, parent, journal):
+            trial_runs.close_orphans(study, tracker, journal)
+            callbacks.on_study_begin(study, tracker.link(parent))
+            Deadline(study).stop_clock(minutes)
+            if retry_failed:
+                callbacks.on_message(f"{TrialQueue(study).retry_failed()} failed trials are run again.")
+            _run_trials(study, lease, workers, journal, parent, callbacks)
+            return _conclude(study, tracker, parent, journal, callbacks)
 
 
 @contextmanager
-def _driving(made: Study) -> Iterator[str]:
-    """Drive a study while the block lasts, with signs of life also while it is busy with other things."""
-    who, ended = f"{platform.node()}, process {os.getpid()}", threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(optuna_storage.HEARTBEAT):
-            with suppress(Exception):  # a storage that does not answer now may do so the next time
-                made.drive(who)
-
-    made.drive(who)
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+def _convert_storage_errors(study: Study) -> Iterator[None]:
     try:
-        yield who
+        yield
     except StorageInternalError as error:
         raise TrackingError(
-            f"Cannot write to {without_secrets(made.storage.url)}: {in_one_line(error.__cause__ or error)} "
-            f"Make room or mend it, then go on by: tinybench sweep --resume {made.name}"
+            f"Cannot write to {redact(study.storage.url)}: {format_error(error.__cause__ or error)} "
+            f"Make room or mend it, then go on by: tinybench sweep --resume {study.name}"
         ) from error
-    finally:
-        ended.set()
-        thread.join()
-        with suppress(StorageInternalError):  # what went wrong before matters more
-            made.leave(who)
 
 
-def _parent(made: Study, tracker: Tracker) -> Run:
-    """The study's run, which a resume opens again."""
-    if made.parent is not None:
-        return tracker.reopen(tracker.get_run(made.parent))
-    run = tracker.open_parent_run(f"sweep {made.name}")
-    space = made.space
-    about: dict[str, Any] = {"study": made.name, "space": space.name, "sampler": space.sampler, "pruner": space.pruner}
-    about |= {"objective": ", ".join(each.figure for each in space.objectives), "seeds_a_trial": space.seeds}
-    about |= {"trials": space.trials, "minutes": space.minutes}
-    run.log_params({f"sweep.{key}": "none" if value is None else value for key, value in about.items()})
-    run.log_params({key: value for key, value in space.base.words().items() if key not in _searched(space)})
+def _open_parent_run(study: Study, tracker: Tracker) -> Run:
+    """Open the study's run, which a resume opens again, and log the study's settings to a new one."""
+    if study.parent_run is not None:
+        return tracker.reopen(tracker.get_run(study.parent_run))
+    run = tracker.open_parent_run(f"sweep {study.name}")
+    space = study.space
+    settings = {
+        "study": study.name,
+        "space": space.name,
+        "sampler": space.sampler,
+        "pruner": space.pruner,
+        "objective": ", ".join(objective.metric for objective in space.objectives),
+        "seeds_a_trial": space.seeds,
+        "trials": space.trials,
+        "minutes": space.minutes,
+    }
+    run.log_params({f"sweep.{key}": "none" if value is None else value for key, value in settings.items()})
+    searched = {parameter.key for parameter in space.parameters}
+    run.log_params({key: value for key, value in space.base.flat_text().items() if key not in searched})
     run.log_text(space.text, f"{space.name}.toml")
-    run.set_tags({tags.STUDY: made.name})
-    made.keep("experiment", run.client.get_run(run.id).info.experiment_id)
-    made.parent = run.id  # last: it says that all is there
+    run.set_tags({tags.STUDY: study.name})
+    study.set_user_attr("experiment", run.client.get_run(run.id).info.experiment_id)
+    study.parent_run = run.id  # last: it tells workers that all else is there
     return run
 
 
-def _searched(space: Space) -> set[str]:
-    return {parameter.key for parameter in space.parameters}
-
-
 @contextmanager
-def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
-    """End the run of a study with what becomes of the block, as soon as the store takes it."""
+def _end_parent_run(study: Study, parent: Run, journal: Journal) -> Iterator[None]:
+    """End the study's run with the block: FINISHED, or FAILED or KILLED with the reason and the way to resume."""
     try:
         yield
     except BaseException as error:
-        error.add_note(f"Go on with it by: tinybench sweep --resume {name}")
+        error.add_note(f"Go on with it by: tinybench sweep --resume {study.name}")
         status, reason = status_and_reason(error)
         journal.set_tags(parent.id, {tags.ERROR: reason})
         journal.end(parent.id, status)
@@ -207,20 +214,46 @@ def _open(name: str, parent: Run, journal: Journal) -> Iterator[None]:
     journal.end(parent.id, "FINISHED")
 
 
-def _trials(made: Study, who: str, workers: Workers, journal: Journal, parent: Run, watcher: Watcher) -> None:
-    """Keep workers at work until the budget is spent."""
-    story = Story(made, journal, parent.id, watcher)
+def _run_trials(
+    study: Study, lease: DriverLease, workers: WorkerPool, journal: Journal, parent: Run, callbacks: SweepCallbacks
+) -> None:
+    """Keep the queue filled and workers running until the budget is spent."""
+    queue, deadline = TrialQueue(study), Deadline(study)
+    progress = StudyProgress(study, journal, parent.id, callbacks)
     with workers:
         while True:
-            made.drive(who)
-            made.plan(spare=2)
-            story.goes_on()
-            counts = made.counts()
-            watcher.on_study_step(counts, made.budget, made.seconds_left())
-            if (made.settled() or made.over()) and not counts.running:
+            lease.acquire()
+            queue.fill(_SPARE_TRIALS)
+            progress.update()
+            counts = study.counts()
+            callbacks.on_study_step(counts, study.budget, deadline.seconds_left())
+            is_spent = study.is_finished() or deadline.is_over()
+            if is_spent and not counts.running:
                 break
-            if not (made.settled() or made.over()):
-                story.check()
-                workers.tend(counts.done + counts.running, counts.complete + counts.pruned)
-            time.sleep(_LOOK)
-    story.goes_on()
+            if not is_spent:
+                progress.check_failures()
+                workers.start_missing(counts.finished + counts.running, counts.complete + counts.pruned)
+            time.sleep(_POLL_SECONDS)
+    progress.update()
+
+
+def _conclude(study: Study, tracker: Tracker, parent: Run, journal: Journal, callbacks: SweepCallbacks) -> SweepResult:
+    """Log the results, train the winner, and send what processes could not send before.
+
+    Raises:
+        TrackingError: No trial is complete.
+    """
+    study_files.remove_stale_folders(study.name)
+    best = study.best_trials()
+    study_results.log_results(study, best, parent, journal, callbacks)
+    result = winner.train_winner(study, best[0], tracker, parent, journal, callbacks) if best else None
+    spools = [Journal(tracker.client, file) for file in study_files.find_spools(study.name)]
+    unsent = sum(spool.flush() for spool in [journal, *spools])
+    if not unsent:
+        trial_runs.close_orphans(study, tracker, journal)  # also runs of dead workers that were only now sent
+    for reason in journal.rejected:
+        callbacks.on_message(f"The tracking store refused an entry: {reason}")
+    if not best:
+        raise TrackingError(study_results.explain_no_result(study))
+    settings = study_files.study_folder(study.name) / study_results.BEST_SETTINGS
+    return SweepResult(study, best, result, settings, unsent)

@@ -1,4 +1,4 @@
-"""Optuna's storage: SQLite on one machine, Postgres on several, with a sign of life from every running trial."""
+"""Connect to Optuna's storage: SQLite on one machine, Postgres on several; running trials record heartbeats in it."""
 
 from __future__ import annotations
 
@@ -16,90 +16,88 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import TrackingError
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 
-HEARTBEAT = 5  # seconds
-_GRACE = 4 * HEARTBEAT  # of silence until a trial's process counts as dead
-_WAIT = 60  # seconds that a write to SQLite waits for another
+HEARTBEAT_SECONDS = 5
+_GRACE_SECONDS = 4 * HEARTBEAT_SECONDS  # without a heartbeat, after which a trial's process counts as dead
+_LOCK_SECONDS = 60  # for which a write to SQLite waits for another one
 
 
 @contextmanager
-def settled() -> Iterator[None]:
-    """Without the warnings of what Optuna has called experimental for years, such as the heartbeat."""
+def ignore_experimental_warnings() -> Iterator[None]:
+    """Ignore the warnings about what Optuna has called experimental for years, such as the heartbeat."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
 
 
-def connect(url: str, *, there: bool = False) -> optuna.storages.RDBStorage:
-    """The storage at an address; its tables are made when they are not there.
+def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage:
+    """Return the storage at an address; its tables are created if they are missing.
 
     Args:
-        url: As SQLAlchemy has it.
-        there: A file that is not there is not made.
+        url: Address as SQLAlchemy expects it.
+        must_exist: Whether to raise, instead of creating the file, if an SQLite file is missing.
 
     Raises:
-        TrackingError: it cannot be reached, or is no database of Optuna's.
+        TrackingError: It cannot be reached, or is no database of Optuna's.
     """
-    file = _file(url)
-    if there and file is not None and not file.exists():
+    file = _find_sqlite_file(url)
+    if must_exist and file is not None and not file.exists():
         raise TrackingError(f"There is no database {file}: check --storage, or begin a study by tinybench sweep SPACE.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    arguments: dict[str, Any] = {"connect_args": {"timeout": _WAIT}} if url.startswith("sqlite") else {}
+    arguments: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS}} if url.startswith("sqlite") else {}
     try:
-        with settled(), _one_maker(file):
+        with ignore_experimental_warnings(), _lock_file(file):
             storage = optuna.storages.RDBStorage(
-                _with_driver(url), arguments, heartbeat_interval=HEARTBEAT, grace_period=_GRACE
+                _add_driver(url), arguments, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_GRACE_SECONDS
             )
     except ImportError as error:
         raise TrackingError(
-            f"Cannot use {without_secrets(url)}: {str(error).splitlines()[0]} "
-            "For Postgres: pip install 'tinybench[postgres]'."
+            f"Cannot use {redact(url)}: {str(error).splitlines()[0]} For Postgres: pip install 'tinybench[postgres]'."
         ) from error
     except (SQLAlchemyError, ValueError, RuntimeError) as error:
-        words = without_secrets(str(error).strip().splitlines()[0])
-        raise TrackingError(f"Cannot use {without_secrets(url)}: {words.rstrip('.')}. Check --storage.") from error
+        reason = redact(str(error).strip().splitlines()[0])
+        raise TrackingError(f"Cannot use {redact(url)}: {reason.rstrip('.')}. Check --storage.") from error
     if url.startswith("sqlite"):
-        _one_writer(storage.engine)
+        _lock_at_begin(storage.engine)
     return storage
 
 
-def _file(url: str) -> Path | None:
-    """The file of an SQLite database."""
-    made = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", url)
-    return Path(made[1]) if made and made[1] != ":memory:" else None
+def _find_sqlite_file(url: str) -> Path | None:
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", url)
+    return Path(match[1]) if match and match[1] != ":memory:" else None
 
 
 @contextmanager
-def _one_maker(file: Path | None) -> Iterator[None]:
-    """Let one process at a time make the tables of a file: a second one in the same moment would fail."""
+def _lock_file(file: Path | None) -> Iterator[None]:
+    """Let one process at a time create the tables of a file: a second process at the same moment would fail."""
     if file is None or not file.parent.is_dir():
         yield
         return
-    with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=_WAIT):
+    with filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
         yield
 
 
-def _with_driver(url: str) -> str:
-    """Postgres by psycopg, the driver that is kept."""
+def _add_driver(url: str) -> str:
+    """Return the address of a Postgres database with psycopg as its driver, and other addresses unchanged."""
     for scheme in ("postgresql://", "postgres://"):
         if url.startswith(scheme):
             return f"postgresql+psycopg://{url.removeprefix(scheme)}"
     return url
 
 
-def _one_writer(engine: Any) -> None:
-    """Let a transaction of SQLite lock at its beginning.
+def _lock_at_begin(engine: Any) -> None:
+    """Let a transaction of SQLite take its lock when it begins.
 
-    Otherwise two workers read that a trial waits before either of them writes that it took it.
+    Otherwise two workers read that a trial waits before either of them writes that it took the trial.
     """
 
-    def connected(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # its own BEGIN comes with the first write, which is too late
+    def on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # sqlite3's own BEGIN comes with the first write, which is too late
 
-    def begun(connection: Any) -> None:
+    def on_begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begun)
-    engine.dispose()  # connections of before
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    engine.dispose()  # closes connections that were opened without these listeners

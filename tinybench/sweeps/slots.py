@@ -1,7 +1,7 @@
-"""Slots, one for each trial of a study's budget, seen in its trials: which are filled, which are open, which are best.
+"""Slots: the trials of a study's budget, numbered from 0, and which Optuna trial fills which slot.
 
-A slot is filled by the first trial of it that ended for good: completed, pruned, or failed with a reason. A trial
-whose process died counts for nothing.
+A slot is filled by its first trial that ended for good: complete, pruned, or failed with a reason. A trial whose
+process died is lost: it does not count, and its slot is queued again.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-# Attributes of a trial
+# User attributes of a trial
 SLOT = "slot"
 ERROR = "error"
-RUN = "run_id"
-FIGURES = "figures"
-RETRY = "retry_of"
+RUN_ID = "run_id"
+METRICS = "figures"
+RETRY_OF = "retry_of"
 INTERRUPTED = "interrupted"
 
-MOST_DEATHS = 3  # processes that a slot may end
+MAX_DEATHS = 3  # processes that may die in the trials of a slot before the slot has failed
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Slots by what became of them.
+class TrialCounts:
+    """The number of slots in each state.
 
     Attributes:
-        complete: With values.
-        pruned: Stopped, since others did better.
-        failed: With a reason.
-        running: At this moment.
-        waiting: To be taken.
+        complete: Filled by a trial that was trained to its end.
+        pruned: Filled by a trial that the pruner stopped.
+        failed: Filled by a trial that failed with a reason.
+        running: A worker trains a trial of it now.
+        waiting: A trial of it waits for a worker.
     """
 
     complete: int
@@ -43,85 +43,91 @@ class Counts:
     waiting: int
 
     @property
-    def done(self) -> int:
-        """Ended for good."""
+    def finished(self) -> int:
+        """The number of slots that are filled."""
         return self.complete + self.pruned + self.failed
 
 
-def counts(trials: Iterable[FrozenTrial]) -> Counts:
-    """How far a study is."""
+def count_trials(trials: Iterable[FrozenTrial]) -> TrialCounts:
+    """Return how many slots are in which state, given all trials of a study."""
     trials = list(trials)
-    ended = filled(trials)
-    states = [trial.state for trial in ended.values()]
-    open_slots = {trial.user_attrs[SLOT]: trial.state for trial in trials if live(trial)}
-    left = [state for slot, state in open_slots.items() if slot not in ended]
-    return Counts(
-        *(states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)),
-        *(left.count(state) for state in (TrialState.RUNNING, TrialState.WAITING)),
+    filled = find_filled_slots(trials)
+    final_states = [trial.state for trial in filled.values()]
+    unfinished = {trial.user_attrs[SLOT]: trial.state for trial in trials if is_unfinished(trial)}
+    open_states = [state for slot, state in unfinished.items() if slot not in filled]
+    return TrialCounts(
+        *(final_states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)),
+        *(open_states.count(state) for state in (TrialState.RUNNING, TrialState.WAITING)),
     )
 
 
-def front(trials: Iterable[FrozenTrial], rising: Sequence[bool]) -> list[FrozenTrial]:
-    """The best trial, or of several objectives those that no other beats; the best in the first one is first.
+def find_best(trials: Iterable[FrozenTrial], maximize: Sequence[bool]) -> list[FrozenTrial]:
+    """Return the best trial, or for several objectives the trials that no other trial dominates.
 
     Args:
-        trials: Those that were not completed are left out.
-        rising: For each objective, whether the greatest is best.
+        trials: Only complete trials are considered.
+        maximize: For each objective, whether greater values are better.
+
+    Returns:
+        The trials, sorted by the first objective, the best first; empty if none is complete.
     """
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     losses = {
-        trial.number: [-value if up else value for up, value in zip(rising, trial.values, strict=True)]
-        for trial in done
+        trial.number: [-value if rising else value for rising, value in zip(maximize, trial.values, strict=True)]
+        for trial in complete
     }
     best = [
         trial
-        for trial in done
-        if not any(_beats(losses[other.number], losses[trial.number]) for other in done if other is not trial)
+        for trial in complete
+        if not any(_dominates(losses[rival.number], losses[trial.number]) for rival in complete if rival is not trial)
     ]
     best.sort(key=lambda trial: (losses[trial.number], trial.number))
-    return best[:1] if len(rising) == 1 else best
+    return best[:1] if len(maximize) == 1 else best
 
 
-def deadly(trials: Sequence[FrozenTrial]) -> list[int]:
-    """Slots that have ended too many processes, and are not filled."""
-    ended = filled(trials)
-    deaths = Counter(each.user_attrs[SLOT] for each in trials if died(each) and INTERRUPTED not in each.user_attrs)
-    return [slot for slot, count in deaths.items() if count >= MOST_DEATHS and slot not in ended]
+def find_fatal_slots(trials: Sequence[FrozenTrial]) -> list[int]:
+    """Return the unfilled slots in whose trials too many processes died."""
+    filled = find_filled_slots(trials)
+    deaths = Counter(
+        trial.user_attrs[SLOT] for trial in trials if is_lost(trial) and INTERRUPTED not in trial.user_attrs
+    )
+    return [slot for slot, count in deaths.items() if count >= MAX_DEATHS and slot not in filled]
 
 
-def died(trial: FrozenTrial) -> bool:
-    """Whether its process ended with it: it counts for nothing."""
+def is_lost(trial: FrozenTrial) -> bool:
+    """Return whether a trial ended without a result or a reason, as when its process died."""
     return SLOT in trial.user_attrs and trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
 
 
-def fixed(trial: FrozenTrial) -> Mapping[str, Any]:
-    """The values that a trial had drawn, or was to have, when its process died."""
-    return trial.params or dict(trial.system_attrs.get("fixed_params", {}))
+def get_values(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the values that a trial was trained with, or was to be trained with when its process died."""
+    return trial.params or dict(trial.system_attrs.get("fixed_params", {}))  # where `enqueue_trial` stores them
 
 
-def live(trial: FrozenTrial) -> bool:
-    """Whether it waits or runs."""
+def is_unfinished(trial: FrozenTrial) -> bool:
+    """Return whether a trial waits or runs."""
     return SLOT in trial.user_attrs and trial.state in (TrialState.RUNNING, TrialState.WAITING)
 
 
-def filled(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """By slot the first trial that ended for good; one that is only dead has no reason.
+def find_filled_slots(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """Return by slot the trial that fills it.
 
-    A trial that failed counts until its slot is given out again.
+    A failed trial fills its slot only until the slot is queued again.
     """
-    found: dict[int, FrozenTrial] = {}
+    filled: dict[int, FrozenTrial] = {}
     for trial in trials:
         slot = int(trial.user_attrs.get(SLOT, -1))
-        known = found.get(slot)
-        failed = trial.state == TrialState.FAIL and ERROR in trial.user_attrs
-        if slot < 0 or (known is not None and known.state != TrialState.FAIL):
+        earlier = filled.get(slot)
+        has_failed = trial.state == TrialState.FAIL and ERROR in trial.user_attrs
+        if slot < 0 or (earlier is not None and earlier.state != TrialState.FAIL):
             continue
-        if failed or trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            found[slot] = trial
-        elif live(trial):
-            found.pop(slot, None)
-    return found
+        if has_failed or trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            filled[slot] = trial
+        elif is_unfinished(trial):
+            filled.pop(slot, None)
+    return filled
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)
+def _dominates(losses: Sequence[float], other_losses: Sequence[float]) -> bool:
+    pairs = list(zip(losses, other_losses, strict=True))
+    return all(loss <= other_loss for loss, other_loss in pairs) and list(losses) != list(other_losses)

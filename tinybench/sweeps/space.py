@@ -1,4 +1,4 @@
-"""A search space: which settings a study looks at, in what range, for what, and how long. Standard library only."""
+"""A search space: the settings to search, their ranges, the objectives and the budget. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tinybench.config import run_config as configuration
 from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import ConfigError
 
-RISING = ("val/accuracy", "val/top5")
-TRAINING_SECONDS = "efficiency/training_seconds"  # which a training itself says
+MAXIMIZED = ("val/accuracy", "val/top5")
+TRAINING_SECONDS = "efficiency/training_seconds"  # measured by the training itself
 COSTS = (
     "efficiency/cpu_latency_p50_ms",
     "efficiency/gpu_latency_p50_ms",
@@ -22,7 +22,7 @@ COSTS = (
     "efficiency/flops",
     TRAINING_SECONDS,
 )
-OBJECTIVES = (*RISING, "val/loss", *COSTS)
+OBJECTIVES = (*MAXIMIZED, "val/loss", *COSTS)
 SAMPLERS = ("tpe", "random", "cmaes", "nsgaii", "qmc")
 PRUNERS = ("none", "median", "hyperband")
 
@@ -34,11 +34,11 @@ class Parameter:
     Attributes:
         key: Its dotted key.
         distribution: `uniform`, `log-uniform`, `integer`, `log-integer` or `categorical`.
-        low: The least value of a range.
-        high: The greatest.
-        step: Between values of a range; None for any.
-        choices: Of a categorical one.
-        when: Other keys with the values that they must have, else this one is not drawn.
+        low: Lower bound of a range.
+        high: Upper bound of a range.
+        step: Distance between the values of a range; None for any value.
+        choices: Values of a categorical parameter.
+        when: Allowed values of other settings by key; where a setting has another value, the parameter is not searched.
     """
 
     key: str
@@ -50,56 +50,56 @@ class Parameter:
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
-    def continuous(self) -> bool:
-        """Whether it is a range without steps, of which no value comes twice."""
+    def is_continuous(self) -> bool:
+        """Whether it is a range without steps, so that no value is suggested twice."""
         return self.distribution in ("uniform", "log-uniform") and self.step is None
 
-    def active(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is drawn, given the values of all settings by key."""
+    def is_active(self, values: Mapping[str, Any]) -> bool:
+        """Return whether it is searched, given the values of all settings by key."""
         return all(values[key] in allowed for key, allowed in self.when.items())
 
-    def can_be(self, wanted: tuple[Any, ...]) -> bool:
-        """Whether it can draw one of some values, given as the setting has them."""
+    def can_equal(self, values: tuple[Any, ...]) -> bool:
+        """Return whether it can become one of `values`, which have the type of the setting."""
         if self.choices:
-            return any(configuration.check(self.key, choice) in wanted for choice in self.choices)
-        return any(map(self.holds, wanted))
+            return any(configuration.parse_value(self.key, choice) in values for choice in self.choices)
+        return any(map(self.contains, values))
 
-    def holds(self, value: Any) -> bool:
-        """Whether it could draw a value."""
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is one of the choices, or in the range and on its steps."""
         if self.distribution == "categorical":
             return value in self.choices
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not self.low <= value <= self.high:
             return False
         steps = (value - self.low) / self.step if self.step is not None else 0.0
-        whole = "integer" not in self.distribution or value == int(value)
-        return whole and math.isclose(steps, round(steps), abs_tol=1e-9)
+        fits_type = "integer" not in self.distribution or value == int(value)
+        return fits_type and math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure that is looked for, and whether the greatest or the least is best."""
+    """A metric that a study optimises, and the direction that is better."""
 
-    figure: str
+    metric: str
     direction: Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a study does.
+    """A search space with everything else that its file says about a study.
 
     Attributes:
-        name: Of the file, without its ending.
-        text: The file's text.
+        name: Name of the file, without its extension.
+        text: Text of the file.
         base: The configuration that each trial changes.
-        parameters: What is drawn, in the order of the file.
+        parameters: What is searched, in the order of the file.
         objectives: At least one.
-        trials: How many; None for as many as the time allows.
-        minutes: How long; None for as long as the trials take.
-        seeds: Trainings of a trial, whose figures are averaged.
+        trials: Number of trials; None for as many as the time allows.
+        minutes: Minutes during which trials are started; None for as long as the trials take.
+        seeds: Trainings of a trial, over which its metrics are averaged.
         sampler: One of `SAMPLERS`.
-        sampler_seed: Of its draws.
+        sampler_seed: Seed of the sampler.
         pruner: One of `PRUNERS`.
-        first: Values by key that are tried before the sampler has its say.
+        first_values: Values by key of the first trials, which are not left to the sampler.
     """
 
     name: str
@@ -113,34 +113,34 @@ class Space:
     sampler: str
     sampler_seed: int
     pruner: str
-    first: tuple[Mapping[str, Any], ...]
+    first_values: tuple[Mapping[str, Any], ...]
 
     @property
-    def costs(self) -> bool:
-        """Whether an objective is one that a process of its own measures."""
-        return any(each.figure in COSTS and each.figure != TRAINING_SECONDS for each in self.objectives)
+    def measures_costs(self) -> bool:
+        """Whether an objective is a cost that is measured apart from training."""
+        return any(objective.metric in COSTS and objective.metric != TRAINING_SECONDS for objective in self.objectives)
 
     @property
-    def timed(self) -> bool:
+    def measures_time(self) -> bool:
         """Whether an objective is a time, which other work on the machine changes."""
-        return any(word in each.figure for each in self.objectives for word in ("latency", "seconds"))
+        return any(unit in objective.metric for objective in self.objectives for unit in ("latency", "seconds"))
 
     def check_workers(self, count: int) -> None:
-        """Refuse trials beside each other where an objective is a time.
+        """Raise unless `count` workers may run trials at the same time.
 
         Raises:
-            ConfigError: it is one.
+            ConfigError: An objective is a time.
         """
-        if count > 1 and self.timed:
+        if count > 1 and self.measures_time:
             raise ConfigError(
-                "Invalid value for `--workers`: expected 1 where an objective is a time, since trials beside each "
-                "other would slow each other down. Or take an objective such as efficiency/flops."
+                "Invalid value for `--workers`: expected 1 where an objective is a time, since trials that run at "
+                "the same time slow each other down. Or take an objective such as efficiency/flops."
             )
 
-    def config(self, drawn: Mapping[str, Any]) -> RunConfig:
-        """The configuration of a trial.
+    def build_config(self, values: Mapping[str, Any]) -> RunConfig:
+        """Return the configuration of a trial with some values by key.
 
         Raises:
-            ConfigError: values that are allowed by themselves, but not together.
+            ConfigError: The values are allowed by themselves, but not together.
         """
-        return configuration.replace(self.base, drawn)
+        return configuration.replace(self.base, values)

@@ -1,6 +1,6 @@
-"""A search space from its TOML file. Standard library only.
+"""Read a search space from a TOML file; a mistake is reported with its line, before anything starts.
 
-Every value is checked as the setting's own before anything starts, and a mistake is told with its line.
+Every value is checked as a value of its setting. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 
 from tinybench.config import run_config as configuration
 from tinybench.config import toml_lines
-from tinybench.config.fields import as_text
-from tinybench.config.run_config import RunConfig, canonical, check
-from tinybench.config.toml_tables import Tables
+from tinybench.config.fields import format_value
+from tinybench.config.run_config import RunConfig, canonical_key, parse_value
+from tinybench.config.toml_tables import TomlDocument
 from tinybench.recipes.resolve import resolve
-from tinybench.sweeps.space import OBJECTIVES, PRUNERS, RISING, SAMPLERS, Objective, Parameter, Space
+from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
 
 _DIRECTIONS = ("maximize", "minimize")
 _RANGES = {"uniform": ("low", "high", "step"), "log-uniform": ("low", "high")}
 _RANGES |= {"integer": ("low", "high", "step"), "log-integer": ("low", "high")}
 _DISTRIBUTIONS = (*_RANGES, "categorical")
-_TOP = ("recipe", "objective", "direction", "trials", "minutes", "seeds", "sampler", "pruner")
+_TOP_KEYS = ("recipe", "objective", "direction", "trials", "minutes", "seeds", "sampler", "pruner")
 _TABLES = ("settings", "space", "first")
-# Whose change would judge trials by other images, or decides where and not what a run computes
-_FIXED = (
+# Settings that change the images by which trials are compared, or that do not change what a run computes
+_NOT_SEARCHABLE = (
     "recipe",
     "dataset",
     "data.",
@@ -39,48 +39,51 @@ _FIXED = (
 )
 
 
-def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, shown_as: str | None = None) -> Space:
-    """A space from the text of its file.
+def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, file_name: str | None = None) -> Space:
+    """Read a space from the text of its file.
 
     Args:
         text: TOML.
-        name: Of the study's kind.
-        overrides: Settings that are fixed at the values given here, also where the file would search them; `trials`,
-            `minutes` and `seeds` as well.
-        shown_as: The file in messages; the name when None.
+        name: Name of the space.
+        overrides: Settings by key that are fixed at these values, even if the file searches them; also `trials`,
+            `minutes` and `seeds`.
+        file_name: Name of the file in error messages; `name` when None.
 
     Raises:
-        ConfigError: what is wrong, with the line.
+        ConfigError: A mistake, with its line.
     """
-    return _Reader(name, shown_as or name, text, dict(overrides or {})).space()
+    return _SpaceFile(name, file_name or name, text, dict(overrides or {})).read_space()
 
 
-class _Reader(Tables):
-    def __init__(self, name: str, shown_as: str, text: str, overrides: dict[str, Any]) -> None:
-        super().__init__(text, shown_as)
-        self.name, self.text = name, text
+class _SpaceFile(TomlDocument):
+    """The file of a space; the arguments are those of `read`."""
+
+    def __init__(self, name: str, file_name: str, text: str, overrides: dict[str, Any]) -> None:
+        super().__init__(text, file_name)
+        self.name = name
+        self.text = text
         budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
         self.budget = {key: value for key, value in budget.items() if value is not None}
-        self.given = {canonical(key): value for key, value in overrides.items()}
-        self.dropped: set[str] = set()  # parameters that can have no effect beside what was given
+        self.overrides = {canonical_key(key): value for key, value in overrides.items()}
+        self.dropped: set[str] = set()  # parameters whose conditions the overrides rule out
 
-    def space(self) -> Space:
+    def read_space(self) -> Space:
         for key in self.values:
-            if key not in (*_TOP, *_TABLES):
-                self.refuse((key,), f"unknown key `{key}`: expected one of {', '.join((*_TOP, *_TABLES))}.")
-        base = self._base()
-        parameters = self._parameters(base)
-        sampler, pruner = self._algorithm("sampler", SAMPLERS), self._algorithm("pruner", PRUNERS)
-        objectives = self._objectives()
+            if key not in (*_TOP_KEYS, *_TABLES):
+                self.fail((key,), f"unknown key `{key}`: expected one of {', '.join((*_TOP_KEYS, *_TABLES))}.")
+        base = self._build_base()
+        parameters = self._read_parameters(base)
+        sampler, pruner = self._read_algorithm("sampler", SAMPLERS), self._read_algorithm("pruner", PRUNERS)
+        objectives = self._read_objectives()
         if len(objectives) > 1 and pruner["name"] != "none":
-            self.refuse(("pruner",), "several objectives cannot be pruned: leave pruner out, or name one objective.")
-        if pruner["name"] != "none" and not objectives[0].figure.startswith("val/"):
-            self.refuse(("pruner",), f"{objectives[0].figure} is not known by epoch: leave pruner out.")
+            self.fail(("pruner",), "several objectives cannot be pruned: leave pruner out, or name one objective.")
+        if pruner["name"] != "none" and not objectives[0].metric.startswith("val/"):
+            self.fail(("pruner",), f"{objectives[0].metric} is not known by epoch: leave pruner out.")
         if len(objectives) > 1 and sampler["name"] == "cmaes":
-            self.refuse(("sampler",), "cmaes has one objective: take tpe, nsgaii, qmc or random.")
-        trials, minutes = self._count("trials"), self._minutes()
+            self.fail(("sampler",), "cmaes has one objective: take tpe, nsgaii, qmc or random.")
+        trials, minutes = self._read_count("trials"), self._read_minutes()
         if trials is None and minutes is None:
-            self.refuse((), "no budget: give trials or minutes.")
+            self.fail((), "no budget: give trials or minutes.")
         return Space(
             self.name,
             self.text,
@@ -89,221 +92,225 @@ class _Reader(Tables):
             objectives,
             trials,
             minutes,
-            self._count("seeds") or 1,
+            self._read_count("seeds") or 1,
             str(sampler["name"]),
-            self._seed(sampler),
+            self._read_seed(sampler),
             str(pruner["name"]),
-            self._first(parameters),
+            self._read_first_values(parameters),
         )
 
-    def _seed(self, sampler: Mapping[str, Any]) -> int:
+    def _read_seed(self, sampler: Mapping[str, Any]) -> int:
         seed = sampler.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            self.refuse(("sampler", "seed"), f"`seed`: expected a whole number from 0, got {seed!r}.")
+            self.fail(("sampler", "seed"), f"`seed`: expected a whole number from 0, got {seed!r}.")
         return seed
 
-    def _base(self) -> RunConfig:
-        """The recipe with the fixed settings."""
-        table = self.table(("settings",), self.values.get("settings", {}))
+    def _build_base(self) -> RunConfig:
+        """Return the recipe with the fixed settings; trials draw no plots and measure no costs."""
+        table = self.read_table(("settings",), self.values.get("settings", {}))
         fixed = {key: value for key, (value, _) in table.items()}
-        # A trial is judged by validation images; its pictures would be looked at by nobody
-        own = {"track.pictures": False, "track.costs": "off"}
-        with self.at(("recipe",)):
-            base = configuration.replace(resolve(self.values.get("recipe")), own)
+        with self.errors_at(("recipe",)):
+            base = resolve(self.values.get("recipe"))
+            base = configuration.replace(base, {"track.pictures": False, "track.costs": "off"})
         for key, (value, path) in table.items():
             if key.startswith("track."):
-                self.refuse(path, f"`{key}` is no setting of trials: give it on the command line, as --{key}.")
-            with self.at(path):
-                check(key, value)
-        with self.at(("settings",)):
-            base = configuration.replace(base, fixed | self.given)
+                self.fail(path, f"`{key}` is no setting of trials: give it on the command line, as --{key}.")
+            with self.errors_at(path):
+                parse_value(key, value)
+        with self.errors_at(("settings",)):
+            base = configuration.replace(base, fixed | self.overrides)
         if base.data.folds:
-            self.refuse(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
+            self.fail(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
         return base
 
-    def _parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
+    def _read_parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
         table = self.values.get("space", {})
         if not isinstance(table, dict) or not table:
-            self.refuse(("space",), "there is nothing to search: expected a table [space] of settings.")
-        found: dict[str, Parameter] = {}
-        for key, (value, path) in self.table(("space",), table).items():
-            self._searchable(key, base, path)
-            if key in self.given:
+            self.fail(("space",), "there is nothing to search: expected a table [space] of settings.")
+        parameters: dict[str, Parameter] = {}
+        for key, (value, path) in self.read_table(("space",), table).items():
+            self._check_searchable(key, base, path)
+            if key in self.overrides:
                 continue
-            parameter = self._parameter(key, value, path, base, found)
-            if self._possible(parameter, base, found):
-                found[key] = parameter
+            parameter = self._read_parameter(key, value, path, base, parameters)
+            if self._can_be_active(parameter, base, parameters):
+                parameters[key] = parameter
             else:
                 self.dropped.add(key)
-        if not found:
-            self.refuse(("space",), "there is nothing to search: all of it is given on the command line.")
-        return tuple(found.values())
+        if not parameters:
+            self.fail(("space",), "there is nothing to search: all of it is given on the command line.")
+        return tuple(parameters.values())
 
-    def _searchable(self, key: str, base: RunConfig, path: toml_lines.Path) -> None:
-        if key.startswith(_FIXED):
-            self.refuse(path, f"`{key}` cannot be searched: trials could not be compared. Put it into [settings].")
-        if key in self.table(("settings",), self.values.get("settings", {})):
-            self.refuse(path, f"`{key}` is both in [settings] and in [space]: leave one of them out.")
+    def _check_searchable(self, key: str, base: RunConfig, path: toml_lines.KeyPath) -> None:
+        if key.startswith(_NOT_SEARCHABLE):
+            self.fail(path, f"`{key}` cannot be searched: trials could not be compared. Put it into [settings].")
+        if key in self.read_table(("settings",), self.values.get("settings", {})):
+            self.fail(path, f"`{key}` is both in [settings] and in [space]: leave one of them out.")
         phase = key.partition(".")[0]
         if phase in configuration.PHASES and phase not in base.phases:
-            self.refuse(path, f"`{key}` has no effect: `phases` is {as_text(base.phases)}.")
+            self.fail(path, f"`{key}` has no effect: `phases` is {format_value(base.phases)}.")
 
-    def _parameter(
-        self, key: str, value: Any, path: toml_lines.Path, base: RunConfig, before: Mapping[str, Parameter]
+    def _read_parameter(
+        self, key: str, value: Any, path: toml_lines.KeyPath, base: RunConfig, earlier: Mapping[str, Parameter]
     ) -> Parameter:
+        """Return a parameter; `earlier` are those above it in the file."""
         kind = value.get("distribution")
         if kind not in _DISTRIBUTIONS:
-            self.refuse(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.")
+            self.fail(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.")
         allowed = (*_RANGES.get(kind, ("choices",)), "distribution", "when")
-        for word in value:
-            if word not in allowed:
-                self.refuse((*path, word), f"`{key}`: a {kind} distribution has no `{word}`, but {', '.join(allowed)}.")
-        when = self._when(value.get("when", {}), (*path, "when"), base, before)
+        for name in value:
+            if name not in allowed:
+                self.fail((*path, name), f"`{key}`: a {kind} distribution has no `{name}`, but {', '.join(allowed)}.")
+        when = self._read_conditions(value.get("when", {}), (*path, "when"), base, earlier)
         if kind == "categorical":
-            return Parameter(key, kind, choices=self._choices(key, value, path), when=when)
-        low, high, step = (self._number(key, value, word, path) for word in ("low", "high", "step"))
+            return Parameter(key, kind, choices=self._read_choices(key, value, path), when=when)
+        low, high, step = (self._read_number(key, value, name, path) for name in ("low", "high", "step"))
         assert low is not None
         assert high is not None
-        self._range(key, kind, low, high, step, path)
+        self._check_range(key, kind, low, high, step, path)
         return Parameter(key, kind, low, high, step, when=when)
 
-    def _number(self, key: str, value: Mapping[str, Any], word: str, path: toml_lines.Path) -> float | None:
-        number = value.get(word)
-        if number is None and word == "step":
+    def _read_number(self, key: str, value: Mapping[str, Any], name: str, path: toml_lines.KeyPath) -> float | None:
+        number = value.get(name)
+        if number is None and name == "step":
             return None
         if number is None:
-            self.refuse(path, f"`{key}`: `{word}` is missing.")
+            self.fail(path, f"`{key}`: `{name}` is missing.")
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-            self.refuse((*path, word), f"`{key}`: expected a number for `{word}`, got {number!r}.")
+            self.fail((*path, name), f"`{key}`: expected a number for `{name}`, got {number!r}.")
         return number
 
-    def _range(self, key: str, kind: str, low: float, high: float, step: float | None, path: toml_lines.Path) -> None:
+    def _check_range(
+        self, key: str, kind: str, low: float, high: float, step: float | None, path: toml_lines.KeyPath
+    ) -> None:
+        """Raise unless a range is one and its setting allows the values in it."""
         if low >= high:
-            self.refuse(path, f"`{key}`: expected low below high, got {low:g} and {high:g}.")
+            self.fail(path, f"`{key}`: expected low below high, got {low:g} and {high:g}.")
         if kind.startswith("log") and low <= 0:
-            self.refuse(path, f"`{key}`: a {kind} range begins above 0, got {low:g}.")
+            self.fail(path, f"`{key}`: a {kind} range begins above 0, got {low:g}.")
         if step is not None and not 0 < step <= high - low:
-            self.refuse(path, f"`{key}`: expected a step above 0 and within the range, got {step:g}.")
-        whole = "integer" in kind
-        if whole and any(each is not None and each != int(each) for each in (low, high, step)):
-            self.refuse(path, f"`{key}`: the bounds and steps of {kind} are whole numbers.")
-        inside = [low, high] if whole else [float(low), float(high), low + (high - low) * 0.3819]
-        for value in inside:
-            with self.at(path, f"{kind} does not fit `{key}`, which would be drawn as {value:.4g}. "):
-                check(key, int(value) if whole else value)
+            self.fail(path, f"`{key}`: expected a step above 0 and within the range, got {step:g}.")
+        is_integer = "integer" in kind
+        if is_integer and any(number is not None and number != int(number) for number in (low, high, step)):
+            self.fail(path, f"`{key}`: the bounds and steps of {kind} are whole numbers.")
+        examples = [low, high] if is_integer else [float(low), float(high), low + (high - low) * 0.3819]
+        for value in examples:
+            with self.errors_at(path, f"{kind} does not fit `{key}`, which would be drawn as {value:.4g}. "):
+                parse_value(key, int(value) if is_integer else value)
 
-    def _choices(self, key: str, value: Mapping[str, Any], path: toml_lines.Path) -> tuple[Any, ...]:
-        choices = value.get("choices")
-        if not isinstance(choices, list) or len(choices) < 2:
-            self.refuse(path, f"`{key}`: expected a list of at least two choices, got {choices!r}.")
-        for each in choices:
-            with self.at((*path, "choices")):
-                check(key, each)
-        plain = tuple(map(_plain, choices))
-        if len(set(map(repr, plain))) < len(plain):
-            self.refuse((*path, "choices"), f"`{key}`: a choice is given twice.")
-        return plain
+    def _read_choices(self, key: str, value: Mapping[str, Any], path: toml_lines.KeyPath) -> tuple[Any, ...]:
+        values = value.get("choices")
+        if not isinstance(values, list) or len(values) < 2:
+            self.fail(path, f"`{key}`: expected a list of at least two choices, got {values!r}.")
+        for choice in values:
+            with self.errors_at((*path, "choices")):
+                parse_value(key, choice)
+        choices = tuple(map(_convert_choice, values))
+        if len(set(map(repr, choices))) < len(choices):
+            self.fail((*path, "choices"), f"`{key}`: a choice is given twice.")
+        return choices
 
-    def _when(
-        self, value: Any, path: toml_lines.Path, base: RunConfig, before: Mapping[str, Parameter]
+    def _read_conditions(
+        self, value: Any, path: toml_lines.KeyPath, base: RunConfig, earlier: Mapping[str, Parameter]
     ) -> dict[str, tuple[Any, ...]]:
-        """Conditions, each on a setting that is fixed or drawn before."""
-        found = {}
-        for key, (wanted, place) in self.table(path, value, leaves=True).items():
-            allowed = wanted if isinstance(wanted, list) else [wanted]
-            with self.at(place):
-                found[key] = tuple(check(key, each) for each in allowed)
-            earlier, words = before.get(key), " or ".join(map(repr, found[key]))
-            if earlier is not None and earlier.continuous:
-                self.refuse(place, f"`{key}` takes any value of a range: a condition needs choices or steps.")
-            if earlier is not None and not earlier.can_be(found[key]):
-                self.refuse(place, f"`{key}` is never {words}: its parameter above cannot draw that.")
-            if (
-                earlier is None
-                and base.flat()[key] not in found[key]
-                and not {key} & (self.given.keys() | self.dropped)
-            ):
-                self.refuse(place, f"`{key}` is never {words}: it is {base.flat()[key]!r}, and no parameter above.")
-        return found
+        """Return the allowed values by key of settings that are fixed, or searched by an earlier parameter."""
+        conditions = {}
+        for key, (entry, key_path) in self.read_table(path, value, leaves=True).items():
+            values = entry if isinstance(entry, list) else [entry]
+            with self.errors_at(key_path):
+                conditions[key] = tuple(parse_value(key, allowed) for allowed in values)
+            parameter, text = earlier.get(key), " or ".join(map(repr, conditions[key]))
+            if parameter is not None and parameter.is_continuous:
+                self.fail(key_path, f"`{key}` takes any value of a range: a condition needs choices or steps.")
+            if parameter is not None and not parameter.can_equal(conditions[key]):
+                self.fail(key_path, f"`{key}` is never {text}: its parameter above cannot draw that.")
+            if parameter is None and base.flat()[key] not in conditions[key] and not self._is_overridden(key):
+                self.fail(key_path, f"`{key}` is never {text}: it is {base.flat()[key]!r}, and no parameter above.")
+        return conditions
 
-    def _possible(self, parameter: Parameter, base: RunConfig, before: Mapping[str, Parameter]) -> bool:
-        """Whether its conditions can hold; what was given may rule them out."""
-        return all(key in before or base.flat()[key] in allowed for key, allowed in parameter.when.items())
+    def _can_be_active(self, parameter: Parameter, base: RunConfig, earlier: Mapping[str, Parameter]) -> bool:
+        """Return whether the conditions of a parameter can hold; overrides may rule them out."""
+        return all(key in earlier or base.flat()[key] in allowed for key, allowed in parameter.when.items())
 
-    def _objectives(self) -> tuple[Objective, ...]:
-        figures = self._words("objective", "val/accuracy")
-        for figure in figures:
-            if figure.startswith("test/"):
-                self.refuse(("objective",), f"{figure} would choose by the test images: take a figure of validation.")
-            if figure not in OBJECTIVES:
-                self.refuse(("objective",), f"unknown objective {figure!r}: expected one of {', '.join(OBJECTIVES)}.")
-        own = ["maximize" if figure in RISING else "minimize" for figure in figures]
-        directions = self._words("direction", own)
-        if len(directions) != len(figures) or not set(directions) <= {*_DIRECTIONS}:
-            self.refuse(("direction",), f"expected {' or '.join(_DIRECTIONS)} for each objective, got {directions}.")
+    def _is_overridden(self, key: str) -> bool:
+        """Return whether an override fixes a setting, or makes it one that is not searched."""
+        return key in self.overrides or key in self.dropped
+
+    def _read_objectives(self) -> tuple[Objective, ...]:
+        metrics = self._read_texts("objective", "val/accuracy")
+        if len(set(metrics)) < len(metrics):
+            self.fail(("objective",), "an objective is given twice.")
+        for metric in metrics:
+            if metric.startswith("test/"):
+                self.fail(("objective",), f"{metric} would choose by the test images: take a validation metric.")
+            if metric not in OBJECTIVES:
+                self.fail(("objective",), f"unknown objective {metric!r}: expected one of {', '.join(OBJECTIVES)}.")
+        defaults = ["maximize" if metric in MAXIMIZED else "minimize" for metric in metrics]
+        directions = self._read_texts("direction", defaults)
+        if len(directions) != len(metrics) or not set(directions) <= {*_DIRECTIONS}:
+            self.fail(("direction",), f"expected {' or '.join(_DIRECTIONS)} for each objective, got {directions}.")
         return tuple(
-            Objective(figure, "maximize" if direction == "maximize" else "minimize")
-            for figure, direction in zip(figures, directions, strict=True)
+            Objective(metric, "maximize" if direction == "maximize" else "minimize")
+            for metric, direction in zip(metrics, directions, strict=True)
         )
 
-    def _words(self, key: str, default: str | Sequence[str]) -> list[str]:
+    def _read_texts(self, key: str, default: str | Sequence[str]) -> list[str]:
+        """Return the texts of a key, which may hold one text or a list of them."""
         value = self.values.get(key, default)
-        words = [value] if isinstance(value, str) else value
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            self.refuse((key,), f"`{key}`: expected a word or a list of words, got {value!r}.")
-        if key == "objective" and len(set(words)) < len(words):
-            self.refuse((key,), "an objective is given twice.")
-        return words
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            self.fail((key,), f"`{key}`: expected text or a list of texts, got {value!r}.")
+        return texts
 
-    def _algorithm(self, key: str, allowed: tuple[str, ...]) -> dict[str, Any]:
-        """A sampler or pruner, by its name or as a table."""
-        value = self.values.get(key, allowed[0])
-        found = {"name": value} if isinstance(value, str) else value
-        if not isinstance(found, dict) or found.get("name") not in allowed:
-            self.refuse((key,), f"`{key}`: expected one of {', '.join(allowed)}, got {value!r}.")
-        own = ("name", "seed") if key == "sampler" else ("name",)
-        for word in found:
-            if word not in own:
-                self.refuse((key, word), f"`{key}` has no `{word}`, but {', '.join(own)}.")
-        return found
+    def _read_algorithm(self, key: str, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return a sampler or pruner, given by its name or as a table, as a table with its name."""
+        value = self.values.get(key, names[0])
+        table = {"name": value} if isinstance(value, str) else value
+        if not isinstance(table, dict) or table.get("name") not in names:
+            self.fail((key,), f"`{key}`: expected one of {', '.join(names)}, got {value!r}.")
+        options = ("name", "seed") if key == "sampler" else ("name",)
+        for option in table:
+            if option not in options:
+                self.fail((key, option), f"`{key}` has no `{option}`, but {', '.join(options)}.")
+        return table
 
-    def _count(self, key: str) -> int | None:
+    def _read_count(self, key: str) -> int | None:
         value = self.budget.get(key, self.values.get(key))
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self.refuse((key,), f"`{key}`: expected a whole number of at least 1, got {value!r}.")
+            self.fail((key,), f"`{key}`: expected a whole number of at least 1, got {value!r}.")
         return value
 
-    def _minutes(self) -> float | None:
+    def _read_minutes(self) -> float | None:
         value = self.budget.get("minutes", self.values.get("minutes"))
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-            self.refuse(("minutes",), f"`minutes`: expected a number above 0, got {value!r}.")
+            self.fail(("minutes",), f"`minutes`: expected a number above 0, got {value!r}.")
         return float(value)
 
-    def _first(self, parameters: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
+    def _read_first_values(self, parameters: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
         tables = self.values.get("first", [])
         if not isinstance(tables, list):
-            self.refuse(("first",), "expected tables [[first]] of values to try first.")
-        by_key, found = {each.key: each for each in parameters}, []
-        for place, table in enumerate(tables):
+            self.fail(("first",), "expected tables [[first]] of values to try first.")
+        by_key, first_values = {parameter.key: parameter for parameter in parameters}, []
+        for index, table in enumerate(tables):
             values = {}
-            for key, (value, path) in self.table(("first", str(place)), table, leaves=True).items():
+            for key, (value, path) in self.read_table(("first", str(index)), table, leaves=True).items():
                 parameter = by_key.get(key)
-                if parameter is None and key in self.given.keys() | self.dropped:
+                if parameter is None and self._is_overridden(key):
                     continue
                 if parameter is None:
-                    self.refuse(path, f"`{key}` is not searched.")
-                if not parameter.holds(_plain(value)):
-                    why = "no choice of it" if parameter.choices else "out of its range, or between its steps"
-                    self.refuse(path, f"`{key}` cannot be {value!r}: that is {why}.")
-                values[key] = _plain(value)
-            found.append(values)
-        return tuple(found)
+                    self.fail(path, f"`{key}` is not searched.")
+                if not parameter.contains(_convert_choice(value)):
+                    reason = "no choice of it" if parameter.choices else "out of its range, or between its steps"
+                    self.fail(path, f"`{key}` cannot be {value!r}: that is {reason}.")
+                values[key] = _convert_choice(value)
+            first_values.append(values)
+        return tuple(first_values)
 
 
-def _plain(value: Any) -> Any:
-    """A choice as Optuna's database takes it: a list as text."""
-    return as_text(tuple(value)) if isinstance(value, list) else value
+def _convert_choice(value: Any) -> Any:
+    """Return a choice as Optuna's database can store it: a list becomes text."""
+    return format_value(tuple(value)) if isinstance(value, list) else value

@@ -1,9 +1,9 @@
-"""Pictures of a study: still ones, and one page of Optuna's own that answer to the mouse."""
+"""Write the plots of a study: PNG files, and one HTML page with Optuna's interactive plots."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,82 +11,88 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tinybench.core.errors import in_one_line
+from tinybench.core.errors import format_error
 from tinybench.plots import study_plots
 from tinybench.plots.study_plots import ParameterAxis, StudyTrial
 from tinybench.sweeps.study import Study
+from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FEWEST_FOR_SHARES = 4  # completed trials that the importance of a parameter can be read from
-_NOTHING = optuna.create_trial(state=TrialState.FAIL)
-_TREES = 64  # of fANOVA's forest
-_DOTS = 120  # an inch
+_MIN_TRIALS_FOR_IMPORTANCE = 4
+_PLACEHOLDER = optuna.create_trial(state=TrialState.FAIL)
+_TREES = 64  # in the random forest of fANOVA
+_DPI = 120
 
 
-def draw(made: Study, folder: Path, note: Callable[[str], None]) -> list[Path]:
-    """Files in a folder: history, curves, importance, parallel coordinates, slices, contour, Pareto front.
+def write_plots(study: Study, folder: Path, callbacks: RunCallbacks) -> list[Path]:
+    """Write all plots that the complete trials of a study allow, and return their files.
+
+    They are: history, curves, slices, parallel coordinates, importance, contour, Pareto front, and the page.
 
     Args:
-        made: The study.
-        folder: Made if it is absent.
-        note: Told what cannot be drawn, and why.
+        study: The study.
+        folder: Where to write; created if it is missing.
+        callbacks: Get a message if a plot fails, which ends nothing.
     """
-    done = [trial for trial in made.counted() if trial.state == TrialState.COMPLETE]
-    if not done:
+    complete = [trial for trial in study.counted_trials() if trial.state == TrialState.COMPLETE]
+    if not complete:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     try:
-        with _quiet():
-            first = _by_first_objective(made)
-            shares = _importance(first) if len(done) >= _FEWEST_FOR_SHARES else {}
-            for name, figure in _figures(made, shares):
+        with _ignore_optuna_messages():
+            first_study = _copy_with_first_objective(study)
+            importances = _compute_importances(first_study) if len(complete) >= _MIN_TRIALS_FOR_IMPORTANCE else {}
+            for name, figure in _draw_plots(study, importances):
                 file = folder / f"{name}.png"
-                figure.savefig(file, dpi=_DOTS)
+                figure.savefig(file, dpi=_DPI)
                 files.append(file)
-            files.append(_page(made, first, shares, folder / "sweep.html"))
-    except Exception as error:  # the study is done: a picture is no reason to lose its winner
-        note(f"Not all pictures of the study could be drawn: {in_one_line(error)}")
+            files.append(_write_page(study, first_study, importances, folder / "sweep.html"))
+    except Exception as error:  # the study has its results: a plot is no reason to lose its winner
+        callbacks.on_message(f"Not all plots of the study could be drawn: {format_error(error)}")
     return files
 
 
-def _figures(made: Study, shares: dict[str, float]) -> Iterator[tuple[str, Figure]]:
-    objectives = [each.figure for each in made.space.objectives]
-    rising = made.space.objectives[0].direction == "maximize"
-    best = made.best()
-    trials = [_plain(trial) for trial in made.counted() if trial.values is not None]
-    done = [trial for trial in trials if not trial.pruned]
-    axes = _axes(made, done)
-    yield "history", study_plots.plot_optimization_history(trials, objectives[0], maximize=rising)
+def _draw_plots(study: Study, importances: dict[str, float]) -> Iterator[tuple[str, Figure]]:
+    """Yield the plots with their names."""
+    objectives = [objective.metric for objective in study.space.objectives]
+    maximize = study.space.objectives[0].direction == "maximize"
+    best = study.best_trials()
+    trials = [_convert_trial(trial) for trial in study.counted_trials() if trial.values is not None]
+    complete = [trial for trial in trials if not trial.pruned]
+    axes = _build_axes(study, complete)
+    yield "history", study_plots.plot_optimization_history(trials, objectives[0], maximize=maximize)
     if any(len(trial.intermediate_values) > 1 for trial in trials):
-        of_one = f"{objectives[0]}{', with the first seed' if made.space.seeds > 1 else ''}"
-        yield "curves", study_plots.plot_intermediate_values(trials, of_one, best[0].number)
+        label = f"{objectives[0]}{', with the first seed' if study.space.seeds > 1 else ''}"
+        yield "curves", study_plots.plot_intermediate_values(trials, label, best[0].number)
     if axes:
-        yield "slices", study_plots.plot_slice(done, axes, objectives[0])
+        yield "slices", study_plots.plot_slice(complete, axes, objectives[0])
     if len(axes) > 1:
-        yield "parallel_coordinates", study_plots.plot_parallel_coordinate(done, axes, objectives[0], maximize=rising)
-    if shares:
-        yield "importance", study_plots.plot_param_importances(shares, objectives[0], len(done))
-        first = [axis for key in shares for axis in axes if axis.key == key][:2]
-        if len(first) > 1:
-            yield "contour", study_plots.plot_contour(done, first[0], first[1], objectives[0])
+        figure = study_plots.plot_parallel_coordinate(complete, axes, objectives[0], maximize=maximize)
+        yield "parallel_coordinates", figure
+    if importances:
+        yield "importance", study_plots.plot_param_importances(importances, objectives[0], len(complete))
+        top_axes = [axis for key in importances for axis in axes if axis.key == key][:2]
+        if len(top_axes) > 1:
+            yield "contour", study_plots.plot_contour(complete, top_axes[0], top_axes[1], objectives[0])
     if len(objectives) > 1:
-        least = made.space.objectives[1].direction == "minimize"
-        yield "pareto", study_plots.plot_pareto_front(done, objectives, [trial.number for trial in best], minimize_second=least)
+        minimize_second = study.space.objectives[1].direction == "minimize"
+        numbers = [trial.number for trial in best]
+        yield "pareto", study_plots.plot_pareto_front(complete, objectives, numbers, minimize_second=minimize_second)
 
 
-def _by_first_objective(made: Study) -> optuna.Study:
-    """The trials judged by the first objective alone: Optuna's pictures of several know no best."""
-    study = optuna.create_study(direction=made.space.objectives[0].direction)
-    counted = {trial.number for trial in made.counted() if trial.values is not None}
-    # All of them, since trials are numbered as they are added
-    study.add_trials([_judged(each) if each.number in counted else _NOTHING for each in made.trials()])
-    return study
+def _copy_with_first_objective(study: Study) -> optuna.Study:
+    """Return a copy in memory that has the first objective alone: Optuna's plots of several show no best trial."""
+    copy = optuna.create_study(direction=study.space.objectives[0].direction)
+    counted = {trial.number for trial in study.counted_trials() if trial.values is not None}
+    # With placeholders for the others, since Optuna numbers trials in the order in which they are added
+    copy.add_trials([_keep_first_value(trial) if trial.number in counted else _PLACEHOLDER for trial in study.trials()])
+    return copy
 
 
-def _judged(trial: FrozenTrial) -> FrozenTrial:
+def _keep_first_value(trial: FrozenTrial) -> FrozenTrial:
     return optuna.create_trial(
         state=trial.state,
         value=trial.values[0],
@@ -96,63 +102,62 @@ def _judged(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def _plain(trial: FrozenTrial) -> StudyTrial:
+def _convert_trial(trial: FrozenTrial) -> StudyTrial:
     pruned = trial.state == TrialState.PRUNED
     return StudyTrial(trial.number, tuple(trial.values), pruned, trial.params, trial.intermediate_values)
 
 
-def _axes(made: Study, done: list[StudyTrial]) -> list[ParameterAxis]:
-    """Parameters that took at least two values."""
+def _build_axes(study: Study, trials: list[StudyTrial]) -> list[ParameterAxis]:
+    """Return the axes of the parameters that have at least two values in some trials."""
     return [
-        ParameterAxis(each.key, each.distribution.startswith("log"), each.choices or None)
-        for each in made.space.parameters
-        if len({repr(trial.params[each.key]) for trial in done if each.key in trial.params}) > 1
+        ParameterAxis(parameter.key, parameter.distribution.startswith("log"), parameter.choices or None)
+        for parameter in study.space.parameters
+        if len({repr(trial.params[parameter.key]) for trial in trials if parameter.key in trial.params}) > 1
     ]
 
 
-def _importance(known: optuna.Study) -> dict[str, float]:
-    """Shares by key, the greatest first; none where too little varies."""
-    judge = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
+def _compute_importances(study: optuna.Study) -> dict[str, float]:
+    """Return the importance of each parameter by key, the greatest first; empty where too little varies."""
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
     try:
-        return dict(optuna.importance.get_param_importances(known, evaluator=judge))
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):  # all values are equal, or no parameter is in all trials
         return {}
 
 
-def _page(made: Study, first: optuna.Study, shares: dict[str, float], file: Path) -> Path:
-    """Optuna's interactive figures, one below the other, in a page that needs nothing else."""
-    from optuna import visualization as shown
+def _write_page(study: Study, first_study: optuna.Study, importances: dict[str, float], file: Path) -> Path:
+    """Write Optuna's interactive plots into one page that loads nothing from elsewhere."""
+    from optuna import visualization
 
-    objectives = [each.figure for each in made.space.objectives]
+    objectives = [objective.metric for objective in study.space.objectives]
     name = objectives[0]
-    drawn = [shown.plot_optimization_history(first, target_name=name)]
-    if len(objectives) in (2, 3):  # dimensions that can be drawn
-        every = optuna.create_study(directions=[each.direction for each in made.space.objectives])
-        done = {trial.number for trial in made.counted() if trial.state == TrialState.COMPLETE}
-        every.add_trials([each if each.number in done else _NOTHING for each in made.trials()])
-        drawn.append(shown.plot_pareto_front(every, target_names=objectives))
+    figures = [visualization.plot_optimization_history(first_study, target_name=name)]
+    if len(objectives) in (2, 3):  # the dimensions that can be drawn
+        front_study = optuna.create_study(directions=[objective.direction for objective in study.space.objectives])
+        complete = {trial.number for trial in study.counted_trials() if trial.state == TrialState.COMPLETE}
+        front_study.add_trials([trial if trial.number in complete else _PLACEHOLDER for trial in study.trials()])
+        figures.append(visualization.plot_pareto_front(front_study, target_names=objectives))
     elif len(objectives) == 1:
-        drawn.append(shown.plot_intermediate_values(first))
-    if shares:
-        judge = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
-        drawn.append(shown.plot_param_importances(first, evaluator=judge, target_name=name))
-    drawn += [shown.plot_parallel_coordinate(first, target_name=name), shown.plot_slice(first, target_name=name)]
-    if len(shares) > 1:
-        drawn.append(shown.plot_contour(first, params=[*shares][:2], target_name=name))
-    parts = [
-        figure.to_html(full_html=False, include_plotlyjs=place == 0, default_height="520px")
-        for place, figure in enumerate(drawn)
-    ]
-    title = "".join(sign if sign.isalnum() or sign in " -_." else "_" for sign in made.name)
-    file.write_text(
-        f'<!doctype html><meta charset="utf-8"><title>{title}</title><body>{"".join(parts)}</body>', "utf-8"
+        figures.append(visualization.plot_intermediate_values(first_study))
+    if importances:
+        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
+        figures.append(visualization.plot_param_importances(first_study, evaluator=evaluator, target_name=name))
+    figures.append(visualization.plot_parallel_coordinate(first_study, target_name=name))
+    figures.append(visualization.plot_slice(first_study, target_name=name))
+    if len(importances) > 1:
+        figures.append(visualization.plot_contour(first_study, params=[*importances][:2], target_name=name))
+    body = "".join(
+        figure.to_html(full_html=False, include_plotlyjs=index == 0, default_height="520px")
+        for index, figure in enumerate(figures)
     )
+    title = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in study.name)
+    file.write_text(f'<!doctype html><meta charset="utf-8"><title>{title}</title><body>{body}</body>', "utf-8")
     return file
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what Optuna says about itself."""
+def _ignore_optuna_messages() -> Iterator[None]:
+    """Silence the log lines and warnings of Optuna while the block runs."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What a study keeps on this machine: pictures, its best settings, what could not be sent, and trials' checkpoints."""
+"""The folder of a study on this machine: plots, best settings, unsent entries, and checkpoints of running trials."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ import psutil
 
 from tinybench.core import paths
 
-_TRIAL = "trial-"
+_TRIAL_PREFIX = "trial-"
 
 
-def folder(study: str) -> Path:
-    """Where they are."""
-    return paths.state() / "sweeps" / study
+def study_folder(study: str) -> Path:
+    """Return the folder of a study by its name."""
+    return paths.state_folder() / "sweeps" / study
 
 
 @contextmanager
-def of_trial(study: str) -> Iterator[Path]:
-    """A folder for a trial's checkpoints, while the block lasts."""
-    folder(study).mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{_TRIAL}{os.getpid()}-", dir=folder(study)) as made:
-        yield Path(made)
+def trial_folder(study: str) -> Iterator[Path]:
+    """Yield a new folder for a trial's checkpoints, which is removed when the block ends."""
+    study_folder(study).mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{_TRIAL_PREFIX}{os.getpid()}-", dir=study_folder(study)) as folder:
+        yield Path(folder)
 
 
-def spools(study: str) -> Iterator[Path]:
-    """What processes of this machine could not send that are gone; those that live send their own."""
-    for file in sorted(folder(study).glob("*.jsonl")):
-        process = file.stem.rpartition("-")[2]
-        if not (process.isdigit() and psutil.pid_exists(int(process))):
+def find_spools(study: str) -> Iterator[Path]:
+    """Yield the spool files of processes that have ended; running processes send their own."""
+    for file in sorted(study_folder(study).glob("*.jsonl")):
+        if not _is_running(file.stem.rpartition("-")[2]):
             yield file
 
 
-def clear(study: str) -> None:
-    """Remove what trials left whose process was killed."""
-    for left in folder(study).glob(f"{_TRIAL}*"):
-        process = left.name.removeprefix(_TRIAL).partition("-")[0]
-        if not (process.isdigit() and psutil.pid_exists(int(process))):
-            shutil.rmtree(left, ignore_errors=True)
+def remove_stale_folders(study: str) -> None:
+    """Remove the checkpoints of trials whose process was killed."""
+    for folder in study_folder(study).glob(f"{_TRIAL_PREFIX}*"):
+        if not _is_running(folder.name.removeprefix(_TRIAL_PREFIX).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: str) -> bool:
+    return process.isdigit() and psutil.pid_exists(int(process))

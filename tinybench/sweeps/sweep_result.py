@@ -1,54 +1,30 @@
-"""What a sweep tells while it goes on, and what it gives at its end."""
+"""The result of a sweep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from tinybench.core.html_table import html_table
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from tinybench.cli.console import Console
-    from tinybench.sweeps.slots import Counts
-    from tinybench.sweeps.space import Objective
     from tinybench.sweeps.study import Study
     from tinybench.tracking.results import Result
 
 
-class Watcher(Protocol):
-    """Who is told how far a sweep is."""
-
-    @property
-    def console(self) -> Console:
-        """Where the winner's training is shown."""
-
-    def on_study_begin(self, study: Study, link: str) -> None:
-        """The study is there."""
-
-    def on_trial_end(self, study: Study, trial: FrozenTrial, best: list[FrozenTrial]) -> None:
-        """A trial ended for good; `best` are those so far that no other beats."""
-
-    def on_study_step(self, counts: Counts, budget: int | None, left: float | None) -> None:
-        """Once a second; `left` are the seconds of the budget, where it is one of time."""
-
-    def on_winner_begin(self, trial: FrozenTrial, objectives: tuple[Objective, ...]) -> None:
-        """The best configuration is about to be trained as a run."""
-
-    def on_message(self, words: str) -> None:
-        """What a person should know."""
-
-
 @dataclass(frozen=True)
-class Outcome:
-    """What a sweep found.
+class SweepResult:
+    """The result of a sweep.
 
     Attributes:
-        study: Its state is in its storage.
-        best: The best trials, the best in the first objective first; none if no trial was completed.
-        winner: The run of the best configuration, if it was trained now.
-        settings: The file of its settings, for `tinybench train --from`.
-        unsent: What MLflow did not take, in entries.
+        study: The study, whose state is in its storage.
+        best: The best trials, sorted by the first objective, the best first.
+        winner: The run with the settings of the best trial; None if it was trained before, or could not be trained.
+        settings: File with the settings of the best trial, for `tinybench train --from`.
+        unsent: Number of entries that MLflow has not accepted yet.
     """
 
     study: Study
@@ -56,3 +32,12 @@ class Outcome:
     winner: Result | None
     settings: Path | None
     unsent: int
+
+    def _repr_html_(self) -> str:
+        """Return a table of the best trials with their settings, and the test metrics of the winner."""
+        space = self.study.space
+        keys = [parameter.key for parameter in space.parameters]
+        columns = ["trial", *(objective.metric for objective in space.objectives), *keys]
+        rows = [(trial.number, *(trial.values or ()), *(trial.params.get(key) for key in keys)) for trial in self.best]
+        table = html_table(columns, rows, f"Best trials of study {self.study.name}, by validation images")
+        return table if self.winner is None else table + self.winner._repr_html_()

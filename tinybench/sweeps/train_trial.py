@@ -35,7 +35,7 @@ def train_trial(config: RunConfig, dataset: Dataset, folder: Path, callbacks: Ru
         TinybenchError: As from a run.
     """
     keras.backend.clear_session()  # of the previous trial
-    device.repeatable(config.seed, config.deterministic)
+    device.make_repeatable(config.seed, config.deterministic)
     model = models.build(config, dataset.shape, len(dataset.class_names))
     phases.check_model(model, config)
     epochs_before, seconds = 0, 0.0

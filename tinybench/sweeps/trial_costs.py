@@ -1,4 +1,4 @@
-"""What a trial's model costs to run, measured once for all trials whose layers are the same."""
+"""Measure what the model of a trial costs, once for all trials of a study whose models have the same layers."""
 
 from __future__ import annotations
 
@@ -17,38 +17,42 @@ from tinybench.hardware import certificate
 from tinybench.sweeps.space import COSTS, TRAINING_SECONDS
 from tinybench.sweeps.study import Study
 
-# What layers there are, and how large
-_SHAPING = ("model", "image_size", "network.", "head.pooling", "head.hidden", "head.batch_norm", "backbone.")
-_NOT_SHAPING = ("network.dropout", "network.l2", "backbone.mirror")
+# The settings that decide which layers a model has and how large they are
+_ARCHITECTURE = ("model", "image_size", "network.", "head.pooling", "head.hidden", "head.batch_norm", "backbone.")
+_NOT_ARCHITECTURE = ("network.dropout", "network.l2", "backbone.mirror")
 
 
-def of_trial(study: Study, config: RunConfig, dataset: Dataset) -> dict[str, float]:
-    """`efficiency/…` of the model on the processor, or on the GPU where the objective asks for one.
+def measure(study: Study, config: RunConfig, dataset: Dataset) -> dict[str, float]:
+    """Return the metrics `efficiency/…` of a trial's model, on the devices that the objectives ask for.
 
     Raises:
-        EngineError: it cannot be measured.
+        EngineError: The model cannot be measured.
     """
-    wanted = [each.figure for each in study.space.objectives if each.figure in COSTS]
-    devices = {"gpu" if "gpu" in figure else "cpu" for figure in wanted if figure != TRAINING_SECONDS}
-    found: dict[str, float] = {}
+    objectives = [objective.metric for objective in study.space.objectives if objective.metric in COSTS]
+    devices = {"gpu" if "gpu" in metric else "cpu" for metric in objectives if metric != TRAINING_SECONDS}
+    metrics: dict[str, float] = {}
     for device in sorted(devices):
-        key = f"cost.{device}.{_layers(config, dataset)}"
-        known = study.kept(key)
-        if known is None:
-            known = _measured(config, dataset, device)
-            study.keep(key, known)
-        found |= known
-    return found
+        key = f"cost.{device}.{_hash_architecture(config, dataset)}"
+        device_metrics = study.user_attrs.get(key)
+        if device_metrics is None:
+            device_metrics = _measure(config, dataset, device)
+            study.set_user_attr(key, device_metrics)
+        metrics |= device_metrics
+    return metrics
 
 
-def _layers(config: RunConfig, dataset: Dataset) -> str:
-    """A hash of what decides the cost."""
-    kept = {key: value for key, value in config.flat().items() if key.startswith(_SHAPING) and key not in _NOT_SHAPING}
-    whole = [kept, dataset.shape, len(dataset.class_names)]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+def _hash_architecture(config: RunConfig, dataset: Dataset) -> str:
+    """Return a hash (16 hex digits) of what decides the costs."""
+    settings = {
+        key: value
+        for key, value in config.flat().items()
+        if key.startswith(_ARCHITECTURE) and key not in _NOT_ARCHITECTURE
+    }
+    content = [settings, dataset.shape, len(dataset.class_names)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _measured(config: RunConfig, dataset: Dataset, device: str) -> dict[str, float]:
+def _measure(config: RunConfig, dataset: Dataset, device: str) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         models.build(config, dataset.shape, len(dataset.class_names), pretrained=False).save(file)

@@ -1,4 +1,4 @@
-"""Trials as MLflow runs, each a child of the study's run; written by a journal, so that no trial waits for MLflow."""
+"""Log trials as MLflow runs, children of the study's run; a journal writes them, so that no trial waits for MLflow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.config.run_config import RunConfig
-from tinybench.core.errors import in_one_line
-from tinybench.sweeps.slots import ERROR, FIGURES, RETRY, RUN
+from tinybench.core.errors import format_error
+from tinybench.sweeps.slots import ERROR, METRICS, RETRY_OF, RUN_ID
 from tinybench.sweeps.study import Study
 from tinybench.tracking import provenance, tags
 from tinybench.tracking.journal import Journal
@@ -21,110 +21,124 @@ if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
     from tinybench.training.progress import Epoch
 
-
 _DIED = "Its process died."
 
 
-class Tracked:
-    """Records the trials of one worker."""
+class TrialRuns:
+    """The runs of the trials of one worker.
+
+    Args:
+        journal: Writes to the runs.
+        experiment: Id of the experiment.
+        parent: Id of the study's run.
+    """
 
     def __init__(self, journal: Journal, experiment: str, parent: str) -> None:
-        """Args: where to write, the experiment, and the study's run."""
         self.journal = journal
         self.experiment = experiment
         self.parent = parent
-        self._origin = provenance.source_tags() | provenance.environment_tags()  # of this process: asked for once
+        self._process_tags = provenance.source_tags() | provenance.environment_tags()
 
-    def begin(self, study: Study, number: int, attributes: Mapping[str, Any]) -> str:
-        """Open a trial's run; gives its id, or a stand-in while the store does not answer."""
+    def open_trial(self, study: Study, number: int, attributes: Mapping[str, Any]) -> str:
+        """Create the run of a trial, and return its id, or a placeholder while the store does not answer.
+
+        Args:
+            study: The study.
+            number: Number of the trial.
+            attributes: User attributes of the trial.
+        """
         run_tags = {
             tags.PARENT_RUN: self.parent,
             tags.STUDY: study.name,
             tags.TRIAL: str(number),
             tags.TRIAL_STATE: "running",
         }
-        if RETRY in attributes:
-            run_tags[f"{tags.TRIAL}.{RETRY}"] = str(attributes[RETRY])
-        return self.journal.create_run(self.experiment, f"trial {number}", self._origin | run_tags)
+        if RETRY_OF in attributes:
+            run_tags[f"{tags.TRIAL}.{RETRY_OF}"] = str(attributes[RETRY_OF])
+        return self.journal.create_run(self.experiment, f"trial {number}", self._process_tags | run_tags)
 
     @contextmanager
-    def seed(self, run: str, config: RunConfig) -> Iterator[str]:
-        """The run of one training of a trial, ended as the trial is if the block is left by an exception."""
+    def open_seed(self, run: str, config: RunConfig) -> Iterator[str]:
+        """Create a run below a trial's run for the training with one seed, and yield its id.
+
+        If an exception ends the block, the run ends as the trial does.
+        """
         run_tags = {
             tags.PARENT_RUN: self.journal.resolve_id(run),
             tags.SEED: str(config.seed),
             tags.TRIAL_STATE: "running",
         }
-        below = self.journal.create_run(self.experiment, f"seed {config.seed}", self._origin | run_tags)
+        seed_run = self.journal.create_run(self.experiment, f"seed {config.seed}", self._process_tags | run_tags)
         try:
-            self.settings(below, config)
-            yield below
+            self.log_config(seed_run, config)
+            yield seed_run
         except optuna.TrialPruned as pruned:
-            self.pruned(below, str(pruned))
+            self.end_pruned(seed_run, str(pruned))
             raise
         except Exception as error:
-            self.failed(below, in_one_line(error))
+            self.end_failed(seed_run, format_error(error))
             raise
         except BaseException as error:
-            self.lost(below, in_one_line(error))
+            self.end_lost(seed_run, format_error(error))
             raise
 
-    def settings(self, run: str, config: RunConfig) -> None:
-        """The whole configuration, as every run has it."""
-        self.journal.log_params(run, config.words())
-        self.journal.log_text(run, json.dumps(config.shown(), indent=1), "config.json")
+    def log_config(self, run: str, config: RunConfig) -> None:
+        """Log the whole configuration, as for every run."""
+        self.journal.log_params(run, config.flat_text())
+        self.journal.log_text(run, json.dumps(config.flat_redacted(), indent=1), "config.json")
 
-    def epoch(self, run: str, epoch: Epoch) -> None:
-        """A point of the curves."""
+    def log_epoch(self, run: str, epoch: Epoch) -> None:
+        """Log the metrics of an epoch."""
         self.journal.log_metrics(run, epoch.metrics, epoch.number, epoch.timestamp)
 
-    def complete(self, run: str, figures: Mapping[str, float], step: int) -> None:
-        """The figures of a trial that was trained to its end."""
-        self.journal.log_metrics(run, figures, step, self.journal.now())
+    def end_complete(self, run: str, metrics: Mapping[str, float], step: int) -> None:
+        """Log the final metrics of a training that came to its end, and end its run."""
+        self.journal.log_metrics(run, metrics, step, self.journal.now())
         _end(self.journal, run, "FINISHED", "complete", "")
 
-    def pruned(self, run: str | None, reason: str) -> None:
-        """A trial that was stopped, since others did better: KILLED, so that nobody takes it for finished."""
+    def end_pruned(self, run: str | None, reason: str) -> None:
+        """End the run of a trial that the pruner stopped: as KILLED, so that nobody takes it for finished."""
         _end(self.journal, run, "KILLED", "pruned", reason)
 
-    def failed(self, run: str | None, reason: str) -> None:
-        """A trial that came to nothing."""
+    def end_failed(self, run: str | None, reason: str) -> None:
+        """End the run of a trial that failed."""
         _end(self.journal, run, "FAILED", "failed", reason)
 
-    def lost(self, run: str | None, reason: str) -> None:
-        """A trial that counts for nothing."""
+    def end_lost(self, run: str | None, reason: str) -> None:
+        """End the run of a trial that does not count."""
         _end(self.journal, run, "KILLED", "lost", reason)
 
 
-def bury(study: Study, tracker: Tracker, journal: Journal) -> None:
-    """Close the runs below a study's whose process is gone and could not do so itself: as their trials ended."""
+def close_orphans(study: Study, tracker: Tracker, journal: Journal) -> None:
+    """End the runs below a study's run whose process died before it ended them."""
     trials = {str(trial.number): trial for trial in study.trials()}
-    closed = {str(trial.user_attrs[RUN]) for trial in study.dead() if RUN in trial.user_attrs}
-    for run in tracker.find_running_children(study.parent or ""):
+    closed = {str(trial.user_attrs[RUN_ID]) for trial in study.lost_trials() if RUN_ID in trial.user_attrs}
+    for run in tracker.find_running_children(study.parent_run or ""):
         trial = trials.get(run.data.tags.get(tags.TRIAL))
         if trial is None or trial.state != TrialState.RUNNING:
-            close(journal, run.info.run_id, trial)
+            close_orphan(journal, run.info.run_id, trial)
             closed.add(run.info.run_id)
-    for above in closed:  # their seeds, or the phases of a winner
-        for run in [] if journal.is_placeholder(above) else tracker.find_running_children(above):
-            close(journal, run.info.run_id, None)
+    for run_id in closed:  # the runs below them are those of seeds, or of the phases of a winner
+        for run in [] if journal.is_placeholder(run_id) else tracker.find_running_children(run_id):
+            close_orphan(journal, run.info.run_id, None)
 
 
-def close(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
-    """End a run as its trial ended; None where it is no trial's."""
+def close_orphan(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
+    """End a run whose process died, in the way in which its trial ended; `trial` is None if it belongs to none."""
     reason = _DIED if trial is None else trial.user_attrs.get(ERROR, "")
     if trial is not None and trial.state == TrialState.COMPLETE:
-        journal.log_metrics(run, trial.user_attrs.get(FIGURES, {}), trial.last_step or 0, journal.now())
+        journal.log_metrics(run, trial.user_attrs.get(METRICS, {}), trial.last_step or 0, journal.now())
         _end(journal, run, "FINISHED", "complete", "")
     elif trial is not None and trial.state == TrialState.PRUNED:
         _end(journal, run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
     elif trial is not None and reason:
         _end(journal, run, "FAILED", "failed", reason)
     else:
-        _end(journal, run, "KILLED", "lost", _DIED + (" The trial is given out again." if trial else ""))
+        _end(journal, run, "KILLED", "lost", _DIED + (" The trial is run again." if trial else ""))
 
 
 def _end(journal: Journal, run: str | None, status: str, state: str, reason: str) -> None:
+    """End a run, if there is one, with its state and the reason as tags."""
     if run is None:
         return
     journal.set_tags(run, {tags.TRIAL_STATE: state} | ({tags.ERROR: reason, tags.NOTE: reason} if reason else {}))

@@ -1,4 +1,4 @@
-"""A worker: takes trials of a study one after another, trains them and says what became of them.
+"""The loop of a worker: it takes the trials of a study one after another, trains them and reports their results.
 
 Any number of workers may serve a study, on any machine that reaches its storage.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import functools
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -22,12 +21,15 @@ from optuna.trial import Trial, TrialState
 
 from tinybench import data
 from tinybench.config import run_config as configuration
-from tinybench.core.errors import in_one_line
+from tinybench.core.errors import format_error
 from tinybench.hardware import device
-from tinybench.sweeps import optuna_storage, study_files, train_trial, trial_costs
-from tinybench.sweeps.slots import ERROR, FIGURES, INTERRUPTED, RUN
+from tinybench.sweeps import samplers, study_files, train_trial, trial_costs
+from tinybench.sweeps.deadline import Deadline
+from tinybench.sweeps.driver_lease import DriverLease
+from tinybench.sweeps.slots import ERROR, INTERRUPTED, METRICS, RUN_ID
 from tinybench.sweeps.study import Study
-from tinybench.sweeps.trial_runs import Tracked
+from tinybench.sweeps.trial_queue import TrialQueue
+from tinybench.sweeps.trial_runs import TrialRuns
 from tinybench.training.progress import best_metric_name
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -38,117 +40,140 @@ if TYPE_CHECKING:
 
 TrainTrial = Callable[["RunConfig", "Dataset", Path, RunCallbacks], dict[str, float]]
 
-_POLL = 1.0  # seconds between looks for a trial that waits
+_POLL_SECONDS = 1.0  # between two looks for a waiting trial
 
 
 class Worker:
-    """Serves one study until nothing is left of it."""
+    """A worker of one study.
+
+    Args:
+        study: The study.
+        runs: Logs its trials.
+        should_stop: Returns whether to take no more trials.
+        train: Trains a trial.
+    """
 
     def __init__(
         self,
         study: Study,
-        tracked: Tracked,
+        runs: TrialRuns,
         *,
-        stop: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
         train: TrainTrial = train_trial.train_trial,
     ) -> None:
-        """Args: the study, where its trials are recorded, whether no more shall be taken, and what trains one."""
         self.study = study
-        self.tracked = tracked
-        self.stop = stop
+        self.runs = runs
+        self.should_stop = should_stop
         self.train = train
-        self.step = 0
+        self.last_epoch = 0
+        self._queue = TrialQueue(study)
+        self._deadline = Deadline(study)
+        self._lease = DriverLease(study)
 
-    def work(self) -> int:
-        """Take trials until all slots are filled, or the time is over; gives how many there were."""
-        done = 0
-        device.use(self.study.space.base.device)
-        while not (self.stop() or self.study.over()):
-            trial = self.study.take()
-            if trial is None:
-                if self.study.settled():
-                    break
-                if self.study.abandoned():  # whoever gave out trials is gone
-                    self.study.plan()
-                time.sleep(_POLL)
-            else:
-                self._carry_out(trial)
-                done += 1
-        self.tracked.journal.flush()
-        return done
+    def run(self) -> int:
+        """Train trials until the study is finished or its time is over, and return how many were trained here."""
+        count = 0
+        device.select_device(self.study.space.base.device)
+        while not (self.should_stop() or self._deadline.is_over()):
+            trial = self._queue.take()
+            if trial is not None:
+                self._run_trial(trial)
+                count += 1
+                continue
+            if self.study.is_finished():
+                break
+            if self._lease.is_free():  # the driver, who fills the queue, is gone
+                self._queue.fill()
+            time.sleep(_POLL_SECONDS)
+        self.runs.journal.flush()
+        return count
 
-    def _carry_out(self, trial: Trial) -> None:
-        with _alive(self.study, trial):
+    def _run_trial(self, trial: Trial) -> None:
+        with self._queue.keep_alive(trial):
             run = None
             try:
-                drawn = self.study.draw(trial)
-                run = self.tracked.begin(self.study, trial.number, trial.user_attrs)
-                trial.set_user_attr(RUN, run)
-                config = self.study.space.config(drawn)
-                self.tracked.settings(run, config)
-                figures = self._trained(trial, run, config)
-                values = [figures[_name(each.figure)] for each in self.study.space.objectives]
-                trial.set_user_attr(FIGURES, figures)
-                self.study.end(trial, values, TrialState.COMPLETE)
-                self.tracked.complete(run, figures, self.step)
+                values = samplers.suggest_values(trial, self.study.space)
+                run = self.runs.open_trial(self.study, trial.number, trial.user_attrs)
+                trial.set_user_attr(RUN_ID, run)
+                config = self.study.space.build_config(values)
+                self.runs.log_config(run, config)
+                metrics = self._train(trial, run, config)
+                objectives = [metrics[_final_metric(objective.metric)] for objective in self.study.space.objectives]
+                trial.set_user_attr(METRICS, metrics)
+                self._queue.tell(trial, objectives, TrialState.COMPLETE)
+                self.runs.end_complete(run, metrics, self.last_epoch)
             except optuna.TrialPruned as pruned:
-                self.study.end(trial, None, TrialState.PRUNED)
-                self.tracked.pruned(run, str(pruned))
+                self._queue.tell(trial, None, TrialState.PRUNED)
+                self.runs.end_pruned(run, str(pruned))
             except UpdateFinishedTrialError:
-                self.tracked.lost(run, "Another worker took this trial: this one gave no sign of life for too long.")
+                self.runs.end_lost(run, "Another worker took this trial: this one gave no sign of life for too long.")
             except KeyboardInterrupt:
                 with suppress(UpdateFinishedTrialError):
                     trial.set_user_attr(INTERRUPTED, True)
-                    self.study.end(trial, None, TrialState.FAIL)  # without a reason: it is given out again
-                self.tracked.lost(run, "Interrupted; the trial is given out again.")
+                    self._queue.tell(trial, None, TrialState.FAIL)  # without a reason, so that it is queued again
+                self.runs.end_lost(run, "Interrupted; the trial is run again.")
                 raise
-            except (Exception, MemoryError) as error:  # whatever it is, it ends the trial and not the study
-                reason = in_one_line(error)
-                with suppress(UpdateFinishedTrialError):  # it was given out again meanwhile
+            except (Exception, MemoryError) as error:  # any error ends the trial, and not the study
+                reason = format_error(error)
+                with suppress(UpdateFinishedTrialError):  # it counted as dead meanwhile
                     trial.set_user_attr(ERROR, reason)
-                    self.study.end(trial, None, TrialState.FAIL)
-                self.tracked.failed(run, reason)
+                    self._queue.tell(trial, None, TrialState.FAIL)
+                self.runs.end_failed(run, reason)
 
-    def _trained(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:
-        """The figures of all trainings of a trial, averaged, and what its model costs where that is asked for."""
-        each = [self._once(trial, run, config)] if self.study.space.seeds == 1 else self._of_seeds(trial, run, config)
-        found = {name: fmean(one[name] for one in each) for name in each[0]}
-        return found | (trial_costs.of_trial(self.study, config, _dataset(config)) if self.study.space.costs else {})
+    def _train(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:
+        """Train a trial, and return its metrics, averaged over the seeds, with the costs of its model if needed."""
+        if self.study.space.seeds == 1:
+            trainings = [self._train_once(trial, run, config)]
+        else:
+            trainings = self._train_seeds(trial, run, config)
+        metrics = {name: fmean(training[name] for training in trainings) for name in trainings[0]}
+        if self.study.space.measures_costs:
+            metrics |= trial_costs.measure(self.study, config, _load_dataset(config))
+        return metrics
 
-    def _of_seeds(self, trial: Trial, run: str, config: RunConfig) -> list[dict[str, float]]:
-        """A training for each seed, in a run of its own below the trial's, which gets their mean curves."""
-        found, curves = [], []
+    def _train_seeds(self, trial: Trial, run: str, config: RunConfig) -> list[dict[str, float]]:
+        """Train once for each seed, each in a run below the trial's run, which gets the mean of their curves."""
+        trainings, curves = [], []
         try:
-            for number in range(self.study.space.seeds):
-                own, curve = configuration.replace(config, {"seed": config.seed + number}), list["Epoch"]()
+            for index in range(self.study.space.seeds):
+                seed_config = configuration.replace(config, {"seed": config.seed + index})
+                curve: list[Epoch] = []
                 curves.append(curve)
-                with self.tracked.seed(run, own) as below:
-                    found.append(self._once(trial, below, own, curve, pruning=number == 0))
-                    self.tracked.complete(below, found[-1], self.step)
+                with self.runs.open_seed(run, seed_config) as seed_run:
+                    trainings.append(self._train_once(trial, seed_run, seed_config, curve, prune=index == 0))
+                    self.runs.end_complete(seed_run, trainings[-1], self.last_epoch)
         finally:
-            for epochs in zip(*curves, strict=False):  # those that all of them have
-                self.tracked.epoch(run, _mean(epochs))
-        return found
+            for epochs in zip(*curves, strict=False):  # the epochs that all seeds have
+                self.runs.log_epoch(run, _average(epochs))
+        return trainings
 
-    def _once(
-        self, trial: Trial, run: str, config: RunConfig, curve: list[Epoch] | None = None, *, pruning: bool = True
+    def _train_once(
+        self, trial: Trial, run: str, config: RunConfig, curve: list[Epoch] | None = None, *, prune: bool = True
     ) -> dict[str, float]:
-        reporter = _TrialReporter(self, trial, run, curve, pruning=pruning)
-        with study_files.of_trial(self.study.name) as folder:
-            return self.train(config, _dataset(config), folder / "phases", reporter)
+        reporter = _EpochReporter(self, trial, run, curve, prune=prune)
+        with study_files.trial_folder(self.study.name) as folder:
+            return self.train(config, _load_dataset(config), folder / "phases", reporter)
 
 
-class _TrialReporter(RunCallbacks):
-    """Logs the epochs of a trial, reports the objective to Optuna, and ends the training if Optuna prunes it."""
+class _EpochReporter(RunCallbacks):
+    """Logs the epochs of a trial, reports the objective to Optuna, and ends the training if Optuna prunes it.
 
-    def __init__(self, worker: Worker, trial: Trial, run: str, curve: list[Epoch] | None, *, pruning: bool) -> None:
+    Args:
+        worker: The worker that trains the trial.
+        trial: The trial.
+        run: Id of the run to which the epochs are logged.
+        curve: Gets the epochs.
+        prune: Whether Optuna may prune the training.
+    """
+
+    def __init__(self, worker: Worker, trial: Trial, run: str, curve: list[Epoch] | None, *, prune: bool) -> None:
         self._worker = worker
         self._trial = trial
         self._run = run
         self._curve = curve
         objectives = worker.study.space.objectives
-        reported = pruning and len(objectives) == 1 and objectives[0].figure.startswith("val/")
-        self._objective = objectives[0].figure if reported else None
+        is_reported = prune and len(objectives) == 1 and objectives[0].metric.startswith("val/")
+        self._objective = objectives[0].metric if is_reported else None
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Log and report an epoch.
@@ -156,8 +181,8 @@ class _TrialReporter(RunCallbacks):
         Raises:
             TrialPruned: Optuna's pruner stops the trial.
         """
-        self._worker.step = epoch.number
-        self._worker.tracked.epoch(self._run, epoch)
+        self._worker.last_epoch = epoch.number
+        self._worker.runs.log_epoch(self._run, epoch)
         if self._curve is not None:
             self._curve.append(epoch)
         if self._objective is None:
@@ -171,45 +196,24 @@ class _TrialReporter(RunCallbacks):
             )
 
 
-def _name(objective: str) -> str:
-    """The figure of the best epoch that an objective means."""
+def _final_metric(objective: str) -> str:
+    """Return the name of an objective in the final metrics of a training."""
     return best_metric_name(objective) if objective.startswith("val/") else objective
 
 
-def _mean(epochs: tuple[Epoch, ...]) -> Epoch:
-    """The same epoch of several trainings as one."""
+def _average(epochs: tuple[Epoch, ...]) -> Epoch:
+    """Return one epoch with the mean metrics of the same epoch of several trainings."""
     last = epochs[-1]
-    return replace(last, metrics={name: fmean(each.metrics[name] for each in epochs) for name in last.metrics})
+    return replace(last, metrics={name: fmean(epoch.metrics[name] for epoch in epochs) for name in last.metrics})
 
 
-def _dataset(config: RunConfig) -> Dataset:
-    """The images of a trial; those of the trials before are the same ones."""
-    about = {key: value for key, value in config.flat().items() if key.startswith("data.")}
-    return _loaded(config.dataset, json.dumps(about, sort_keys=True), config.seed, config.image_size)
+def _load_dataset(config: RunConfig) -> Dataset:
+    """Return the dataset of a trial; it stays in memory for the next trials."""
+    settings = {key: value for key, value in config.flat().items() if key.startswith("data.")}
+    return _load_cached(config.dataset, json.dumps(settings, sort_keys=True), config.seed, config.image_size)
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(name: str, about: str, seed: int, image_size: int) -> Dataset:
-    config = configuration.replace(configuration.RunConfig(), json.loads(about))
+def _load_cached(name: str, settings: str, seed: int, image_size: int) -> Dataset:
+    config = configuration.replace(configuration.RunConfig(), json.loads(settings))
     return data.load(name, config.data, seed, image_size=image_size)
-
-
-@contextmanager
-def _alive(study: Study, trial: Trial) -> Iterator[None]:
-    """Give a sign of life for a trial, again and again, from a thread of its own."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while True:
-            with suppress(Exception):  # a storage that does not answer now may do so the next time
-                study.storage.record_heartbeat(trial._trial_id)
-            if ended.wait(optuna_storage.HEARTBEAT):
-                return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

@@ -25,8 +25,8 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core import atomic
-from tinybench.core.errors import in_one_line
-from tinybench.core.redaction import without_secrets
+from tinybench.core.errors import format_error
+from tinybench.core.redaction import redact
 from tinybench.tracking import tags
 from tinybench.tracking.run import MAX_PARAMS_PER_CALL, MAX_TAG_LENGTH
 
@@ -85,7 +85,7 @@ class Journal:
 
     def log_params(self, run: str, values: Mapping[str, str]) -> None:
         """Log parameters."""
-        params = [(key, without_secrets(value)) for key, value in values.items()]
+        params = [(key, redact(value)) for key, value in values.items()]
         for start in range(0, len(params), MAX_PARAMS_PER_CALL):
             self._write({"do": "params", "run": run, "values": dict(params[start : start + MAX_PARAMS_PER_CALL])})
 
@@ -173,7 +173,7 @@ class Journal:
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
             is_missing_file = entry["do"] == "file" and not Path(entry["file"]).exists()
             if is_missing_file or (isinstance(error, MlflowException) and error.error_code in _PERMANENT_ERRORS):
-                self.rejected.append(without_secrets(in_one_line(error)))
+                self.rejected.append(redact(format_error(error)))
                 return True
             self._silent_until = time.monotonic() + _PAUSE_SECONDS
             return False

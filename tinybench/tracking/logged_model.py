@@ -19,8 +19,8 @@ from mlflow.models import Model
 from numpy.typing import NDArray
 
 from tinybench.core.errors import TrackingError
-from tinybench.inference.classifier import About, Answerer
-from tinybench.inference.model_version import version
+from tinybench.inference.classifier import ImageClassifier, ModelInfo
+from tinybench.inference.model_version import read_version
 from tinybench.tracking.model_logging import FILES
 
 _RELOAD_TIMEOUT_SECONDS = 600.0
@@ -32,12 +32,12 @@ class ModelFiles:
 
     Attributes:
         folder: The folder of the files.
-        metadata: Labels, image shape and temperature.
+        info: Labels, image shape and temperature.
         signature: The model's signature, as MLflow writes it.
     """
 
     folder: Path
-    metadata: About
+    info: ModelInfo
     signature: Mapping[str, Any]
 
     @property
@@ -45,9 +45,11 @@ class ModelFiles:
         """The Keras file of the whole model, pixels to probabilities."""
         return self.folder / "artifacts" / FILES["model"]
 
-    def load_classifier(self) -> Answerer:
+    def load_classifier(self) -> ImageClassifier:
         """Load the model for predictions in this process."""
-        return Answerer.load(self.keras_path, self.folder / "artifacts" / FILES["labels"], version(self.folder))
+        return ImageClassifier.load(
+            self.keras_path, self.folder / "artifacts" / FILES["labels"], read_version(self.folder)
+        )
 
     def run_reload_check(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Load the model by MLflow in a process of its own and predict the test images that are stored with it.
@@ -92,4 +94,4 @@ def download(model_uri: str) -> Iterator[ModelFiles]:
             raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
         signature = Model.load(folder).signature
         fields = {} if signature is None else json.loads(json.dumps(signature.to_dict()))
-        yield ModelFiles(folder, About.of_json(labels.read_text("utf-8")), fields)
+        yield ModelFiles(folder, ModelInfo.from_json(labels.read_text("utf-8")), fields)

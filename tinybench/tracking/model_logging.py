@@ -18,7 +18,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
-from tinybench.inference.classifier import About
+from tinybench.inference.classifier import ModelInfo
 from tinybench.tracking import tags
 from tinybench.tracking.run import Run
 
@@ -69,8 +69,8 @@ def _log_new_model(run: Run, model: keras.Model, dataset: Dataset, step: int, te
         warnings.simplefilter("ignore", UserWarning)
         files = {name: Path(folder) / file for name, file in FILES.items()}
         model.save(files["model"])
-        labels = About(tuple(dataset.class_names), dataset.shape, temperature)
-        files["labels"].write_text(labels.as_json(), "utf-8")
+        info = ModelInfo(tuple(dataset.class_names), dataset.shape, temperature)
+        files["labels"].write_text(info.as_json(), "utf-8")
         _save_check_images(files["check"], dataset)
         # Model.log, not pyfunc.log_model: the latter needs an active run and would end ours
         logged = Model.log(

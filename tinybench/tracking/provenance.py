@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tinybench.core.redaction import without_secrets
+from tinybench.core.redaction import redact
 from tinybench.tracking import tags
 
 _LIBRARIES = ("tinybench", "tensorflow", "keras", "mlflow", "optuna", "numpy", "scikit-learn", "pillow")
@@ -26,7 +26,7 @@ def environment_tags() -> dict[str, str]:
     """Return the host, the command, the git commit and the library versions as tags of a run."""
     run_tags = {
         tags.HOST: platform.node(),
-        tags.COMMAND: without_secrets(shlex.join(sys.argv)),
+        tags.COMMAND: redact(shlex.join(sys.argv)),
         tags.PYTHON: platform.python_version(),
         tags.PLATFORM: platform.platform(),
         tags.PROCESSOR_THREADS: str(os.cpu_count()),

@@ -5,6 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinybench.core.html_table import html_table, with_interval
+
+_SHOWN_METRICS = {
+    "accuracy": "top-1",
+    "top5": "top-5",
+    "f1_macro": "F1",
+    "auc_ovr_macro": "AUC",
+    "log_loss": "log loss",
+    "ece": "ECE",
+}
+"""Metrics that a notebook shows, and their headings."""
+
 
 @dataclass(frozen=True)
 class PhaseResult:
@@ -22,6 +34,11 @@ class PhaseResult:
     best_epoch: int
     metrics: dict[str, float]
 
+    def _repr_html_(self) -> str:
+        """Return the test metrics with their 95 % intervals as a table."""
+        caption = f"Test images; best epoch {self.best_epoch} of {self.last_epoch}, run {self.run_id}"
+        return _html_of_metrics(self.metrics, "test", caption)
+
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -36,6 +53,12 @@ class FoldResult:
     number: int
     run_id: str
     metrics: dict[str, float]
+
+    def _repr_html_(self) -> str:
+        """Return the metrics of the held-out images as a table."""
+        return _html_of_metrics(
+            self.metrics, "out_of_fold", f"Held-out images of fold {self.number}, run {self.run_id}"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,3 +94,31 @@ class Result:
 
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.pyfunc.load_model(self.model_uri)
+
+    def _repr_html_(self) -> str:
+        """Return the test metrics of every phase, or the metrics of every fold, as a table with a row for each."""
+        if self.folds:
+            rows = {f"fold {fold.number}, held-out images": _cells(fold.metrics, "out_of_fold") for fold in self.folds}
+            rows["all folds, test images"] = _cells(self.summary, "test")
+        else:
+            rows = {
+                f"{phase}, epoch {result.best_epoch}, test images": _cells(result.metrics, "test")
+                for phase, result in self.phases.items()
+            }
+        headings = [heading for heading in _SHOWN_METRICS.values() if any(heading in cells for cells in rows.values())]
+        table = [(name, *(cells.get(heading, "") for heading in headings)) for name, cells in rows.items()]
+        return html_table(["", *headings], table, f"Run {self.run_id}")
+
+
+def _html_of_metrics(metrics: dict[str, float], split: str, caption: str) -> str:
+    return html_table(["metric", "value [95 % interval]"], _cells(metrics, split).items(), caption)
+
+
+def _cells(metrics: dict[str, float], split: str) -> dict[str, str]:
+    """Return the metrics of a split by their headings, with intervals where they are known."""
+    names = {heading: f"{split}/{metric}" for metric, heading in _SHOWN_METRICS.items()}
+    return {
+        heading: with_interval(metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+        for heading, name in names.items()
+        if name in metrics
+    }

@@ -20,9 +20,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
-from tinybench.config.fields import as_text
-from tinybench.core.errors import in_one_line
-from tinybench.core.redaction import without_secrets
+from tinybench.config.fields import format_value
+from tinybench.core.errors import format_error
+from tinybench.core.redaction import redact
 from tinybench.tracking import tags
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Run:
         """
         logged = self.client.get_run(self.id).data.params
         renamed = {f"recipe.{key}" if logged.get(key) == "recipe" else key: value for key, value in values.items()}
-        params = [Param(key, without_secrets(as_text(value))) for key, value in renamed.items() if key not in logged]
+        params = [Param(key, redact(format_value(value))) for key, value in renamed.items() if key not in logged]
         for start in range(0, len(params), MAX_PARAMS_PER_CALL):
             self.client.log_batch(self.id, params=params[start : start + MAX_PARAMS_PER_CALL])
 
@@ -129,7 +129,7 @@ class Run:
     def end(self, status: str, reason: str = "") -> None:
         """Mark the run FINISHED, FAILED or KILLED, and store the reason, if there is one, as a tag."""
         if reason:
-            self.set_tags({tags.ERROR: without_secrets(reason)})
+            self.set_tags({tags.ERROR: redact(reason)})
         self.client.set_terminated(self.id, status)
 
     @contextmanager
@@ -152,7 +152,7 @@ class Run:
             try:
                 self.end(status, reason)
             except MlflowException as store_error:  # the store may be down or full; the first error is what matters
-                error.add_note(f"Run {self.id} could not be marked {status}: {in_one_line(store_error)}")
+                error.add_note(f"Run {self.id} could not be marked {status}: {format_error(store_error)}")
             raise
         self.end("FINISHED")
 
@@ -181,4 +181,4 @@ def status_and_reason(error: BaseException) -> tuple[str, str]:
     """Return the MLflow status, FAILED or KILLED, and the reason in one line for a run that an exception ended."""
     if isinstance(error, KeyboardInterrupt):
         return "KILLED", str(error) or "Interrupted by Ctrl-C."
-    return "FAILED", in_one_line(error)
+    return "FAILED", format_error(error)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from tinybench import models
-from tinybench.config.run_config import PHASES, RunConfig, canonical, from_flat, replace
+from tinybench.config.run_config import PHASES, RunConfig, canonical_key, from_flat, replace
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
@@ -43,8 +43,8 @@ _FINAL_METRICS = ("test/", "best/", "efficiency/")
 
 def log_configuration(parent: Run, config: RunConfig, start_from: str | None) -> None:
     """Log the configuration, the run whose weights it starts from, and code that was not committed."""
-    parent.log_params(config.words())
-    parent.log_text(json.dumps(config.shown(), indent=1), _CONFIG)
+    parent.log_params(config.flat_text())
+    parent.log_text(json.dumps(config.flat_redacted(), indent=1), _CONFIG)
     parent.set_tags({tags.CONFIG_HASH: config.identity()} | ({tags.SOURCE_RUN: start_from} if start_from else {}))
     parent.set_tags(_hash_user_files(config))
     diff = provenance.uncommitted_diff()
@@ -60,7 +60,7 @@ def _hash_user_files(config: RunConfig) -> dict[str, str]:
 
 def log_phase_inputs(child: Run, config: RunConfig, dataset: Dataset) -> None:
     """Log configuration and data to the run of a phase, so that phases of different runs can be compared."""
-    child.log_params(config.words())
+    child.log_params(config.flat_text())
     child.log_dataset(dataset)
     child.set_tags({tags.CONFIG_HASH: config.identity()})
 
@@ -134,7 +134,7 @@ def derive_config(
         TrackingError: tinybench did not make the earlier run.
     """
     earlier = read_config(tracker, source)
-    for key in map(canonical, settings):
+    for key in map(canonical_key, settings):
         if key.startswith(fixed) and replace(earlier, settings).flat()[key] != earlier.flat()[key]:
             raise ConfigError(
                 f"`{key}` cannot be changed here: run {source.info.run_id} has settled it as {earlier.flat()[key]!r}. "

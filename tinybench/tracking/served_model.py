@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from tinybench.inference.classifier import Answerer
-from tinybench.inference.model_version import version
+from tinybench.inference.classifier import ImageClassifier
+from tinybench.inference.model_version import read_version
 
 
 class ServedClassifier(PythonModel):
@@ -24,7 +24,7 @@ class ServedClassifier(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the Keras model, its labels and its temperature."""
         model, labels = (Path(context.artifacts[name]) for name in ("model", "labels"))
-        self.classifier = Answerer.load(model, labels, version(model.parents[1]))
+        self.classifier = ImageClassifier.load(model, labels, read_version(model.parents[1]))
 
     # MLflow takes annotations for the model's schema; for a DataFrame it leaves that to the signature
     def predict(
@@ -41,7 +41,7 @@ class ServedClassifier(PythonModel):
             A row for each image.
 
         Raises:
-            PictureError: An image cannot be used; the message says which one, and why.
+            ImageError: An image cannot be used; the message says which one, and why.
         """
         predictions = self.classifier(_list_images(model_input), (params or {}).get("top_k", 5))
         return pd.DataFrame([asdict(prediction) for prediction in predictions])

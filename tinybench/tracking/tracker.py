@@ -17,8 +17,8 @@ from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.config.sections import TrackConfig
-from tinybench.core.errors import ConfigError, TrackingError, in_one_line
-from tinybench.core.redaction import without_secrets
+from tinybench.core.errors import ConfigError, TrackingError, format_error
+from tinybench.core.redaction import redact
 from tinybench.tracking import provenance, tags
 from tinybench.tracking.run import Run, retry_on_conflict
 from tinybench.training.progress import EPOCH_METRICS, Epoch
@@ -48,7 +48,7 @@ class Tracker:
         mlflow_run_uri = os.environ.get("MLFLOW_TRACKING_URI") if "MLFLOW_RUN_ID" in os.environ else None
         if config.uri and mlflow_run_uri not in (None, config.uri):
             raise ConfigError(
-                f"Invalid value for `track.uri`: mlflow run has chosen {without_secrets(str(mlflow_run_uri))}. "
+                f"Invalid value for `track.uri`: mlflow run has chosen {redact(str(mlflow_run_uri))}. "
                 "Set MLFLOW_TRACKING_URI for mlflow run instead."
             )
         if config.uri:
@@ -76,7 +76,7 @@ class Tracker:
             try:
                 run.set_tags(provenance.environment_tags() | self._user_tags())
             except MlflowException as error:
-                run.end("FAILED", in_one_line(error))
+                run.end("FAILED", format_error(error))
                 raise
         return run
 
@@ -121,7 +121,7 @@ class Tracker:
             if error.error_code not in _NOT_FOUND:
                 raise TrackingError(self._describe_error("Cannot reach", error)) from error
             raise TrackingError(
-                f"No run {run_id!r} in {without_secrets(self.uri)}: check the id, or name its store with --uri."
+                f"No run {run_id!r} in {redact(self.uri)}: check the id, or name its store with --uri."
             ) from error
 
     def find_top_run(self, run_id: str) -> MlflowRun:
@@ -183,7 +183,7 @@ class Tracker:
     def link(self, run: Run) -> str:
         """Return the address of a run's page; if the store is no server, as `mlflow ui` on this machine shows it."""
         experiment = self.client.get_run(run.id).info.experiment_id
-        uri = without_secrets(self.uri)
+        uri = redact(self.uri)
         server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
         return f"{server}/#/experiments/{experiment}/runs/{run.id}"
 
@@ -242,8 +242,8 @@ class Tracker:
     def _describe_error(self, failed_action: str, error: Exception) -> str:
         lines = str(error).splitlines()
         database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
-        reason = without_secrets((database_errors or lines)[0])
-        return f"{failed_action} {without_secrets(self.uri)}: {reason} Check the address and that its server runs."
+        reason = redact((database_errors or lines)[0])
+        return f"{failed_action} {redact(self.uri)}: {reason} Check the address and that its server runs."
 
     def _user_tags(self) -> dict[str, str]:
         pairs = (tag.partition("=") for tag in self.config.tags)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tinybench.config.sections import PhaseConfig
-from tinybench.core.errors import ConfigError, in_one_line
+from tinybench.core.errors import ConfigError, format_error
 from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Epoch, Progress
 from tinybench.training.run_callbacks import RunCallbacks
@@ -65,7 +65,7 @@ def _load_callback(reference: str) -> keras.callbacks.Callback:
             return callback_class()
     except Exception as error:  # a user's module may raise anything
         raise ConfigError(
-            f"Invalid value for `callbacks`: {reference} cannot be loaded: {in_one_line(error)}"
+            f"Invalid value for `callbacks`: {reference} cannot be loaded: {format_error(error)}"
         ) from error
     raise ConfigError(f"Invalid value for `callbacks`: expected a class of keras.callbacks.Callback, got {reference}.")
 

@@ -17,7 +17,7 @@ _DONE = "done"
 
 def run_directory(run_id: str) -> Path:
     """Return the directory of a run's checkpoints: a folder for each phase, within a folder for each fold."""
-    return paths.state() / "runs" / run_id
+    return paths.state_folder() / "runs" / run_id
 
 
 def can_resume(run_id: str) -> bool:
