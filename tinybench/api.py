@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tinybench.commands.measure import MeasureResult
     from tinybench.evaluation.comparison import Comparison
     from tinybench.registry.promotion import PromotionResult
+    from tinybench.sweeps.sweep_callbacks import SweepCallbacks
+    from tinybench.sweeps.sweep_result import SweepResult
     from tinybench.tracking.results import Result
     from tinybench.training.run_callbacks import RunCallbacks
 
@@ -196,6 +198,57 @@ def measure(
     )
 
 
+@_list_settings
+def sweep(
+    space: str | Path | None = None,
+    *,
+    resume: str | None = None,
+    study: str | None = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    seeds: int | None = None,
+    retry_failed: bool = False,
+    workers: int = 1,
+    storage: str = "sqlite:///optuna.db",
+    run_callbacks: SweepCallbacks | None = None,
+    **settings: Unpack[Settings],
+) -> SweepResult:
+    """Search the settings in a space file for the best, as an Optuna study whose trials are MLflow runs.
+
+    Args:
+        space: The TOML file of the space; None with `resume`.
+        resume: Name of the study to resume; `trials` and `minutes` may extend it.
+        study: Name of the new study; the name of the space with the time if None.
+        trials: Number of trials; that of the space if None.
+        minutes: Minutes during which trials are started; those of the space if None.
+        seeds: Seeds per trial, over which metrics are averaged; those of the space if None.
+        retry_failed: With `resume`, run failed trials again.
+        workers: Trials at a time, in processes of this machine that share its CPU threads.
+        storage: Address of the database of studies; `postgresql://…` for several machines.
+        run_callbacks: Receives the events of the study; in a notebook, a progress display if None.
+        **settings: Values by key that are fixed in all trials; `track_uri` names the tracking store. The setting
+            `engine` is given in the space file.
+
+    Raises:
+        TinybenchError: The user can correct the cause; the message is one line.
+    """
+    from tinybench.commands.sweep import run_sweep
+
+    return run_sweep(
+        None if space is None else Path(space),
+        resume=resume,
+        name=study,
+        trials=trials,
+        minutes=minutes,
+        seeds=seeds,
+        retry_failed=retry_failed,
+        workers=workers,
+        storage=storage,
+        settings=settings,
+        callbacks=run_callbacks or _notebook_sweep_progress(),
+    )
+
+
 def promote(
     run_id: str | None = None,
     *,
@@ -246,15 +299,30 @@ def promote(
 
 def _notebook_progress() -> RunCallbacks | None:
     """Return a progress display in a notebook; None elsewhere, where a program may want its output for itself."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return None
-    shell = get_ipython()
-    if shell is None or shell.__class__.__name__ != "ZMQInteractiveShell":
+    if not _in_notebook():
         return None
     from rich.console import Console as Terminal
 
     from tinybench.display.console import Console
 
     return Console(Terminal(force_jupyter=True))
+
+
+def _notebook_sweep_progress() -> SweepCallbacks | None:
+    """Return a progress display of a sweep in a notebook; None elsewhere."""
+    if not _in_notebook():
+        return None
+    from rich.console import Console as Terminal
+
+    from tinybench.display.sweep_progress import SweepConsole
+
+    return SweepConsole(Terminal(force_jupyter=True))
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return type(get_ipython()).__name__ == "ZMQInteractiveShell"

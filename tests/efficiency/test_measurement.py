@@ -194,9 +194,9 @@ def test_noise_is_the_largest_spread_of_what_was_measured_again() -> None:
 def test_a_batch_that_would_take_all_memory_is_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a system that overcommits, the process would be ended instead."""
     peak = iter(range(100, 10**6, 100))
-    monkeypatch.setattr(measurement_worker.process_memory, "resident", lambda: 0)
-    monkeypatch.setattr(measurement_worker.process_memory, "peak", lambda: next(peak))
-    monkeypatch.setattr(measurement_worker.process_memory, "available", lambda: 1000)
+    monkeypatch.setattr(measurement_worker.process_memory, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(measurement_worker.process_memory, "peak_bytes", lambda: next(peak))
+    monkeypatch.setattr(measurement_worker.process_memory, "available_bytes", lambda: 1000)
     monkeypatch.setattr("tinybench.efficiency.runners.build_noise_call", lambda compile, shape, size: lambda: None)
     calls = measurement_worker._guard_memory(None, (1, 1, 1))
     assert calls(1)() is None

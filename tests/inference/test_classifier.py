@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tinybench.inference import classifier
-from tinybench.inference.classifier import ModelInfo, ImageClassifier, ImageError, PixelBudget
+from tinybench.inference.classifier import ImageClassifier, ImageError, ModelInfo, PixelBudget
 
 SHAPE = (12, 10, 3)
 LABELS = ("ant", "bee", "cat", "dog")
@@ -168,7 +168,9 @@ def test_whatever_bytes_come_they_are_answered_or_refused(asked, noise, form):
 
 def test_what_is_known_of_a_model_is_read_back(asked):
     assert ModelInfo.from_json(asked.info.as_json()) == asked.info
-    assert ModelInfo.from_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0  # of models before there was one
+    assert (
+        ModelInfo.from_json('{"labels": ["a"], "shape": [8, 8, 1]}').temperature == 1.0
+    )  # of models before there was one
 
 
 def test_pictures_wait_for_room_and_small_ones_find_some(asked, monkeypatch):

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_told():
         policy.read(Path("absent.toml"))
 
 
-def test_the_limits_in_the_readme_are_the_usual_ones():
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_limits_in_the_documentation_are_the_usual_ones():
+    text = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text("utf-8")
     (block,) = [block for block in text.split("```toml\n")[1:] if "[accuracy]" in block]
     assert policy.parse(block.partition("```")[0]) == Policy()

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
-from tinybench.cli.sweep_progress import SweepConsole
+from tinybench.display.sweep_progress import SweepConsole
 from tinybench.sweeps import samplers
 from tinybench.sweeps.slots import ERROR
 from tinybench.sweeps.sweep_result import SweepResult

@@ -17,8 +17,8 @@ def cache_list() -> None:
     """List the cached entries, least recently used first."""
     from rich.console import Console as Terminal
 
-    from tinybench.cli import cache_table
     from tinybench.core import cache
+    from tinybench.display import cache_table
 
     cache_table.print_cache_table(cache.list_entries(), cache.root_folder(), Terminal())
 
@@ -35,8 +35,8 @@ def cache_prune(size: str | None) -> None:
 
     Entries are removed until the rest fits in a size. Those that a run uses stay.
     """
-    from tinybench.cli import cache_table
     from tinybench.core import cache
+    from tinybench.display import cache_table
 
     budget = cache.size_budget(None, cache.KINDS) if size is None else parse_size("--to", size, "20GB")
     click.echo(cache_table.describe_removal(cache.prune(budget)))
@@ -45,7 +45,7 @@ def cache_prune(size: str | None) -> None:
 @cache.command("clear")
 def cache_clear() -> None:
     """Remove all entries, except those that a run uses."""
-    from tinybench.cli import cache_table
     from tinybench.core import cache
+    from tinybench.display import cache_table
 
     click.echo(cache_table.describe_removal(cache.prune(0)))

@@ -34,7 +34,7 @@ def compare(run_ids: tuple[str, ...], metric: str, recipes: str | None, as_json:
         return
     with quiet_libraries.filter_startup_noise():
         from tinybench.commands import compare
-    from tinybench.cli import comparison_table
+    from tinybench.display import comparison_table
 
     comparison = compare.compare_runs(run_ids, metric=metric, uri=uri)
     if as_json:
@@ -46,8 +46,8 @@ def compare(run_ids: tuple[str, ...], metric: str, recipes: str | None, as_json:
 def _compare_recipes(recipes: str, uri: str | None) -> None:
     from rich.console import Console as Terminal
 
-    from tinybench.cli import impact_table
     from tinybench.config.run_config import replace
+    from tinybench.display import impact_table
     from tinybench.recipes import build
     from tinybench.tracking import queries
     from tinybench.tracking.tracker import Tracker

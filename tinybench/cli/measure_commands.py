@@ -65,9 +65,9 @@ def measure(models: tuple[str, ...], device: str, as_json: bool, **options: Any)
     """
     from rich.console import Console as Terminal
 
-    from tinybench.cli import cost_table
-    from tinybench.cli.command_callbacks import LatencyPrinter
     from tinybench.commands.measure import measure_models
+    from tinybench.display import cost_table
+    from tinybench.display.command_callbacks import LatencyPrinter
 
     names = [name for value in models for name in value.split(",") if name]
     devices = DEVICES if device == "all" else (device,)

@@ -13,7 +13,7 @@ def recipes(context: click.Context) -> None:
         from rich.console import Console as Terminal
 
         from tinybench import recipes
-        from tinybench.cli import recipe_table
+        from tinybench.display import recipe_table
 
         recipe_table.print_recipe_list(recipes.all_recipes().values(), Terminal())
 
@@ -25,6 +25,6 @@ def recipes_show(name: str) -> None:
     from rich.console import Console as Terminal
 
     from tinybench import recipes
-    from tinybench.cli import recipe_table
+    from tinybench.display import recipe_table
 
     recipe_table.print_recipe(recipes.find(name), recipes.build(name), Terminal())

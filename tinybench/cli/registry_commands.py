@@ -58,8 +58,8 @@ def promote(run_id: str | None, gates: Path | None, dry_run: bool, uri: str | No
     if run_id is not None and (model or dataset or recipe or search):
         raise ConfigError("RUN_ID names the run: leave out --model, --dataset, --recipe and --filter, or RUN_ID.")
     with quiet_libraries.filter_startup_noise():
-        from tinybench.cli import registry_table
-        from tinybench.cli.command_callbacks import StatusCallbacks
+        from tinybench.display import registry_table
+        from tinybench.display.command_callbacks import StatusCallbacks
         from tinybench.hardware import device
         from tinybench.registry import candidates, promotion
 
@@ -85,7 +85,7 @@ def history(name: str | None, uri: str | None) -> None:
     from rich.console import Console as Terminal
 
     with quiet_libraries.filter_startup_noise():
-        from tinybench.cli import registry_table
+        from tinybench.display import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel
 
@@ -123,7 +123,7 @@ def registry_list(uri: str | None) -> None:
     from rich.console import Console as Terminal
 
     with quiet_libraries.filter_startup_noise():
-        from tinybench.cli import registry_table
+        from tinybench.display import registry_table
         from tinybench.tracking import model_versions
 
         tracker = _connect(uri)
@@ -141,7 +141,7 @@ def registry_show(name: str | None, version: int | None, uri: str | None) -> Non
     from rich.console import Console as Terminal
 
     with quiet_libraries.filter_startup_noise():
-        from tinybench.cli import registry_table
+        from tinybench.display import registry_table
         from tinybench.registry import promotion
         from tinybench.tracking.model_versions import RegisteredModel
 

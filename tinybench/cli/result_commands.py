@@ -25,7 +25,7 @@ def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, Any])
     load_libraries()
 
     from tinybench import api
-    from tinybench.cli import metric_lines
+    from tinybench.display import metric_lines
 
     metrics = api.evaluate(run_id, split=none_if_unset(split) or "test", uri=uri, **settings)
     click.echo(metric_lines.format_metrics(metrics))
@@ -84,8 +84,8 @@ def predict(source: str, images: tuple[Path, ...], top: int, as_json: bool, maps
     """
     load_libraries()
 
-    from tinybench.cli import prediction_lines
     from tinybench.commands import explain, image_files, predict
+    from tinybench.display import prediction_lines
 
     skipped = image_files.describe_skipped_files(images)
     if skipped:
@@ -142,8 +142,8 @@ def explain(
 
     from rich.console import Console as Terminal
 
-    from tinybench.cli import faithfulness_table
     from tinybench.commands import explain
+    from tinybench.display import faithfulness_table
 
     explanation = explain.explain_run(run_id, images, output, layer=layer, label=label, uri=uri)
     faithfulness_table.print_faithfulness_table(explanation, Terminal())

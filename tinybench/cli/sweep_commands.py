@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tinybench.cli.option_values import none_if_unset, parse_count, parse_positive
 from tinybench.cli.options import SettingsCommand, uri_option
-from tinybench.config.run_config import UNSET_VALUES, RunConfig, canonical_overrides, replace
+from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
-from tinybench.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from tinybench.sweeps.driver import CreateWorkers, WorkerPool
-    from tinybench.sweeps.space import Space
 
 _DEFAULT_STORAGE = "sqlite:///optuna.db"
 _STORAGE_VARIABLE = "TINYBENCH_STORAGE"
-_TRACK_KEYS = ("track.uri", "track.experiment", "track.run_name", "track.tags")  # of the study's own run
 
 
 class SweepCommand(SettingsCommand):
@@ -93,44 +88,29 @@ def sweep(
 
     study, resume = none_if_unset(study), none_if_unset(resume)
     space = None if str(space) in UNSET_VALUES else space
-    if (space is None) == (resume is None):
-        raise ConfigError("Give either a SPACE file, or --resume with the name of a study.")
-    if retry_failed and resume is None:
-        raise ConfigError("--retry-failed goes with --resume STUDY.")
-    budget: dict[str, Any] = {
+    options: dict[str, Any] = {
         "trials": parse_count("--trials", trials),
         "minutes": parse_positive("--minutes", minutes),
+        "seeds": parse_count("--seeds", seeds),
+        "workers": parse_count("--workers", workers) or 1,
     }
-    seed_count = parse_count("--seeds", seeds)
-    overrides = canonical_overrides(settings)
-    track = replace(RunConfig(), {key: overrides.pop(key) for key in _TRACK_KEYS if key in overrides}).track
-    if resume is not None and (overrides or seed_count is not None):
-        raise ConfigError("A study is resumed with its own settings: with --resume give only --trials and --minutes.")
-    create_workers = _choose_workers(parse_count("--workers", workers) or 1, storage, cluster)
     with quiet_libraries.filter_startup_noise():
-        from tinybench.cli.sweep_progress import SweepConsole
-        from tinybench.sweeps import driver, space_file
-        from tinybench.tracking import journal
+        from tinybench.commands.sweep import run_sweep
+        from tinybench.display.sweep_progress import SweepConsole
 
-        journal.limit_retries()
-    console = SweepConsole(Terminal())
-    options: dict[str, Any] = {
-        "storage": storage,
-        "track": track,
-        "create_workers": create_workers,
-        "callbacks": console,
-    }
-    try:
-        if resume is not None:
-            result = driver.resume(resume, **budget, retry_failed=retry_failed, **options)
-        else:
-            assert space is not None
-            overrides |= {name: value for name, value in (budget | {"seeds": seed_count}).items() if value is not None}
-            search_space = space_file.read(_read_text(space), space.stem, overrides, file_name=str(space))
-            result = driver.start(search_space, overrides, name=study, **options)
+    with closing(SweepConsole(Terminal())) as console:
+        result = run_sweep(
+            space,
+            resume=resume,
+            name=study,
+            retry_failed=retry_failed,
+            storage=storage,
+            settings=settings,
+            callbacks=console,
+            **options,
+            **cluster,
+        )
         console.print_result(result)
-    finally:
-        console.close()
 
 
 @click.command("sweep-worker")
@@ -151,29 +131,3 @@ def sweep_worker(study: str, storage: str, uri: str | None) -> None:
         device.detect_devices()
     count = join_study.join(study, storage, uri, additional=WORKER_VARIABLE not in os.environ)
     click.echo(f"This worker ran {count} trials of study {study}.")
-
-
-def _choose_workers(count: int, storage: str, cluster: dict[str, Any]) -> CreateWorkers:
-    """Return the function that creates `count` workers of a study."""
-
-    def create_processes(study: str, space: Space, uri: str) -> WorkerPool:
-        from tinybench.sweeps.local_workers import LocalWorkers
-
-        return LocalWorkers(study, space, storage, uri, count)
-
-    def create_ray_tasks(study: str, space: Space, uri: str) -> WorkerPool:
-        from tinybench.sweeps.ray_cluster import RayWorkers
-
-        resources = {name: cluster[name] for name in ("cpu", "gpu", "memory")}
-        return RayWorkers(study, space, storage, uri, count, address=cluster["address"], **resources)
-
-    return create_ray_tasks if cluster["engine"] == "ray" else create_processes
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"Cannot read the space {file}: {error.strerror or error}. Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"Cannot read the space {file}: it is not UTF-8 text.") from error

@@ -14,8 +14,8 @@ from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
-    from tinybench.cli.console import Console
     from tinybench.config.run_config import RunConfig
+    from tinybench.display.console import Console
 
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the settings and an estimate of time, memory and disk; train nothing."
@@ -87,8 +87,8 @@ def _train(settings: dict[str, Any], dry_run: bool) -> None:
 def _print_plan(config: RunConfig) -> None:
     from rich.console import Console as Terminal
 
-    from tinybench.cli import plan_table
     from tinybench.commands import estimate
+    from tinybench.display import plan_table
 
     terminal = Terminal()
     plan_table.print_settings_table(config, terminal)
@@ -98,6 +98,6 @@ def _print_plan(config: RunConfig) -> None:
 
 
 def _create_console() -> Console:
-    from tinybench.cli.console import Console, PipeSafeTerminal
+    from tinybench.display.console import Console, PipeSafeTerminal
 
     return Console(PipeSafeTerminal())

@@ -242,7 +242,7 @@ def _add_gpu_metrics(result: PartialMeasurement, samples: dict[str, float], imag
 
     Args:
         result: Receives the metrics.
-        samples: What `nvml.Sampler` measured during the calls.
+        samples: What `nvml.GpuSampler` measured during the calls.
         images: How many calls of one image it was.
     """
     result.metrics["nvml_peak_bytes"] = samples["memory_bytes"]

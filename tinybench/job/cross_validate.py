@@ -54,7 +54,9 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
     )
     with TemporaryDirectory() as folder:
         file = run_record.log_best_model(run, model, Path(folder))
-        summary |= run_costs.measure_run(run, context.folder, file, config.track.costs, context.device, context.callbacks)
+        summary |= run_costs.measure_run(
+            run, context.folder, file, config.track.costs, context.device, context.callbacks
+        )
     summary |= run_costs.efficiency_ratio(summary)
     epochs = [context.tracker.read_epochs(fold.run_id) for fold in folds]
     run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))

@@ -223,7 +223,9 @@ def _phase_metrics(
 ) -> dict[str, float]:
     """Evaluate the best weights, once, on the test images; measure what the model costs; gather all final metrics."""
     progress, track = outcome.progress, context.config.track
-    metrics = cost_metrics.parameter_metrics(outcome.model, outcome.trainer) | cost_metrics.feature_metrics(outcome.feed)
+    metrics = cost_metrics.parameter_metrics(outcome.model, outcome.trainer) | cost_metrics.feature_metrics(
+        outcome.feed
+    )
     if context.scored:
         album = PlotLog(child, track.pictures, context.run, context.config.phases.index(phase.phase))
         metrics |= phase_evaluation.evaluate_phase(album, outcome.model, context.dataset, context.config)

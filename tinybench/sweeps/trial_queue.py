@@ -33,8 +33,8 @@ class TrialQueue:
         Args:
             spare: How many trials should wait where only the time is limited.
         """
-        # Not by Optuna's RetryHeartbeatStaleTrialCallback: it copies the lost trial's attributes, such as its run, queues
-        # nothing if its process dies after failing the trial, and leaves the slot empty after the last retry.
+        # Not by Optuna's RetryHeartbeatStaleTrialCallback: it copies the lost trial's attributes, such as its run,
+        # queues nothing if its process dies after failing the trial, and leaves the slot empty after the last retry.
         with optuna_storage.ignore_experimental_warnings():
             fail_stale_trials(self.study.optuna_study)
         if self.study.is_finished():

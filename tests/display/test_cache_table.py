@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console as Terminal
 
-from tinybench.cli import cache_table
 from tinybench.core.cache import CacheEntry
+from tinybench.display import cache_table
 
 HOUR, DAY = 3600, 86400
 
 
-def entry(size: int = 1000, ago: float = 0.0, kind: str = "features", in_use: bool = False, about: str = "x") -> CacheEntry:
+def entry(
+    size: int = 1000, ago: float = 0.0, kind: str = "features", in_use: bool = False, about: str = "x"
+) -> CacheEntry:
     return CacheEntry(kind, Path("/cache") / kind / "abc", size, time.time() - ago, in_use, about)
 
 

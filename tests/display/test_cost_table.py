@@ -8,8 +8,8 @@ import pytest
 from measured_costs import cost, measured
 from rich.console import Console as Terminal
 
-from tinybench.cli import cost_table
 from tinybench.commands.measure import MeasureResult
+from tinybench.display import cost_table
 from tinybench.efficiency import model_cost
 from tinybench.efficiency.model_cost import ModelCost
 

@@ -8,8 +8,8 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from tinybench.cli.plain_lines import print_line
 from tinybench.core.errors import TrackingError
+from tinybench.display.plain_lines import print_line
 from tinybench.registry.decision import PROMOTE, REFUSE, Decision, champion_moves
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinybench.cli.console import Console
 from tinybench.core.redaction import redact
+from tinybench.display.console import Console
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from tinybench import recipes
-from tinybench.cli import impact_table
+from tinybench.display import impact_table
 from tinybench.tracking.queries import RecipeResult
 
 KNOWN = recipes.all_recipes()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from tinybench.cli.plain_lines import print_line
+from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tinybench.cli import metric_lines
+from tinybench.display import metric_lines
 
 
 def test_an_interval_stands_behind_its_figure_and_is_said_to_be_none_where_there_is_none() -> None:

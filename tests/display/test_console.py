@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console as Terminal
 
 from tinybench import data
-from tinybench.cli.console import Console
 from tinybench.config.run_config import RunConfig
 from tinybench.data.dataset import Dataset
+from tinybench.display.console import Console
 from tinybench.features.feed_decision import FeedDecision
 from tinybench.recipes.resolve import resolve
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
@@ -195,7 +195,7 @@ def test_nowhere_is_silent(capsys, digits):
 def test_the_run_goes_on_when_its_reader_leaves():
     code = """
 import sys, time
-from tinybench.cli.console import Console, PipeSafeTerminal
+from tinybench.display.console import Console, PipeSafeTerminal
 console = Console(PipeSafeTerminal())
 for number in range(1, 4):
     console.on_fold_begin(number, 3)

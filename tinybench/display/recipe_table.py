@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from tinybench.cli import plan_table
-from tinybench.cli.plain_lines import print_line
+from tinybench.display import plan_table
+from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tinybench.cli import plan_table
 from tinybench.commands.estimate import PhaseEstimate, RunEstimate
 from tinybench.config.run_config import SETTINGS
+from tinybench.display import plan_table
 from tinybench.recipes.resolve import resolve
 
 

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinybench.cli.plain_lines import print_line, print_note
 from tinybench.core.redaction import redact
+from tinybench.display.plain_lines import print_line, print_note
 from tinybench.job import description
 from tinybench.training.run_callbacks import RunCallbacks
 
