@@ -34,7 +34,7 @@ def _settings(**overrides: Any) -> Any:
 
 
 def _made(images: int) -> Any:
-    """A data set of made pixels: what they show does not change how long they take."""
+    """Return a data set of random pixels; their content does not affect how long they take."""
     from tinybench.data import fingerprint
     from tinybench.data.dataset import Dataset, ImagePool, Split
 
@@ -102,7 +102,7 @@ class _Table:
         self._features = keras.ops.convert_to_tensor(generator.random((count, *shape), np.float32).astype(np.float16))
         self._labels = keras.ops.convert_to_tensor(generator.integers(0, 200, count).astype(np.int32))
         self._rows = generator.permutation(count)
-        self.most = count
+        self.max_images = count
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -209,7 +209,7 @@ def _peak() -> dict[str, float]:
 
 
 def _child(name: str, *arguments: int) -> dict[str, Any]:
-    """What a function of this file finds, in a process of its own."""
+    """Return the result of a function of this file that runs in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.features", name, *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -218,7 +218,7 @@ def _child(name: str, *arguments: int) -> dict[str, Any]:
 
 
 def _in_turn(plain: str, ours: str, *arguments: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The median of each figure, both sides in turn."""
+    """Return the median of each metric, with both sides measured in turn."""
     pairs = [(_child(plain, *arguments), _child(ours, *arguments)) for _ in range(_TURNS)]
     return _medians([pair[0] for pair in pairs]), _medians([pair[1] for pair in pairs])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def model(backbone: Any, preprocess: Any, classes: int, unfrozen: int = 0) -> Any:
-    """A compiled model around a backbone of which the last layers may be trained, in float32."""
+    """Return a compiled float32 model around a backbone whose last layers may be trained."""
     import keras
     from keras import layers
 
@@ -32,7 +32,7 @@ def model(backbone: Any, preprocess: Any, classes: int, unfrozen: int = 0) -> An
 
 
 def batches(images: np.ndarray, labels: np.ndarray, *, shuffle: bool) -> Any:
-    """A pipeline that is cached, shuffled and prefetched."""
+    """Return a pipeline that is cached, shuffled and prefetched."""
     import tensorflow as tf
 
     found = tf.data.Dataset.from_tensor_slices((images, labels)).cache()

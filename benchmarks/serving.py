@@ -1,7 +1,7 @@
-"""What the way through HTTP costs: served images per second against the model's own, and a single request's latency.
+"""Measure what HTTP costs: served images per second against the model's own, and the latency of a single request.
 
-A real server on a registered model: EfficientNetB0 with random weights, or the model named by the first word, and JPEG
-files of 96 x 96 pixels. The model alone and the server are measured in turn, twice.
+A real server serves a registered model: EfficientNetB0 with random weights, or the model that the first argument names,
+and gets JPEG files of 96 x 96 pixels. The model alone and the server are measured in turn, twice.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SIDE, BATCH, CLIENTS, SECONDS, SINGLE = 96, 32, 2, 12.0, 150
 NAME = "tinybench-bench"
 
 
-def picture(seed):
-    """A JPEG file of something smooth, as photographs are."""
+def make_jpeg(seed):
+    """Return a JPEG file with smooth content, like that of a photograph."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
@@ -35,7 +35,7 @@ def picture(seed):
 
 
 def register(folder, name):
-    """A store with a registered champion; gives the store and the model's file."""
+    """Create a store with a registered champion; return the store and the model's file."""
     from tinybench import data, models
     from tinybench.recipes.resolve import resolve
     from tinybench.tracking import model_logging as tracked
@@ -45,9 +45,9 @@ def register(folder, name):
     for number in range(80):
         file = folder / "pictures" / f"class{number % 2}" / f"{number}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture(number))
-    wanted = {"model": name, "weights": "none", "image_size": SIDE, "dataset": f"folder:{folder / 'pictures'}"}
-    config = resolve("tiny-imagenet-tlft", wanted)
+        file.write_bytes(make_jpeg(number))
+    settings = {"model": name, "weights": "none", "image_size": SIDE, "dataset": f"folder:{folder / 'pictures'}"}
+    config = resolve("tiny-imagenet-tlft", settings)
     dataset = data.load(config.dataset, config.data, 0, image_size=SIDE)
     store = f"sqlite:///{folder}/mlflow.db"
     tracker = Tracker.at(store)
@@ -60,12 +60,12 @@ def register(folder, name):
 
 
 def serve(store):
-    """A server that is ready, and its address."""
+    """Start a server, and return it when it is ready, with its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    words = [sys.executable, "-m", "tinybench", "serve", NAME, "--uri", store, "--port", port]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tinybench", "serve", NAME, "--uri", store, "--port", port]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     while True:
         try:
@@ -78,47 +78,47 @@ def serve(store):
         time.sleep(0.2)
 
 
-def images_per_second(url):
-    """Of batches of JPEG files from several clients."""
-    encoded = [base64.b64encode(picture(number)).decode() for number in range(BATCH)]
-    body, counted, end = {"inputs": encoded}, [], time.perf_counter() + SECONDS
+def measure_throughput(url):
+    """Return the images per second in batches of JPEG files from several clients."""
+    encoded = [base64.b64encode(make_jpeg(number)).decode() for number in range(BATCH)]
+    body, finished, end = {"inputs": encoded}, [], time.perf_counter() + SECONDS
 
-    def ask():
+    def send():
         with requests.Session() as session:
             while time.perf_counter() < end:
                 assert session.post(f"{url}/invocations", json=body, timeout=60).ok
-                counted.append(time.perf_counter())
+                finished.append(time.perf_counter())
 
     began = time.perf_counter()
-    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=send) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return BATCH * len(counted) / (max(counted) - began)
+    return BATCH * len(finished) / (max(finished) - began)
 
 
-def latency_ms(url):
-    """p50 of single JPEG files, one after another."""
-    data, found = picture(0), []
+def measure_latency(url):
+    """Return the median milliseconds of requests with one JPEG file, one after another."""
+    data, seconds = make_jpeg(0), []
     with requests.Session() as session:
         for _ in range(SINGLE):
-            began = time.perf_counter()
+            start = time.perf_counter()
             assert session.post(f"{url}/invocations", data=data, headers={"content-type": "image/jpeg"}, timeout=60).ok
-            found.append(time.perf_counter() - began)
-    return 1000 * median(found[SINGLE // 10 :])
+            seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds[SINGLE // 10 :])
 
 
 def main() -> None:
-    """Print both figures and their ratios."""
+    """Print the throughputs, the latencies and how they compare."""
     name = sys.argv[1] if len(sys.argv) > 1 else "efficientnetb0"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tinybench.efficiency import measurement
     from tinybench.efficiency.measurement_spec import MeasurementSpec
     from tinybench.hardware import certificate
 
-    with TemporaryDirectory() as place:
-        folder = Path(place)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         os.environ["TINYBENCH_CACHE"] = str(folder / "cache")
         store, file = register(folder, name)
         spec = MeasurementSpec(str(file), threads=certificate.usable_threads(), batch=BATCH)
@@ -126,14 +126,14 @@ def main() -> None:
             alone = measurement.measure(spec).metrics
             process, url = serve(store)
             try:
-                served, single = images_per_second(url), latency_ms(url)
+                served, single = measure_throughput(url), measure_latency(url)
             finally:
                 process.terminate()
                 process.wait()
-            own = alone["throughput_images_per_second"]
+            throughput = alone["throughput_images_per_second"]
             print(
-                f"{name}: {served:.1f} images/s served in batches of {BATCH}, {own:.1f} by the model: "
-                f"{served / own:.2f}; a request {single:.1f} ms, the model {alone['latency_p50_ms']:.1f}: "
+                f"{name}: {served:.1f} images/s served in batches of {BATCH}, {throughput:.1f} by the model: "
+                f"{served / throughput:.2f}; a request {single:.1f} ms, the model {alone['latency_p50_ms']:.1f}: "
                 f"{single - alone['latency_p50_ms']:+.1f} ms",
                 flush=True,
             )

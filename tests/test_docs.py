@@ -46,7 +46,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCE = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "tinybench").rglob("*.py")))
 RESULTS = {result.__name__: result for result in (Result, Comparison, MeasureResult, PromotionResult, SweepResult)}
 PRIVATE_VARIABLES = {"TINYBENCH_SERVE", "TINYBENCH_SHARE", "TINYBENCH_WORKER"}  # from a process to its children
-PROGRAMS = {"cd", "curl", "docker", "git", "kill", "mkdocs", "pre-commit", "source", ".ci/run"}  # whose words are not checked
+# Programs whose words are not checked
+PROGRAMS = {"cd", "curl", "docker", "git", "kill", "mkdocs", "pre-commit", "source", ".ci/run"}
 EXECUTED_ELSEWHERE = {"", "sh", "bash", "console", "text"}
 
 
@@ -112,6 +113,7 @@ def test_commands_of_mlflow_are_taken(words):
 def test_mlflow_runs_name_entry_points_and_settings(words):
     assert words[2] == "."
     point = words[words.index("-e") + 1] if "-e" in words else "main"
+    assert point in PROJECT
     for before, pair in itertools.pairwise(words):
         if before == "-P":
             name, _, value = pair.partition("=")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
+import tinybench
 from tinybench.cli import root, train_commands
+from tinybench.training import loop
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, str]:
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(train_commands, "_train", lambda settings, dry_run: seen.append(settings))
+    monkeypatch.setattr(train_commands, "_prepare", seen.append)
+    monkeypatch.setattr(train_commands, "_print_plan", lambda config: None)
     result = CliRunner().invoke(root.cli, list(words), catch_exceptions=False)
     assert result.exit_code == 0
     return seen[0]
@@ -47,3 +53,17 @@ def test_an_option_before_a_run_id_does_not_become_one(monkeypatch):
 
 def test_transfer_passes_its_settings_and_runs_one_phase(monkeypatch):
     assert planned(monkeypatch, "transfer", "--dry-run", "--seed", "3") == {"seed": "3", "phases": "transfer"}
+
+
+def test_there_are_five_calls_from_the_command_to_the_epoch_loop(monkeypatch):
+    frames: list[str] = []
+
+    def trained(*_: object) -> dict[str, float]:
+        package = str(Path(tinybench.__file__).parent)
+        frames.extend(frame.name for frame in traceback.extract_stack() if frame.filename.startswith(package))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.Steps, "train", trained)
+    settings = ["--recipe", "quickstart", "--precision", "float32", "--engine", "keras", "--track.pictures", "false"]
+    CliRunner().invoke(root.cli, ["train", *settings])
+    assert frames[frames.index("train") :] == ["train", "train", "train_run", "train_phases", "run_phase", "fit"]

@@ -21,7 +21,11 @@ NOISE = (
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    start = "import os, sys\nfrom tinybench.core import quiet_libraries as quiet\n"
+    start = (
+        "import os, sys\n"
+        "from tinybench.core import quiet_libraries as quiet\n"
+        "filter_noise = quiet.filter_startup_noise\n"
+    )
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "MLFLOW_"))}
     settings |= {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | environment
     return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, env=settings)
@@ -29,7 +33,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_known_noise_is_gone_and_other_text_stays_in_order():
     text = "before\n" + NOISE + "W0000 a warning that matters\n" + NOISE + "schön, without an end"
-    result = python(f"with quiet.starting():\n    os.write(2, {text!r}.encode())")
+    result = python(f"with filter_noise():\n    os.write(2, {text!r}.encode())")
     assert result.stderr == "before\nW0000 a warning that matters\nschön, without an end"
     assert (result.returncode, result.stdout) == (0, "")
 
@@ -38,14 +42,14 @@ def test_known_noise_is_gone_and_other_text_stays_in_order():
     "write", ["print('held', file=sys.stderr)", "os.write(2, b'held\\n')", "os.system('echo held >&2')"]
 )
 def test_text_from_python_c_and_children_is_shown_after_the_block(write):
-    result = python(f"with quiet.starting():\n    {write}\n    os.write(1, b'inside, ')\nos.write(1, b'after')")
+    result = python(f"with filter_noise():\n    {write}\n    os.write(1, b'inside, ')\nos.write(1, b'after')")
     assert (result.stdout, result.stderr) == ("inside, after", "held\n")
 
 
 def test_text_is_held_until_the_block_ends():
     result = python(
         "shown = os.dup(2)\n"
-        "with quiet.starting():\n"
+        "with filter_noise():\n"
         "    print('second', file=sys.stderr)\n"
         "    os.write(shown, b'first\\n')\n"
         "print('third', file=sys.stderr)"
@@ -56,7 +60,7 @@ def test_text_is_held_until_the_block_ends():
 def test_half_a_line_stays_on_its_side_of_the_block():
     result = python(
         "sys.stderr.write('before, ')\n"
-        "with quiet.starting():\n"
+        "with filter_noise():\n"
         "    os.write(2, b'held\\n')\n"
         "    sys.stderr.write('To enable the following instructions: AVX2')"
     )
@@ -65,7 +69,7 @@ def test_half_a_line_stays_on_its_side_of_the_block():
 
 @pytest.mark.parametrize("error", ["ValueError('broken')", "KeyboardInterrupt('broken')", "SystemExit('broken')"])
 def test_an_exception_shows_what_was_held_and_goes_on(error):
-    result = python(f"with quiet.starting():\n    os.write(2, {NOISE + 'held'!r}.encode() + b'\\n')\n    raise {error}")
+    result = python(f"with filter_noise():\n    os.write(2, {NOISE + 'held'!r}.encode() + b'\\n')\n    raise {error}")
     assert result.returncode != 0
     assert result.stderr.startswith("held\n")
     assert result.stderr.endswith("broken\n")
@@ -73,23 +77,25 @@ def test_an_exception_shows_what_was_held_and_goes_on(error):
 
 
 def test_standard_error_works_as_before_afterwards():
-    result = python(f"with quiet.starting():\n    pass\nos.write(2, {NOISE!r}.encode())")
+    result = python(f"with filter_noise():\n    pass\nos.write(2, {NOISE!r}.encode())")
     assert result.stderr == NOISE
 
 
 def test_blocks_leave_no_open_files():
     count = "len(os.listdir('/dev/fd'))"
-    result = python(f"before = {count}\nfor _ in range(5):\n    with quiet.starting(): pass\nprint({count} - before)")
+    result = python(f"before = {count}\nfor _ in range(5):\n    with filter_noise(): pass\nprint({count} - before)")
     assert result.stdout == "0\n"
 
 
 def test_bytes_that_are_no_text_do_no_harm():
-    result = python("with quiet.starting():\n    os.write(2, b'\\xff held\\n')")
+    result = python("with filter_noise():\n    os.write(2, b'\\xff held\\n')")
     assert result.returncode == 0
     assert " held\n" in result.stderr
 
 
-SHOW = "quiet.libraries()\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'], os.environ['MLFLOW_LOGGING_LEVEL'])"
+SHOW = (
+    "quiet_libraries.quieten_libraries()\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'], os.environ['MLFLOW_LOGGING_LEVEL'])"
+)
 
 
 def test_libraries_are_asked_for_warnings_alone():
@@ -102,7 +108,7 @@ def test_the_environment_of_the_user_is_respected():
 
 
 def test_a_closed_standard_error_is_no_reason_to_fail():
-    code = "from tinybench.core import quiet_libraries as quiet\nwith quiet.starting(): pass\nprint('done')"
+    code = "from tinybench.core import quiet_libraries as quiet\nwith quiet.filter_startup_noise(): pass\nprint('done')"
     command = [sys.executable, "-c", code]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]

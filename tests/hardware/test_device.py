@@ -122,7 +122,7 @@ from tinybench.cli import root, train_commands
 def stop():
     print(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "none"), "tensorflow" in sys.modules)
     sys.exit(0)
-train_commands.load_api = stop
+train_commands.load_libraries = stop
 root.cli(["train", "--recipe", "quickstart", *sys.argv[1:]])
 """
     environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}

@@ -74,12 +74,18 @@ def test_why_it_is_held_down_is_told(library: Path, tmp_path: Path) -> None:
 def test_memory_is_that_of_the_process_where_the_driver_knows_it(
     library: Path, tmp_path: Path, kind: str, scope: str, used: int
 ) -> None:
-    code = f"memory.write_text('{700 * MIB}'); found = nvml.find_gpu().memory(); tell(used=found.used_bytes, scope=found.scope)"
+    code = (
+        f"memory.write_text('{700 * MIB}'); found = nvml.find_gpu().memory(); "
+        "tell(used=found.used_bytes, scope=found.scope)"
+    )
     assert said(library, tmp_path, code, STAND_IN=kind) == {"used": used, "scope": scope}
 
 
 def test_a_part_of_a_gpu_is_found_by_its_uuid_and_has_the_whole_one_s_power(library: Path, tmp_path: Path) -> None:
-    code = "gpu = nvml.find_gpu(); tell(uuid=gpu.uuid, name=gpu.name, watts=gpu.watts(), clock=gpu.state()['clock_sm_mhz'])"
+    code = (
+        "gpu = nvml.find_gpu(); "
+        "tell(uuid=gpu.uuid, name=gpu.name, watts=gpu.watts(), clock=gpu.state()['clock_sm_mhz'])"
+    )
     found = said(library, tmp_path, code, STAND_IN="mig", CUDA_VISIBLE_DEVICES=f"MIG-{UUID}")
     assert found == {"uuid": f"MIG-{UUID}", "name": "NVIDIA H200 MIG 1g.18gb", "watts": 76.0, "clock": 345}
 

@@ -81,8 +81,8 @@ def test_top_k_is_how_many_labels_there_are(asked):
 def test_a_small_and_a_gray_picture_are_warned_of(asked):
     small, gray, both = colour(5, 10), np.repeat(colour()[..., :1], 3, axis=2), np.zeros((4, 4), np.uint8)
     words = [answer.warnings for answer in asked([small, gray, both, colour()])]
-    assert words[0] == ["The picture is 10 x 5, much smaller than the 10 x 12 of the training images."]
-    assert words[1] == ["The picture is gray."]
+    assert words[0] == ["The image is 10 x 5, much smaller than the 10 x 12 of the training images."]
+    assert words[1] == ["The image is gray."]
     assert len(words[2]) == 2
     assert words[3] == []
 
@@ -90,7 +90,7 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        ("what?", "expected a picture as base64 text"),
+        ("what?", "expected an image as base64 text"),
         (b"what?", "not a JPEG, PNG, BMP or WebP image"),
         (encoded(colour(80, 80))[:-40], "truncated"),
         (None, "expected base64 text or pixels, got NoneType"),
@@ -111,7 +111,7 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
 def test_what_is_no_picture_is_told_with_its_place(asked, picture, words):
     with pytest.raises(ImageError) as caught:
         asked([colour(), picture])
-    assert str(caught.value).startswith("Picture 2 of 2 cannot be used: ")
+    assert str(caught.value).startswith("Image 2 of 2 cannot be used: ")
     assert words in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -131,8 +131,8 @@ def test_many_large_pictures_are_too_much_for_one_request(asked, monkeypatch):
 
 @pytest.mark.parametrize(
     ("pictures", "top_k", "words"),
-    [([], 5, "at least one picture"), ([b"x"], 0, "top_k"), ([b"x"], "3", "top_k"), ([b"x"], True, "top_k"),
-     ([b""] * 1025, 5, "at most 1,024 pictures")],
+    [([], 5, "at least one image"), ([b"x"], 0, "top_k"), ([b"x"], "3", "top_k"), ([b"x"], True, "top_k"),
+     ([b""] * 1025, 5, "at most 1,024 images")],
 )  # fmt: skip
 def test_too_few_too_many_and_no_number(asked, pictures, top_k, words):
     with pytest.raises(ImageError, match=words):

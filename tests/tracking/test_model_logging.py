@@ -171,7 +171,7 @@ def test_as_many_labels_as_asked(served, pixels, asked, given):
 @pytest.mark.parametrize(
     ("picture", "reason"),
     [
-        ("a cat, a picture", "expected a picture as base64 text, got text that is not base64"),
+        ("a cat, a picture", "expected an image as base64 text, got text that is not base64"),
         (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP or WebP image"),
         (b"hello", "not a JPEG, PNG, BMP or WebP image"),
         (np.zeros((8, 8, 1)), "Expected pixels as whole numbers in 0..255, got float64; they must not be scaled"),

@@ -34,7 +34,13 @@ def train(settings: dict[str, Any], dry_run: bool, file: Path | None) -> None:
     """
     from tinybench.config import settings_file
 
-    _train(settings if file is None else settings_file.read(file) | settings, dry_run)
+    config = _prepare(settings if file is None else settings_file.read(file) | settings)
+    if dry_run:
+        _print_plan(config)
+    else:
+        from tinybench import api
+
+        api.train(config, run_callbacks=_create_console())
 
 
 @click.command(cls=SettingsCommand)
@@ -43,7 +49,13 @@ def transfer(settings: dict[str, Any], dry_run: bool) -> None:
     """Train only the head, on a frozen backbone."""
     if settings.get("phases", "transfer") not in ("transfer", *UNSET_VALUES):
         raise ConfigError("`phases` cannot be given here: this is the transfer phase. Use tinybench train.")
-    _train(settings | {"phases": "transfer"}, dry_run)
+    config = _prepare(settings | {"phases": "transfer"})
+    if dry_run:
+        _print_plan(config)
+    else:
+        from tinybench import api
+
+        api.train(config, run_callbacks=_create_console())
 
 
 @click.command(cls=SettingsCommand)
@@ -70,18 +82,14 @@ def resume(run_id: str, uri: str | None) -> None:
     api.resume(run_id, uri=uri, run_callbacks=_create_console())
 
 
-def _train(settings: dict[str, Any], dry_run: bool) -> None:
+def _prepare(settings: dict[str, Any]) -> RunConfig:
+    """Resolve the settings, then load the libraries, so that a mistake is reported before seconds have passed."""
     from tinybench.hardware import onednn
 
-    config = resolve(None, settings)  # before the libraries are loaded, so that a mistake is reported at once
+    config = resolve(None, settings)
     onednn.allow_onednn(config.deterministic)
     load_libraries()
-    if dry_run:
-        _print_plan(config)
-    else:
-        from tinybench import api
-
-        api.train(config, run_callbacks=_create_console())
+    return config
 
 
 def _print_plan(config: RunConfig) -> None:

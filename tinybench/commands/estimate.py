@@ -31,7 +31,7 @@ _MAX_SECONDS = 4.0  # after which no further step is timed
 
 @dataclass(frozen=True)
 class PhaseEstimate:
-    """What a phase will take.
+    """The estimated time, memory and disk of a phase.
 
     Attributes:
         epochs: Largest number of epochs.
@@ -50,7 +50,7 @@ class PhaseEstimate:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a run will take.
+    """The estimated time, memory and disk of a run.
 
     Attributes:
         images: Number of training, validation and test images.

@@ -34,7 +34,7 @@ _META = "meta.json"
 
 @dataclass(frozen=True)
 class DatasetMetadata:
-    """What is known of a data set besides its pools of images.
+    """The properties of a data set besides its pools of images.
 
     Attributes:
         class_names: One name per label.

@@ -66,7 +66,9 @@ def print_history(
         print_line(terminal, "There are no decisions yet.")
         return
     carried_out = {move.decided_at for move in champion_moves(decisions, model.aliases().get(CHAMPION))}
-    table = Table("time (UTC)", "author", "decision", "from", "to", "reason", "commit")
+    table = Table(box=None, pad_edge=False)
+    for title in ("time (UTC)", "author", "decision", "from", "to", "reason", "commit"):
+        table.add_column(title, overflow="fold", no_wrap=title == "time (UTC)")
     for decision in decisions:
         if version in (None, decision.version):
             action = _ACTIONS.get(decision.action, "rolled back")

@@ -16,7 +16,7 @@ ENGINES = ("keras", "tf", "openvino", "onnxruntime")
 
 @dataclass(frozen=True)
 class MeasurementSpec:
-    """What one measurement measures; it is sent as JSON to the process that measures.
+    """The specification of one measurement; it is sent as JSON to the process that measures.
 
     Attributes:
         model: A model's name, or the path of a `.keras` file.

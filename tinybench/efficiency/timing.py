@@ -22,7 +22,7 @@ _MAX_BATCH = 4096  # images
 
 @dataclass(frozen=True)
 class Budget:
-    """How many calls are timed, and for how long.
+    """The number of calls that are timed, and for how long.
 
     Attributes:
         calls: Smallest number of timed calls.

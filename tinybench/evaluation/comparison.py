@@ -27,7 +27,7 @@ _MAX_EXACT = 25  # discordant images up to which McNemar's test is exact
 
 @dataclass(frozen=True)
 class RunGroup:
-    """What is compared: the runs of one model, which differ in the seed, or a single run.
+    """One side of a comparison: the runs of one model, which differ in the seed, or a single run.
 
     Attributes:
         name: Shown to the user.

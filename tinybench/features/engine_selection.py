@@ -38,7 +38,7 @@ _MIN_IMAGES, _MAX_IMAGES = 8, 64
 
 @dataclass(frozen=True)
 class EngineTrial:
-    """How a candidate fared.
+    """The measurements of a candidate engine.
 
     Attributes:
         engine: Its name.

@@ -1,4 +1,4 @@
-"""What the trainer takes in an epoch: pixels, features computed in every epoch, or stored features."""
+"""Feed the trainer: pixels, features computed in every epoch, or stored features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a phase is fed: decided once and stored beside its checkpoints."""
+"""The decision how a phase is fed, made once and stored beside its checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILE = "feed.json"
 
 @dataclass
 class FeedDecision:
-    """How a phase is fed; a resumed phase is fed in the same way.
+    """The decision how a phase is fed; a resumed phase is fed in the same way.
 
     Attributes:
         mode: `bank` (stored features), `engine` (features computed in every epoch) or `live` (pixels, all in Keras).

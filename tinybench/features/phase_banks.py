@@ -73,7 +73,7 @@ class PhaseBanks:
 
     @property
     def description(self) -> str:
-        """What the banks hold, in words."""
+        """The content of the banks in words."""
         shape = " x ".join(map(str, self.cut.shape))
         images = sum(len(bank.rows) for bank in self.banks if not bank.view.number)
         views = len(self._views) - 1

@@ -40,7 +40,7 @@ class GpuMemory:
     """Used memory of a GPU.
 
     Attributes:
-        used: Bytes.
+        used_bytes: The used memory in bytes.
         scope: `process`, or `device` if the driver does not distinguish processes (as in many containers): then
             memory that other processes begin to use counts as well.
     """

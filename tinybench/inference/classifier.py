@@ -40,7 +40,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is stored beside a model's weights.
+    """The labels, input shape and temperature that are stored with a model.
 
     Attributes:
         labels: The class names, in the order of the model's outputs.
@@ -154,9 +154,9 @@ class ImageClassifier:
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise ImageError(f"Expected top_k as a whole number of at least 1, got {str(top_k)[:40]!r}.")
         if not images:
-            raise ImageError("Expected at least one picture, got none.")
+            raise ImageError("Expected at least one image, got none.")
         if len(images) > MAX_IMAGES:
-            raise ImageError(f"Expected at most {MAX_IMAGES:,} pictures at once, got {len(images):,}.")
+            raise ImageError(f"Expected at most {MAX_IMAGES:,} images at once, got {len(images):,}.")
         pixels = np.empty((len(images), *self.info.shape), np.uint8)
         warnings, total_pixels = [], 0
         for index, item in enumerate(images):
@@ -169,11 +169,11 @@ class ImageClassifier:
                         pixels[index], image_warnings = self._fit(image)
                     warnings.append(image_warnings)
             except ValueError as error:
-                subject = f"Picture {index + 1} of {len(images)}" if len(images) > 1 else "The picture"
+                subject = f"Image {index + 1} of {len(images)}" if len(images) > 1 else "The image"
                 raise ImageError(f"{subject} cannot be used: {str(error).rstrip('.')}.") from None
             if total_pixels > MAX_TOTAL_PIXELS:
                 raise ImageError(
-                    f"The pictures have more than {MAX_TOTAL_PIXELS:,} pixels together: send fewer at once."
+                    f"The images have more than {MAX_TOTAL_PIXELS:,} pixels together: send fewer at once."
                 )
         rows = self.probabilities(pixels)
         return [self._classify(row, image_warnings, top_k) for row, image_warnings in zip(rows, warnings, strict=True)]
@@ -213,11 +213,11 @@ class ImageClassifier:
         (height, width), (model_height, model_width, channels) = image.shape[:2], self.info.shape
         if height < _SMALL * model_height or width < _SMALL * model_width:
             yield (
-                f"The picture is {width} x {height}, much smaller than the {model_width} x {model_height} of the "
+                f"The image is {width} x {height}, much smaller than the {model_width} x {model_height} of the "
                 "training images."
             )
         if channels == 3 and (image == image[..., :1]).all():
-            yield "The picture is gray."
+            yield "The image is gray."
 
     def _classify(self, row: NDArray[np.float64], warnings: list[str], top_k: int) -> Classification:
         best = np.argsort(-row, kind="stable")[:top_k]
@@ -245,7 +245,7 @@ def _decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("expected a picture as base64 text, got text that is not base64") from None
+        raise ValueError("expected an image as base64 text, got text that is not base64") from None
 
 
 def _to_array(pixels: Any) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What every step of a run needs."""
+"""The context of a run, which every step of it receives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What every step of a run needs.
+    """The context of a run, which every step of it receives.
 
     Attributes:
         config: The run's configuration.

@@ -1,1 +1,1 @@
-"""A registered model as a service: pictures in, labels with calibrated probabilities out."""
+"""A registered model as a service: images in, labels with calibrated probabilities out."""

@@ -153,7 +153,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> RequestError:
     return RequestError(
-        f"The body is larger than the {limit / 1e6:,.0f} MB that this server takes: send fewer pictures.", 413
+        f"The body is larger than the {limit / 1e6:,.0f} MB that this server takes: send fewer images.", 413
     )
 
 

@@ -32,7 +32,7 @@ def parse_request(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[s
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
         if not body:
-            raise RequestError(f"Expected a picture, got an empty body. {_HINT}")
+            raise RequestError(f"Expected an image, got an empty body. {_HINT}")
         return [body], {}
     if kind not in ("application/json", ""):
         raise RequestError(f"Expected application/json or image/…, got {kind[:60]!r}. {_HINT}", 415)
@@ -66,20 +66,20 @@ def _list_images(form: str, value: Any) -> Sequence[Any]:
     if form == "dataframe_split":
         rows = value.get("data") if isinstance(value, Mapping) else None
         if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 1 for row in rows):
-            raise RequestError("Expected dataframe_split as one column of pictures.")
+            raise RequestError("Expected dataframe_split as one column of images.")
         return [row[0] for row in rows]
     if form == "dataframe_records" or (
         form == "instances" and isinstance(value, list) and value and isinstance(value[0], dict)
     ):
         if not isinstance(value, list) or not all(isinstance(row, dict) and len(row) == 1 for row in value):
-            raise RequestError(f'Expected {form} as a list of {{"{_COLUMN}": picture}}.')
+            raise RequestError(f'Expected {form} as a list of {{"{_COLUMN}": image}}.')
         return [next(iter(row.values())) for row in value]
     if isinstance(value, dict):
         if len(value) != 1:
-            raise RequestError(f'Expected {form} as a list of pictures, or {{"{_COLUMN}": [...]}}.')
+            raise RequestError(f'Expected {form} as a list of images, or {{"{_COLUMN}": [...]}}.')
         value = next(iter(value.values()))
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
-        raise RequestError(f"Expected {form} as a list of pictures, got {type(value).__name__}.")
+        raise RequestError(f"Expected {form} as a list of images, got {type(value).__name__}.")
     return value

@@ -33,7 +33,7 @@ class ServerSettings:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or the address of a logged model.
         uri: The tracking store; MLflow's default if None.
         threads: Threads of the processor for each worker; None shares all among the workers.
-        threads_per_worker: Requests that a worker decodes at a time; some of them may wait for a large image.
+        request_threads: Requests that a worker decodes at a time; some of them may wait for a large image.
         max_body_bytes: Limit of a request's body.
         poll_seconds: Seconds between checks for a new version; None serves the first one.
     """
@@ -41,7 +41,7 @@ class ServerSettings:
     model: str
     uri: str | None = None
     threads: int | None = None
-    threads_per_worker: int = 32
+    request_threads: int = 32
     max_body_bytes: int = 32_000_000
     poll_seconds: float | None = None
 
@@ -74,7 +74,7 @@ def build_application() -> Starlette:
     settings = ServerSettings(**json.loads(os.environ[_VARIABLE]))
     _start_libraries(settings.threads)
     current = CurrentModel(lambda: _find_model(settings), _load, settings.poll_seconds)
-    return app.build_app(current, max_body_bytes=settings.max_body_bytes, request_threads=settings.threads_per_worker)
+    return app.build_app(current, max_body_bytes=settings.max_body_bytes, request_threads=settings.request_threads)
 
 
 def _start_libraries(threads: int | None) -> None:

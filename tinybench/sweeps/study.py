@@ -110,7 +110,7 @@ class Study:
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """What the processes of the study store for each other, read from the storage now."""
+        """The values that the processes of the study share, read from the storage now."""
         return dict(self.storage.get_study_user_attrs(self.id))
 
     def set_user_attr(self, key: str, value: Any) -> None:

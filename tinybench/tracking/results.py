@@ -1,4 +1,4 @@
-"""What `tinybench.train` and its relatives return."""
+"""The results that `tinybench.train`, `finetune` and `resume` return."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _LARGE = 10**9  # bytes of features whose checksums take a while
 
 @dataclass(frozen=True)
 class FeedSelection:
-    """How a phase is fed.
+    """The selected feed of a phase.
 
     Attributes:
         feed: What the trainer takes.

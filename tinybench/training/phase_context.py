@@ -1,4 +1,4 @@
-"""What a phase needs to train, and what it leaves."""
+"""The context and the outcome of a phase."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PhaseContext:
 
 @dataclass(frozen=True)
 class PhaseOutcome:
-    """What a phase leaves.
+    """The outcome of a phase.
 
     Attributes:
         model: The whole model, raw pixels to probabilities, with the best weights.
