@@ -93,9 +93,7 @@ def test_bytes_that_are_no_text_do_no_harm():
     assert " held\n" in result.stderr
 
 
-SHOW = (
-    "quiet_libraries.quieten_libraries()\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'], os.environ['MLFLOW_LOGGING_LEVEL'])"
-)
+SHOW = "quiet.quieten_libraries()\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'], os.environ['MLFLOW_LOGGING_LEVEL'])"
 
 
 def test_libraries_are_asked_for_warnings_alone():

@@ -144,7 +144,7 @@ def _official_size(config: RunConfig, card: DatasetCard) -> _DataSize:
     """Return the size of a run's data by the official numbers of the data set.
 
     Raises:
-        AbsentError: The data set has no official numbers.
+        MissingDataError: The data set has no official numbers.
         DataError: There are fewer classes than the configuration asks for.
     """
     if not (card.classes and card.train and card.test and card.shape):

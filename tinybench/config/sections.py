@@ -208,7 +208,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """Where the run is logged, and what is logged."""
+    """The tracking store, and what is logged there."""
 
     uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
     experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")

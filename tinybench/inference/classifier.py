@@ -172,9 +172,7 @@ class ImageClassifier:
                 subject = f"Image {index + 1} of {len(images)}" if len(images) > 1 else "The image"
                 raise ImageError(f"{subject} cannot be used: {str(error).rstrip('.')}.") from None
             if total_pixels > MAX_TOTAL_PIXELS:
-                raise ImageError(
-                    f"The images have more than {MAX_TOTAL_PIXELS:,} pixels together: send fewer at once."
-                )
+                raise ImageError(f"The images have more than {MAX_TOTAL_PIXELS:,} pixels together: send fewer at once.")
         rows = self.probabilities(pixels)
         return [self._classify(row, image_warnings, top_k) for row, image_warnings in zip(rows, warnings, strict=True)]
 
