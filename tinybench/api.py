@@ -59,11 +59,12 @@ def train(
     """
     from tinybench.hardware import onednn
 
+    events = run_callbacks or _notebook_progress()
     resolved = replace(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
     onednn.allow_onednn(resolved.deterministic)  # before TensorFlow is imported
     from tinybench.job.train import train_run
 
-    return train_run(resolved, callbacks=run_callbacks or _notebook_progress())
+    return train_run(resolved, callbacks=events)
 
 
 @_list_settings
@@ -81,9 +82,10 @@ def finetune(
     Raises:
         TinybenchError: The user can correct the cause; the message is one line.
     """
+    events = run_callbacks or _notebook_progress()
     from tinybench.job.train import finetune_run
 
-    return finetune_run(run_id, settings, uri=uri, callbacks=run_callbacks or _notebook_progress())
+    return finetune_run(run_id, settings, uri=uri, callbacks=events)
 
 
 def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None) -> Result:
@@ -97,9 +99,10 @@ def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks |
     Raises:
         TrackingError: There is nothing to resume, or another process is working on the run.
     """
+    events = run_callbacks or _notebook_progress()
     from tinybench.job.train import resume_run
 
-    return resume_run(run_id, uri, callbacks=run_callbacks or _notebook_progress())
+    return resume_run(run_id, uri, callbacks=events)
 
 
 @_list_settings
@@ -298,13 +301,18 @@ def promote(
 
 
 def _notebook_progress() -> RunCallbacks | None:
-    """Return a progress display in a notebook; None elsewhere, where a program may want its output for itself."""
+    """Return a progress display in a notebook; None elsewhere, where a program may want its output for itself.
+
+    In a notebook, libraries that are imported after this call log only warnings and errors.
+    """
     if not _in_notebook():
         return None
     from rich.console import Console as Terminal
 
+    from tinybench.core import quiet_libraries
     from tinybench.display.console import Console
 
+    quiet_libraries.quieten_libraries()
     return Console(Terminal(force_jupyter=True))
 
 
