@@ -13,15 +13,15 @@ from tinybench.hardware import process_memory
 _PASSED = """
 import numpy as np
 from tinybench.hardware import process_memory as memory
-if not memory.forget_peak():
+if not memory.reset_peak():
     raise SystemExit(77)
-before = memory.resident()
+before = memory.resident_bytes()
 taken = np.ones(200 * 2**20, np.uint8)
-assert memory.resident() - before > 150 * 2**20
+assert memory.resident_bytes() - before > 150 * 2**20
 del taken
-assert memory.peak() - before > 150 * 2**20
-memory.forget_peak()
-assert memory.peak() - before < 150 * 2**20
+assert memory.peak_bytes() - before > 150 * 2**20
+memory.reset_peak()
+assert memory.peak_bytes() - before < 150 * 2**20
 """
 
 

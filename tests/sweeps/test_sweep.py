@@ -264,7 +264,7 @@ def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
     for words, expected in (
         (["bad.toml"], "bad.toml, line 11: Unknown key `transfer.rate`"),
         (["absent.toml"], "Cannot read the space absent.toml"),
-        ([], "Give a SPACE file"),
+        ([], "Give either a SPACE file"),
         (["bad.toml", "--trials", "0"], "`--trials`: expected a whole number of at least 1, got '0'"),
         (["--resume", "none"], "There is no database optuna.db"),
         (["bad.toml", "--minutes", "0"], "`--minutes`: expected a number above 0, got '0'"),
