@@ -18,6 +18,7 @@ from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
     from tinybench.api import compare, evaluate, finetune, measure, promote, resume, sweep, train
+    from tinybench.sweeps.sweep_callbacks import SweepCallbacks
     from tinybench.tracking.results import FoldResult, PhaseResult, Result
     from tinybench.training.run_callbacks import RunCallbacks
 
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "RunCallbacks",
     "RunConfig",
+    "SweepCallbacks",
     "TinybenchError",
     "compare",
     "evaluate",
@@ -46,6 +48,7 @@ _MODULES = {
     "PhaseResult": "tinybench.tracking.results",
     "Result": "tinybench.tracking.results",
     "RunCallbacks": "tinybench.training.run_callbacks",
+    "SweepCallbacks": "tinybench.sweeps.sweep_callbacks",
 }
 
 
