@@ -16,7 +16,7 @@ help: ## List the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-run: .venv/ready ## Train the embedded job, both phases, on digits
+run: .venv/ready ## Train the quickstart recipe, both phases, on digits
 	$(BIN)/tinybench train --recipe quickstart
 	@echo "Open the UI with: make ui   (then http://127.0.0.1:5000)"
 
@@ -35,7 +35,7 @@ docs: .venv/ready ## Build the documentation in site/; a warning is an error
 bench: .venv/ready ## Print the benchmarks
 	$(BIN)/python -m benchmarks
 
-bench-features: .venv/ready ## Print kept features and engines beside plain Keras (hours)
+bench-features: .venv/ready ## Print stored features and engines beside plain Keras (hours)
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.feature_accuracy
 

@@ -50,7 +50,7 @@ def monitor_gpu(device: str) -> Iterator[GpuUsage]:
     """Monitor the GPU of a run until the block ends.
 
     Args:
-        device: The device of the run, as `hardware.device.use` returned it.
+        device: The device of the run, as `hardware.device.select_device` returned it.
     """
     match = re.match(r"gpu:(\d+)", device)
     gpu, reason = certificate.find_gpu(int(match[1]) if match else None)

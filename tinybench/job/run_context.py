@@ -27,7 +27,7 @@ class RunContext:
         callbacks: Receives the events of the run.
         dataset: The images; of a fold, split as the fold has it.
         folder: Where the phases keep their checkpoints.
-        device: The device, as `hardware.device.use` returned it.
+        device: The device, as `hardware.device.select_device` returned it.
         start_from: The run whose best weights the first phase starts from; None for a new model.
         resumed: Some phases may be finished.
         scored: The phases are evaluated on the test images; those of folds are not.

@@ -41,7 +41,7 @@ def measure_run(
         folder: Where the run keeps its checkpoints; it also keeps the measurements for the run's other phases.
         model_path: The whole model as a `.keras` file, with any weights.
         mode: `quick`, `full` or `off`.
-        device: The device of the run, as `hardware.device.use` returned it.
+        device: The device of the run, as `hardware.device.select_device` returned it.
         callbacks: Receives a message if the model is measured now.
 
     Returns:

@@ -28,7 +28,7 @@ def fit(trainer: keras.Model, feed: Feed, context: PhaseContext, callbacks: RunC
         feed: Training and validation images in the form that the trainer takes; the test split is not used.
         context: What the phase needs.
         callbacks: `on_epoch_end` is called once an epoch's checkpoint is on disk, and again for the finished
-            epochs of a resumed phase; `on_step_end` every few steps.
+            epochs of a resumed phase; `on_step_end` about once a second.
 
     Returns:
         Every epoch with its metrics, and the best one.

@@ -41,7 +41,7 @@ class RunCallbacks:
         """Handle the end of computing features, also after an error."""
 
     def on_step_end(self, epoch: int, step: int, loss: float) -> None:
-        """Handle the steps done so far in an epoch; called every few dozen steps with the last step's loss."""
+        """Handle the steps done so far in an epoch; called about once a second with the epoch's mean loss so far."""
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Handle an epoch whose checkpoint is on disk; a resumed phase repeats its finished epochs first."""
