@@ -145,8 +145,8 @@ def _evaluate_on_test(context: RunContext, models: list[keras.Model]) -> dict[st
         run_record.log_predictions(context.run, f"test_of_fold_{number}", fold_predictions)
     mean = np.mean([fold_predictions.probabilities() for fold_predictions in predictions], axis=0)
     together = Predictions.from_probabilities(test.rows, test.labels, mean)
-    album = PlotLog(context.run, context.config.track.pictures)
-    evaluation = phase_evaluation.evaluate_split(album, "test", together, context.dataset)
+    plot_log = PlotLog(context.run, context.config.track.pictures)
+    evaluation = phase_evaluation.evaluate_split(plot_log, "test", together, context.dataset)
     scores = [
         metrics.classification_metrics(test.labels, fold_predictions.probabilities())
         for fold_predictions in predictions

@@ -219,7 +219,7 @@ def _start_model(
 
 
 def _phase_metrics(
-    context: RunContext, phase: PhaseContext, outcome: PhaseOutcome, logger: PhaseLogger, child: Run
+    context: RunContext, phase_context: PhaseContext, outcome: PhaseOutcome, logger: PhaseLogger, child: Run
 ) -> dict[str, float]:
     """Evaluate the best weights, once, on the test images; measure what the model costs; gather all final metrics."""
     progress, track = outcome.progress, context.config.track
@@ -227,13 +227,13 @@ def _phase_metrics(
         outcome.feed
     )
     if context.scored:
-        album = PlotLog(child, track.pictures, context.run, context.config.phases.index(phase.phase))
-        metrics |= phase_evaluation.evaluate_phase(album, outcome.model, context.dataset, context.config)
+        plot_log = PlotLog(child, track.pictures, context.run, context.config.phases.index(phase_context.phase))
+        metrics |= phase_evaluation.evaluate_phase(plot_log, outcome.model, context.dataset, context.config)
     metrics |= {best_metric_name(name): value for name, value in progress.best.items()}
     metrics |= progress.overfitting_gap | {"best/epoch": float(progress.best_epoch), _SECONDS: progress.seconds}
     metrics |= training_cost.training_speed(progress) | logger.gpu.metrics()
     if context.scored:  # the model of a fold is not kept
-        start = phase.checkpoints.start
+        start = phase_context.checkpoints.start
         costs = run_costs.measure_run(child, context.folder, start, track.costs, context.device, context.callbacks)
         metrics |= costs | run_costs.efficiency_ratio(metrics | costs)
     child.set_tags(logger.gpu.tags())
