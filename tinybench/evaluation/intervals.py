@@ -1,4 +1,4 @@
-"""Compute bootstrap intervals of metrics over the test images, all resamples at once.
+"""Compute bootstrap intervals of metrics over the images of a split, all resamples at once.
 
 A resample is stored as how often each image was drawn. Metrics that are means over images are then matrix products;
 metrics of classes (F1, kappa and so on) come from weighted counts; AUC comes from its first-order expansion (DeLong's

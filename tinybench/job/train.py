@@ -75,7 +75,7 @@ def train_run(
 
 
 def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | None = None) -> Result:
-    """Resume an interrupted run from its last finished epoch, in the same MLflow runs.
+    """Resume an interrupted run from its latest checkpoint, in the same MLflow runs.
 
     Args:
         run_id: The parent run, or one of its phases.

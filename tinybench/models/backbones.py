@@ -39,7 +39,7 @@ class Backbone:
     """A feature extractor and the preprocessing that its pixels need.
 
     Attributes:
-        model: Maps (n, size, size, 3) to (n, height, width, channels).
+        model: Maps (n, size, size, channels) to (n, height, width, channels).
         preprocess: Symbolic Keras operations to apply to the resized pixels before the model.
     """
 
