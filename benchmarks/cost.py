@@ -38,8 +38,8 @@ def _others(model: str, folder: Path) -> None:
     ours, theirs, app, our_vino = [], [], [], []
     for _ in range(_TURNS):
         ours.append(measurement.measure(spec).metrics["latency_p50_ms"])
-        words = [sys.executable, "-m", "benchmarks.cost", "--profile", str(path), str(spec.threads)]
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        command = [sys.executable, "-m", "benchmarks.cost", "--profile", str(path), str(spec.threads)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
         theirs.append(float(done.stdout.splitlines()[-1]))
         our_vino.append(measurement.measure(vino).metrics["latency_p50_ms"])
         app += _benchmark_app(path, spec.threads)
@@ -75,10 +75,10 @@ def _profile(path: str, threads: str) -> None:
     options.enable_profiling = True
     options.profile_file_prefix = str(Path(path).with_name("profile"))
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given = session.get_inputs()[0]
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *given.shape[1:])).astype(np.float32)
+    model_input = session.get_inputs()[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *model_input.shape[1:])).astype(np.float32)
     for _ in range(_CALLS):
-        session.run(None, {given.name: pixels})
+        session.run(None, {model_input.name: pixels})
     events = json.loads(Path(session.end_profiling()).read_text())
     runs = [event["dur"] / 1000 for event in events if event["name"] == "model_run"]
     print(statistics.median(runs[_CALLS // 5 :]))
@@ -149,25 +149,26 @@ def _steps() -> None:
     sampler = nvml.GpuSampler(gpu)
     for _ in range(200):
         sampler._sample()
-    each = (time.perf_counter() - began) / 200
+    step_seconds = (time.perf_counter() - began) / 200
     print(
         f"a training step with the sampler beside it: {statistics.median(watched) - 1:+.2%} (wanted below 1 %); "
         f"without it, the same again: {statistics.median(again) - 1:+.2%}"
     )
     print(
-        f"a sample takes {1e6 * each:.0f} us, every {1000 * nvml.INTERVAL:.0f} ms: {each / nvml.INTERVAL:.3%} of a core"
+        f"a sample takes {1e6 * step_seconds:.0f} us, every {1000 * nvml.INTERVAL:.0f} ms: "
+        f"{step_seconds / nvml.INTERVAL:.3%} of a core"
     )
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["--export", given, path]:
-            _export(given, path)
+        case ["--export", model, path]:
+            _export(model, path)
         case ["--profile", path, threads]:
             _profile(path, threads)
         case ["--sampler"]:
-            with tempfile.TemporaryDirectory() as place:
-                _sampler(Path(place))
+            with tempfile.TemporaryDirectory() as folder:
+                _sampler(Path(folder))
         case ["--steps"]:
             _steps()
         case _:

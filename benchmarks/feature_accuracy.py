@@ -42,13 +42,13 @@ def _config(classes: int, images: int, seed: int, phase: str, views: int | str) 
     )
 
 
-def _right(config: RunConfig, phase: str) -> NDArray[np.bool_]:
-    """Which test images a model gets right after the phase."""
+def _correct_images(config: RunConfig, phase: str) -> NDArray[np.bool_]:
+    """Return which test images a model classifies correctly after the phase."""
     device.make_repeatable(config.seed, True)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     model = models.build(config, dataset.shape, len(dataset.class_names))
-    for each in ("transfer", "finetune") if phase == "finetune" else ("transfer",):
-        train(model, config, each, dataset)
+    for name in ("transfer", "finetune") if phase == "finetune" else ("transfer",):
+        train(model, config, name, dataset)
     predicted = model.predict(dataset.test.images(), batch_size=config.batch_size, verbose=0)
     return predicted.argmax(axis=1) == dataset.test.labels
 
@@ -69,16 +69,16 @@ def main(classes: int = 100, seeds: int = 3, images: int = 60, phase: str = "tra
     right: dict[int | str, list[NDArray[np.bool_]]] = {views: [] for views in _VIEWS}
     for seed in range(seeds):
         for views in _VIEWS:
-            right[views].append(_right(_config(classes, images, seed, phase, views), phase))
+            right[views].append(_correct_images(_config(classes, images, seed, phase, views), phase))
             print(f"seed {seed}, views {views}: top-1 {right[views][-1].mean():.4f}", flush=True)
     live = np.array(right["live"], float)
     for views in _VIEWS:
-        found = np.array(right[views], float)
-        of_seeds = found.mean(axis=1)
-        low, high = _interval(found - live)
+        correct = np.array(right[views], float)
+        of_seeds = correct.mean(axis=1)
+        low, high = _interval(correct - live)
         print(
             f"views {views}: top-1 {of_seeds.mean():.4f} ± {of_seeds.std(ddof=1):.4f} ({seeds} seeds), "
-            f"less live {(found - live).mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+            f"less live {(correct - live).mean():+.4f} [{low:+.4f}, {high:+.4f}]"
         )
 
 

@@ -33,7 +33,7 @@ def _settings(**overrides: Any) -> Any:
     return resolve(None, {"weights": "none", "cache.budget": "100GB", **overrides})
 
 
-def _made(images: int) -> Any:
+def _random_dataset(images: int) -> Any:
     """Return a data set of random pixels; their content does not affect how long they take."""
     from tinybench.data import fingerprint
     from tinybench.data.dataset import Dataset, ImagePool, Split
@@ -129,9 +129,9 @@ def _ours_trials(trials: int) -> dict[str, float]:
             return generator.random((len(pixels), 2048), np.float32)
 
     engine_selection.choose_engine = lambda *args, **kwargs: engine_selection.EngineChoice(
-        Made(), (engine_selection.EngineTrial("keras", "float32", 1.0),)
+        Made(), (engine_selection.EngineMeasurement("keras", "float32", 1.0),)
     )
-    dataset = _made(_TRIAL_IMAGES * 10 // 9)
+    dataset = _random_dataset(_TRIAL_IMAGES * 10 // 9)
     seconds = []
     for trial in range(-1, trials):
         config = _settings(
@@ -198,20 +198,20 @@ def _plain_passes(unfrozen: int, images: int) -> dict[str, float]:
 
 
 def _peak() -> dict[str, float]:
-    """GFLOP/s of a large product of matrices: what float32 can be had for on this machine."""
+    """Return the GFLOP/s of a large float32 matrix product, the peak of this machine."""
     side, times = 4096, []
-    left, right = (np.random.default_rng(0).random((side, side), np.float32) for _ in range(2))
+    first, second = (np.random.default_rng(0).random((side, side), np.float32) for _ in range(2))
     for _ in range(4):
         began = time.perf_counter()
-        left @ right
+        first @ second
         times.append(time.perf_counter() - began)
     return {"gflops": 2 * side**3 / min(times) / 1e9}
 
 
 def _child(name: str, *arguments: int) -> dict[str, Any]:
     """Return the result of a function of this file that runs in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.features", name, *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.features", name, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -223,14 +223,14 @@ def _in_turn(plain: str, ours: str, *arguments: int) -> tuple[dict[str, Any], di
     return _medians([pair[0] for pair in pairs]), _medians([pair[1] for pair in pairs])
 
 
-def _medians(found: list[dict[str, Any]]) -> dict[str, Any]:
-    by_name = {name: [each[name] for each in found] for name in found[0]}
-    return {name: each[0] if isinstance(each[0], str) else statistics.median(each) for name, each in by_name.items()}
+def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    by_name = {name: [run[name] for run in runs] for name in runs[0]}
+    return {name: run[0] if isinstance(run[0], str) else statistics.median(run) for name, run in by_name.items()}
 
 
-def _row(work: str, plain: float, ours: float, wanted: float) -> None:
+def _row(work: str, plain: float, ours: float, target: float) -> None:
     print(
-        f"{work}: plain Keras {plain:,.0f} s, tinybench {ours:,.0f} s: {plain / ours:.1f} times (wanted {wanted:.0f})",
+        f"{work}: plain Keras {plain:,.0f} s, tinybench {ours:,.0f} s: {plain / ours:.1f} times (wanted {target:.0f})",
         flush=True,
     )
 

@@ -30,10 +30,10 @@ def _split(folder: Path) -> Split:
 
 def _input_speed(split: Split) -> float:
     """Images a second, each batch gathered in shuffled order and put on the device."""
-    places = epoch_order(_IMAGES, 0, 0)
+    order = epoch_order(_IMAGES, 0, 0)
     began = time.perf_counter()
     for start in range(0, _IMAGES, _BATCH):
-        keras.ops.convert_to_tensor(split.images(places[start : start + _BATCH]))
+        keras.ops.convert_to_tensor(split.images(order[start : start + _BATCH]))
     return _IMAGES / (time.perf_counter() - began)
 
 
@@ -56,8 +56,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         read = _input_speed(_split(Path(folder)))
     for name, side in (("efficientnetb0", 224), ("mobilenetv2", 64)):
-        used = _training_speed(name, side)
-        print(f"input path {read:,.0f} images/s; {name} at {side} px trains on {used:,.0f}: {read / used:.0f} times")
+        training_speed = _training_speed(name, side)
+        print(
+            f"input path {read:,.0f} images/s; {name} at {side} px trains on {training_speed:,.0f}: "
+            f"{read / training_speed:.0f} times"
+        )
 
 
 if __name__ == "__main__":

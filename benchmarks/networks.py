@@ -23,18 +23,18 @@ _SIDES = {"plain Keras": "_plain", "tinybench": "_ours", "tinybench, determinist
 def _dataset(folder: str):
     """CIFAR-10's images of a folder, the test images as those that are held out; made ones without a folder."""
     if not folder:
-        return _made()
+        return _random_dataset()
     from dataclasses import replace
 
     from tinybench import data
     from tinybench.config.sections import DataConfig
 
-    found = data.load("cifar10", DataConfig(root=folder, per_class=_REAL_IMAGES // 9), 0, image_size=32)
-    return replace(found, validation=found.test)
+    dataset = data.load("cifar10", DataConfig(root=folder, per_class=_REAL_IMAGES // 9), 0, image_size=32)
+    return replace(dataset, validation=dataset.test)
 
 
-def _made():
-    """Made images of which a network can learn something: a coloured square on noise, by its class."""
+def _random_dataset():
+    """Return random images that a network can learn from: noise with a square whose colour depends on the class."""
     from tinybench.data import fingerprint
     from tinybench.data.dataset import Dataset, ImagePool, Split
 
@@ -46,8 +46,8 @@ def _made():
         row, column = generator.integers(0, 20, 2)
         image[row : row + 12, column : column + 12] = (25 * label, 255 - 25 * label, 60 * (label % 5))
     pool = ImagePool(pixels, labels, fingerprint.hash_images(pixels))
-    places = np.split(np.arange(count), [_IMAGES, _IMAGES + _HELD])
-    splits = [Split(pool, rows, labels[rows]) for rows in places]
+    row_groups = np.split(np.arange(count), [_IMAGES, _IMAGES + _HELD])
+    splits = [Split(pool, rows, labels[rows]) for rows in row_groups]
     return Dataset("made", *splits, tuple(map(str, range(10))), (32, 32, 3), "made", "made", "here")
 
 
@@ -121,45 +121,45 @@ def _epochs(folder: str) -> int:
 
 
 def _child(side: str, recipe: str, seed: int = 0, folder: str = "") -> dict[str, float]:
-    words = [sys.executable, "-m", "benchmarks.networks", side, recipe, str(seed), folder]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.networks", side, recipe, str(seed), folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    """Print a line a network, and the geometric means of the ratios."""
+    """Print a line for each network, and the geometric means of the ratios."""
     ratios: dict[str, list[float]] = {name: [] for name in _SIDES}
     for recipe in _NETWORKS:
         turns = [{name: _child(side, recipe) for name, side in _SIDES.items()} for _ in range(_TURNS)]
-        words = []
+        cells = []
         for name in _SIDES:
             speed, accuracy = (statistics.median(turn[name][key] for turn in turns) for key in ("speed", "accuracy"))
             plain = statistics.median(turn["plain Keras"]["speed"] for turn in turns)
             ratios[name].append(speed / plain)
-            words.append(f"{name} {speed:,.0f} images/s ({speed / plain:.2f} times, accuracy {accuracy:.3f})")
-        print(f"{recipe}: {', '.join(words)}", flush=True)
-    means = [f"{name} {statistics.geometric_mean(found):.2f}" for name, found in ratios.items()]
+            cells.append(f"{name} {speed:,.0f} images/s ({speed / plain:.2f} times, accuracy {accuracy:.3f})")
+        print(f"{recipe}: {', '.join(cells)}", flush=True)
+    means = [f"{name} {statistics.geometric_mean(values):.2f}" for name, values in ratios.items()]
     print(f"geometric means: {', '.join(means[1:])} times (wanted 1.7)")
 
 
 def accuracy(folder: str) -> None:
     """Print the accuracy of each side on the test images, the mean over seeds and its standard error."""
     for recipe in _NETWORKS:
-        words = []
+        cells = []
         for name, side in _SIDES.items():
-            found = [_child(side, recipe, seed, folder)["accuracy"] for seed in range(_SEEDS)]
-            error = statistics.stdev(found) / _SEEDS**0.5
-            words.append(f"{name} {statistics.mean(found):.4f} +- {error:.4f}")
-        print(f"{recipe}: {', '.join(words)}", flush=True)
+            accuracies = [_child(side, recipe, seed, folder)["accuracy"] for seed in range(_SEEDS)]
+            error = statistics.stdev(accuracies) / _SEEDS**0.5
+            cells.append(f"{name} {statistics.mean(accuracies):.4f} +- {error:.4f}")
+        print(f"{recipe}: {', '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
             main()
-        case ["accuracy", given]:
-            accuracy(given)
-        case [chosen, network, number, given]:
-            print(json.dumps(globals()[chosen](network, int(number), given)))
+        case ["accuracy", folder]:
+            accuracy(folder)
+        case [function, network, seed, folder]:
+            print(json.dumps(globals()[function](network, int(seed), folder)))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -68,11 +69,9 @@ def serve(store):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     while True:
-        try:
+        with suppress(requests.RequestException):  # it does not listen yet
             if requests.get(f"{url}/ready", timeout=2).ok:
                 return process, url
-        except requests.RequestException:
-            pass
         if process.poll() is not None:
             sys.exit("the server did not start")
         time.sleep(0.2)

@@ -37,8 +37,8 @@ def relocate(database: Path, folder: Path) -> None:
         for table in tables:
             for _, column, *_ in connection.execute(f"pragma table_info('{table}')").fetchall():
                 connection.execute(
-                    f'update "{table}" set "{column}" = replace("{column}", \'/old/work\', ?) '
-                    f"where typeof(\"{column}\") = 'text' and instr(\"{column}\", '/old/work')",
+                    f'update "{table}" set "{column}" = replace("{column}", \'/old/project\', ?) '
+                    f"where typeof(\"{column}\") = 'text' and instr(\"{column}\", '/old/project')",
                     (str(folder),),
                 )
         connection.commit()
@@ -56,11 +56,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The store's address; the working directory, state and cache are those of the old code."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
-    relocate(tmp_path / "work" / "mlflow.db", tmp_path / "work")
-    monkeypatch.chdir(tmp_path / "work")
+    relocate(tmp_path / "project" / "mlflow.db", tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setenv("TINYBENCH_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("TINYBENCH_CACHE", str(tmp_path / "cache"))
-    return f"sqlite:///{tmp_path}/work/mlflow.db"
+    return f"sqlite:///{tmp_path}/project/mlflow.db"
 
 
 def test_a_run_that_was_killed_while_finetuning_is_resumed(store):

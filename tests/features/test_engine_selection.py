@@ -17,7 +17,7 @@ from engine_models import expected, extractor, needs_openvino, pixels
 from tinybench.core.errors import EngineError
 from tinybench.features import engine_selection
 from tinybench.features import engines as engine_table
-from tinybench.features.engine_selection import EngineChoice, EngineTrial
+from tinybench.features.engine_selection import EngineChoice, EngineMeasurement
 
 HEAPS = 10**12
 
@@ -70,7 +70,7 @@ def chosen_among(monkeypatch) -> Callable[..., EngineChoice]:
     return choose
 
 
-def trial(choice: EngineChoice, name: str) -> EngineTrial:
+def trial(choice: EngineChoice, name: str) -> EngineMeasurement:
     return next(each for each in choice.trials if each.engine == name)
 
 
@@ -78,7 +78,7 @@ def test_little_work_is_left_to_keras_without_trying_others(chosen_among) -> Non
     choice = chosen_among({"fast": AssertionError("tried")}, work=100)
     assert (choice.engine.name, choice.engine.precision) == ("keras", "float32")
     assert [each.engine for each in choice.trials] == ["keras"]
-    assert choice.chosen_trial.images_per_second > 0
+    assert choice.chosen_measurement.images_per_second > 0
     np.testing.assert_allclose(choice.engine(pixels("smallcnn")), expected("smallcnn"), rtol=1e-4, atol=1e-3)
 
 
@@ -96,9 +96,9 @@ def test_the_fastest_that_agrees_is_taken(chosen_among) -> None:
     }
     choice = chosen_among(known)
     assert choice.engine is known["fastest"]
-    assert choice.chosen_trial == trial(choice, "fastest")
+    assert choice.chosen_measurement == trial(choice, "fastest")
     assert [each.engine for each in choice.trials] == ["keras", *known]
-    assert choice.chosen_trial.images_per_second == max(each.images_per_second for each in choice.trials)
+    assert choice.chosen_measurement.images_per_second == max(each.images_per_second for each in choice.trials)
     for each in choice.trials:
         assert each.reason == ""
         assert (each.cosine, each.error) == pytest.approx((1, 0), abs=1e-5)
@@ -108,7 +108,7 @@ def test_the_fastest_that_agrees_is_taken(chosen_among) -> None:
 def test_keras_stays_where_all_others_are_slower(chosen_among) -> None:
     choice = chosen_among({"slow": Fake(right, 0.1), "slower": Fake(right, 0.2)})
     assert choice.engine.name == "keras"
-    assert choice.chosen_trial is choice.trials[0]
+    assert choice.chosen_measurement is choice.trials[0]
 
 
 def noise(images: Any) -> Any:
@@ -194,7 +194,7 @@ def test_an_engine_whose_labels_differ_is_out(chosen_among) -> None:
 
     choice = chosen_among({"shifted": Fake(shifted), "right": Fake(right)}, head=head)
     found = trial(choice, "shifted")
-    assert found.cosine >= engine_selection.AGREEMENT, "its features alone would do"
+    assert found.cosine >= engine_selection.MIN_COSINE, "its features alone would do"
     assert found.agreement == pytest.approx(0.5, abs=0.2)
     assert found.reason == f"its labels differ: {found.agreement:.1%} agree"
     assert trial(choice, "right").agreement == 1
@@ -270,7 +270,7 @@ def test_the_best_of_real_engines_is_taken(monkeypatch) -> None:
     choice = engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:64], HEAPS)
     assert ("openvino", "float32") in [(each.engine, each.precision) for each in choice.trials]
     agreeing = [each for each in choice.trials if not each.reason]
-    assert choice.chosen_trial.images_per_second == max(each.images_per_second for each in agreeing)
+    assert choice.chosen_measurement.images_per_second == max(each.images_per_second for each in agreeing)
     assert json.loads(json.dumps(choice.as_json()))[0]["engine"] == "keras"
 
 
@@ -278,4 +278,4 @@ def test_the_best_of_real_engines_is_taken(monkeypatch) -> None:
 def test_a_few_images_are_enough_to_choose_by(count: int, monkeypatch) -> None:
     monkeypatch.setattr(engine_selection, "_SECONDS", 0.02)
     choice = engine_selection.choose_engine(extractor("smallcnn"), pixels("smallcnn")[:count], 1)
-    assert choice.chosen_trial.images_per_second > 0
+    assert choice.chosen_measurement.images_per_second > 0

@@ -38,7 +38,7 @@ def test_every_engine_gives_the_features_of_keras(name: str, precision: str, mod
         if precision == "float32":
             assert found.diagonal().min() > 0.9999
             assert list(found.argmax(axis=1)) == [*range(count)], "the order is kept"
-        assert found.diagonal().min() > engine_selection.AGREEMENT
+        assert found.diagonal().min() > engine_selection.MIN_COSINE
     np.testing.assert_array_equal(engine(pixels(model)[:3]), engine(pixels(model)[:3]))
 
 
@@ -52,7 +52,7 @@ def test_engines_of_a_gpu_give_the_features_of_keras_on_a_processor_too(name: st
     assert (engine.name, engine.precision) == (name, "bfloat16")
     features = engine(pixels("smallcnn")[:33])
     assert features.dtype == np.float32
-    assert cosines(features, expected("smallcnn")[:33]).diagonal().min() > engine_selection.AGREEMENT
+    assert cosines(features, expected("smallcnn")[:33]).diagonal().min() > engine_selection.MIN_COSINE
     assert np.abs(features - expected("smallcnn")[:33]).max() > 0, "it does compute in bfloat16"
 
 
@@ -92,7 +92,7 @@ def test_pretrained_weights_agree_in_bfloat16(real_data: Path) -> None:
     images = pixels("smallcnn")[:16]
     features = engine_table.KerasEngine(engine_table.to_bfloat16(model))(images)
     _, noise, cosine = engine_selection._compare_features(features, np.asarray(model(images, training=False)))
-    assert engine_selection.AGREEMENT < cosine < 0.99999
+    assert engine_selection.MIN_COSINE < cosine < 0.99999
     assert 1e-4 < noise < engine_selection._MAX_NOISE
 
 

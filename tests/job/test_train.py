@@ -92,7 +92,7 @@ def test_a_phase_says_what_it_was_fed_with(store: str, done: tinybench.Result) -
     )
     assert told["feed"]["images"] == 200
     assert told["feed"]["trials"][0]["images_per_second"] > 0
-    assert "trained on kept features at pooling" in tags["transfer"]["mlflow.note.content"]
+    assert "trained on stored features at pooling" in tags["transfer"]["mlflow.note.content"]
 
 
 def test_the_parent_counts_the_seconds_of_both_phases(store: str, done: tinybench.Result) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tinybench import models, recipes
 from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.core.errors import ModelError
+from tinybench.models import networks
 from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
 
@@ -122,3 +123,12 @@ def test_recipes_of_small_networks_build_at_their_own_size() -> None:
         chosen = recipe.build()
         if chosen.model in PUBLISHED_SIZES and chosen.dataset in SHAPES:
             assert of_recipe(name, 10).output_shape == (None, 10)
+
+
+def test_a_mistake_in_a_builder_is_not_taken_for_images_that_are_too_small(monkeypatch) -> None:
+    def build_twice_the_same_name(pixels, size):
+        return keras.layers.Conv2D(2, 3, name="same")(keras.layers.Conv2D(2, 3, name="same")(pixels))
+
+    monkeypatch.setitem(networks._BUILDERS, "simple5", build_twice_the_same_name)
+    with pytest.raises(ValueError, match="same"):
+        networks.build("simple5", PUBLISHED_SIZES["simple5"], 32, 3, "none")

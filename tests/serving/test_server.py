@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -71,12 +72,10 @@ class Served:
     def until_ready(self):
         end = time.monotonic() + 90
         while time.monotonic() < end:
-            try:
+            with suppress(requests.RequestException):  # it does not listen yet
                 found = requests.get(f"{self.url}/ready", timeout=2)
                 if found.ok:
                     return found.json()
-            except requests.RequestException:
-                pass
             assert self.process.poll() is None, self.process.communicate()[0]
             time.sleep(0.2)
         raise AssertionError("it was never ready")

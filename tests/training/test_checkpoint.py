@@ -149,3 +149,11 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         store.save(model, progress(1))
     with pytest.raises(TrainingError, match=r"Cannot write .*part\.keras"):
         store.save_start(model)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "epoch-0001.npz.77.part").write_bytes(b"half")
+    (tmp_path / "epoch-0001.part").write_bytes(b"half, by earlier code")
+    (tmp_path / "epoch-0001.npz").write_bytes(b"whole")
+    assert [path.name for path in Checkpoints(tmp_path).paths()] == ["epoch-0001.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0001.npz"]

@@ -140,7 +140,7 @@ def test_the_second_time_nothing_is_computed(tmp_path: Path, digits: Dataset) ->
     assert decision_again.images == 0
     assert decision_again.seconds == 0
     assert second.lines == [
-        "transfer: features of 200 images as they are at pooling (64), 51.2 kB are kept already, by keras float32."
+        "transfer: features of 200 images as they are at pooling (64), 51.2 kB are stored already, by keras float32."
     ]
     assert curve(again) == curve(progress)
 

@@ -145,7 +145,7 @@ def test_the_work_of_a_phase_is_all_steps_of_all_its_epochs(tmp_path: Path, digi
 
 
 def test_comparing_leaves_everything_as_it_was(digits: Dataset, has_bfloat16, monkeypatch) -> None:
-    monkeypatch.setattr(precision, "_WORTH", 0.0)
+    monkeypatch.setattr(precision, "_MIN_TRAINING_SECONDS", 0.0)
     model, trainer = prepared(digits)
     losses(trainer, digits)  # so that the optimizer and the generators have come somewhere
     trainer.reset_metrics()
@@ -153,7 +153,7 @@ def test_comparing_leaves_everything_as_it_was(digits: Dataset, has_bfloat16, mo
     choice = compare_precisions(trainer, PixelFeed(digits, 0), 32, 10**6)
     assert choice.float32_step > 0
     assert choice.bfloat16_step > 0
-    assert choice.error <= precision.AGREEMENT, choice
+    assert choice.error <= precision.MAX_LOSS_DIFFERENCE, choice
     for one, two in zip(before, state(trainer), strict=True):
         np.testing.assert_array_equal(one, two)
     assert policies(trainer) == was
@@ -163,7 +163,7 @@ def test_comparing_leaves_everything_as_it_was(digits: Dataset, has_bfloat16, mo
 def test_a_phase_trains_the_same_whether_precisions_were_compared_or_not(
     digits: Dataset, has_bfloat16, monkeypatch
 ) -> None:
-    monkeypatch.setattr(precision, "_WORTH", 0.0)
+    monkeypatch.setattr(precision, "_MIN_TRAINING_SECONDS", 0.0)
     straight, other = prepared(digits, "transfer")[1], prepared(digits, "transfer")[1]
     compare_precisions(other, PixelFeed(digits, 0), 32, 10**6)
     assert losses(straight, digits) == losses(other, digits)
@@ -186,7 +186,7 @@ def test_by_policy_trains_in_bfloat16_and_leaves_a_model_of_float32(tmp_path: Pa
         fast = losses(trainer, digits)
     assert not np.array_equal(in_lower, before), "it does compute in bfloat16"
     np.testing.assert_allclose(in_lower, before, atol=0.02)
-    np.testing.assert_allclose(fast, slow, rtol=precision.AGREEMENT)
+    np.testing.assert_allclose(fast, slow, rtol=precision.MAX_LOSS_DIFFERENCE)
     assert policies(trainer) == was
     after = np.asarray(model(pixels))
     assert not np.array_equal(after, before), "it was trained"

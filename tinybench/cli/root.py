@@ -71,7 +71,10 @@ def main() -> NoReturn:
 
 
 def _report_error(error: BaseException) -> int:
-    """Print an error in one line, also into the run that `mlflow run` made, and return the exit code."""
+    """Print an error in one line and return the exit code.
+
+    An error, but not an interruption, is also written to the run that `mlflow run` made.
+    """
     if "--debug" in sys.argv:
         raise error
     if isinstance(error, click.Abort):  # click's name for Ctrl-C

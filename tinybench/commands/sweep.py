@@ -72,18 +72,8 @@ def run_sweep(
     if resume is not None and (overrides or seeds is not None):
         raise ConfigError("A study is resumed with its own settings: with --resume give only --trials and --minutes.")
     journal.limit_retries()
-
-    def create_processes(study: str, search_space: Space, uri: str) -> WorkerPool:
-        from tinybench.sweeps.local_workers import LocalWorkers
-
-        return LocalWorkers(study, search_space, storage, uri, workers)
-
-    def create_ray_tasks(study: str, search_space: Space, uri: str) -> WorkerPool:
-        from tinybench.sweeps.ray_cluster import RayWorkers
-
-        return RayWorkers(study, search_space, storage, uri, workers, address=address, cpu=cpu, gpu=gpu, memory=memory)
-
-    create_workers: CreateWorkers = create_ray_tasks if engine == "ray" else create_processes
+    resources = {"cpu": cpu, "gpu": gpu, "memory": memory}
+    create_workers = _choose_workers(engine, workers, storage, address, resources)
     observer = callbacks or SweepCallbacks()
     if resume is not None:
         return driver.resume(
@@ -109,6 +99,22 @@ def run_sweep(
         create_workers=create_workers,
         callbacks=observer,
     )
+
+
+def _choose_workers(engine: str, count: int, storage: str, address: str, resources: dict[str, Any]) -> CreateWorkers:
+    """Return the function that creates the workers of a study."""
+
+    def create_processes(study: str, space: Space, uri: str) -> WorkerPool:
+        from tinybench.sweeps.local_workers import LocalWorkers
+
+        return LocalWorkers(study, space, storage, uri, count)
+
+    def create_ray_tasks(study: str, space: Space, uri: str) -> WorkerPool:
+        from tinybench.sweeps.ray_cluster import RayWorkers
+
+        return RayWorkers(study, space, storage, uri, count, address=address, **resources)
+
+    return create_ray_tasks if engine == "ray" else create_processes
 
 
 def _read_text(file: Path) -> str:

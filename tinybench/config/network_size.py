@@ -10,7 +10,9 @@ from tinybench.core.errors import ModelError
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """The size of a small network; None for what the network does not have.
+    """The size of a small network.
+
+    None stands for what the network does not have, and a run cannot set; 0 for what is off, and a run can set.
 
     Attributes:
         filters: The number of filters of each stage, from the input up.

@@ -40,18 +40,18 @@ class Cut:
         return tuple(map(int, self.extractor.output_shape[1:]))
 
 
-def find_cut(model: keras.Model, following: list[str]) -> Cut | None:
+def find_cut(model: keras.Model, training_mode_layers: list[str]) -> Cut | None:
     """Find the last cut below the first layer that training changes or that is random in training.
 
     Args:
         model: The whole model, its layers frozen and unfrozen for the phase.
-        following: Names of the backbone's layers that run in training mode.
+        training_mode_layers: Names of the backbone's layers that run in training mode.
 
     Returns:
         The cut; None if no layer with weights lies below it.
     """
     backbone = submodels.backbone(model)
-    points = [*_cut_points(backbone, set(following))]
+    points = [*_cut_points(backbone, set(training_mode_layers))]
     if not points:
         return None
     reaches_head = points[-1][1] is backbone.output
@@ -86,7 +86,7 @@ def _layer_names(lower: keras.Model) -> frozenset[str]:
     return frozenset(layer.name for layer in lower.layers)
 
 
-def _cut_points(graph: keras.Model, following: set[str]) -> Iterator[tuple[str, Any]]:
+def _cut_points(graph: keras.Model, training_mode_layers: set[str]) -> Iterator[tuple[str, Any]]:
     """Yield layer and output of each point that all paths pass, up to the first layer that must not lie below a cut."""
     calls = submodels.sorted_nodes(graph)
     last_call = {id(call.operation): index for index, call in enumerate(calls)}
@@ -95,7 +95,7 @@ def _cut_points(graph: keras.Model, following: set[str]) -> Iterator[tuple[str, 
     live: set[int] = set()
     for index, call in enumerate(calls):
         layer = call.operation
-        if _has_trainable_weights(layer) or (layer.name in following and _is_random(layer)):
+        if _has_trainable_weights(layer) or (layer.name in training_mode_layers and _is_random(layer)):
             return
         live = {tensor for tensor in live if last_use[tensor] > index}
         live |= {id(tensor) for tensor in call.output_tensors if last_use.get(id(tensor), 0) > index}

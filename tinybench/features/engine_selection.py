@@ -21,7 +21,7 @@ from tinybench.features.engines import Engine, Features, Pixels
 
 # The smallest cosine of an image that counts as agreement: bfloat16 gives .98 on EfficientNet-Lite0, the worst
 # network measured, and a head trained on such features was not less accurate.
-AGREEMENT = 0.97
+MIN_COSINE = 0.97
 
 # Largest difference from Keras's features, as a share of how far the images are from their mean
 _MAX_NOISE = 0.25
@@ -30,14 +30,14 @@ _MAX_NOISE = 0.25
 _MIN_SAME_LABELS = 0.95
 
 # Below this many seconds of work in Keras, a choice costs more than it can save
-_WORTH = 20.0
+_MIN_WORK_SECONDS = 20.0
 
 _SECONDS = 1.0  # of each measurement
 _MIN_IMAGES, _MAX_IMAGES = 8, 64
 
 
 @dataclass(frozen=True)
-class EngineTrial:
+class EngineMeasurement:
     """The measurements of a candidate engine.
 
     Attributes:
@@ -66,10 +66,10 @@ class EngineChoice:
     """The chosen engine, and how all candidates fared, Keras in float32 first."""
 
     engine: Engine
-    trials: tuple[EngineTrial, ...]
+    trials: tuple[EngineMeasurement, ...]
 
     @property
-    def chosen_trial(self) -> EngineTrial:
+    def chosen_measurement(self) -> EngineMeasurement:
         """The trial of the chosen engine."""
         key = (self.engine.name, self.engine.precision)
         return next(trial for trial in self.trials if (trial.engine, trial.precision) == key)
@@ -109,8 +109,8 @@ def choose_engine(
     expected = reference(sample)
     if len(sample) > len(first_images):
         speed = _images_per_second(reference, sample)
-    trials = [EngineTrial(reference.name, reference.precision, speed)]
-    if engine == "keras" or (engine == "auto" and work < _WORTH * speed):
+    trials = [EngineMeasurement(reference.name, reference.precision, speed)]
+    if engine == "keras" or (engine == "auto" and work < _MIN_WORK_SECONDS * speed):
         return EngineChoice(reference, tuple(trials))
 
     best: Engine = reference
@@ -138,18 +138,18 @@ def _try_engine(
     sample: Pixels,
     expected: Features,
     head: Callable[[Features], NDArray[np.floating]] | None,
-) -> tuple[Engine | None, EngineTrial]:
+) -> tuple[Engine | None, EngineMeasurement]:
     """Return an engine and how it fared; no engine if it cannot be chosen."""
     try:
         engine = build()
         features = engine(sample)
     except Exception as error:  # whatever a converter or a compiler raises, the next candidate may work
-        return None, EngineTrial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=format_error(error)[:300])
+        return None, EngineMeasurement(name, precision, 0.0, 1.0, 1.0, 0.0, reason=format_error(error)[:300])
     unusable = _reason_unusable(features, expected)
     if unusable:
-        return None, EngineTrial(name, precision, 0.0, 1.0, 1.0, 0.0, reason=unusable)
-    trial = EngineTrial(name, precision, 0.0, *_compare_features(features, expected))
-    if trial.cosine < AGREEMENT or trial.noise > _MAX_NOISE:
+        return None, EngineMeasurement(name, precision, 0.0, 1.0, 1.0, 0.0, reason=unusable)
+    trial = EngineMeasurement(name, precision, 0.0, *_compare_features(features, expected))
+    if trial.cosine < MIN_COSINE or trial.noise > _MAX_NOISE:
         reason = f"its features differ: cosine {trial.cosine:.4f}, noise {trial.noise:.3f} of what images differ by"
         return None, replace(trial, reason=reason)
     if head is not None:

@@ -68,4 +68,4 @@ class FeedDecision:
             )
         size = filesize.decimal(self.bytes)
         computed = f"{self.images:,} of them computed in {self.seconds:.0f} s" if self.images else "all there before"
-        return f"trained on kept features at {self.layer} ({size}, {self.engine} {self.computing}), {computed}"
+        return f"trained on stored features at {self.layer} ({size}, {self.engine} {self.computing}), {computed}"

@@ -133,7 +133,7 @@ def _open(run: Run, uri: str | None, callbacks: RunCallbacks | None) -> Iterator
         if not (getattr(error, "resumable", True) and run_directory.can_resume(run.id)):
             return ""
         store = f" --uri {redact(uri)}" if uri else ""
-        return f"Go on with it by: tinybench resume {run.id}{store}"
+        return f"Resume it with: tinybench resume {run.id}{store}"
 
     with run.open(resume_hint), closing(callbacks or RunCallbacks()) as events:
         yield events

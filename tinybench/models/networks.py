@@ -172,6 +172,8 @@ def build(name: str, size: NetworkSize, side: int, channels: int, weights: str) 
     try:
         model = keras.Model(pixels, _BUILDERS[name](layers.Rescaling(1 / 255)(pixels), size), name="backbone")
     except ValueError as error:
+        if "negative" not in str(error).lower():  # Keras's words for a size that would be below 1
+            raise
         raise ModelError(
             f"{name} cannot be built at image_size={side}: its {len(size.filters)} stages leave no pixel. "
             "Give fewer `network.filters`, or a larger `image_size`."

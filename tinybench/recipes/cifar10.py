@@ -48,7 +48,7 @@ def simple5() -> RunConfig:
 def vgg10_baseline() -> RunConfig:
     """Train three blocks of two convolutions with batch normalization, without augmentation: 403,018 parameters.
 
-    Source: the second step of the progression, in its first variant.
+    Source: a published progression of networks on CIFAR-10, its second step, in its first variant.
     Command: mlflow run . -P recipe=cifar10-vgg10-baseline
     Time: about two and a half hours on two CPU cores.
     Expect: less than cifar10-vgg10; the source gives a metric for the last variant only.
@@ -67,7 +67,7 @@ def vgg10_baseline() -> RunConfig:
 def vgg10_callbacks() -> RunConfig:
     """Train the network of cifar10-vgg10-baseline with early stopping and a learning rate that falls on a plateau.
 
-    Source: the second step of the progression, in its second variant.
+    Source: a published progression of networks on CIFAR-10, its second step, in its second variant.
     Command: mlflow run . -P recipe=cifar10-vgg10-callbacks
     Time: up to two and a half hours on two CPU cores.
     Expect: more than cifar10-vgg10-baseline.
@@ -80,7 +80,7 @@ def vgg10_callbacks() -> RunConfig:
 def vgg10() -> RunConfig:
     """Train the network of cifar10-vgg10-callbacks with augmentation too: the variant that the source reports.
 
-    Source: the second step of the progression.
+    Source: a published progression of networks on CIFAR-10, its second step.
     Command: mlflow run . -P recipe=cifar10-vgg10
     Time: up to three hours on two CPU cores.
     Expect: test accuracy .8208, loss .543; training accuracy 1.8 points below that of validation.
@@ -93,13 +93,13 @@ def vgg10() -> RunConfig:
 def resnet20() -> RunConfig:
     """Train the ResNet-20 of He et al. for CIFAR, with 1×1 projections: 274,442 parameters.
 
-    Source: the third step of the progression.
+    Source: a published progression of networks on CIFAR-10, its third step.
     Command: mlflow run . -P recipe=cifar10-resnet20
     Time: about three hours on two CPU cores.
     Expect: test accuracy .8770, loss .389; training accuracy 3.1 points above that of validation.
 
     Left open by the source and chosen here: 60 epochs of SGD with Nesterov momentum at .05 on a cosine with 2 epochs
-    of warm-up, batches of 64, an L2 penalty of 1e-4; the augmentation is that of the whole progression.
+    of warm-up, batches of 64, an L2 penalty of 1e-4; the augmentation is that of all its steps.
     """
     return replace(
         simple5(),
@@ -114,7 +114,7 @@ def resnet20() -> RunConfig:
 def efficientnetv2_96() -> RunConfig:
     """Train EfficientNetV2B0 at 96 pixels: 6,255,962 parameters, of which the first phase trains 333,578.
 
-    Source: the fourth step of the progression.
+    Source: a published progression of networks on CIFAR-10, its fourth step.
     Command: mlflow run . -P recipe=cifar10-efficientnetv2-96
     Time: hours on two CPU cores; --dry-run estimates it.
     Expect: test accuracy .9042, loss .275; training accuracy 4.5 points below that of validation.
@@ -138,7 +138,7 @@ def efficientnetv2_96() -> RunConfig:
 def efficientnetv2_224() -> RunConfig:
     """Train EfficientNetV2B0 at 224 pixels, for longer and with more layers unfrozen.
 
-    Source: the last step of the progression.
+    Source: a published progression of networks on CIFAR-10, its last step.
     Command: mlflow run . -P recipe=cifar10-efficientnetv2-224
     Time: a day on two CPU cores; --dry-run estimates it.
     Expect: test accuracy .9397, loss .174; training and validation accuracy alike.

@@ -16,11 +16,14 @@ FILE = "gates.toml"
 
 
 class Gate:
-    """A gate and its limits."""
+    """A gate and its limits: the base class of frozen dataclasses whose fields are the limits.
+
+    A limit is a bool, or a number that is not negative; `none` in a file takes away one whose type includes None.
+    """
 
     @property
     def compares(self) -> bool:
-        """Whether it compares the candidate with the champion, if there is one."""
+        """True if it compares the candidate with the champion; such a gate refuses while the champion's run is lost."""
         return True
 
 
@@ -42,7 +45,7 @@ class SignatureGate(Gate):
 
 @dataclass(frozen=True)
 class AccuracyGate(Gate):
-    """A gate that requires that the candidate is not less accurate.
+    """A gate that requires that the candidate is not less accurate by `delta` or more.
 
     Attributes:
         delta: The lower end of the 95 % interval of candidate minus champion must lie above -delta.
@@ -73,7 +76,7 @@ class CalibrationGate(Gate):
 
 @dataclass(frozen=True)
 class LatencyGate(Gate):
-    """A gate that requires that the candidate is as fast.
+    """A gate that requires that the candidate is not much slower.
 
     Attributes:
         max_p99_ms: The largest 99th percentile of the latency of one image on this machine's processor; None for any.
@@ -153,7 +156,7 @@ class Policy:
 
     @property
     def compares(self) -> bool:
-        """Whether any gate compares the candidate with the champion."""
+        """True if any gate compares the candidate with the champion."""
         return any(gate is not None and gate.compares for gate in (getattr(self, name) for name in GATES))
 
 

@@ -61,7 +61,7 @@ class PromotionResult:
 
     @property
     def promoted(self) -> bool:
-        """Whether the candidate is champion; in a dry run, whether it would be."""
+        """True if the candidate is champion; in a dry run, if it would be."""
         return self.decision.action == PROMOTE
 
     def _repr_html_(self) -> str:

@@ -43,7 +43,7 @@ class CurrentModel:
 
     @property
     def ready(self) -> bool:
-        """Whether a model is loaded and has classified once."""
+        """True if a model is loaded and has classified once."""
         return self.classifier is not None
 
     def close(self) -> None:

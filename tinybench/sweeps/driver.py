@@ -170,7 +170,7 @@ def _convert_storage_errors(study: Study) -> Iterator[None]:
     except StorageInternalError as error:
         raise TrackingError(
             f"Cannot write to {redact(study.storage.url)}: {format_error(error.__cause__ or error)} "
-            f"Make room or mend it, then go on by: tinybench sweep --resume {study.name}"
+            f"Free disk space or repair the database, then run: tinybench sweep --resume {study.name}"
         ) from error
 
 
@@ -206,7 +206,7 @@ def _end_parent_run(study: Study, parent: Run, journal: Journal) -> Iterator[Non
     try:
         yield
     except BaseException as error:
-        error.add_note(f"Go on with it by: tinybench sweep --resume {study.name}")
+        error.add_note(f"Resume it with: tinybench sweep --resume {study.name}")
         status, reason = status_and_reason(error)
         journal.set_tags(parent.id, {tags.ERROR: reason})
         journal.end(parent.id, status)

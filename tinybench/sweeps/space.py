@@ -51,7 +51,7 @@ class Parameter:
 
     @property
     def is_continuous(self) -> bool:
-        """Whether it is a range without steps, so that no value is suggested twice."""
+        """True if it is a range without steps, so that no value is suggested twice."""
         return self.distribution in ("uniform", "log-uniform") and self.step is None
 
     def is_active(self, values: Mapping[str, Any]) -> bool:
@@ -117,12 +117,12 @@ class Space:
 
     @property
     def measures_costs(self) -> bool:
-        """Whether an objective is a cost that is measured apart from training."""
+        """True if an objective is a cost that is measured apart from training."""
         return any(objective.metric in COSTS and objective.metric != TRAINING_SECONDS for objective in self.objectives)
 
     @property
     def measures_time(self) -> bool:
-        """Whether an objective is a time, which other work on the machine changes."""
+        """True if an objective is a time, which other work on the machine changes."""
         return any(unit in objective.metric for objective in self.objectives for unit in ("latency", "seconds"))
 
     def check_workers(self, count: int) -> None:

@@ -49,7 +49,7 @@ class ModelVersion:
 
     @property
     def made_by_tinybench(self) -> bool:
-        """Whether tinybench registered it."""
+        """True if tinybench registered it."""
         return tags.MADE_BY_TINYBENCH in self.tags
 
     @property
@@ -72,7 +72,7 @@ class RegisteredModel:
 
     @property
     def exists(self) -> bool:
-        """Whether the name is registered."""
+        """True if the name is registered."""
         return self._get() is not None
 
     def aliases(self) -> dict[str, int]:

@@ -39,6 +39,8 @@ class Checkpoints:
             raise _cannot_write(folder, error) from error
         self.folder = folder
         self.keep = keep
+        for leftover in folder.glob("*.part"):  # of a process that was killed; only one works on a run at a time
+            leftover.unlink()
 
     @property
     def start(self) -> Path:

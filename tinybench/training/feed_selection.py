@@ -178,16 +178,16 @@ class _FeedSelector:
         for banks in itertools.chain(*by_dtype.values()):
             banks.lease(self.leases)
             if banks.stored_bytes > _LARGE:
-                self.callbacks.on_message(f"Checking {filesize.decimal(banks.stored_bytes)} of kept features.")
+                self.callbacks.on_message(f"Checking {filesize.decimal(banks.stored_bytes)} of stored features.")
             if not banks.missing:
                 decision = FeedDecision("bank", layer=cut.layer, engine=banks.engine_name)
                 engine = f"{decision.engine} {banks.computing}"
-                self._say(f"{banks.description} are kept already, by {engine}.{self._note_unaugmented()}")
+                self._say(f"{banks.description} are stored already, by {engine}.{self._note_unaugmented()}")
                 return self._selection(cut, banks, decision)
         try:
             return self._fill_and_feed(cut, by_dtype[dtypes[0]])
         except OverflowError as error:
-            self.callbacks.on_message(f"{error}: features are kept in float32.")
+            self.callbacks.on_message(f"{error}: features are stored in float32.")
             self.leases.close()
             for banks in by_dtype["float16"]:
                 banks.discard()
@@ -209,7 +209,7 @@ class _FeedSelector:
         choice = self._choose_engine(cut, fullest.missing, "float32" if continues else self._config.precision)
         decision.trials = choice.as_json()
         banks = next(banks for banks in candidates if banks.computing == choice.engine.precision)
-        self._fill(banks, choice.engine, decision, choice.chosen_trial.images_per_second)
+        self._fill(banks, choice.engine, decision, choice.chosen_measurement.images_per_second)
         return self._selection(cut, banks, decision)
 
     def _selection(self, cut: Cut, banks: PhaseBanks, decision: FeedDecision) -> FeedSelection:
@@ -279,4 +279,4 @@ class _ImageCounter(RunCallbacks):
 
 
 def _cannot_keep(error: OSError) -> str:
-    return f"features cannot be kept ({error.strerror or error})"
+    return f"features cannot be stored ({error.strerror or error})"

@@ -45,9 +45,9 @@ def build_trainer(
     Raises:
         ConfigError: `finetune.unfreeze` names more layers than there are, or no layer.
     """
-    trainable = freeze(model, config, phase)
+    training_mode_layers = freeze(model, config, phase)
     augmentation = augment.build(config.augment, config.seed) if augmented else []
-    trainer = training_model.build(model, augmentation, trainable, cut)
+    trainer = training_model.build(model, augmentation, training_mode_layers, cut)
     mixers = augment.build_mixing(config.augment, config.seed)
     one_hot = bool(mixers or config.loss.smoothing) or config.loss.labels == "one-hot"
     classes = model.output_shape[-1]

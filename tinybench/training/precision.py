@@ -29,14 +29,14 @@ from tinybench.training.phase_context import PhaseContext
 from tinybench.training.steps import Steps, step_count
 
 # Largest relative difference of the first steps' losses from those in float32
-AGREEMENT = 0.02
+MAX_LOSS_DIFFERENCE = 0.02
 
 _MIXING_LAYERS = ("mix_up", "cut_mix")
 
 _STEPS = 4
 _PASSES = 3
 _GAIN = 0.95  # bfloat16 must take less than this share of a step's time, so that noise does not decide
-_WORTH = 60.0  # below this many seconds of training, a second trace costs more than it can save
+_MIN_TRAINING_SECONDS = 60.0  # below this many seconds of training, a second trace costs more than it can save
 _FILE = "precision.json"
 
 
@@ -122,12 +122,12 @@ def compare_precisions(trainer: keras.Model, feed: Feed, batch_size: int, steps:
     """
     images = _FirstImages(feed.training(0), _STEPS * batch_size)
     expected, float32_step = _measure_steps(trainer, images, batch_size, "float32")
-    if steps * float32_step < _WORTH:
+    if steps * float32_step < _MIN_TRAINING_SECONDS:
         return PrecisionChoice("float32", "too little to train for a choice to pay", float32_step)
     losses, bfloat16_step = _measure_steps(trainer, images, batch_size, "bfloat16")
     distance = np.abs(losses - expected) / np.maximum(np.abs(expected), 1e-6)
     error = float(np.nan_to_num(distance, nan=1.0, posinf=1.0).max())
-    if error > AGREEMENT:
+    if error > MAX_LOSS_DIFFERENCE:
         return PrecisionChoice("float32", "the losses in bfloat16 differ", float32_step, bfloat16_step, error)
     if bfloat16_step > _GAIN * float32_step:
         return PrecisionChoice("float32", "bfloat16 is not faster", float32_step, bfloat16_step, error)

@@ -131,14 +131,14 @@ def with_training_step(
 
 
 def build(
-    model: keras.Model, augmentation: list[keras.layers.Layer], following: list[str], cut: Cut | None = None
+    model: keras.Model, augmentation: list[keras.layers.Layer], training_mode_layers: list[str], cut: Cut | None = None
 ) -> keras.Model:
     """Build the trainer; it shares every weight with the model, which is what is saved.
 
     Args:
         model: The whole model, raw pixels to probabilities.
         augmentation: Layers for training images; not used with a cut.
-        following: The backbone's layers that run in training mode: none, or its last ones in order.
+        training_mode_layers: The backbone's layers that run in training mode: none, or its last ones in order.
             All others run in inference mode.
         cut: Where the features that the trainer takes come from; None if it takes pixels.
     """
@@ -146,7 +146,9 @@ def build(
         features = keras.Input(cut.shape, name="features")
         return keras.Model(features, cut.head(features), name="trainer")
     below = cut.below if cut is not None else frozenset()
-    lower, upper = _split_backbone(submodels.backbone(model), [name for name in following if name not in below])
+    lower, upper = _split_backbone(
+        submodels.backbone(model), [name for name in training_mode_layers if name not in below]
+    )
     if cut is None:
         x = entry = keras.Input(model.input_shape[1:], name="pixels")
         for layer in augmentation:
@@ -170,17 +172,17 @@ def _connect(start: Any, ends: list[Any], x: Any) -> Any:
     return results[0] if len(results) == 1 else results
 
 
-def _split_backbone(backbone: keras.Model, following: list[str]) -> tuple[keras.Model, keras.Model | None]:
+def _split_backbone(backbone: keras.Model, training_mode_layers: list[str]) -> tuple[keras.Model, keras.Model | None]:
     """Split the backbone into the part that runs in inference mode and the part that runs in training mode."""
-    if not following:
+    if not training_mode_layers:
         return backbone, None
-    if len(following) == len(backbone.layers):
+    if len(training_mode_layers) == len(backbone.layers):
         return keras.Model(backbone.input, backbone.input), backbone
     above: set[int] = set()  # tensors
     border: dict[int, Any] = {}
     for call in submodels.sorted_nodes(backbone):
         # Operations such as + are not layers: they belong above as soon as one of their inputs does
-        if call.operation.name in following or any(id(tensor) in above for tensor in call.input_tensors):
+        if call.operation.name in training_mode_layers or any(id(tensor) in above for tensor in call.input_tensors):
             border |= {id(tensor): tensor for tensor in call.input_tensors if id(tensor) not in above}
             above |= {id(tensor) for tensor in call.output_tensors}
     inputs = [*border.values()]
