@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tinybench import data
@@ -68,8 +69,9 @@ def evaluate_run(
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     device.select_device(config.device)
     dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
-    run = Tracker(config.track).open_parent_run(f"evaluate {description.run_name(config)}")
-    with run.open():
+    target = Tracker(config.track, may_be_away=True)
+    run = target.open_parent_run(f"evaluate {description.run_name(config)}")
+    with closing(target), run.open():
         run.log_params({"run_id": run_id, "split": split} | config.flat_text())
         run.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
         run_record.log_data(run, dataset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.tracking.tracker import Tracker
 
 _BACKBONE_RECIPE = "tiny-imagenet-tlft"  # its head is put on every backbone
@@ -109,10 +110,11 @@ def measure_models(
     with MeasurementProcess(specs[0]) as process:  # it loads its libraries while this process loads MLflow
         from tinybench.tracking.tracker import Tracker
 
-        tracker = Tracker(TrackConfig(uri=uri, experiment=experiment))  # fail now, not after an hour of measuring
+        track = TrackConfig(uri=uri, experiment=experiment)
+        tracker = Tracker(track, may_be_away=True)  # fail now, not after an hour of measuring
         result = _measure_in_rounds(specs, rounds, process, callbacks or RunCallbacks())
     parent = tracker.open_parent_run(f"measure {', '.join(dict.fromkeys(Path(spec.model).stem for spec in specs))}")
-    with parent.open():
+    with closing(tracker), parent.open():
         _log_result(tracker, parent, result)
     return result
 
@@ -199,7 +201,7 @@ def _measure_in_rounds(
     return MeasureResult(costs, model_cost.noise_by_metric(costs), absent)
 
 
-def _log_result(tracker: Tracker, parent: Run, result: MeasureResult) -> None:
+def _log_result(tracker: Tracker, parent: RunWriter, result: MeasureResult) -> None:
     """Log each cost to a child run; a single one to the parent run itself."""
     parent.set_tags({f"{tags.NOISE}{name}": f"{share:.4f}" for name, share in result.noise.items()})
     if result.absent:
@@ -213,7 +215,7 @@ def _log_result(tracker: Tracker, parent: Run, result: MeasureResult) -> None:
             _log_cost(child, cost)
 
 
-def _log_cost(run: Run, cost: ModelCost) -> None:
+def _log_cost(run: RunWriter, cost: ModelCost) -> None:
     """Log what was measured and the metrics to a run."""
     run.log_params(vars(cost.spec) | {"rounds": len(cost.measurements)})
     run.log_metrics(run_costs.log_costs(run, [cost]), 0, time.time_ns() // 1_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from tinybench.config.run_config import RunConfig, canonical_overrides, replace
 from tinybench.core.errors import ConfigError
 from tinybench.sweeps import driver, space_file
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
-from tinybench.tracking import journal
+from tinybench.tracking.tracker import OFFLINE_VARIABLE
 
 if TYPE_CHECKING:
     from tinybench.sweeps.driver import CreateWorkers, WorkerPool
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from tinybench.sweeps.sweep_result import SweepResult
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
-_TRACK_KEYS = ("track.uri", "track.experiment", "track.run_name", "track.tags")  # of the study's own run
+_TRACK_KEYS = (
+    "track.uri",
+    "track.experiment",
+    "track.run_name",
+    "track.tags",
+    "track.offline",
+)  # of the study's own run
 
 
 def run_sweep(
@@ -71,7 +78,8 @@ def run_sweep(
         raise ConfigError("--retry-failed goes with --resume STUDY.")
     if resume is not None and (overrides or seeds is not None):
         raise ConfigError("A study is resumed with its own settings: with --resume give only --trials and --minutes.")
-    journal.limit_retries()
+    if track.offline:
+        os.environ[OFFLINE_VARIABLE] = "1"  # for the workers
     resources = {"cpu": cpu, "gpu": gpu, "memory": memory}
     create_workers = _choose_workers(engine, workers, storage, address, resources)
     observer = callbacks or SweepCallbacks()

@@ -213,6 +213,14 @@ class TrackConfig:
     uri: str | None = setting(None, optional(text("a tracking URI")), "MLflow tracking URI.")
     experiment: str | None = setting(None, optional(text("a name")), "MLflow experiment.")
     run_name: str | None = setting(None, optional(text("a name")), "Name of the parent run.")
+    offline: bool = setting(
+        False, boolean(), "Write to this machine only, and to the tracking store when tinybench sync sends it."
+    )
+    checkpoints: str = setting(
+        "local",
+        choice("local", "remote"),
+        "remote: also store the checkpoints with the run, so that it can be resumed on another machine.",
+    )
     pictures: bool = setting(
         True, boolean(), "Draw plots of data, curves, predictions and explanations; tables are always logged."
     )

@@ -258,6 +258,12 @@ class Settings(TypedDict, total=False):
     track_run_name: str | None
     """Name of the parent run."""
 
+    track_offline: bool
+    """Write to this machine only, and to the tracking store when tinybench sync sends it."""
+
+    track_checkpoints: str
+    """remote: also store the checkpoints with the run, so that it can be resumed on another machine."""
+
     track_pictures: bool
     """Draw plots of data, curves, predictions and explanations; tables are always logged."""
 

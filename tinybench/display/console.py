@@ -179,6 +179,9 @@ class Console(RunCallbacks):
     def _print_links(self, result: Result) -> None:
         """Print where the run, its model and its page are."""
         store = redact(result.tracking_uri)
+        if not result.link:  # the line about unsent entries, which every command prints, says what to do
+            self._print(f"Run {result.run_id}, not sent to {store} yet")
+            return
         self._print(f"Run {result.run_id} in {store}")
         self._print(f"Model {result.model_uri}")
         start = "" if store.startswith("http") else f"   (start the server: mlflow ui --backend-store-uri {store})"

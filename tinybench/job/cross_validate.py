@@ -43,14 +43,15 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
     """
     config, run, count = context.config, context.run, context.config.data.folds
     assert count is not None
-    folds = tuple(_train_fold(context, number, count, train_phases) for number in range(1, count + 1))
+    trained = [_train_fold(context, number, count, train_phases) for number in range(1, count + 1)]
+    folds = tuple(fold for fold, _ in trained)
     models = [run_record.load_final_model(context.tracker, fold.run_id) for fold in folds]
     model = build_ensemble(models, context.dataset.shape)
     summary = (
         _spread("folds/", [_without_prefix(fold.metrics) for fold in folds])
         | _join_out_of_fold(context, folds)
         | _evaluate_on_test(context, models)
-        | _training_summary(context, folds)
+        | _training_summary([fold_metrics for _, fold_metrics in trained])
     )
     with TemporaryDirectory() as folder:
         file = run_record.log_best_model(run, model, Path(folder))
@@ -58,16 +59,17 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
             run, context.folder, file, config.track.costs, context.device, context.callbacks
         )
     summary |= run_costs.efficiency_ratio(summary)
-    epochs = [context.tracker.read_epochs(fold.run_id) for fold in folds]
+    epochs = [list(fold.epochs) for fold in folds]
     run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))
     if config.track.pictures:
         run.log_figure(training_curves.plot_fold_curves(epochs, description.run_name(config)), "figures/curves.png")
     run.log_text(training_curves.fold_curves_csv(epochs), "figures/curves.csv")
     run.set_tags({tags.NOTE: description.describe_folds(config, context.dataset, folds, summary)})
     context.write_events(run)
-    model_uri = model_logging.log_model(run, model, context.dataset, count)
-    link = context.tracker.link(run)
-    result = Result(run.id, context.tracker.uri, link, model_uri, folds=folds, summary=summary)
+    model_key = model_logging.log_model(run, model, context.dataset, count)
+    fields = context.send_all(model_key)
+    folds = tuple(replace(fold, run_id=run.store.id_of(fold.run_id)) for fold in folds)
+    result = Result(**fields, folds=folds, summary=summary)
     context.callbacks.on_folds_end(result)
     return result
 
@@ -86,13 +88,20 @@ def build_ensemble(models: list[keras.Model], shape: tuple[int, int, int]) -> ke
     return keras.Model(pixels, mean, name="classifier")
 
 
-def _train_fold(context: RunContext, number: int, count: int, train_phases: TrainPhases) -> FoldResult:
-    """Train one fold in a child run; a finished one is only read back."""
+def _train_fold(
+    context: RunContext, number: int, count: int, train_phases: TrainPhases
+) -> tuple[FoldResult, dict[str, float]]:
+    """Train one fold in a child run; a finished one is only read back.
+
+    Returns:
+        The result, and the latest value of every metric of the fold's run.
+    """
     tracker = context.tracker
-    stored = tracker.find_fold_run(context.run.id, number) if context.resumed else None
+    stored = tracker.find_fold_run(context.run.key, number) if context.resumed else None
     if stored is not None and stored.info.status == "FINISHED":
         fold_metrics = {name: value for name, value in stored.data.metrics.items() if name.startswith("out_of_fold/")}
-        return FoldResult(number, stored.info.run_id, fold_metrics)
+        fold_epochs = tuple(tracker.read_epochs(stored.info.run_id))
+        return FoldResult(number, stored.info.run_id, fold_metrics, fold_epochs), dict(stored.data.metrics)
     dataset = splits.make_fold(context.dataset, number - 1, count, context.config.seed)
     title = f"fold {number}: {description.run_name(context.config)}"
     run = tracker.reopen(stored) if stored else tracker.create_fold_run(context.run, number, title)
@@ -102,22 +111,22 @@ def _train_fold(context: RunContext, number: int, count: int, train_phases: Trai
         fold_context = replace(
             context, run=run, dataset=dataset, folder=context.folder / f"fold{number}", start_from=None, scored=False
         )
-        model, _ = train_phases(fold_context)
+        model, phase_results = train_phases(fold_context)
         predictions = SplitPredictor(model).predict(dataset.validation, context.config.batch_size)
         run_record.log_predictions(run, _OUT_OF_FOLD, predictions)
         scores = metrics.classification_metrics(predictions.labels, predictions.probabilities())
         fold_metrics = _with_prefix("out_of_fold/", scores)
         # With the time of the last epoch, metrics that are sent again after a crash are the same points
-        last = tracker.read_epochs(run.id)[-1]
+        fold_epochs = tuple(epoch for result in phase_results.values() for epoch in result.epochs)
+        last = fold_epochs[-1]
         run.log_metrics(fold_metrics, last.number, last.timestamp)
         context.run.log_metrics(_with_prefix("fold/", scores), number, last.timestamp)
         context.write_events(run)
-    return FoldResult(number, run.id, fold_metrics)
+    return FoldResult(number, run.key, fold_metrics, fold_epochs), run.metrics
 
 
-def _training_summary(context: RunContext, folds: tuple[FoldResult, ...]) -> dict[str, float]:
+def _training_summary(fold_metrics: list[dict[str, float]]) -> dict[str, float]:
     """Return the parameters, the summed training time, and the mean overfitting gap of the folds."""
-    fold_metrics = [context.tracker.get_run(fold.run_id).data.metrics for fold in folds]
     summary = {
         "efficiency/parameters": fold_metrics[0]["efficiency/parameters"],
         "efficiency/training_seconds": sum(values["efficiency/training_seconds"] for values in fold_metrics),

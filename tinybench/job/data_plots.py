@@ -14,13 +14,13 @@ from tinybench.plots import class_counts, sample_grid
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset, Split
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
 
 _SAMPLE_CLASSES, _SAMPLES_PER_CLASS = 20, 8
 _AUGMENTED_IMAGES, _AUGMENTATIONS = 6, 7
 
 
-def log_data_plots(run: Run, dataset: Dataset) -> None:
+def log_data_plots(run: RunWriter, dataset: Dataset) -> None:
     """Log the number of images of each class in each split, and some training images of the first classes."""
     names = dataset.class_names
     counts = {split: np.bincount(images.labels, minlength=len(names)) for split, images in dataset.splits.items()}
@@ -34,7 +34,7 @@ def log_data_plots(run: Run, dataset: Dataset) -> None:
     run.log_arrays("figures/samples.npz", images=np.concatenate(samples), labels=train.labels[np.concatenate(indices)])
 
 
-def log_augmented_images(run: Run, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
+def log_augmented_images(run: RunWriter, config: RunConfig, phase: str, dataset: Dataset, *, augmented: bool) -> None:
     """Log some training images as they are and as the network sees them, if the phase changes images at all.
 
     Args:

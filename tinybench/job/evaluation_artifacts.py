@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from tinybench.data.dataset import Split
     from tinybench.evaluation.split_metrics import SplitEvaluation
     from tinybench.tracking.plot_log import PlotLog
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
 
 _MAX_IMAGES = 24  # in a plot of predictions
 
 
-def log_tables(run: Run, evaluation: SplitEvaluation, class_names: Sequence[str]) -> None:
+def log_tables(run: RunWriter, evaluation: SplitEvaluation, class_names: Sequence[str]) -> None:
     """Log the metrics of classes, of confused pairs of classes, and of superclasses."""
     by_class = evaluation.class_metrics
     low, high = by_class.recall_interval().T

@@ -13,7 +13,7 @@ from tinybench.training.run_callbacks import RunCallbacks
 if TYPE_CHECKING:
     from tinybench.features.feed_decision import FeedDecision
     from tinybench.job.run_context import RunContext
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.training.phase_context import PhaseContext
     from tinybench.training.precision import PrecisionChoice
     from tinybench.training.progress import Epoch, Progress
@@ -26,7 +26,7 @@ class PhaseLogger(RunCallbacks):
         gpu: The GPU memory and energy of the training, once it has begun.
     """
 
-    def __init__(self, context: RunContext, child: Run) -> None:
+    def __init__(self, context: RunContext, child: RunWriter) -> None:
         self._context = context
         self._child = child
         self._monitors = ExitStack()
@@ -45,6 +45,7 @@ class PhaseLogger(RunCallbacks):
         """Log the epoch's metrics."""
         for run in (self._child, self._context.run):  # the run list of the MLflow UI shows the parent
             run.log_metrics(epoch.metrics, epoch.number, epoch.timestamp)
+        self._context.pass_on_notices()
 
     def on_train_end(self, progress: Progress) -> None:
         """Stop monitoring the GPU."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinybench.tracking import tensorboard_events
+from tinybench.tracking.journal.journal import is_key
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.tracking.tracker import Tracker
     from tinybench.training.run_callbacks import RunCallbacks
 
@@ -35,7 +36,7 @@ class RunContext:
 
     config: RunConfig
     tracker: Tracker
-    run: Run
+    run: RunWriter
     callbacks: RunCallbacks
     dataset: Dataset
     folder: Path
@@ -44,7 +45,33 @@ class RunContext:
     resumed: bool = False
     scored: bool = True
 
-    def write_events(self, run: Run) -> None:
+    def pass_on_notices(self) -> None:
+        """Tell the callbacks when the store stops or begins to answer."""
+        while (notice := self.run.store.take_notice()) is not None:
+            self.callbacks.on_message(notice)
+
+    def send_all(self, model_key: str) -> dict[str, Any]:
+        """Wait until the store has the run, unless it does not answer.
+
+        Args:
+            model_key: The key of the logged model.
+
+        Returns:
+            The fields of the `Result` that depend on the store.
+        """
+        writer = self.run.store
+        writer.flush()
+        self.pass_on_notices()
+        model_id = writer.id_of(model_key)
+        return {
+            "run_id": self.run.id,
+            "tracking_uri": self.tracker.uri,
+            "link": self.tracker.link(self.run),
+            "model_uri": "" if is_key(model_id) else f"models:/{model_id}",
+            "unsent": writer.count_unsent(),
+        }
+
+    def write_events(self, run: RunWriter) -> None:
         """Write TensorBoard event files of a run that is about to end, if the configuration asks for them."""
         if self.config.track.tensorboard:
-            tensorboard_events.write_events(run)
+            tensorboard_events.write_events(self.tracker, run)

@@ -23,14 +23,14 @@ from tinybench.hardware import certificate
 from tinybench.tracking import tags
 
 if TYPE_CHECKING:
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.training.run_callbacks import RunCallbacks
 
 _COSTS = "costs.json"
 
 
 def measure_run(
-    run: Run, folder: Path, model_path: Path, mode: str, device: str, callbacks: RunCallbacks
+    run: RunWriter, folder: Path, model_path: Path, mode: str, device: str, callbacks: RunCallbacks
 ) -> dict[str, float]:
     """Measure the model of a run on the processor and on the GPU that trains it, unless that was done before.
 
@@ -70,7 +70,7 @@ def _measure(stored: Path, model_path: Path, mode: str, device: str) -> None:
     atomic.write_text(stored, json.dumps([measured.to_dict() for measured in measurements]))
 
 
-def log_costs(run: Run, costs: Sequence[ModelCost]) -> dict[str, float]:
+def log_costs(run: RunWriter, costs: Sequence[ModelCost]) -> dict[str, float]:
     """Log the measurements and the certificate of the machine to a run.
 
     Returns:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -28,7 +29,7 @@ from tinybench.plots import training_curves
 from tinybench.tracking import model_logging, run_record, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import PhaseResult, Result
-from tinybench.tracking.tracker import Tracker
+from tinybench.tracking.tracker import Tracker, key_of
 from tinybench.training import phases, run_directory
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome
@@ -38,7 +39,7 @@ from tinybench.training.run_phase import run_phase
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
 
 _SECONDS = "efficiency/training_seconds"
 _SUMMED = {_SECONDS, "efficiency/features_seconds"}  # over the phases, in the parent run
@@ -48,7 +49,7 @@ def train_run(
     config: RunConfig,
     *,
     start_from: str | None = None,
-    parent: Run | None = None,
+    parent: RunWriter | None = None,
     callbacks: RunCallbacks | None = None,
 ) -> Result:
     """Train and log a run.
@@ -63,10 +64,10 @@ def train_run(
         TinybenchError: The user can correct the cause; the run is FAILED, with the reason in a tag.
     """
     preflight.check_run(config)
-    tracker = Tracker(config.track)
+    tracker = Tracker(config.track, may_be_away=True)
     title = description.run_name(config)
     run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
-    with _open(run, config.track.uri, callbacks) as events, run_directory.lock_run(run.id):
+    with closing(tracker), _open(run, config.track.uri, callbacks) as events, run_directory.lock_run(run.key):
         run_record.log_configuration(run, config, start_from)
         context = _prepare(config, tracker, run, events, start_from, resumed=False)
         if config.data.folds:
@@ -85,13 +86,13 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
     Raises:
         TrackingError: There is nothing to resume, or another process is working on the run.
     """
-    tracker = Tracker.at(uri)
+    tracker = Tracker.at(uri, may_be_away=True)
     stored = tracker.find_top_run(run_id)
     if stored.info.status == "FINISHED":
         raise TrackingError(f"Run {stored.info.run_id} is finished: there is nothing to resume.")
     config = run_record.read_config(tracker, stored)
     preflight.check_extras(config)
-    with run_directory.lock_run(stored.info.run_id):
+    with closing(tracker), run_directory.lock_run(key_of(stored)):
         run = tracker.reopen(stored)
         with _open(run, uri, callbacks) as events:
             context = _prepare(config, tracker, run, events, stored.data.tags.get(tags.SOURCE_RUN), resumed=True)
@@ -114,7 +115,7 @@ def finetune_run(
     Raises:
         ConfigError: The earlier run has folds, or a setting cannot differ from it.
     """
-    tracker = Tracker.at(uri)
+    tracker = Tracker.at(uri, may_be_away=True)
     source = tracker.find_top_run(run_id)
     if run_record.read_config(tracker, source).data.folds:
         raise ConfigError(
@@ -126,11 +127,11 @@ def finetune_run(
 
 
 @contextmanager
-def _open(run: Run, uri: str | None, callbacks: RunCallbacks | None) -> Iterator[RunCallbacks]:
+def _open(run: RunWriter, uri: str | None, callbacks: RunCallbacks | None) -> Iterator[RunCallbacks]:
     """End a run with the block: FINISHED, or FAILED or KILLED with the reason and the way to resume."""
 
     def resume_hint(error: BaseException) -> str:
-        if not (getattr(error, "resumable", True) and run_directory.can_resume(run.id)):
+        if not (getattr(error, "resumable", True) and run_directory.can_resume(run.key)):
             return ""
         store = f" --uri {redact(uri)}" if uri else ""
         return f"Resume it with: tinybench resume {run.id}{store}"
@@ -140,7 +141,13 @@ def _open(run: Run, uri: str | None, callbacks: RunCallbacks | None) -> Iterator
 
 
 def _prepare(
-    config: RunConfig, tracker: Tracker, run: Run, callbacks: RunCallbacks, start_from: str | None, *, resumed: bool
+    config: RunConfig,
+    tracker: Tracker,
+    run: RunWriter,
+    callbacks: RunCallbacks,
+    start_from: str | None,
+    *,
+    resumed: bool,
 ) -> RunContext:
     """Choose the device, load the data, and log what is known before training."""
     device_name = device.select_device(config.device)
@@ -150,8 +157,9 @@ def _prepare(
     first_split = splits.make_fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
     if config.track.pictures:
         data_plots.log_data_plots(run, first_split)
-    callbacks.on_run_begin(config, first_split, device_name, tracker.link(run))
-    folder = run_directory.run_directory(run.id)
+    link = tracker.link(run) or f"{run.id}, not sent to {redact(tracker.uri)} yet"
+    callbacks.on_run_begin(config, first_split, device_name, link)
+    folder = run_directory.run_directory(run.key)
     return RunContext(config, tracker, run, callbacks, dataset, folder, device_name, start_from, resumed)
 
 
@@ -166,7 +174,7 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
     model: keras.Model | None = None
     results: dict[str, PhaseResult] = {}
     for phase in config.phases:
-        stored = tracker.find_phase_run(context.run.id, phase) if context.resumed else None
+        stored = tracker.find_phase_run(context.run.key, phase) if context.resumed else None
         if stored is not None and stored.info.status == "FINISHED":
             model, results[phase] = run_record.read_finished_phase(tracker, stored)
             continue
@@ -194,7 +202,9 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
             run_record.log_checkpoints(child, model, phase_context.checkpoints)
         run_directory.clear_phase(phase_context.checkpoints.folder)
         progress = outcome.progress
-        results[phase] = PhaseResult(child.id, progress.epochs[-1].number, progress.best_epoch, metrics)
+        results[phase] = PhaseResult(
+            child.key, progress.epochs[-1].number, progress.best_epoch, metrics, tuple(progress.epochs)
+        )
     assert model is not None, "a configuration has at least one phase"
     _log_joined_curves(context, results)
     return model, results
@@ -219,7 +229,7 @@ def _start_model(
 
 
 def _phase_metrics(
-    context: RunContext, phase_context: PhaseContext, outcome: PhaseOutcome, logger: PhaseLogger, child: Run
+    context: RunContext, phase_context: PhaseContext, outcome: PhaseOutcome, logger: PhaseLogger, child: RunWriter
 ) -> dict[str, float]:
     """Evaluate the best weights, once, on the test images; measure what the model costs; gather all final metrics."""
     progress, track = outcome.progress, context.config.track
@@ -245,7 +255,7 @@ def _log_phase(
     phase: str,
     outcome: PhaseOutcome,
     metrics: dict[str, float],
-    child: Run,
+    child: RunWriter,
     earlier: dict[str, PhaseResult],
 ) -> None:
     """Log the final metrics and the curves of a phase."""
@@ -271,7 +281,7 @@ def _log_phase(
 
 def _log_joined_curves(context: RunContext, results: dict[str, PhaseResult]) -> None:
     """Log the curves of all phases in the run that holds them."""
-    epochs, last = context.tracker.read_epochs(context.run.id), [*results.values()][-1]
+    epochs, last = [epoch for result in results.values() for epoch in result.epochs], [*results.values()][-1]
     switch = results["transfer"].last_epoch if len(results) > 1 else None
     if context.config.track.pictures:
         title = description.run_name(context.config)
@@ -287,7 +297,13 @@ def _conclude(context: RunContext, model: keras.Model, results: dict[str, PhaseR
     context.write_events(run)
     last = [*results.values()][-1]
     temperature = last.metrics.get("best/temperature", 1.0)
-    model_uri = model_logging.log_model(run, model, context.dataset, last.last_epoch, temperature)
-    result = Result(run.id, context.tracker.uri, context.tracker.link(run), model_uri, results)
+    model_key = model_logging.log_model(run, model, context.dataset, last.last_epoch, temperature)
+    result = Result(
+        **context.send_all(model_key),
+        phases={
+            phase: replace(phase_result, run_id=run.store.id_of(phase_result.run_id))
+            for phase, phase_result in results.items()
+        },
+    )
     context.callbacks.on_run_end(result)
     return result

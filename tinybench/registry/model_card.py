@@ -11,7 +11,6 @@ from PIL import Image
 
 from tinybench.job import description
 from tinybench.tracking import queries, run_record, tags
-from tinybench.tracking.run import Run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -126,6 +125,6 @@ def _show_plot(tracker: Tracker, run_id: str) -> str:
         with Image.open(tracker.client.download_artifacts(run_id, path, folder)) as plot:
             plot.thumbnail((_MAX_PIXELS, _MAX_PIXELS))
             plot.save(small)
-        Run(tracker.client, run_id).log_artifact(small, FOLDER)
+        tracker.amend(tracker.get_run(run_id)).log_artifact(small, FOLDER)
     image = f"![{_PLOTS[path]}](get-artifact?path={FOLDER}/card.png&run_uuid={run_id})"
     return f"[{image}](get-artifact?path={path}&run_uuid={run_id})"

@@ -30,7 +30,6 @@ from tinybench.registry.decision import (
 from tinybench.registry.locks import lock, lock_model
 from tinybench.tracking import logged_model, model_versions, provenance, tags, test_set_uses
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, ModelVersion, RegisteredModel
-from tinybench.tracking.run import Run
 from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
@@ -254,7 +253,8 @@ def _carry_out(tracker: Tracker, model: RegisteredModel, decision: Decision) -> 
     """
     assert decision.version is not None
     file = f"{model_card.FOLDER}/{decision.decided_at.replace(':', '')}.json"
-    Run(tracker.client, decision.run_id).log_text(json.dumps(decision.to_dict(), indent=1), file)
+    tracker.amend(tracker.get_run(decision.run_id)).log_text(json.dumps(decision.to_dict(), indent=1), file)
+    tracker.require_flush()
     model.set_version_tags(decision.version, decision.version_tags())
     if decision.action == REFUSE:
         model.set_alias(CHALLENGER, decision.version)

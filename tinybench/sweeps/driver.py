@@ -7,10 +7,9 @@ only this run uses the test images.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.exceptions import StorageInternalError
@@ -28,8 +27,7 @@ from tinybench.sweeps.study_progress import StudyProgress
 from tinybench.sweeps.sweep_result import SweepResult
 from tinybench.sweeps.trial_queue import TrialQueue
 from tinybench.tracking import tags
-from tinybench.tracking.journal import Journal
-from tinybench.tracking.run import Run, status_and_reason
+from tinybench.tracking.run_writer import RunWriter, status_and_reason
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -85,7 +83,7 @@ def start(
     """
     _check_space(space)  # before anything is created that would have to be removed again
     database = optuna_storage.connect(storage)
-    tracker = Tracker(track)
+    tracker = Tracker(track, may_be_away=True)
     name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     workers = create_workers(name, space, tracker.uri)
     return _drive(Study.create(database, name, space, overrides), tracker, workers, callbacks)
@@ -124,7 +122,7 @@ def resume(
         if trials < finished:
             raise ConfigError(f"Invalid value for `--trials`: {finished} of them are done, got {trials}.")
         study.budget = trials
-    tracker = Tracker(track)
+    tracker = Tracker(track, may_be_away=True)
     workers = create_workers(name, study.space, tracker.uri)
     return _drive(study, tracker, workers, callbacks, minutes=minutes, retry_failed=retry_failed)
 
@@ -151,16 +149,15 @@ def _drive(
     lease = DriverLease(study)
     with _convert_storage_errors(study), lease.hold():
         parent = _open_parent_run(study, tracker)
-        spool = study_files.study_folder(study.name) / f"driver-{os.getpid()}.jsonl"
-        journal = Journal(tracker.client, spool)
-        with _end_parent_run(study, parent, journal):
-            trial_runs.close_orphans(study, tracker, journal)
-            callbacks.on_study_begin(study, tracker.link(parent))
+        with closing(tracker), _end_parent_run(study, parent):
+            trial_runs.close_orphans(study, tracker)
+            link = tracker.link(parent) or f"{parent.id}, not sent to {redact(tracker.uri)} yet"
+            callbacks.on_study_begin(study, link)
             Deadline(study).stop_clock(minutes)
             if retry_failed:
                 callbacks.on_message(f"{TrialQueue(study).retry_failed()} failed trials are run again.")
-            _run_trials(study, lease, workers, journal, parent, callbacks)
-            return _conclude(study, tracker, parent, journal, callbacks)
+            _run_trials(study, lease, workers, parent, callbacks)
+            return _conclude(study, tracker, parent, callbacks)
 
 
 @contextmanager
@@ -174,7 +171,7 @@ def _convert_storage_errors(study: Study) -> Iterator[None]:
         ) from error
 
 
-def _open_parent_run(study: Study, tracker: Tracker) -> Run:
+def _open_parent_run(study: Study, tracker: Tracker) -> RunWriter:
     """Open the study's run, which a resume opens again, and log the study's settings to a new one."""
     if study.parent_run is not None:
         return tracker.reopen(tracker.get_run(study.parent_run))
@@ -195,36 +192,36 @@ def _open_parent_run(study: Study, tracker: Tracker) -> Run:
     run.log_params({key: value for key, value in space.base.flat_text().items() if key not in searched})
     run.log_text(space.text, f"{space.name}.toml")
     run.set_tags({tags.STUDY: study.name})
-    study.set_user_attr("experiment", run.client.get_run(run.id).info.experiment_id)
     study.parent_run = run.id  # last: it tells workers that all else is there
     return run
 
 
 @contextmanager
-def _end_parent_run(study: Study, parent: Run, journal: Journal) -> Iterator[None]:
+def _end_parent_run(study: Study, parent: RunWriter) -> Iterator[None]:
     """End the study's run with the block: FINISHED, or FAILED or KILLED with the reason and the way to resume."""
     try:
         yield
     except BaseException as error:
         error.add_note(f"Resume it with: tinybench sweep --resume {study.name}")
         status, reason = status_and_reason(error)
-        journal.set_tags(parent.id, {tags.ERROR: reason})
-        journal.end(parent.id, status)
+        parent.end(status, reason)
         raise
-    journal.end(parent.id, "FINISHED")
+    parent.end("FINISHED")
 
 
 def _run_trials(
-    study: Study, lease: DriverLease, workers: WorkerPool, journal: Journal, parent: Run, callbacks: SweepCallbacks
+    study: Study, lease: DriverLease, workers: WorkerPool, parent: RunWriter, callbacks: SweepCallbacks
 ) -> None:
     """Keep the queue filled and workers running until the budget is spent."""
     queue, deadline = TrialQueue(study), Deadline(study)
-    progress = StudyProgress(study, journal, parent.id, callbacks)
+    progress = StudyProgress(study, parent, callbacks)
     with workers:
         while True:
             lease.acquire()
             queue.fill(_SPARE_TRIALS)
             progress.update()
+            while (notice := parent.store.take_notice()) is not None:
+                callbacks.on_message(notice)
             counts = study.counts()
             callbacks.on_study_step(counts, study.budget, deadline.seconds_left())
             is_spent = study.is_finished() or deadline.is_over()
@@ -237,7 +234,7 @@ def _run_trials(
     progress.update()
 
 
-def _conclude(study: Study, tracker: Tracker, parent: Run, journal: Journal, callbacks: SweepCallbacks) -> SweepResult:
+def _conclude(study: Study, tracker: Tracker, parent: RunWriter, callbacks: SweepCallbacks) -> SweepResult:
     """Log the results, train the winner, and send what processes could not send before.
 
     Raises:
@@ -245,14 +242,13 @@ def _conclude(study: Study, tracker: Tracker, parent: Run, journal: Journal, cal
     """
     study_files.remove_stale_folders(study.name)
     best = study.best_trials()
-    study_results.log_results(study, best, parent, journal, callbacks)
-    result = winner.train_winner(study, best[0], tracker, parent, journal, callbacks) if best else None
-    spools = [Journal(tracker.client, file) for file in study_files.find_spools(study.name)]
-    unsent = sum(spool.flush() for spool in [journal, *spools])
-    if not unsent:
-        trial_runs.close_orphans(study, tracker, journal)  # also runs of dead workers that were only now sent
-    for reason in journal.rejected:
-        callbacks.on_message(f"The tracking store refused an entry: {reason}")
+    tracker.writer.flush()
+    tracker.writer.send_left_behind()  # what workers that died did not send
+    study_results.log_results(study, best, tracker, parent, callbacks)
+    result = winner.train_winner(study, best[0], tracker, parent, callbacks) if best else None
+    trial_runs.close_orphans(study, tracker)
+    tracker.writer.flush()
+    unsent = tracker.writer.count_unsent()
     if not best:
         raise TrackingError(study_results.explain_no_result(study))
     settings = study_files.study_folder(study.name) / study_results.BEST_SETTINGS

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import threading
+from contextlib import closing
 
 from tinybench.core.errors import TrackingError
-from tinybench.sweeps import optuna_storage, study_files
+from tinybench.sweeps import optuna_storage
 from tinybench.sweeps.samplers import WORKER_VARIABLE
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.trial_runs import TrialRuns
 from tinybench.sweeps.worker import Worker
-from tinybench.tracking import journal
+from tinybench.tracking.tracker import Tracker
 
 
 def join(name: str, storage: str, uri: str | None, *, additional: bool = False) -> int:
@@ -31,17 +31,14 @@ def join(name: str, storage: str, uri: str | None, *, additional: bool = False) 
         ConfigError: The study measures time, which allows only one worker.
         TrackingError: There is no such study, or no driver has begun it.
     """
-    journal.limit_retries()
     study = Study.load(optuna_storage.connect(storage, must_exist=True), name)
     if additional:
         study.space.check_workers(2)
-    parent, experiment = study.parent_run, study.user_attrs.get("experiment")
-    if parent is None or experiment is None:
+    if study.parent_run is None:
         raise TrackingError(f"Study {name!r} has not begun: start it by tinybench sweep --resume {name}.")
-    spool = study_files.study_folder(name) / f"{platform.node()}-{os.getpid()}.jsonl"
-    writer = journal.Journal(journal.connect(uri), spool)
     driver_ended = _watch_driver() if WORKER_VARIABLE in os.environ else threading.Event()
-    return Worker(study, TrialRuns(writer, experiment, parent), should_stop=driver_ended.is_set).run()
+    with closing(Tracker.at(uri, may_be_away=True)) as tracker:
+        return Worker(study, TrialRuns(tracker.writer, study.parent_run), should_stop=driver_ended.is_set).run()
 
 
 def _watch_driver() -> threading.Event:

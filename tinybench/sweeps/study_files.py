@@ -1,4 +1,4 @@
-"""The folder of a study on this machine: plots, best settings, unsent entries, and checkpoints of running trials."""
+"""The folder of a study on this machine: plots, best settings, and checkpoints of running trials."""
 
 from __future__ import annotations
 
@@ -27,13 +27,6 @@ def trial_folder(study: str) -> Iterator[Path]:
     study_folder(study).mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{_TRIAL_PREFIX}{os.getpid()}-", dir=study_folder(study)) as folder:
         yield Path(folder)
-
-
-def find_spools(study: str) -> Iterator[Path]:
-    """Yield the spool files of processes that have ended; running processes send their own."""
-    for file in sorted(study_folder(study).glob("*.jsonl")):
-        if not _is_running(file.stem.rpartition("-")[2]):
-            yield file
 
 
 def remove_stale_folders(study: str) -> None:

@@ -11,7 +11,7 @@ from tinybench.sweeps import trial_runs
 from tinybench.sweeps.slots import ERROR, RUN_ID
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
-from tinybench.tracking.journal import Journal
+from tinybench.tracking.run_writer import RunWriter
 
 _MAX_FIRST_FAILURES = 5  # after which the other trials would fail as well
 
@@ -23,14 +23,12 @@ class StudyProgress:
 
     Args:
         study: The study.
-        journal: Writes to the study's run.
-        parent: Id of the study's run.
+        parent: The study's run.
         callbacks: Receives the trials.
     """
 
-    def __init__(self, study: Study, journal: Journal, parent: str, callbacks: SweepCallbacks) -> None:
+    def __init__(self, study: Study, parent: RunWriter, callbacks: SweepCallbacks) -> None:
         self.study = study
-        self.journal = journal
         self.parent = parent
         self.callbacks = callbacks
         self._earlier = {trial.number for trial in study.counted_trials()}
@@ -50,8 +48,8 @@ class StudyProgress:
         for trial in self.study.lost_trials():
             if trial.number not in self._closed:
                 self._closed.add(trial.number)
-                if RUN_ID in trial.user_attrs and not self.journal.is_placeholder(trial.user_attrs[RUN_ID]):
-                    trial_runs.close_orphan(self.journal, trial.user_attrs[RUN_ID], trial)
+                if RUN_ID in trial.user_attrs:
+                    trial_runs.close_orphan(self.parent.store.amend_run(trial.user_attrs[RUN_ID]), trial)
 
     def check_failures(self) -> None:
         """Raise if there is no hope for the trials to come.
@@ -77,4 +75,4 @@ class StudyProgress:
         if self._best_values:
             ended = trial.datetime_complete or datetime.now()
             timestamp = int(ended.timestamp() * 1000)
-            self.journal.log_metrics(self.parent, self._best_values, len(self._ended), timestamp)
+            self.parent.log_metrics(self._best_values, len(self._ended), timestamp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import tomli_w
@@ -15,35 +16,37 @@ from tinybench.sweeps.study import Study
 from tinybench.tracking import tags
 
 if TYPE_CHECKING:
-    from tinybench.tracking.journal import Journal
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
+    from tinybench.tracking.tracker import Tracker
     from tinybench.training.run_callbacks import RunCallbacks
 
 BEST_SETTINGS = "best.toml"
 _LEFT_OUT = ("recipe", "track.")  # settings that are left to whoever trains by the file
 
 
-def log_results(study: Study, best: list[FrozenTrial], parent: Run, journal: Journal, callbacks: RunCallbacks) -> None:
+def log_results(
+    study: Study, best: list[FrozenTrial], tracker: Tracker, parent: RunWriter, callbacks: RunCallbacks
+) -> None:
     """Write the results of a study into its folder, and log them to its run.
 
     Args:
         study: The study, whose trials have ended.
         best: Its best trials.
+        tracker: The store.
         parent: Its run.
-        journal: Writes to the run.
         callbacks: Get a message if a plot fails.
     """
     folder = study_files.study_folder(study.name)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"trials.csv": _build_table(study, journal)}
+    texts = {"trials.csv": _build_table(study, tracker.find_ids(parent))}
     for index, trial in enumerate(best):
         texts[f"trial_{trial.number}.toml" if index else BEST_SETTINGS] = _build_settings(study, trial)
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
-        journal.log_artifact(parent.id, folder / name, "")
+        parent.log_artifact(folder / name, "")
     for file in study_artifacts.write_plots(study, folder / "figures", callbacks):
-        journal.log_artifact(parent.id, file, "figures")
-    journal.set_tags(parent.id, {tags.NOTE: _describe(study, best)})
+        parent.log_artifact(file, "figures")
+    parent.set_tags({tags.NOTE: _describe(study, best)})
 
 
 def explain_no_result(study: Study) -> str:
@@ -72,8 +75,8 @@ def _build_settings(study: Study, trial: FrozenTrial) -> str:
     return title + tomli_w.dumps({"recipe": config.recipe} | settings)
 
 
-def _build_table(study: Study, journal: Journal) -> str:
-    """Return every trial that counts, as CSV."""
+def _build_table(study: Study, ids: Mapping[str, str]) -> str:
+    """Return every trial that counts, as CSV; `ids` has the ids of their runs by key."""
     keys = [parameter.key for parameter in study.space.parameters]
     objectives = [objective.metric for objective in study.space.objectives]
     rows = []
@@ -86,7 +89,7 @@ def _build_table(study: Study, journal: Journal) -> str:
                 *(trial.values or [""] * len(objectives)),
                 *(trial.params.get(key, "") for key in keys),
                 trial.duration.total_seconds() if trial.duration else "",
-                "" if journal.is_placeholder(run_id) else run_id,
+                ids.get(run_id, run_id),
                 trial.user_attrs.get(ERROR),
             ]
         )

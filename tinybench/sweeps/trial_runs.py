@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.config.run_config import RunConfig
-from tinybench.core.errors import format_error
+from tinybench.core.errors import TrackingError, format_error
 from tinybench.sweeps.slots import ERROR, METRICS, RETRY_OF, RUN_ID
 from tinybench.sweeps.study import Study
 from tinybench.tracking import provenance, tags
-from tinybench.tracking.journal import Journal
+from tinybench.tracking.journal.store_writer import StoreWriter, now
+from tinybench.tracking.run_writer import RunWriter
+from tinybench.tracking.store import STORE_ERRORS
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
@@ -28,19 +30,17 @@ class TrialRuns:
     """The runs of the trials of one worker.
 
     Args:
-        journal: Writes to the runs.
-        experiment: Id of the experiment.
-        parent: Id of the study's run.
+        writer: Writes to the store.
+        parent: Id or key of the study's run.
     """
 
-    def __init__(self, journal: Journal, experiment: str, parent: str) -> None:
-        self.journal = journal
-        self.experiment = experiment
+    def __init__(self, writer: StoreWriter, parent: str) -> None:
+        self.writer = writer
         self.parent = parent
         self._process_tags = provenance.source_tags() | provenance.environment_tags()
 
-    def open_trial(self, study: Study, number: int, attributes: Mapping[str, Any]) -> str:
-        """Create the run of a trial, and return its id, or a placeholder while the store does not answer.
+    def open_trial(self, study: Study, number: int, attributes: Mapping[str, Any]) -> RunWriter:
+        """Create the run of a trial.
 
         Args:
             study: The study.
@@ -55,20 +55,16 @@ class TrialRuns:
         }
         if RETRY_OF in attributes:
             run_tags[f"{tags.TRIAL}.{RETRY_OF}"] = str(attributes[RETRY_OF])
-        return self.journal.create_run(self.experiment, f"trial {number}", self._process_tags | run_tags)
+        return self.writer.create_run({"run": self.parent}, f"trial {number}", self._process_tags | run_tags)
 
     @contextmanager
-    def open_seed(self, run: str, config: RunConfig) -> Iterator[str]:
-        """Create a run below a trial's run for the training with one seed, and yield its id.
+    def open_seed(self, run: RunWriter, config: RunConfig) -> Iterator[RunWriter]:
+        """Create a run below a trial's run for the training with one seed.
 
         If an exception ends the block, the run ends as the trial does.
         """
-        run_tags = {
-            tags.PARENT_RUN: self.journal.resolve_id(run),
-            tags.SEED: str(config.seed),
-            tags.TRIAL_STATE: "running",
-        }
-        seed_run = self.journal.create_run(self.experiment, f"seed {config.seed}", self._process_tags | run_tags)
+        run_tags = {tags.SEED: str(config.seed), tags.TRIAL_STATE: "running"}
+        seed_run = run.create_child(f"seed {config.seed}", self._process_tags | run_tags)
         try:
             self.log_config(seed_run, config)
             yield seed_run
@@ -82,64 +78,71 @@ class TrialRuns:
             self.end_lost(seed_run, format_error(error))
             raise
 
-    def log_config(self, run: str, config: RunConfig) -> None:
+    def log_config(self, run: RunWriter, config: RunConfig) -> None:
         """Log the whole configuration, as for every run."""
-        self.journal.log_params(run, config.flat_text())
-        self.journal.log_text(run, json.dumps(config.flat_redacted(), indent=1), "config.json")
+        run.log_params(config.flat_text())
+        run.log_text(json.dumps(config.flat_redacted(), indent=1), "config.json")
 
-    def log_epoch(self, run: str, epoch: Epoch) -> None:
+    def log_epoch(self, run: RunWriter, epoch: Epoch) -> None:
         """Log the metrics of an epoch."""
-        self.journal.log_metrics(run, epoch.metrics, epoch.number, epoch.timestamp)
+        run.log_metrics(epoch.metrics, epoch.number, epoch.timestamp)
 
-    def end_complete(self, run: str, metrics: Mapping[str, float], step: int) -> None:
+    def end_complete(self, run: RunWriter, metrics: Mapping[str, float], step: int) -> None:
         """Log the final metrics of a training that came to its end, and end its run."""
-        self.journal.log_metrics(run, metrics, step, self.journal.now())
-        _end(self.journal, run, "FINISHED", "complete", "")
+        run.log_metrics(metrics, step, now())
+        _end(run, "FINISHED", "complete", "")
 
-    def end_pruned(self, run: str | None, reason: str) -> None:
+    def end_pruned(self, run: RunWriter | None, reason: str) -> None:
         """End the run of a trial that the pruner stopped: as KILLED, so that nobody takes it for finished."""
-        _end(self.journal, run, "KILLED", "pruned", reason)
+        _end(run, "KILLED", "pruned", reason)
 
-    def end_failed(self, run: str | None, reason: str) -> None:
+    def end_failed(self, run: RunWriter | None, reason: str) -> None:
         """End the run of a trial that failed."""
-        _end(self.journal, run, "FAILED", "failed", reason)
+        _end(run, "FAILED", "failed", reason)
 
-    def end_lost(self, run: str | None, reason: str) -> None:
+    def end_lost(self, run: RunWriter | None, reason: str) -> None:
         """End the run of a trial that does not count."""
-        _end(self.journal, run, "KILLED", "lost", reason)
+        _end(run, "KILLED", "lost", reason)
 
 
-def close_orphans(study: Study, tracker: Tracker, journal: Journal) -> None:
-    """End the runs below a study's run whose process died before it ended them."""
+def close_orphans(study: Study, tracker: Tracker) -> None:
+    """End the runs below a study's run whose process died before it ended them.
+
+    Those that the store does not have yet, or all while it does not answer, are left to the next call.
+    """
+    if tracker.error is not None:
+        return
     trials = {str(trial.number): trial for trial in study.trials()}
-    closed = {str(trial.user_attrs[RUN_ID]) for trial in study.lost_trials() if RUN_ID in trial.user_attrs}
-    for run in tracker.find_running_children(study.parent_run or ""):
-        trial = trials.get(run.data.tags.get(tags.TRIAL))
-        if trial is None or trial.state != TrialState.RUNNING:
-            close_orphan(journal, run.info.run_id, trial)
-            closed.add(run.info.run_id)
-    for run_id in closed:  # the runs below them are those of seeds, or of the phases of a winner
-        for run in [] if journal.is_placeholder(run_id) else tracker.find_running_children(run_id):
-            close_orphan(journal, run.info.run_id, None)
+    with suppress(*STORE_ERRORS, TrackingError):
+        closed = [tracker.get_run(trial.user_attrs[RUN_ID]).info.run_id for trial in study.lost_trials()
+                  if RUN_ID in trial.user_attrs]  # fmt: skip
+        for run in tracker.find_running_children(study.parent_run or ""):
+            trial = trials.get(run.data.tags.get(tags.TRIAL))
+            if trial is None or trial.state != TrialState.RUNNING:
+                close_orphan(tracker.amend(run), trial)
+                closed.append(run.info.run_id)
+        for run_id in dict.fromkeys(closed):  # the runs below them are those of seeds, or of the phases of a winner
+            for run in tracker.find_running_children(run_id):
+                close_orphan(tracker.amend(run), None)
 
 
-def close_orphan(journal: Journal, run: str, trial: FrozenTrial | None) -> None:
+def close_orphan(run: RunWriter, trial: FrozenTrial | None) -> None:
     """End a run whose process died, in the way in which its trial ended; `trial` is None if it belongs to none."""
     reason = _DIED if trial is None else trial.user_attrs.get(ERROR, "")
     if trial is not None and trial.state == TrialState.COMPLETE:
-        journal.log_metrics(run, trial.user_attrs.get(METRICS, {}), trial.last_step or 0, journal.now())
-        _end(journal, run, "FINISHED", "complete", "")
+        run.log_metrics(trial.user_attrs.get(METRICS, {}), trial.last_step or 0, now())
+        _end(run, "FINISHED", "complete", "")
     elif trial is not None and trial.state == TrialState.PRUNED:
-        _end(journal, run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
+        _end(run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
     elif trial is not None and reason:
-        _end(journal, run, "FAILED", "failed", reason)
+        _end(run, "FAILED", "failed", reason)
     else:
-        _end(journal, run, "KILLED", "lost", _DIED + (" The trial is run again." if trial else ""))
+        _end(run, "KILLED", "lost", _DIED + (" The trial is run again." if trial else ""))
 
 
-def _end(journal: Journal, run: str | None, status: str, state: str, reason: str) -> None:
+def _end(run: RunWriter | None, status: str, state: str, reason: str) -> None:
     """End a run, if there is one, with its state and the reason as tags."""
     if run is None:
         return
-    journal.set_tags(run, {tags.TRIAL_STATE: state} | ({tags.ERROR: reason, tags.NOTE: reason} if reason else {}))
-    journal.end(run, status)
+    run.set_tags({tags.TRIAL_STATE: state} | ({tags.ERROR: reason, tags.NOTE: reason} if reason else {}))
+    run.end(status)

@@ -16,14 +16,14 @@ from tinybench.core.errors import format_error
 from tinybench.sweeps.slots import METRICS
 from tinybench.sweeps.study import Study
 from tinybench.tracking import tags
+from tinybench.tracking.journal.store_writer import now
 from tinybench.training.progress import best_metric_name
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.sweeps.sweep_callbacks import SweepCallbacks
-    from tinybench.tracking.journal import Journal
     from tinybench.tracking.results import Result
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.tracking.tracker import Tracker
     from tinybench.training.run_callbacks import RunCallbacks
 
@@ -31,7 +31,7 @@ _WINNER = "winner"
 
 
 def train_winner(
-    study: Study, trial: FrozenTrial, tracker: Tracker, parent: Run, journal: Journal, callbacks: SweepCallbacks
+    study: Study, trial: FrozenTrial, tracker: Tracker, parent: RunWriter, callbacks: SweepCallbacks
 ) -> Result | None:
     """Train the settings of the best trial as a run below the study's run.
 
@@ -40,7 +40,6 @@ def train_winner(
         trial: Its best trial.
         tracker: The store.
         parent: The study's run, which gets the winner's test metrics and costs.
-        journal: Writes to the study's run.
         callbacks: Receives the events.
 
     Returns:
@@ -60,14 +59,14 @@ def train_winner(
         )
         return None
     study.set_user_attr(_WINNER, {"trial": trial.number, "run": result.run_id})
-    journal.set_tags(parent.id, {tags.WINNER: result.run_id})
+    parent.set_tags({tags.WINNER: result.run_id})
     metrics = {name: value for name, value in result.metrics.items() if name.startswith(("test/", "efficiency/"))}
-    journal.log_metrics(parent.id, metrics, len(study.counted_trials()), journal.now())
+    parent.log_metrics(metrics, len(study.counted_trials()), now())
     _compare_with_trial(study, trial, result, callbacks)
     return result
 
 
-def _train(config: RunConfig, tracker: Tracker, parent: Run, callbacks: RunCallbacks) -> Result:
+def _train(config: RunConfig, tracker: Tracker, parent: RunWriter, callbacks: RunCallbacks) -> Result:
     with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import device
         from tinybench.job import train

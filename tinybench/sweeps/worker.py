@@ -36,6 +36,7 @@ from tinybench.training.run_callbacks import RunCallbacks
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
+    from tinybench.tracking.run_writer import RunWriter
     from tinybench.training.progress import Epoch
 
 TrainTrial = Callable[["RunConfig", "Dataset", Path, RunCallbacks], dict[str, float]]
@@ -85,16 +86,15 @@ class Worker:
             if self._lease.is_free():  # the driver, who fills the queue, is gone
                 self._queue.fill()
             time.sleep(_POLL_SECONDS)
-        self.runs.journal.flush()
         return count
 
     def _run_trial(self, trial: Trial) -> None:
         with self._queue.keep_alive(trial):
-            run = None
+            run: RunWriter | None = None
             try:
                 values = samplers.suggest_values(trial, self.study.space)
                 run = self.runs.open_trial(self.study, trial.number, trial.user_attrs)
-                trial.set_user_attr(RUN_ID, run)
+                trial.set_user_attr(RUN_ID, run.key)
                 config = self.study.space.build_config(values)
                 self.runs.log_config(run, config)
                 metrics = self._train(trial, run, config)
@@ -120,7 +120,7 @@ class Worker:
                     self._queue.tell(trial, None, TrialState.FAIL)
                 self.runs.end_failed(run, reason)
 
-    def _train(self, trial: Trial, run: str, config: RunConfig) -> dict[str, float]:
+    def _train(self, trial: Trial, run: RunWriter, config: RunConfig) -> dict[str, float]:
         """Train a trial, and return its metrics, averaged over the seeds, with the costs of its model if needed."""
         if self.study.space.seeds == 1:
             trainings = [self._train_once(trial, run, config)]
@@ -131,7 +131,7 @@ class Worker:
             metrics |= trial_costs.measure(self.study, config, _load_dataset(config))
         return metrics
 
-    def _train_seeds(self, trial: Trial, run: str, config: RunConfig) -> list[dict[str, float]]:
+    def _train_seeds(self, trial: Trial, run: RunWriter, config: RunConfig) -> list[dict[str, float]]:
         """Train once for each seed, each in a run below the trial's run, which gets the mean of their curves."""
         trainings, curves = [], []
         try:
@@ -148,7 +148,7 @@ class Worker:
         return trainings
 
     def _train_once(
-        self, trial: Trial, run: str, config: RunConfig, curve: list[Epoch] | None = None, *, prune: bool = True
+        self, trial: Trial, run: RunWriter, config: RunConfig, curve: list[Epoch] | None = None, *, prune: bool = True
     ) -> dict[str, float]:
         reporter = _EpochReporter(self, trial, run, curve, prune=prune)
         with study_files.trial_folder(self.study.name) as folder:
@@ -161,12 +161,12 @@ class _EpochReporter(RunCallbacks):
     Args:
         worker: The worker that trains the trial.
         trial: The trial.
-        run: Id of the run to which the epochs are logged.
+        run: The run to which the epochs are logged.
         curve: Gets the epochs.
         prune: Whether Optuna may prune the training.
     """
 
-    def __init__(self, worker: Worker, trial: Trial, run: str, curve: list[Epoch] | None, *, prune: bool) -> None:
+    def __init__(self, worker: Worker, trial: Trial, run: RunWriter, curve: list[Epoch] | None, *, prune: bool) -> None:
         self._worker = worker
         self._trial = trial
         self._run = run

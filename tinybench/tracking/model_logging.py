@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities import LoggedModelStatus
-from mlflow.models import Model, ModelSignature
+from mlflow.models import ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
 from tinybench.inference.classifier import ModelInfo
 from tinybench.tracking import tags
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +34,7 @@ _PINNED_PACKAGES = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow"
 _CHECK_IMAGES = 32  # test images that are stored with a model, for the reload check
 
 
-def log_model(run: Run, model: keras.Model, dataset: Dataset, step: int, temperature: float = 1.0) -> str:
+def log_model(run: RunWriter, model: keras.Model, dataset: Dataset, step: int, temperature: float = 1.0) -> str:
     """Log the final model to a run, unless the run has it because it was resumed.
 
     Args:
@@ -46,23 +45,11 @@ def log_model(run: Run, model: keras.Model, dataset: Dataset, step: int, tempera
         temperature: The temperature at which its probabilities are calibrated.
 
     Returns:
-        The model's URI.
+        The key of the model, or its id if the run had it; `StoreWriter.id_of` has the id of a key.
     """
-    uri = _find_logged_model(run)
-    if uri is None:
-        uri = _log_new_model(run, model, dataset, step, temperature)
-    run.set_tags({tags.MODEL_URI: uri})
-    return uri
-
-
-def _find_logged_model(run: Run) -> str | None:
-    """Return the URI of the model that a run has logged completely; None if there is none."""
-    experiment = run.client.get_run(run.id).info.experiment_id
-    models = run.client.search_logged_models([experiment], f"source_run_id = '{run.id}'")
-    return next((str(model.model_uri) for model in models if model.status == LoggedModelStatus.READY), None)
-
-
-def _log_new_model(run: Run, model: keras.Model, dataset: Dataset, step: int, temperature: float) -> str:
+    logged = run.logged_tags.get(tags.MODEL_URI)
+    if logged is not None:
+        return logged.removeprefix("models:/")
     package = Path(__file__).parents[1]
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         # MLflow warns of type hints in its own classes, and that AnyType is not checked, which is intended
@@ -72,13 +59,9 @@ def _log_new_model(run: Run, model: keras.Model, dataset: Dataset, step: int, te
         info = ModelInfo(tuple(dataset.class_names), dataset.shape, temperature)
         files["labels"].write_text(info.as_json(), "utf-8")
         _save_check_images(files["check"], dataset)
-        # Model.log, not pyfunc.log_model: the latter needs an active run and would end ours
-        logged = Model.log(
-            None,
-            mlflow.pyfunc,
-            name="model",
-            run_id=run.id,
-            step=step,
+        saved = Path(folder) / "model"
+        mlflow.pyfunc.save_model(
+            str(saved),
             python_model=str(package / "tracking" / "served_model.py"),
             artifacts={name: str(file) for name, file in files.items()},
             code_paths=[str(package)],
@@ -86,7 +69,7 @@ def _log_new_model(run: Run, model: keras.Model, dataset: Dataset, step: int, te
             input_example=_build_input_example(dataset),
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in _PINNED_PACKAGES],
         )
-    return str(logged.model_uri)
+        return run.log_model(saved, "model", step)
 
 
 def _save_check_images(file: Path, dataset: Dataset) -> None:

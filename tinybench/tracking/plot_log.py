@@ -7,12 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tinybench.tracking.run import FIGURE_DPI
+from tinybench.tracking.run_writer import FIGURE_DPI
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
 
 # Plots that are worth comparing from phase to phase
 _SHOWN_BY_STEP = {"confusion_matrix", "reliability", "worst", "explanations"}
@@ -29,9 +29,9 @@ class PlotLog:
         step: The step of this phase in the parent run, counted from 0, where the slider of MLflow's page starts.
     """
 
-    run: Run
+    run: RunWriter
     enabled: bool = True
-    parent_run: Run | None = None
+    parent_run: RunWriter | None = None
     step: int = 0
 
     def log_figure(self, figure: Figure, name: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinybench.core.errors import TrackingError
 from tinybench.core.html_table import html_table, with_interval
+from tinybench.training.progress import Epoch
 
 _SHOWN_METRICS = {
     "accuracy": "top-1",
@@ -27,12 +29,14 @@ class PhaseResult:
         last_epoch: Number of its last epoch, counted through all phases.
         best_epoch: The epoch whose weights the model has.
         metrics: Final metrics by name, such as `test/accuracy`.
+        epochs: Its epochs with their metrics.
     """
 
     run_id: str
     last_epoch: int
     best_epoch: int
     metrics: dict[str, float]
+    epochs: tuple[Epoch, ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         """Return the test metrics with their 95 % intervals as a table."""
@@ -48,11 +52,13 @@ class FoldResult:
         number: Counted from 1.
         run_id: Its MLflow run.
         metrics: Metrics on the images that the fold held out, such as `out_of_fold/accuracy`.
+        epochs: Its epochs in all phases, with their metrics.
     """
 
     number: int
     run_id: str
     metrics: dict[str, float]
+    epochs: tuple[Epoch, ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         """Return the metrics of the held-out images as a table."""
@@ -68,11 +74,13 @@ class Result:
     Attributes:
         run_id: The parent run.
         tracking_uri: The store that holds it.
-        link: The run's page; if the store is no server, as `mlflow ui` on this machine would show it.
-        model_uri: The logged model, for `mlflow.pyfunc.load_model`.
+        link: The run's page; if the store is no server, as `mlflow ui` on this machine would show it. Empty if the run
+            has not been sent to the store.
+        model_uri: The logged model, for `mlflow.pyfunc.load_model`; empty if it has not been sent.
         phases: The results of the phases by name, in order.
         folds: The results of the folds, in order; empty for a run without folds.
         summary: Metrics over all folds; empty for a run without folds.
+        unsent: Number of entries that the store does not have; `tinybench sync` sends them.
     """
 
     run_id: str
@@ -82,6 +90,7 @@ class Result:
     phases: dict[str, PhaseResult] = field(default_factory=dict)
     folds: tuple[FoldResult, ...] = ()
     summary: dict[str, float] = field(default_factory=dict)
+    unsent: int = 0
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -89,7 +98,13 @@ class Result:
         return self.summary or [*self.phases.values()][-1].metrics
 
     def load_model(self) -> Any:
-        """Load the logged model as an MLflow pyfunc, which takes images and returns labels."""
+        """Load the logged model as an MLflow pyfunc, which takes images and returns labels.
+
+        Raises:
+            TrackingError: The model has not been sent to the store.
+        """
+        if not self.model_uri:
+            raise TrackingError("The model has not been sent to the store: send it with tinybench sync.")
         import mlflow
 
         mlflow.set_tracking_uri(self.tracking_uri)

@@ -21,7 +21,7 @@ from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
 from tinybench.tracking import provenance, tags
 from tinybench.tracking.results import PhaseResult
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _BEST = "best.keras"
 _FINAL_METRICS = ("test/", "best/", "efficiency/")
 
 
-def log_configuration(parent: Run, config: RunConfig, start_from: str | None) -> None:
+def log_configuration(parent: RunWriter, config: RunConfig, start_from: str | None) -> None:
     """Log the configuration, the run whose weights it starts from, and code that was not committed."""
     parent.log_params(config.flat_text())
     parent.log_text(json.dumps(config.flat_redacted(), indent=1), _CONFIG)
@@ -58,14 +58,14 @@ def _hash_user_files(config: RunConfig) -> dict[str, str]:
     return {tag: hash_file(path, "sha256") for tag, path in paths.items() if path.is_file()}
 
 
-def log_phase_inputs(child: Run, config: RunConfig, dataset: Dataset) -> None:
+def log_phase_inputs(child: RunWriter, config: RunConfig, dataset: Dataset) -> None:
     """Log configuration and data to the run of a phase, so that phases of different runs can be compared."""
     child.log_params(config.flat_text())
     child.log_dataset(dataset)
     child.set_tags({tags.CONFIG_HASH: config.identity()})
 
 
-def log_feed(child: Run, decision: FeedDecision, precision: PrecisionChoice) -> None:
+def log_feed(child: RunWriter, decision: FeedDecision, precision: PrecisionChoice) -> None:
     """Log how a phase is fed, by which engine, and what it computes in: as tags to filter by, and in full as JSON."""
     feed_tags = {
         tags.FEED: decision.mode,
@@ -79,13 +79,13 @@ def log_feed(child: Run, decision: FeedDecision, precision: PrecisionChoice) -> 
     child.log_text(json.dumps({"feed": asdict(decision), "precision": asdict(precision)}, indent=1), _FEED)
 
 
-def log_data(run: Run, dataset: Dataset) -> None:
+def log_data(run: RunWriter, dataset: Dataset) -> None:
     """Log the data with their fingerprint and split; for a resumed run, check that they are still the same.
 
     Raises:
         DataError: The data have changed since the run began.
     """
-    logged_hash = run.client.get_run(run.id).data.tags.get(tags.SPLIT_HASH)
+    logged_hash = run.logged_tags.get(tags.SPLIT_HASH)
     if logged_hash == dataset.split_hash:
         return
     if logged_hash is not None:
@@ -160,7 +160,7 @@ def read_image_shape(tracker: Tracker, run: MlflowRun) -> tuple[int, int, int]:
 
 def _read_json(tracker: Tracker, run: MlflowRun, path: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        values: dict[str, Any] = json.loads(tracker.download_artifact(run, path, Path(folder)).read_text())
+        values: dict[str, Any] = json.loads(tracker.download_artifact(run.info.run_id, path, Path(folder)).read_text())
     return values
 
 
@@ -193,7 +193,7 @@ def check_data_fits(model: keras.Model, class_names: tuple[str, ...], dataset: D
             )
 
 
-def log_predictions(run: Run, split: str, predictions: Predictions) -> None:
+def log_predictions(run: RunWriter, split: str, predictions: Predictions) -> None:
     """Store a model's predictions for every image of a split."""
     run.log_arrays(f"{_PREDICTIONS}/{split}.npz", **predictions.arrays())
 
@@ -202,21 +202,21 @@ def read_predictions(tracker: Tracker, run: MlflowRun, split: str) -> Prediction
     """Return the predictions that `log_predictions` stored; None if the run has none."""
     with TemporaryDirectory() as folder:
         try:
-            file = tracker.download_artifact(run, f"{_PREDICTIONS}/{split}.npz", Path(folder))
+            file = tracker.download_artifact(run.info.run_id, f"{_PREDICTIONS}/{split}.npz", Path(folder))
         except OSError:
             return None
         with np.load(file, allow_pickle=False) as arrays:
             return Predictions.from_arrays(arrays)
 
 
-def log_checkpoints(child: Run, model: keras.Model, checkpoints: Checkpoints) -> None:
+def log_checkpoints(child: RunWriter, model: keras.Model, checkpoints: Checkpoints) -> None:
     """Store the best model and the latest checkpoints as artifacts."""
     log_best_model(child, model, checkpoints.folder)
     for file in checkpoints.paths():
         child.log_artifact(file, _CHECKPOINTS)
 
 
-def log_best_model(run: Run, model: keras.Model, folder: Path) -> Path:
+def log_best_model(run: RunWriter, model: keras.Model, folder: Path) -> Path:
     """Write the best model to a folder, store the file as an artifact, and return its path."""
     file = folder / _BEST
     model.save(file)
@@ -227,8 +227,8 @@ def log_best_model(run: Run, model: keras.Model, folder: Path) -> Path:
 def read_finished_phase(tracker: Tracker, run: MlflowRun) -> tuple[keras.Model, PhaseResult]:
     """Return the best model and the result of a finished phase."""
     metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(_FINAL_METRICS)}
-    last_epoch = tracker.read_epochs(run.info.run_id)[-1].number
-    result = PhaseResult(run.info.run_id, last_epoch, int(metrics["best/epoch"]), metrics)
+    epochs = tuple(tracker.read_epochs(run.info.run_id))
+    result = PhaseResult(run.info.run_id, epochs[-1].number, int(metrics["best/epoch"]), metrics, epochs)
     return _load_model(tracker, run), result
 
 
@@ -271,7 +271,7 @@ def load_final_model(tracker: Tracker, run_id: str) -> keras.Model:
 def _load_model(tracker: Tracker, run: MlflowRun) -> keras.Model:
     with TemporaryDirectory() as folder:
         try:
-            file = tracker.download_artifact(run, f"{_CHECKPOINTS}/{_BEST}", Path(folder))
+            file = tracker.download_artifact(run.info.run_id, f"{_CHECKPOINTS}/{_BEST}", Path(folder))
         except OSError as error:
             raise TrackingError(
                 f"Run {run.info.run_id} holds no best weights: give a run whose transfer phase is finished."

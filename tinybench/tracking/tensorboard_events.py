@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tinybench.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tinybench.tracking.run import Run
+    from tinybench.tracking.run_writer import RunWriter
+    from tinybench.tracking.tracker import Tracker
 
 _FOLDER = "tensorboard"
 _EVENT_FILE = "events.out.tfevents.0.tinybench"  # always the same name, so that a resumed run replaces the file
@@ -30,24 +31,25 @@ def require_tensorboard() -> None:
         )
 
 
-def write_events(run: Run) -> None:
+def write_events(tracker: Tracker, run: RunWriter) -> None:
     """Log an event file with every metric, at its step and time, and every plot of a run.
 
-    The file is made anew from the store, so a run that was resumed has every point once.
+    The file is made anew from the store and what has not been sent to it, so a run that was resumed has every point
+    once.
     """
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     with TemporaryDirectory() as folder:
         writer = EventFileWriter(folder)
         last_step = 0
-        for name in run.client.get_run(run.id).data.metrics:
-            for point in run.client.get_metric_history(run.id, name):
+        for name in tracker.metric_names(run.id):
+            for point in tracker.read_metric(run.id, name):
                 writer.add_event(_scalar_event(name, point.value, point.step, point.timestamp))
                 last_step = max(last_step, point.step)
-        for item in run.client.list_artifacts(run.id, _PLOTS_FOLDER):
-            if item.path.endswith(".png"):
-                file = Path(run.client.download_artifacts(run.id, item.path, folder))
-                writer.add_event(_image_event(Path(item.path).stem, file, last_step))
+        for path in tracker.list_artifacts(run.id, _PLOTS_FOLDER):
+            if path.endswith(".png"):
+                file = tracker.download_artifact(run.id, path, Path(folder))
+                writer.add_event(_image_event(Path(path).stem, file, last_step))
         writer.close()
         (event_file,) = Path(folder).glob("events.*")
         run.log_artifact(event_file.rename(event_file.with_name(_EVENT_FILE)), _FOLDER)

@@ -1,0 +1,1 @@
+"""The journal: everything that is logged is written to this machine first, then sent to the store."""

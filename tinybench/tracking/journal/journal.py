@@ -1,0 +1,277 @@
+"""A journal: the folder with everything that one process logs to one store, until it is sent.
+
+`entries` holds what was logged, `files` the artifacts by their SHA-256, `sent` how far the entries have been sent and
+the ids of runs that the store gave, and `about.json` the address of the store. A journal refers to nothing outside its
+folder, so that the folder can be carried to another machine and sent from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tinybench.core import atomic, paths
+from tinybench.core.errors import TrackingError
+from tinybench.core.hashing import hash_file
+from tinybench.tracking.journal.entry_file import Entry, EntryFile, read_entries
+
+KEY_PATTERN = re.compile(r"local-[0-9a-f]{32}")
+_SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
+_NAME_PATTERN = re.compile(r"(\d{8})-[0-9a-f]{12}")
+_VERSION = 1
+
+
+def new_key() -> str:
+    """Return the key of a new run or model: it takes the place of the store's id until the store has given one."""
+    return f"local-{uuid.uuid4().hex}"
+
+
+def is_key(run: str) -> bool:
+    """Return whether a run is named by a key, and not by the id that a store gave it."""
+    return KEY_PATTERN.fullmatch(run) is not None
+
+
+@dataclass
+class Sent:
+    """What is known of the entries that have been sent.
+
+    Attributes:
+        upto: Number of entries that are settled: sent, known to the store already, or refused.
+        ids: Ids that the store gave, by the key of the run or model.
+        refused: The store's reasons for refusing an entry for ever, by the number of the entry.
+    """
+
+    upto: int = 0
+    ids: dict[str, str] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class Journal:
+    """A folder with what one process logged to one store.
+
+    Args:
+        folder: The folder; it exists.
+
+    Attributes:
+        folder: The same.
+        sent: What has been sent.
+
+    Raises:
+        TrackingError: The folder is no journal.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
+            self.id = str(self.about["id"])
+            self.uri = str(self.about["uri"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrackingError(f"{folder} is no journal of tinybench: name a folder or file that it wrote.") from error
+        if self.about.get("version") != _VERSION:
+            raise TrackingError(f"{folder} was written by another version of tinybench: send it with that version.")
+        self._entries: EntryFile | None = None
+        self._sent_file: EntryFile | None = None
+        self._bytes: dict[str, bytes] = {}  # of files that a full disk did not take
+        self._writer_lock = filelock.FileLock(folder / "writer.lock")
+        self.send_lock = filelock.FileLock(folder / "send.lock")
+        self.sent = self._read_sent()
+
+    @classmethod
+    def create(cls, uri: str) -> Journal:
+        """Create a journal for a store and lock it for this process to write to.
+
+        Args:
+            uri: Address of the store, without a password.
+
+        Raises:
+            TrackingError: The state folder cannot be written.
+        """
+        folder = journals_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(folder / "new.lock"):
+                number = max((int(match[1]) for match in map(_match_name, folder.iterdir()) if match), default=0) + 1
+                name = f"{number:08d}-{uuid.uuid4().hex[:12]}"
+                temporary = folder / f"{name}.part"
+                (temporary / "files").mkdir(parents=True)
+                atomic.write_text(
+                    temporary / "about.json", json.dumps({"version": _VERSION, "id": uuid.uuid4().hex, "uri": uri})
+                )
+                lock = filelock.FileLock(temporary / "writer.lock")
+                lock.acquire(timeout=0)  # before others can see the journal
+                temporary.rename(folder / name)
+            journal = cls(folder / name)
+            journal._writer_lock = lock
+            journal._entries = EntryFile(journal.entries_path)
+        except OSError as error:
+            raise TrackingError(
+                f"Cannot write {folder}: {error.strerror or error}. Set TINYBENCH_STATE to another folder."
+            ) from error
+        return journal
+
+    @property
+    def entries_path(self) -> Path:
+        """The file of entries."""
+        return self.folder / "entries"
+
+    def is_written(self) -> bool:
+        """Return whether a living process writes to this journal, perhaps this one."""
+        if self._writer_lock.is_locked:
+            return True
+        try:
+            with self._writer_lock.acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+
+    def append(self, entry: Entry) -> Entry:
+        """Write an entry and return it with its number."""
+        assert self._entries is not None, "the journal is locked for writing"
+        return self._entries.append(entry)
+
+    def flush(self) -> bool:
+        """Have the system write all entries to the disk; return whether they are there."""
+        return self._entries is None or self._entries.flush()
+
+    def read(self) -> tuple[list[Entry], int]:
+        """Return all entries, and the number of those that are damaged."""
+        return read_entries(self.entries_path)
+
+    def store_file(self, source: Path) -> tuple[str, int]:
+        """Copy a file into the journal, and return its SHA-256 and its size.
+
+        A file that a full disk does not take is kept in memory.
+        """
+        digest, size = hash_file(source, "sha256"), source.stat().st_size
+        target = self.folder / "files" / digest
+        if not target.exists():
+            try:
+                with atomic.replacing(target) as temporary:
+                    shutil.copyfile(source, temporary)
+            except OSError:
+                self._bytes[digest] = source.read_bytes()
+        return digest, size
+
+    def store_bytes(self, content: bytes) -> tuple[str, int]:
+        """Store the content of a file, and return its SHA-256 and its size."""
+        digest = hashlib.sha256(content).hexdigest()
+        target = self.folder / "files" / digest
+        if not target.exists():
+            try:
+                with atomic.replacing(target) as temporary:
+                    temporary.write_bytes(content)
+            except OSError:
+                self._bytes[digest] = content
+        return digest, len(content)
+
+    def link_file(self, digest: str, target: Path) -> None:
+        """Put a stored file at a path, without copying it where the file system can link.
+
+        Raises:
+            FileNotFoundError: The journal does not hold the file, or holds it damaged.
+        """
+        if not _SHA256_PATTERN.fullmatch(digest):
+            raise FileNotFoundError(f"{digest!r} is no SHA-256 of a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if digest in self._bytes:
+            target.write_bytes(self._bytes[digest])
+            return
+        source = self.folder / "files" / digest
+        if not source.is_file() or hash_file(source, "sha256") != digest:
+            raise FileNotFoundError(f"the journal lost the file {digest}")
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+    def drop_file(self, digest: str) -> None:
+        """Delete a file that no entry needs any more."""
+        self._bytes.pop(digest, None)
+        (self.folder / "files" / digest).unlink(missing_ok=True)
+
+    def reload(self) -> None:
+        """Read again what has been sent, perhaps by another process."""
+        self.sent = self._read_sent()
+
+    def is_settled(self) -> bool:
+        """Return whether every entry has been sent or refused."""
+        entries, _ = self.read()
+        return not entries or entries[-1]["n"] < self.sent.upto
+
+    def mark_sent(self, upto: int, ids: dict[str, str], refused: dict[int, str]) -> None:
+        """Note which entries are settled, and the ids and refusals that came of it."""
+        self.sent = Sent(upto, self.sent.ids | ids, self.sent.refused | refused)
+        if self._sent_file is None:
+            self._sent_file = EntryFile(self.folder / "sent")
+        self._sent_file.append({"upto": upto, "ids": ids, "refused": {str(n): reason for n, reason in refused.items()}})
+
+    def _read_sent(self) -> Sent:
+        sent = Sent()
+        for line in read_entries(self.folder / "sent")[0]:
+            sent.upto = max(sent.upto, int(line["upto"]))
+            sent.ids.update(line["ids"])
+            sent.refused.update({int(number): str(reason) for number, reason in line["refused"].items()})
+        return sent
+
+    def restart_sending(self, ids: dict[str, str]) -> None:
+        """Have every entry sent again by the next replay, those that were refused included; keep the ids."""
+        if self._sent_file is not None:
+            self._sent_file.close()
+            self._sent_file = None
+        (self.folder / "sent").unlink(missing_ok=True)
+        self.sent = Sent()
+        self.mark_sent(0, ids, {})
+
+    def close(self) -> None:
+        """Release the journal: other processes may send and remove it."""
+        self._close_files()
+        self._writer_lock.release()
+
+    def _close_files(self) -> None:
+        for file in (self._entries, self._sent_file):
+            if file is not None:
+                file.close()
+        self._entries = self._sent_file = None
+
+    def remove(self) -> None:
+        """Delete the journal."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def journals_folder() -> Path:
+    """Return the folder of this machine's journals."""
+    return paths.state_folder() / "journal"
+
+
+def find_journals(uri: str | None = None) -> Iterator[Journal]:
+    """Yield the journals of this machine in the order of their creation.
+
+    Args:
+        uri: Only those for this store, an address without a password; all if None.
+    """
+    folder = journals_folder()
+    if not folder.is_dir():
+        return
+    for path in sorted(path for path in folder.iterdir() if _match_name(path)):
+        try:
+            journal = Journal(path)
+        except TrackingError:
+            continue  # another process has just removed it
+        if uri is None or journal.uri == uri:
+            yield journal
+
+
+def _match_name(path: Path) -> re.Match[str] | None:
+    return _NAME_PATTERN.fullmatch(path.name)

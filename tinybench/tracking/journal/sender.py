@@ -1,0 +1,215 @@
+"""Send a journal in the background while its process goes on writing it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import filelock
+from mlflow.tracking import MlflowClient
+
+from tinybench.core.errors import TrackingError
+from tinybench.tracking import store
+from tinybench.tracking.journal.entry_file import Entry
+from tinybench.tracking.journal.journal import Journal, find_journals
+from tinybench.tracking.journal.replay import Replay, SentCounts, WaitError
+
+_GATHER_SECONDS = 0.2  # in which entries gather that are then sent together
+_SYNC_SECONDS = 1.0  # between two requests to the system to write the journal to the disk
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 15.0  # for which a store that did not answer is not contacted
+_NO_PROGRESS_SECONDS = 30.0  # after which `flush` waits no longer for a store that answers nothing
+_HEARTBEAT_SECONDS = 30.0
+
+SEND_ERRORS = (*store.STORE_ERRORS, TrackingError)
+"""What sending may raise when the store does not take entries now."""
+
+
+class Sender:
+    """A thread that sends the entries of a journal, after those that earlier processes left.
+
+    Args:
+        journal: The journal, which this process writes.
+        uri: Address of the store.
+        client: A client of the store; None if it did not answer when the process began.
+        heartbeat: Called with the client and a function that returns the id of a run, every 30 seconds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        uri: str,
+        client: MlflowClient | None,
+        heartbeat: Callable[[MlflowClient, Callable[[str], str]], None],
+    ) -> None:
+        self.journal = journal
+        self.error = ""
+        self._uri = uri
+        self._client = client
+        self._heartbeat = heartbeat
+        self._replay: Replay | None = None
+        self._queue: deque[Entry] = deque()
+        self._changed = threading.Condition()
+        self._notices: deque[str] = deque()
+        self._attempts = 0  # finished attempts to send
+        self._is_flushing = False
+        self._try_now = False  # also during a pause after a failed attempt
+        self._is_closing = False
+        self._progress_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="tinybench-sender", daemon=True)
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Queue an entry of the journal; returns at once."""
+        self._queue.append(entry)  # the thread looks at the queue several times a second
+
+    def count_unsent(self) -> int:
+        """Return the number of entries that are not settled."""
+        return len(self._queue)
+
+    def id_of(self, key: str) -> str | None:
+        """Return the id that the store gave to a key; None if it has given none yet."""
+        return self.journal.sent.ids.get(key)
+
+    def flush(self, seconds: float | None = None) -> bool:
+        """Wait until everything is sent, or until the store does not answer.
+
+        Args:
+            seconds: The longest time to wait; as long as the store takes entries if None.
+
+        Returns:
+            True if everything is sent.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._changed:
+            self._is_flushing = self._try_now = True
+            self._progress_at = time.monotonic()
+            failed_attempts = self._attempts
+            self._changed.notify_all()
+            try:
+                while self._queue and self._thread.is_alive():
+                    now = time.monotonic()
+                    if self.error and self._attempts > failed_attempts:
+                        break
+                    if now > self._progress_at + _NO_PROGRESS_SECONDS or (deadline is not None and now > deadline):
+                        break
+                    self._changed.wait(0.05)
+            finally:
+                self._is_flushing = False
+        return not self._queue
+
+    def send_left_behind(self) -> None:
+        """Send the journals that other processes left, as far as the store takes them."""
+        if self._client is not None:
+            with suppress(*SEND_ERRORS):
+                send_left_behind(self._uri, self._client)
+
+    def take_notice(self) -> str | None:
+        """Return a line about the store for the person at the terminal, once; None if there is none."""
+        return self._notices.popleft() if self._notices else None
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Send what is left as `flush` does, and end the thread; return whether everything is sent."""
+        is_sent = self.flush(seconds)
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join(5 if is_sent else 0.2)  # one that waits for the store ends with the process
+        return is_sent
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        next_attempt = next_sync = next_heartbeat = 0.0
+        while not self._is_closing:
+            with self._changed:
+                self._changed.wait(_GATHER_SECONDS if not self._is_flushing else 0.005)
+            now = time.monotonic()
+            if now >= next_sync:
+                self.journal.flush()
+                next_sync = now + _SYNC_SECONDS
+            if not (self._queue or now >= next_heartbeat) or not (now >= next_attempt or self._try_now):
+                continue
+            self._try_now = False
+            try:
+                self._send()
+                if now >= next_heartbeat:
+                    self._beat()
+                    next_heartbeat = now + _HEARTBEAT_SECONDS
+                pause, next_attempt = _FIRST_PAUSE_SECONDS, 0.0
+            except Exception as error:  # whatever it is, the entries stay in the journal
+                self._note_failure(error)
+                next_attempt = time.monotonic() + pause
+                pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+            with self._changed:
+                self._attempts += 1
+                self._changed.notify_all()
+        self.journal.flush()
+
+    def _send(self) -> None:
+        replay = self._connect()
+        while self._queue:
+            entries = list(self._queue)[:2000]
+            try:
+                with self.journal.send_lock.acquire(timeout=_NO_PROGRESS_SECONDS):
+                    replay.send(entries)
+            finally:
+                while self._queue and self._queue[0]["n"] < self.journal.sent.upto:
+                    self._queue.popleft()
+                    self._progress_at = time.monotonic()
+            if self.error:
+                self._notices.append(f"{store.display(self._uri)} answers again: sending what was logged meanwhile.")
+                self.error = ""
+
+    def _connect(self) -> Replay:
+        if self._client is None:
+            self._client = store.connect(self._uri)
+        if self._replay is None:
+            send_left_behind(self._uri, self._client)
+            self._replay = Replay(self.journal, self._client)
+        return self._replay
+
+    def _beat(self) -> None:
+        if self._client is not None and self._replay is not None:
+            self._heartbeat(self._client, self._replay.resolve)
+
+    def _note_failure(self, error: Exception) -> None:
+        if not self.error:
+            self._notices.append(
+                f"{store.display(self._uri)} does not take entries ({store.describe_error(error)}): training goes on, "
+                "and everything is sent when it does."
+            )
+        self.error = store.describe_error(error)
+
+
+def send_journal(journal: Journal, client: MlflowClient) -> SentCounts:
+    """Send a journal that no other process sends, and remove it if everything in it is sent and its writer is gone.
+
+    Raises:
+        Timeout: Another process sends the journal.
+        Exception: One of `SEND_ERRORS`; what was sent before it stays sent.
+    """
+    with journal.send_lock.acquire(timeout=0):
+        journal.reload()
+        replay = Replay(journal, client)
+        entries, _ = journal.read()
+        settled = SentCounts(known=sum(entry["n"] < journal.sent.upto for entry in entries))
+        replay.send(entries)
+        if replay.merge_duplicates():
+            replay.send(entries)
+        if not (journal.sent.refused or journal.is_written()):
+            journal.remove()
+        return settled + replay.counts
+
+
+def send_left_behind(uri: str, client: MlflowClient) -> None:
+    """Send the journals that earlier processes left for a store; those that must wait for others are passed over.
+
+    Raises:
+        Exception: One of `SEND_ERRORS`: the store does not take entries now.
+    """
+    for journal in find_journals(store.identity(uri)):
+        if not journal.is_written():
+            with suppress(filelock.Timeout, WaitError):
+                send_journal(journal, client)

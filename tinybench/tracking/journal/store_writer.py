@@ -1,0 +1,207 @@
+"""Write to the runs of one store through a journal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from tinybench.tracking import store, tags
+from tinybench.tracking.journal.entry_file import Entry
+from tinybench.tracking.journal.journal import Journal, is_key, new_key
+from tinybench.tracking.journal.sender import Sender
+
+if TYPE_CHECKING:
+    from tinybench.tracking.run_writer import RunWriter
+
+_CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
+
+_open_writers: weakref.WeakSet[StoreWriter] = weakref.WeakSet()
+
+
+class StoreWriter:
+    """The journal of this process for one store, with the thread that sends it.
+
+    Args:
+        uri: Address of the store.
+        client: A client of the store; None if it does not answer now.
+        offline: Whether to leave the entries in the journal until `tinybench sync` sends them.
+
+    Raises:
+        TrackingError: The state folder cannot be written.
+    """
+
+    def __init__(self, uri: str, client: MlflowClient | None, *, offline: bool = False) -> None:
+        self.uri = uri
+        self.offline = offline
+        self.journal = Journal.create(store.identity(uri))
+        self.unsent = 0
+        self._offline_count = 0
+        self._running: set[str] = set()
+        self._sender = None if offline else Sender(self.journal, uri, client, self._beat)
+        self._is_closed = False
+        _open_writers.add(self)
+
+    def create_run(self, experiment: dict[str, str], name: str, run_tags: Mapping[str, str]) -> RunWriter:
+        """Create a run.
+
+        Args:
+            experiment: The experiment as {"id": …}, {"name": …}, or {"run": …} for that of a run.
+            name: Name of the run.
+            run_tags: Tags; the one that names the parent run may hold a key.
+        """
+        key = new_key()
+        text_tags = dict(run_tags) | process_tags()
+        self.write({"do": "create", "run": key, "experiment": experiment, "name": name, "tags": text_tags, "at": now()})
+        return self._writer(key, experiment)
+
+    def adopt_run(self, run_id: str, name: str, *, is_given: bool, experiment: dict[str, str]) -> RunWriter:
+        """Write to the run that `mlflow run` created; it gets a name unless the user gave it one.
+
+        Args:
+            run_id: The id of the run.
+            name: The name.
+            is_given: Whether the user gave this name.
+            experiment: Its experiment.
+        """
+        self.write({"do": "adopt", "run": run_id, "name": name, "is_given": is_given})
+        writer = self._writer(run_id, experiment, missing_params_only=True)
+        writer.set_tags(process_tags())
+        return writer
+
+    def reopen_run(self, key: str, run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> RunWriter:
+        """Mark a run that ended, or whose process died, as RUNNING, and write to it.
+
+        Args:
+            key: The key of the run; its id if no journal created it.
+            run_tags: The tags that it has.
+            metrics: The latest value of each metric that it has.
+        """
+        self.write({"do": "restart", "run": key})
+        writer = self._writer(
+            key, {"run": key}, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=not is_key(key)
+        )
+        writer.set_tags(process_tags())
+        return writer
+
+    def amend_run(self, key: str) -> RunWriter:
+        """Write to a run that another process wrote or writes, without a change of its status."""
+        from tinybench.tracking.run_writer import RunWriter
+
+        return RunWriter(self, key, {"run": key}, foreign=True)
+
+    def _writer(self, key: str, experiment: dict[str, str], **options: Any) -> RunWriter:
+        from tinybench.tracking.run_writer import RunWriter
+
+        self._running.add(key)
+        return RunWriter(self, key, experiment, **options)
+
+    def write(self, entry: Entry) -> None:
+        """Write an entry to the journal; it is sent in the background."""
+        numbered = self.journal.append(entry)
+        if entry["do"] == "end":
+            self._running.discard(entry["run"])
+        if self._sender is not None:
+            self._sender.put(numbered)
+        else:
+            self._offline_count += 1
+
+    def id_of(self, key: str) -> str:
+        """Return the id that the store gave to a run or model; the key while it has given none."""
+        return self.journal.sent.ids.get(key, key)
+
+    def wait_for_id(self, key: str) -> str:
+        """Wait some seconds for the id of a new run, and return it; the key if the store does not answer."""
+        if is_key(key) and self._sender is not None and not self._sender.error:
+            self._sender.flush(_CREATE_SECONDS)
+        return self.id_of(key)
+
+    def flush(self) -> bool:
+        """Send everything that the store takes, and return whether that was all."""
+        return self._sender is not None and self._sender.flush()
+
+    def send_left_behind(self) -> None:
+        """Send what processes that have ended left on this machine for the store, as far as it takes it."""
+        if self._sender is not None:
+            self._sender.send_left_behind()
+
+    def count_unsent(self) -> int:
+        """Return the number of entries that are not sent."""
+        return self._offline_count if self._sender is None else self._sender.count_unsent()
+
+    def take_notice(self) -> str | None:
+        """Return a line about the store for the person at the terminal, once; None if there is none."""
+        return None if self._sender is None else self._sender.take_notice()
+
+    def store_file(self, source: Path) -> tuple[str, int]:
+        """Copy a file into the journal, and return its SHA-256 and its size."""
+        return self.journal.store_file(source)
+
+    def close(self) -> None:
+        """Send what is left, and end the thread; a journal that is sent is removed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        is_sent = self._sender is not None and self._sender.close()
+        self.unsent = self.count_unsent()
+        if is_sent and not self.journal.sent.refused:
+            self.journal.remove()
+        else:
+            self.journal.close()
+
+    def _beat(self, client: MlflowClient, resolve: Callable[[str], str]) -> None:
+        """Tell the store that the runs of this process are alive."""
+        for key in [*self._running]:
+            with suppress(MlflowException):
+                client.set_tag(resolve(key), tags.HEARTBEAT, f"{time.time():.0f}")
+
+
+def now() -> int:
+    """Return the current time in milliseconds since 1970, MLflow's unit."""
+    return time.time_ns() // 1_000_000
+
+
+def process_tags() -> dict[str, str]:
+    """Return the tags by which others can tell whether this process lives."""
+    return {tags.PROCESS: describe_process(), tags.HEARTBEAT: f"{time.time():.0f}"}
+
+
+def describe_process() -> str:
+    """Return host, boot id, process id and start time of this process, with spaces between."""
+    started = f"{psutil.Process().create_time():.2f}"
+    return f"{platform.node()} {boot_id()} {os.getpid()} {started}"
+
+
+def boot_id() -> str:
+    """Return what identifies this start of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
+
+
+def unsent_notices() -> list[str]:
+    """Return a line for each store for which journals of this process have entries that are not sent."""
+    lines = []
+    for writer in _open_writers:
+        count = writer.unsent if writer._is_closed else writer.count_unsent()
+        if count:
+            target = "" if writer.uri == store.default_uri() else f" --to {store.display(writer.uri)}"
+            lines.append(
+                f"{count} entries are not sent to {store.display(writer.uri)}. Send them with: tinybench sync{target}"
+            )
+        if writer.journal.sent.refused:
+            lines.append(
+                f"{store.display(writer.uri)} refused {len(writer.journal.sent.refused)} entries. "
+                "See them with: tinybench status"
+            )
+    return list(dict.fromkeys(lines))

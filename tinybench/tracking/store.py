@@ -1,0 +1,153 @@
+"""Connect to a tracking store, and tell an error that passes from one that does not."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from tinybench.core.errors import TrackingError
+from tinybench.core.redaction import redact
+
+STORE_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ValueError)
+"""What a call of a store may raise; a half-sent answer of a server is a ValueError of the JSON parser."""
+
+_PERMANENT_ERRORS = (
+    "INVALID_PARAMETER_VALUE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "BAD_REQUEST",
+    "INVALID_STATE",
+)
+_PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
+_PING_TIMEOUT_SECONDS = 5
+_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs")
+
+
+class UnreachableError(TrackingError):
+    """A store that does not answer now, and may answer later."""
+
+
+def limit_retries() -> None:
+    """Let MLflow's calls fail within seconds instead of minutes; call it before MLflow's first request."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+
+def default_uri() -> str:
+    """Return the address of the store that MLflow uses unless it is told another."""
+    return str(mlflow.get_tracking_uri())
+
+
+def identity(uri: str) -> str:
+    """Return the address by which a store is known on this machine: without a password, and of a file the whole path."""
+    path = sqlite_path(uri)
+    if path is not None:
+        return f"sqlite:///{path.resolve()}"
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri.rstrip("/")
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
+
+
+def display(uri: str) -> str:
+    """Return an address for the terminal, without its password."""
+    return redact(uri)
+
+
+def connect(uri: str) -> MlflowClient:
+    """Return a client of a store that answers.
+
+    A SQLite file is switched to write-ahead logging, so that reading it does not wait for writing.
+
+    Raises:
+        UnreachableError: The store does not answer now.
+        TrackingError: There can be no store at the address.
+    """
+    limit_retries()
+    try:
+        ping(uri)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
+    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+        raise _classify(uri, error) from error
+    use_write_ahead_log(uri)
+    return client
+
+
+def ping(uri: str) -> None:
+    """Raise a RequestException soon if a server does not answer: MLflow's own calls would retry for longer."""
+    if uri.startswith("http"):
+        with suppress(requests.exceptions.SSLError):  # the server answers; MLflow decides about its certificate
+            requests.get(f"{uri.rstrip('/')}/health", timeout=_PING_TIMEOUT_SECONDS, stream=True).close()
+
+
+def pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield the items of all pages of a search, which takes the token of a page."""
+    token: str | None = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Return whether a store will refuse the same call for ever, and not only now."""
+    if isinstance(error, FileNotFoundError):
+        return True
+    return (
+        isinstance(error, MlflowException)
+        and error.error_code in _PERMANENT_ERRORS
+        and not str(error).startswith(_PROXY_ERROR)
+    )
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the reason for which a call failed, in one line without passwords."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
+    return redact((database_errors or lines)[0])[:500]
+
+
+def use_write_ahead_log(uri: str) -> None:
+    """Switch a SQLite store on a disk of this machine to write-ahead logging, unless it belongs to somebody else."""
+    path = sqlite_path(uri)
+    if path is None or not path.is_file() or path.stat().st_uid != os.getuid() or _is_on_network(path):
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=5)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a SQLite store; None for another store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _is_on_network(path: Path) -> bool:
+    """Return whether a file lies on a network file system, where SQLite's write-ahead log does not work."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    except OSError:
+        return False
+    resolved = str(path.resolve())
+    holding = [(folder, kind) for folder, kind in mounts if resolved.startswith(folder.rstrip("/") + "/")]
+    _, kind = max(holding, key=lambda mount: len(mount[0]), default=("", ""))
+    return kind.startswith(_NETWORK_FILE_SYSTEMS)
+
+
+def _classify(uri: str, error: Exception) -> TrackingError:
+    message = f"Cannot use {redact(uri)}: {describe_error(error)} Check the address and that its server runs."
+    return UnreachableError(message) if uri.startswith(("http", "postgres", "mysql")) else TrackingError(message)
