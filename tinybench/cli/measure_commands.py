@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tinybench.cli.options import uri_option
+from tinybench.cli.options import offline_option, uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 from tinybench.efficiency.measurement_spec import DEVICES, ENGINES, PRECISIONS
@@ -56,6 +56,7 @@ _AT_LEAST_ONE = click.IntRange(1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @uri_option
 @click.option("--experiment", help="MLflow experiment to log to.")
+@offline_option
 def measure(models: tuple[str, ...], device: str, as_json: bool, **options: Any) -> None:
     """Measure latency, throughput, memory and size of models.
 

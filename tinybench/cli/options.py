@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -13,6 +14,21 @@ _PARAMETER_PREFIX = "setting_"  # so that no setting has the parameter name of a
 
 uri_option = click.option(
     "--uri", help="Tracking store, as an MLflow URI.  [default: MLFLOW_TRACKING_URI, else that of MLflow]"
+)
+
+
+def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Tell this process and those that it starts to contact no tracking store."""
+    if value:
+        os.environ["TINYBENCH_OFFLINE"] = "1"
+
+
+offline_option = click.option(
+    "--offline",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_offline,
+    help="Log to this machine only, for tinybench sync to send.  [also: TINYBENCH_OFFLINE=1]",
 )
 
 

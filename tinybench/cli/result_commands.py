@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tinybench.cli.option_values import none_if_unset
-from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.cli.options import SettingsCommand, offline_option, uri_option
 from tinybench.cli.startup import load_libraries
 
 
@@ -16,6 +16,7 @@ from tinybench.cli.startup import load_libraries
 @click.argument("run_id")
 @click.option("--split", default="test", show_default=True, help="Images to evaluate on: train, val or test.")
 @uri_option
+@offline_option
 def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, Any]) -> None:
     """Evaluate the model of finished run RUN_ID again.
 

@@ -25,6 +25,7 @@ from tinybench.cli.registry_commands import history, promote, registry, rollback
 from tinybench.cli.result_commands import evaluate, explain, export, predict
 from tinybench.cli.serve_commands import serve
 from tinybench.cli.sweep_commands import sweep, sweep_worker
+from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
@@ -43,6 +44,7 @@ for _command in (
     *(models, datasets, recipes, cache),
     *(compare, measure, pareto),
     *(sweep, sweep_worker),
+    *(status, sync, repair),
     *(promote, history, rollback, registry, serve),
 ):
     cli.add_command(_command)
@@ -53,6 +55,13 @@ def main() -> NoReturn:
     quiet_libraries.quieten_libraries()
     signal.signal(signal.SIGTERM, _terminate)
     atexit.register(gc.freeze)  # else Python looks at every object once more before it ends: half a second
+    try:
+        _run_command()
+    finally:
+        _close_journals()
+
+
+def _run_command() -> NoReturn:
     try:
         code = cli.main(prog_name="tinybench", standalone_mode=False)  # the value of a command is its exit code
         sys.exit(code if isinstance(code, int) else 0)
@@ -68,6 +77,16 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (TinybenchError, click.Abort, Exception) as error:
         sys.exit(_report_error(error))
+
+
+def _close_journals() -> None:
+    """Send what the command logged, and say what is left."""
+    if "tinybench.tracking.journal.store_writer" not in sys.modules:
+        return
+    from tinybench.tracking.journal import store_writer
+
+    for line in store_writer.close_all():
+        click.echo(line, err=True)
 
 
 def _report_error(error: BaseException) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tinybench.cli.option_values import none_if_unset, parse_count, parse_positive
-from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.cli.options import SettingsCommand, offline_option, uri_option
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
 
@@ -64,6 +64,7 @@ _storage_option = click.option(
 )
 @click.option("--gpu", type=click.FloatRange(0), default=0.0, show_default=True, help="Ray: GPUs per trial.")
 @click.option("--memory", help="Ray: memory per trial, such as 4GB.")
+@offline_option
 def sweep(
     space: Path | None,
     trials: str | None,

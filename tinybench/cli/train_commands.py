@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.cli.options import SettingsCommand, uri_option
+from tinybench.cli.options import SettingsCommand, offline_option, uri_option
 from tinybench.cli.startup import load_libraries
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core.errors import ConfigError
@@ -27,6 +27,7 @@ _dry_run_option = click.option(
 @click.option(
     "--from", "file", type=click.Path(path_type=Path), help="TOML file of settings, such as the best.toml of a sweep."
 )
+@offline_option
 def train(settings: dict[str, Any], dry_run: bool, file: Path | None) -> None:
     """Train a model in the phases of a recipe.
 
@@ -45,6 +46,7 @@ def train(settings: dict[str, Any], dry_run: bool, file: Path | None) -> None:
 
 @click.command(cls=SettingsCommand)
 @_dry_run_option
+@offline_option
 def transfer(settings: dict[str, Any], dry_run: bool) -> None:
     """Train only the head, on a frozen backbone."""
     if settings.get("phases", "transfer") not in ("transfer", *UNSET_VALUES):
@@ -61,6 +63,7 @@ def transfer(settings: dict[str, Any], dry_run: bool) -> None:
 @click.command(cls=SettingsCommand)
 @click.argument("run_id")
 @uri_option
+@offline_option
 def finetune(run_id: str, uri: str | None, settings: dict[str, Any]) -> None:
     """Fine-tune run RUN_ID from its best weights, as a new run."""
     load_libraries()
@@ -73,6 +76,7 @@ def finetune(run_id: str, uri: str | None, settings: dict[str, Any]) -> None:
 @click.command()
 @click.argument("run_id")
 @uri_option
+@offline_option
 def resume(run_id: str, uri: str | None) -> None:
     """Resume interrupted run RUN_ID from its last finished epoch."""
     load_libraries()

@@ -38,10 +38,11 @@ class UnreachableError(TrackingError):
     """A store that does not answer now, and may answer later."""
 
 
-def limit_retries() -> None:
-    """Let MLflow's calls fail within seconds instead of minutes; call it before MLflow's first request."""
+def prepare_client() -> None:
+    """Let MLflow's calls fail within seconds instead of minutes, and print nothing; call it before the first call."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def default_uri() -> str:
@@ -50,7 +51,7 @@ def default_uri() -> str:
 
 
 def identity(uri: str) -> str:
-    """Return the address by which a store is known on this machine: without a password, and of a file the whole path."""
+    """Return the address by which a store is known here: without a password; of a file, its whole path."""
     path = sqlite_path(uri)
     if path is not None:
         return f"sqlite:///{path.resolve()}"
@@ -75,7 +76,7 @@ def connect(uri: str) -> MlflowClient:
         UnreachableError: The store does not answer now.
         TrackingError: There can be no store at the address.
     """
-    limit_retries()
+    prepare_client()
     try:
         ping(uri)
         client = MlflowClient(uri)
@@ -117,7 +118,12 @@ def is_permanent(error: BaseException) -> bool:
 
 def describe_error(error: BaseException) -> str:
     """Return the reason for which a call failed, in one line without passwords."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = str(error)
+    if isinstance(error, requests.Timeout) or "timed out" in text:
+        return "it gives no answer in time."
+    if isinstance(error, requests.ConnectionError) or "Max retries exceeded" in text or "Connection aborted" in text:
+        return "it does not answer."
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
     return redact((database_errors or lines)[0])[:500]
 

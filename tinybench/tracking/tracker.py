@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import provenance, store, tags
+from tinybench.tracking import links, provenance, store, tags
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
 from tinybench.tracking.journal.store_writer import StoreWriter
@@ -329,12 +329,9 @@ class Tracker:
         if is_key(run.id) or self._client is None:
             return ""
         try:
-            experiment = self._client.get_run(run.id).info.experiment_id
+            return links.run_link(self._client, self.uri, run.id)
         except store.STORE_ERRORS:
             return ""
-        uri = redact(self.uri)
-        server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-        return f"{server}/#/experiments/{experiment}/runs/{run.id}"
 
     def _adopt(self, run_id: str, name: str) -> RunWriter:
         """Return the run that `mlflow run` created, with our name unless the user gave it one."""

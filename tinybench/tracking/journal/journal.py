@@ -61,38 +61,44 @@ class Journal:
 
     Args:
         folder: The folder; it exists.
+        target: The store that it is sent to, as `store.identity` names it; the one that it was written for if None.
 
     Attributes:
         folder: The same.
+        id: Identifies the journal, also its copies.
+        uri: The store that it was written for.
+        offline: Whether the process that writes it leaves the sending to others.
         sent: What has been sent.
 
     Raises:
         TrackingError: The folder is no journal.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: str | None = None) -> None:
         self.folder = folder
         try:
-            self.about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
-            self.id = str(self.about["id"])
-            self.uri = str(self.about["uri"])
+            about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
+            self.id, self.uri, self.offline = str(about["id"]), str(about["uri"]), bool(about["offline"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrackingError(f"{folder} is no journal of tinybench: name a folder or file that it wrote.") from error
-        if self.about.get("version") != _VERSION:
+        if about.get("version") != _VERSION:
             raise TrackingError(f"{folder} was written by another version of tinybench: send it with that version.")
         self._entries: EntryFile | None = None
         self._sent_file: EntryFile | None = None
         self._bytes: dict[str, bytes] = {}  # of files that a full disk did not take
         self._writer_lock = filelock.FileLock(folder / "writer.lock")
         self.send_lock = filelock.FileLock(folder / "send.lock")
+        is_own_store = target in (None, self.uri)
+        self._sent_name = "sent" if is_own_store else f"sent-{hashlib.sha256(str(target).encode()).hexdigest()[:12]}"
         self.sent = self._read_sent()
 
     @classmethod
-    def create(cls, uri: str) -> Journal:
+    def create(cls, uri: str, *, offline: bool = False) -> Journal:
         """Create a journal for a store and lock it for this process to write to.
 
         Args:
-            uri: Address of the store, without a password.
+            uri: The store, as `store.identity` names it.
+            offline: Whether this process leaves the sending to others.
 
         Raises:
             TrackingError: The state folder cannot be written.
@@ -105,9 +111,8 @@ class Journal:
                 name = f"{number:08d}-{uuid.uuid4().hex[:12]}"
                 temporary = folder / f"{name}.part"
                 (temporary / "files").mkdir(parents=True)
-                atomic.write_text(
-                    temporary / "about.json", json.dumps({"version": _VERSION, "id": uuid.uuid4().hex, "uri": uri})
-                )
+                about = {"version": _VERSION, "id": uuid.uuid4().hex, "uri": uri, "offline": offline}
+                atomic.write_text(temporary / "about.json", json.dumps(about))
                 lock = filelock.FileLock(temporary / "writer.lock")
                 lock.acquire(timeout=0)  # before others can see the journal
                 temporary.rename(folder / name)
@@ -213,12 +218,12 @@ class Journal:
         """Note which entries are settled, and the ids and refusals that came of it."""
         self.sent = Sent(upto, self.sent.ids | ids, self.sent.refused | refused)
         if self._sent_file is None:
-            self._sent_file = EntryFile(self.folder / "sent")
+            self._sent_file = EntryFile(self.folder / self._sent_name)
         self._sent_file.append({"upto": upto, "ids": ids, "refused": {str(n): reason for n, reason in refused.items()}})
 
     def _read_sent(self) -> Sent:
         sent = Sent()
-        for line in read_entries(self.folder / "sent")[0]:
+        for line in read_entries(self.folder / self._sent_name)[0]:
             sent.upto = max(sent.upto, int(line["upto"]))
             sent.ids.update(line["ids"])
             sent.refused.update({int(number): str(reason) for number, reason in line["refused"].items()})
@@ -229,7 +234,7 @@ class Journal:
         if self._sent_file is not None:
             self._sent_file.close()
             self._sent_file = None
-        (self.folder / "sent").unlink(missing_ok=True)
+        (self.folder / self._sent_name).unlink(missing_ok=True)
         self.sent = Sent()
         self.mark_sent(0, ids, {})
 

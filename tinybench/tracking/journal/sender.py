@@ -12,7 +12,7 @@ import filelock
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
-from tinybench.tracking import store
+from tinybench.tracking import dead_runs, store
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, find_journals
 from tinybench.tracking.journal.replay import Replay, SentCounts, WaitError
@@ -168,6 +168,10 @@ class Sender:
         if self._replay is None:
             send_left_behind(self._uri, self._client)
             self._replay = Replay(self.journal, self._client)
+            dead = len(dead_runs.list_dead(self._client))
+            if dead:
+                runs = "1 run is" if dead == 1 else f"{dead} runs are"
+                self._notices.append(f"{runs} marked RUNNING although the process is gone: see tinybench repair.")
         return self._replay
 
     def _beat(self) -> None:
@@ -177,14 +181,19 @@ class Sender:
     def _note_failure(self, error: Exception) -> None:
         if not self.error:
             self._notices.append(
-                f"{store.display(self._uri)} does not take entries ({store.describe_error(error)}): training goes on, "
-                "and everything is sent when it does."
+                f"{store.display(self._uri)}: {store.describe_error(error)} What is logged stays on this machine "
+                "and is sent when it can be; training goes on."
             )
         self.error = store.describe_error(error)
 
 
-def send_journal(journal: Journal, client: MlflowClient) -> SentCounts:
+def send_journal(journal: Journal, client: MlflowClient, *, keep: bool = False) -> SentCounts:
     """Send a journal that no other process sends, and remove it if everything in it is sent and its writer is gone.
+
+    Args:
+        journal: The journal.
+        client: A client of the store.
+        keep: Whether the journal stays in any case.
 
     Raises:
         Timeout: Another process sends the journal.
@@ -198,7 +207,7 @@ def send_journal(journal: Journal, client: MlflowClient) -> SentCounts:
         replay.send(entries)
         if replay.merge_duplicates():
             replay.send(entries)
-        if not (journal.sent.refused or journal.is_written()):
+        if not (keep or journal.sent.refused or journal.is_written()):
             journal.remove()
         return settled + replay.counts
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -19,13 +15,14 @@ from tinybench.tracking import store, tags
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, is_key, new_key
 from tinybench.tracking.journal.sender import Sender
+from tinybench.tracking.process_identity import describe_process
 
 if TYPE_CHECKING:
     from tinybench.tracking.run_writer import RunWriter
 
 _CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
 
-_open_writers: weakref.WeakSet[StoreWriter] = weakref.WeakSet()
+_open_writers: list[StoreWriter] = []  # of this process, until everybody who must know has been told
 
 
 class StoreWriter:
@@ -43,13 +40,13 @@ class StoreWriter:
     def __init__(self, uri: str, client: MlflowClient | None, *, offline: bool = False) -> None:
         self.uri = uri
         self.offline = offline
-        self.journal = Journal.create(store.identity(uri))
+        self.journal = Journal.create(store.identity(uri), offline=offline)
         self.unsent = 0
         self._offline_count = 0
         self._running: set[str] = set()
         self._sender = None if offline else Sender(self.journal, uri, client, self._beat)
         self._is_closed = False
-        _open_writers.add(self)
+        _open_writers.append(self)
 
     def create_run(self, experiment: dict[str, str], name: str, run_tags: Mapping[str, str]) -> RunWriter:
         """Create a run.
@@ -153,6 +150,8 @@ class StoreWriter:
         self._is_closed = True
         is_sent = self._sender is not None and self._sender.close()
         self.unsent = self.count_unsent()
+        if is_sent and not self.journal.sent.refused and self in _open_writers:
+            _open_writers.remove(self)
         if is_sent and not self.journal.sent.refused:
             self.journal.remove()
         else:
@@ -175,33 +174,20 @@ def process_tags() -> dict[str, str]:
     return {tags.PROCESS: describe_process(), tags.HEARTBEAT: f"{time.time():.0f}"}
 
 
-def describe_process() -> str:
-    """Return host, boot id, process id and start time of this process, with spaces between."""
-    started = f"{psutil.Process().create_time():.2f}"
-    return f"{platform.node()} {boot_id()} {os.getpid()} {started}"
-
-
-def boot_id() -> str:
-    """Return what identifies this start of the machine."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
-    except OSError:
-        return f"{psutil.boot_time():.0f}"
-
-
-def unsent_notices() -> list[str]:
-    """Return a line for each store for which journals of this process have entries that are not sent."""
+def close_all() -> list[str]:
+    """Close the journals of this process, and return the lines that the person at the terminal should read."""
     lines = []
-    for writer in _open_writers:
-        count = writer.unsent if writer._is_closed else writer.count_unsent()
-        if count:
-            target = "" if writer.uri == store.default_uri() else f" --to {store.display(writer.uri)}"
-            lines.append(
-                f"{count} entries are not sent to {store.display(writer.uri)}. Send them with: tinybench sync{target}"
-            )
+    for writer in [*_open_writers]:
+        writer.close()
+        while (notice := writer.take_notice()) is not None:
+            lines.append(notice)
+        address = store.display(writer.uri)
+        if writer.unsent:
+            reason = "" if writer.offline else ", which does not take them"
+            lines.append(f"{writer.unsent} entries are not sent to {address}{reason}. Send them with: tinybench sync")
         if writer.journal.sent.refused:
             lines.append(
-                f"{store.display(writer.uri)} refused {len(writer.journal.sent.refused)} entries. "
-                "See them with: tinybench status"
+                f"{address} refused {len(writer.journal.sent.refused)} entries. See why with: tinybench status"
             )
+    _open_writers.clear()
     return list(dict.fromkeys(lines))

@@ -1,0 +1,64 @@
+"""Mark runs whose process is gone as KILLED, and say how each can be resumed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tinybench.core.redaction import redact
+from tinybench.tracking import dead_runs, tags
+from tinybench.tracking.dead_runs import DeadRun
+from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
+from tinybench.tracking.tracker import Tracker, key_of
+from tinybench.training import run_directory
+
+
+@dataclass(frozen=True)
+class RepairedRun:
+    """A run that was marked KILLED.
+
+    Attributes:
+        run_id: Its id.
+        name: Its name.
+        reason: Why it counts as dead.
+        resume: The command that resumes it; empty if nothing can be resumed, or if its parent run is to be resumed.
+    """
+
+    run_id: str
+    name: str
+    reason: str
+    resume: str
+
+
+def repair(uri: str | None = None, *, include_unknown: bool = False, dry_run: bool = False) -> list[RepairedRun]:
+    """Mark the dead runs of a store as KILLED, after what they left on this machine has been sent.
+
+    Args:
+        uri: The tracking store; MLflow's default if None.
+        include_unknown: Whether running runs that tinybench did not make are marked, too.
+        dry_run: Whether to change nothing.
+
+    Raises:
+        TrackingError: The store cannot be reached.
+    """
+    tracker = Tracker.at(uri)
+    if not dry_run:
+        with suppress(*SEND_ERRORS):  # what cannot be sent now is listed by `tinybench status`
+            send_left_behind(tracker.uri, tracker.client)
+    repaired = []
+    for dead in dead_runs.list_dead(tracker.client, include_unknown=include_unknown):
+        if not dry_run:
+            dead_runs.mark_killed(tracker.client, dead)
+        run = dead.run.info
+        repaired.append(RepairedRun(run.run_id, run.run_name, dead.reason, _resume_command(dead, uri)))
+    return repaired
+
+
+def _resume_command(dead: DeadRun, uri: str | None) -> str:
+    run_tags = dead.run.data.tags
+    store = f" --uri {redact(uri)}" if uri else ""
+    if tags.STUDY in run_tags and tags.TRIAL not in run_tags:
+        return f"tinybench sweep --resume {run_tags[tags.STUDY]}"
+    is_part = run_tags.keys() & {tags.PHASE, tags.FOLD, tags.TRIAL, tags.SEED}
+    has_checkpoints = run_directory.can_resume(key_of(dead.run)) or tags.REMOTE_CHECKPOINTS in run_tags
+    return f"tinybench resume {dead.run.info.run_id}{store}" if has_checkpoints and not is_part else ""

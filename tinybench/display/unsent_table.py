@@ -1,0 +1,69 @@
+"""Print what is not sent, what was sent, and which runs were repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from tinybench.display.plain_lines import print_line
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+
+    from tinybench.commands.repair import RepairedRun
+    from tinybench.commands.status import UnsentRun
+    from tinybench.commands.sync import SyncResult
+
+
+def print_unsent(runs: Sequence[UnsentRun], terminal: Terminal) -> None:
+    """Print the runs that are not wholly sent, with the way to send them."""
+    if not runs:
+        print_line(terminal, "Everything is sent.")
+        return
+    for uri in dict.fromkeys(run.uri for run in runs):
+        rows = [run for run in runs if run.uri == uri]
+        table = Table(title=uri, title_justify="left")
+        table.add_column("run", no_wrap=True, min_width=max(len(row.run) for row in rows))  # to be copied
+        for heading in ("name", "unsent", "MB of files", "refused"):
+            table.add_column(heading)
+        for row in rows:
+            name = f"{row.name} (being written)" if row.is_written else row.name
+            size = f"{row.size / 1e6:,.1f}" if row.size else ""
+            table.add_row(row.run, name, f"{row.unsent:,}", size, f"{row.refused:,}" if row.refused else "")
+        terminal.print(table)
+        for reason in dict.fromkeys(reason for row in rows for reason in row.reasons):
+            print_line(terminal, f"Refused: {reason}")
+    if any(run.unsent for run in runs):
+        print_line(terminal, "Send them with: tinybench sync")
+    if any(run.refused for run in runs):
+        print_line(terminal, "Try again what was refused with: tinybench sync --retry-refused")
+
+
+def print_sync(results: Sequence[SyncResult], terminal: Terminal) -> None:
+    """Print how many entries went to each store, and the pages of the runs."""
+    if not results:
+        print_line(terminal, "Everything is sent.")
+    for result in results:
+        print_line(terminal, f"{result.uri}: {result.counts}.")
+        for name, link in result.links:
+            print_line(terminal, f"  {name}: {link}")
+        if result.damaged:
+            print_line(terminal, f"  {result.damaged} entries are damaged in the journal and lost.")
+        if result.unsent:
+            print_line(terminal, f"  {result.unsent} entries are not sent.")
+        for problem in dict.fromkeys(result.problems):
+            print_line(terminal, f"  {problem}")
+
+
+def print_repaired(runs: Sequence[RepairedRun], terminal: Terminal, *, dry_run: bool) -> None:
+    """Print the runs that were marked as killed, and the commands that resume them."""
+    if not runs:
+        print_line(terminal, "Every run that is marked RUNNING is alive.")
+        return
+    for run in runs:
+        action = "would be marked" if dry_run else "is marked"
+        print_line(terminal, f"{run.name}, run {run.run_id}, {action} KILLED. {run.reason}")
+        if run.resume:
+            print_line(terminal, f"  Resume it with: {run.resume}")

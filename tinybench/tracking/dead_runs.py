@@ -1,0 +1,77 @@
+"""Find runs that are marked RUNNING although the process that wrote them is gone, and mark them KILLED."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from mlflow.entities import Run as MlflowRun
+from mlflow.tracking import MlflowClient
+
+from tinybench.tracking import process_identity, store, tags
+
+_SILENT_SECONDS = 600.0  # without a sign of life, after which a run of another host counts as dead
+_PROCESS = re.compile(r"\S+ \S+ \S+ \d+ \d+")  # as `describe_process` writes it
+
+
+@dataclass(frozen=True)
+class DeadRun:
+    """A run whose process is gone.
+
+    Attributes:
+        run: The run.
+        reason: How that is known, in one sentence.
+        ended_at: When it was last alive, in milliseconds since 1970.
+    """
+
+    run: MlflowRun
+    reason: str
+    ended_at: int
+
+
+def list_dead(client: MlflowClient, *, include_unknown: bool = False) -> list[DeadRun]:
+    """Return the dead runs of a store, parents before their children.
+
+    Args:
+        client: A client of the store.
+        include_unknown: Whether runs that tinybench did not make count as dead, too.
+    """
+    searched = store.pages(lambda token: client.search_experiments(page_token=token))
+    experiments = [experiment.experiment_id for experiment in searched]
+    if not experiments:
+        return []
+    query = "attributes.status = 'RUNNING'"
+    running = store.pages(lambda token: client.search_runs(experiments, query, page_token=token))
+    dead = filter(None, (_judge(run, include_unknown=include_unknown) for run in running))
+    return sorted(dead, key=lambda item: (tags.PARENT_RUN in item.run.data.tags, item.run.info.start_time))
+
+
+def mark_killed(client: MlflowClient, dead: DeadRun) -> None:
+    """Mark a dead run KILLED at the time when it was last alive, with the reason as a tag."""
+    client.set_tag(dead.run.info.run_id, tags.ERROR, dead.reason)
+    client.set_terminated(dead.run.info.run_id, "KILLED", dead.ended_at)
+
+
+def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
+    """Return why a running run is dead; None if it lives, or if that cannot be known."""
+    process = run.data.tags.get(tags.PROCESS, "")
+    if not _PROCESS.fullmatch(process):
+        now = time.time_ns() // 1_000_000
+        return DeadRun(run, "Marked as killed by tinybench repair --all.", now) if include_unknown else None
+    heartbeat = _seconds(run.data.tags.get(tags.HEARTBEAT, ""))
+    ended_at = int(heartbeat * 1000) or run.info.start_time
+    host, *_, number, _ = process.split(" ")
+    if process_identity.is_same_machine(process):
+        if process_identity.is_alive(process):
+            return None
+        return DeadRun(run, f"Its process, {number} on {host}, is gone.", ended_at)
+    silent = time.time() - heartbeat
+    if silent < _SILENT_SECONDS:
+        return None
+    return DeadRun(run, f"Its process on {host} has given no sign of life for {silent / 60:.0f} minutes.", ended_at)
+
+
+def _seconds(text: str) -> float:
+    """Return the time of a heartbeat, in seconds since 1970; 0 for a text that is no time."""
+    return float(text) if text.isdigit() else 0.0

@@ -1,0 +1,27 @@
+"""Addresses of the pages of runs in the MLflow UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mlflow.tracking import MlflowClient
+
+from tinybench.core.redaction import redact
+from tinybench.tracking import tags
+from tinybench.tracking.journal.entry_file import Entry
+
+
+def run_link(client: MlflowClient, uri: str, run_id: str) -> str:
+    """Return the address of a run's page; if the store is no server, as `mlflow ui` on this machine shows it."""
+    experiment = client.get_run(run_id).info.experiment_id
+    address = redact(uri)
+    server = address.rstrip("/") if address.startswith("http") else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def run_links(
+    client: MlflowClient, uri: str, entries: Sequence[Entry], ids: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return names and addresses of the runs that are created by entries of a journal and belong to no other run."""
+    top = [entry for entry in entries if entry["do"] == "create" and tags.PARENT_RUN not in entry["tags"]]
+    return [(entry["name"], run_link(client, uri, ids[entry["run"]])) for entry in top if entry["run"] in ids]
