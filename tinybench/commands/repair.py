@@ -60,5 +60,7 @@ def _resume_command(dead: DeadRun, uri: str | None) -> str:
     if tags.STUDY in run_tags and tags.TRIAL not in run_tags:
         return f"tinybench sweep --resume {run_tags[tags.STUDY]}"
     is_part = run_tags.keys() & {tags.PHASE, tags.FOLD, tags.TRIAL, tags.SEED}
-    has_checkpoints = run_directory.can_resume(key_of(dead.run)) or tags.REMOTE_CHECKPOINTS in run_tags
+    has_checkpoints = (
+        run_directory.can_resume(key_of(dead.run)) or dead.run.data.params.get("track.checkpoints") == "remote"
+    )
     return f"tinybench resume {dead.run.info.run_id}{store}" if has_checkpoints and not is_part else ""

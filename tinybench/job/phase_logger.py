@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinybench.efficiency import training_cost
 from tinybench.job import data_plots
+from tinybench.job.remote_checkpoints import RemoteCheckpoints
 from tinybench.tracking import run_record
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -30,11 +31,15 @@ class PhaseLogger(RunCallbacks):
         self._context = context
         self._child = child
         self._monitors = ExitStack()
+        self._remote: RemoteCheckpoints | None = None
         self.gpu = training_cost.GpuUsage(None)
 
     def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
         """Log how the phase is fed and what it computes in, and start to monitor the GPU."""
         run_record.log_feed(self._child, feed, precision)
+        if context.config.track.checkpoints == "remote":
+            self._remote = RemoteCheckpoints(self._child, context.checkpoints)
+            self._remote.upload_start()
         if context.config.track.pictures:
             data_plots.log_augmented_images(
                 self._child, context.config, context.phase, context.dataset, augmented=feed.augmented
@@ -42,7 +47,9 @@ class PhaseLogger(RunCallbacks):
         self.gpu = self._monitors.enter_context(training_cost.monitor_gpu(self._context.device))
 
     def on_epoch_end(self, epoch: Epoch) -> None:
-        """Log the epoch's metrics."""
+        """Log the epoch's metrics, after its checkpoint: an epoch that the store has can be resumed from."""
+        if self._remote is not None:
+            self._remote.upload_latest()
         for run in (self._child, self._context.run):  # the run list of the MLflow UI shows the parent
             run.log_metrics(epoch.metrics, epoch.number, epoch.timestamp)
         self._context.pass_on_notices()
@@ -50,6 +57,11 @@ class PhaseLogger(RunCallbacks):
     def on_train_end(self, progress: Progress) -> None:
         """Stop monitoring the GPU."""
         self.close()
+
+    def clear_remote_checkpoints(self) -> None:
+        """Free the space of the checkpoints in the store: the phase is finished."""
+        if self._remote is not None:
+            self._remote.clear()
 
     def close(self) -> None:
         """Stop monitoring the GPU, whatever happened."""

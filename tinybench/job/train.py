@@ -21,7 +21,7 @@ from tinybench.core.redaction import redact
 from tinybench.data import splits
 from tinybench.efficiency import cost_metrics, training_cost
 from tinybench.hardware import device
-from tinybench.job import data_plots, description, phase_evaluation, preflight, run_costs
+from tinybench.job import data_plots, description, phase_evaluation, preflight, remote_checkpoints, run_costs
 from tinybench.job.cross_validate import cross_validate
 from tinybench.job.phase_logger import PhaseLogger
 from tinybench.job.run_context import RunContext
@@ -184,23 +184,27 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
             else tracker.create_phase_run(context.run, phase, description.run_name(config, phase))
         )
         with child.open():
+            checkpoints = Checkpoints(context.folder / phase, config.checkpoint.keep)
+            if stored is not None and not checkpoints.start.exists():
+                remote_checkpoints.download(tracker, stored.info.run_id, checkpoints.folder)
             phase_context = PhaseContext(
                 config,
                 phase,
                 context.dataset,
-                Checkpoints(context.folder / phase, config.checkpoint.keep),
+                checkpoints,
                 epochs_before=max((result.last_epoch for result in results.values()), default=0),
                 pretrained=bool(results) or context.start_from is not None,
             )
-            model = _start_model(context, phase_context.checkpoints, model, resumed=stored is not None)
+            model = _start_model(context, checkpoints, model, resumed=stored is not None)
             run_record.log_phase_inputs(child, config, context.dataset)
             with closing(PhaseLogger(context, child)) as logger:
                 outcome = run_phase(phase_context, model, CallbackChain(logger, context.callbacks))
             model = outcome.model
             metrics = _phase_metrics(context, phase_context, outcome, logger, child)
             _log_phase(context, phase, outcome, metrics, child, results)
-            run_record.log_checkpoints(child, model, phase_context.checkpoints)
-        run_directory.clear_phase(phase_context.checkpoints.folder)
+            run_record.log_checkpoints(child, model, checkpoints)
+            logger.clear_remote_checkpoints()
+        run_directory.clear_phase(checkpoints.folder)
         progress = outcome.progress
         results[phase] = PhaseResult(
             child.key, progress.epochs[-1].number, progress.best_epoch, metrics, tuple(progress.epochs)

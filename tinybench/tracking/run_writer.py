@@ -68,6 +68,7 @@ class RunWriter:
         self.metrics = dict(logged_metrics or {})
         self._experiment = experiment
         self._missing_params_only = missing_params_only
+        self._replaceable: dict[str, str] = {}  # SHA-256 of artifacts by path
         self._foreign: dict[str, Any] = {"foreign": True} if foreign else {}
 
     @property
@@ -159,6 +160,16 @@ class RunWriter:
         digest, size = self.store.store_file(file)
         path = f"{folder}/{file.name}" if folder not in ("", ".") else file.name
         self._write("file", sha256=digest, size=size, path=path)
+
+    def replace_artifact(self, file: Path, folder: str) -> None:
+        """Store a file as an artifact in place of the one that this writer stored there before, if it is another."""
+        path = f"{folder}/{file.name}"
+        earlier = self._replaceable.get(path)
+        digest, size = self.store.store_file(file)
+        self._write("file", sha256=digest, size=size, path=path)
+        self._replaceable[path] = digest
+        if earlier not in (None, digest):
+            self.store.journal.drop_file(str(earlier))
 
     def log_model(self, folder: Path, name: str, step: int) -> str:
         """Log a model that `mlflow.pyfunc.save_model` wrote.

@@ -200,6 +200,10 @@ class Journal:
         except OSError:
             shutil.copyfile(source, target)
 
+    def has_file(self, digest: str) -> bool:
+        """Return whether the journal holds a file."""
+        return digest in self._bytes or (self.folder / "files" / digest).is_file()
+
     def drop_file(self, digest: str) -> None:
         """Delete a file that no entry needs any more."""
         self._bytes.pop(digest, None)

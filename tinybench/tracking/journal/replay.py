@@ -83,6 +83,7 @@ class Replay:
         self._complete_upto: dict[str, int] = {}  # number of the last entry that the store has, by run id
         self._is_new: set[str] = set()  # ids of the runs that this process created
         self._refused: dict[int, str] = {}
+        self._latest: dict[tuple[str, str], int] = {}  # number of the last entry of an artifact, by run and path
 
     def send(self, entries: Sequence[Entry]) -> None:
         """Send entries; those that are settled before an error stay settled.
@@ -91,6 +92,7 @@ class Replay:
             MlflowException, SQLAlchemyError, RequestException, OSError, ValueError: The store does not take them now.
             WaitError: An entry refers to a run that is not in the store yet.
         """
+        self._latest = {(entry["run"], entry["path"]): entry["n"] for entry in entries if entry["do"] == "file"}
         for batch in _batches([entry for entry in entries if entry["n"] >= self.journal.sent.upto]):
             ids, self._refused = dict(self._ids), {}
             counts = self._send_batch(batch)
@@ -289,6 +291,8 @@ class Replay:
         run_id = self.resolve(entry["run"])
         if self._is_known(run_id, entry):
             return True
+        if self._is_replaced(entry):
+            return True
         if not _SAFE_PATH.fullmatch(entry["path"]):
             raise FileNotFoundError(f"{entry['path']!r} is no path of an artifact")
         folder, _, name = entry["path"].rpartition("/")
@@ -297,6 +301,14 @@ class Replay:
             self.journal.link_file(entry["sha256"], file)
             self.client.log_artifact(run_id, str(file), folder or None)
         return False
+
+    def _is_replaced(self, entry: Entry) -> bool:
+        """Return whether a later entry replaces an artifact, whose file may be gone from the journal."""
+        artifact = (entry["run"], entry["path"])
+        if self._latest[artifact] == entry["n"] and not self.journal.has_file(entry["sha256"]):
+            entries = self.journal.read()[0]
+            self._latest |= {(item["run"], item["path"]): item["n"] for item in entries if item["do"] == "file"}
+        return bool(self._latest[artifact] > entry["n"])
 
     def _log_model(self, entry: Entry) -> bool:
         run_id = self.resolve(entry["run"])

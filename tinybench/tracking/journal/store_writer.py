@@ -84,9 +84,7 @@ class StoreWriter:
             metrics: The latest value of each metric that it has.
         """
         self.write({"do": "restart", "run": key})
-        writer = self._writer(
-            key, {"run": key}, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=not is_key(key)
-        )
+        writer = self._writer(key, {"run": key}, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=True)
         writer.set_tags(process_tags())
         return writer
 
