@@ -47,6 +47,7 @@ class Tracker:
 
     def __init__(self, config: TrackConfig, *, may_be_away: bool = False) -> None:
         self.config = config
+        self._reads_journals = may_be_away
         self.offline = may_be_away and (config.offline or is_offline())
         self.error: TrackingError | None = None
         self._client: MlflowClient | None = None
@@ -152,11 +153,13 @@ class Tracker:
         return self.writer.amend_run(key_of(run))
 
     def get_run(self, run_id: str) -> MlflowRun:
-        """Return a run by its id or its key, with what this machine has not sent yet.
+        """Return a run by its id or its key; if the store may be away, with what this machine has not sent yet.
 
         Raises:
-            TrackingError: Neither the store nor this machine has such a run.
+            TrackingError: There is no such run, or it is not wholly sent to a store that must not be away.
         """
+        if not self._reads_journals:
+            self._require_sent(run_id)
         local = self._local_run(run_id)
         if local is not None and self._is_written_here(local):
             return local.apply_to(None)
@@ -177,7 +180,7 @@ class Tracker:
         return local.is_complete and self._writer is not None and self._writer.journal.id in local.journal_ids
 
     def _local_run(self, run_id: str) -> LocalRun | None:
-        return self._local_runs().get(run_id)
+        return self._local_runs().get(run_id) if self._reads_journals else None
 
     def _local_runs(self) -> LocalRuns:
         return LocalRuns(store.identity(self.uri))
@@ -193,19 +196,20 @@ class Tracker:
     def _not_found(self, run_id: str) -> TrackingError:
         return TrackingError(f"No run {run_id!r} in {redact(self.uri)}: check the id, or name its store with --uri.")
 
-    def require_sent(self, run_id: str) -> None:
+    def _require_sent(self, run_id: str) -> None:
         """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
 
         Raises:
             TrackingError: Entries of the run, or of its phases, are unsent.
         """
-        runs = self._local_runs()
+        own = None if self._writer is None else self._writer.journal.id
+        runs = LocalRuns(store.identity(self.uri), without=own)
         local = runs.get(run_id)
         unsent = sum(run.unsent for run in [*([local] if local else []), *runs.children(run_id)])
         if unsent:
             raise TrackingError(
-                f"Run {run_id} has {unsent} entries that are not sent to {redact(self.uri)}: send them with "
-                "tinybench sync, then try again."
+                f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
+                "Send them with tinybench sync, then try again."
             )
 
     def find_top_run(self, run_id: str) -> MlflowRun:
@@ -224,14 +228,15 @@ class Tracker:
         return self._find_child(parent_id, tags.FOLD, str(number))
 
     def _find_child(self, parent_id: str, tag: str, value: str) -> MlflowRun | None:
-        local_runs = self._local_runs()
-        for local in local_runs.children(parent_id):
-            run = self.get_run(local.key)
-            if run.data.tags.get(tag) == value:
-                return run
-        local_parent = local_runs.get(parent_id)
-        if local_parent is not None and self._is_written_here(local_parent):
-            return None
+        if self._reads_journals:
+            local_runs = self._local_runs()
+            for local in local_runs.children(parent_id):
+                run = self.get_run(local.key)
+                if run.data.tags.get(tag) == value:
+                    return run
+            local_parent = local_runs.get(parent_id)
+            if local_parent is not None and self._is_written_here(local_parent):
+                return None
         parent = self.get_run(parent_id)
         if self._client is None or is_key(parent.info.run_id):
             return None

@@ -124,14 +124,15 @@ class LocalRuns:
     """The runs in the journals of this machine for one store, as they are now.
 
     Args:
-        uri: Address of the store, without a password.
+        uri: The store, as `store.identity` names it.
+        without: The id of a journal that is left out.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, without: str | None = None) -> None:
         self._runs: dict[str, LocalRun] = {}
         self._children: dict[str, list[LocalRun]] = defaultdict(list)
         ids: dict[str, str] = {}
-        journals = [*find_journals(uri)]
+        journals = [journal for journal in find_journals(uri) if journal.id != without]
         for journal in journals:
             ids |= journal.sent.ids
         for journal in journals:
