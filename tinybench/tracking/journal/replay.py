@@ -7,14 +7,16 @@ complete, so that a copy of the journal is not sent again.
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import tenacity
 from mlflow.entities import Dataset as MlflowDataset
@@ -30,11 +32,14 @@ from tinybench.tracking.journal import model_replay
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import KEY_PATTERN, Journal, is_key
 
+Item = TypeVar("Item")
+
 _BATCHED = {"params", "metrics", "tags"}
 _MAX_BATCH_ENTRIES = 4000
 _MAX_METRICS_PER_CALL = 800  # with the others, 1,000 items, which is MLflow's limit
 _MAX_PARAMS_PER_CALL = 100
 _MAX_TAGS_PER_CALL = 90
+_PARALLEL_REQUESTS = 4  # MLflow's server has four processes unless it is told otherwise
 _SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]+")
 
 
@@ -83,6 +88,7 @@ class Replay:
         self._complete_upto: dict[str, int] = {}  # number of the last entry that the store has, by run id
         self._is_new: set[str] = set()  # ids of the runs that this process created
         self._refused: dict[int, str] = {}
+        self._is_server = client.tracking_uri.startswith("http")
         self._latest: dict[tuple[str, str], int] = {}  # number of the last entry of an artifact, by run and path
 
     def send(self, entries: Sequence[Entry]) -> None:
@@ -172,20 +178,31 @@ class Replay:
     def _log(self, run_id: str, params: dict[str, str], metrics: list[Metric], run_tags: dict[str, str]) -> None:
         """Log in as few calls as MLflow's limits allow; the mark of the journal, among the tags, comes last."""
         mark = run_tags.pop(tags.JOURNAL, None)
+        marks = [RunTag(tags.JOURNAL, mark)] if mark else []
         param_list = [Param(key, value) for key, value in params.items()]
         tag_list = [RunTag(key, value) for key, value in run_tags.items()]
-        while metrics or param_list or tag_list or mark:
-            batch = (
-                metrics[:_MAX_METRICS_PER_CALL],
-                param_list[:_MAX_PARAMS_PER_CALL],
-                tag_list[:_MAX_TAGS_PER_CALL],
-            )
-            metrics, param_list = metrics[_MAX_METRICS_PER_CALL:], param_list[_MAX_PARAMS_PER_CALL:]
-            tag_list = tag_list[_MAX_TAGS_PER_CALL:]
-            if mark and not (metrics or param_list or tag_list):
-                batch[2].append(RunTag(tags.JOURNAL, mark))
-                mark = None
-            self.client.log_batch(run_id, *batch)
+        metric_lists = _chunks(metrics, _MAX_METRICS_PER_CALL)
+        if len(metric_lists) <= 1 and len(param_list) <= _MAX_PARAMS_PER_CALL and len(tag_list) <= _MAX_TAGS_PER_CALL:
+            if metrics or param_list or tag_list or marks:
+                self.client.log_batch(run_id, metrics, param_list, tag_list + marks)
+            return
+        for chunk in _chunks(param_list, _MAX_PARAMS_PER_CALL):
+            self.client.log_batch(run_id, params=chunk)
+        for tag_chunk in _chunks(tag_list, _MAX_TAGS_PER_CALL):
+            self.client.log_batch(run_id, tags=tag_chunk)
+        self._log_metric_lists(run_id, metric_lists)
+        if marks:
+            self.client.log_batch(run_id, tags=marks)
+
+    def _log_metric_lists(self, run_id: str, metric_lists: list[list[Metric]]) -> None:
+        """Log many metrics, whose order does not matter: by several requests at a time where the store is a server."""
+        if self._is_server:
+            with ThreadPoolExecutor(_PARALLEL_REQUESTS) as executor:
+                list(executor.map(lambda chunk: self.client.log_batch(run_id, metrics=chunk), metric_lists))
+            return
+        with _paused_garbage_collection():
+            for chunk in metric_lists:
+                self.client.log_batch(run_id, metrics=chunk)
 
     def _send_piecewise(self, run_id: str, entries: list[Entry]) -> None:
         """Send every value by itself, and note the entries of those that the store refuses."""
@@ -446,6 +463,22 @@ def is_generated_name(name: str) -> bool:
     predicate, _, rest = name.partition("-")
     noun, _, number = rest.partition("-")
     return predicate in _GENERATOR_PREDICATES and noun in _GENERATOR_NOUNS and number.isdigit()
+
+
+def _chunks(items: list[Item], size: int) -> list[list[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@contextmanager
+def _paused_garbage_collection() -> Iterator[None]:
+    """Pause Python's garbage collection: the objects of a database's rows would start it over and over."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
