@@ -9,7 +9,7 @@ import pytest
 import stores
 
 from tinybench.config.sections import TrackConfig
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 
 
@@ -18,15 +18,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return stores.fresh(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def tracker(store: str) -> Tracker:
-    return Tracker(TrackConfig(uri=store))
+@pytest.fixture
+def tracker(store: str) -> Iterator[Tracker]:
+    opened = Tracker(TrackConfig(uri=store), may_be_away=True)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def run(tracker: Tracker) -> Run:
+def run(tracker: Tracker) -> RunWriter:
     """A run of its own, as the store makes it: no tags of ours."""
-    return Run(tracker.client, tracker.client.create_run("0").info.run_id)
+    return tracker.amend(tracker.client.create_run("0"))
 
 
 @pytest.fixture(autouse=True)

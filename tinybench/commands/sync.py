@@ -103,11 +103,9 @@ def _send(journal: Journal, uri: str, result: SyncResult, *, keep: bool, retry_r
     if journal.is_written() and not journal.offline:
         result.problems.append(f"The process that writes {journal.folder.name} is alive and sends it.")
         return
-    if retry_refused and journal.sent.refused:
-        journal.restart_sending(journal.sent.ids)
     try:
         client = store.connect(uri)
-        result.counts += send_journal(journal, client, keep=keep or bool(damaged))
+        result.counts += send_journal(journal, client, keep=keep or bool(damaged), retry_refused=retry_refused)
         result.links += run_links(client, uri, entries, journal.sent.ids)
     except filelock.Timeout:
         result.problems.append(f"Another process sends {journal.folder.name}.")

@@ -83,32 +83,38 @@ def download(tracker: Tracker, run_id: str, folder: Path) -> None:
         except OSError:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        archives = [_fetch_archive(tracker, run_id, slot, Path(temporary)) for slot in _SLOTS]
-        whole = [path for path in archives if path is not None]
+        archives = [path for slot in _SLOTS if (path := _fetch(tracker, run_id, slot, Path(temporary)))]
+        whole = [path for path in archives if _is_whole(path)]
+        if archives and not whole:
+            raise TrackingError(f"The checkpoints of run {run_id} are damaged: start a new run.")
         if whole:
-            _extract(max(whole, key=_latest_epoch), folder)
+            with zipfile.ZipFile(max(whole, key=_latest_epoch)) as archive:
+                archive.extractall(folder)  # `_is_whole` has checked the names
         shutil.copyfile(start, folder / _START)  # last: with it the folder counts as one of a phase that has begun
 
 
-def _fetch_archive(tracker: Tracker, run_id: str, slot: str, folder: Path) -> Path | None:
-    """Return a downloaded archive; None if there is none, or if it was not sent to its end."""
+def _fetch(tracker: Tracker, run_id: str, slot: str, folder: Path) -> Path | None:
+    """Return a downloaded archive; None if the run has none of this name."""
     try:
-        path = tracker.download_artifact(run_id, f"{_FOLDER}/{slot}", folder)
-        with zipfile.ZipFile(path) as archive:
-            return path if archive.testzip() is None else None
-    except (OSError, zipfile.BadZipFile):
+        return tracker.download_artifact(run_id, f"{_FOLDER}/{slot}", folder)
+    except OSError:
         return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether an archive is a checkpoint that was sent to its end.
+
+    An archive that was cut off may end with one of the archives in it, whose members have other names.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            has_names = all(map(_MEMBER.fullmatch, names)) and any(name.startswith("epoch-") for name in names)
+            return has_names and archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _latest_epoch(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         return max(name for name in archive.namelist() if name.startswith("epoch-"))
-
-
-def _extract(path: Path, folder: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if not _MEMBER.fullmatch(name):
-                raise TrackingError(f"The checkpoints of the run hold {name[:80]!r}, which is no checkpoint.")
-            with archive.open(name) as member, (folder / name).open("wb") as file:
-                shutil.copyfileobj(member, file)

@@ -142,7 +142,7 @@ def derive_config(
             )
     experiment = None  # `mlflow run` has chosen one
     if "MLFLOW_RUN_ID" not in os.environ:
-        experiment = tracker.client.get_experiment(source.info.experiment_id).name
+        experiment = tracker.experiment_name(source)
     new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
     return replace(replace(earlier, new_tracking | forced), settings)
 

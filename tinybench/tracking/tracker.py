@@ -146,7 +146,7 @@ class Tracker:
 
     def reopen(self, run: MlflowRun) -> RunWriter:
         """Mark a run as running again and return it for writing."""
-        return self.writer.reopen_run(key_of(run), run.data.tags, run.data.metrics)
+        return self.writer.reopen_run(key_of(run), run.info.run_id, run.data.tags, run.data.metrics)
 
     def amend(self, run: MlflowRun) -> RunWriter:
         """Return a run for writing that another process wrote; its status stays."""
@@ -163,12 +163,13 @@ class Tracker:
         local = self._local_run(run_id)
         if local is not None and self._is_written_here(local):
             return local.apply_to(None)
-        if self._client is None or (local is not None and is_key(local.id)):
-            if local is None or not local.is_complete:
-                raise self.error or self._not_found(run_id)
+        if local is not None and local.is_complete and (self._client is None or is_key(local.id)):
             return local.apply_to(None)
+        if self._client is None:
+            assert self.error is not None
+            raise self.error
         try:
-            stored = self._client.get_run(local.id if local else self._id_in_store(run_id))
+            stored = self._client.get_run(self._id_in_store(local.id if local else run_id))
         except MlflowException as error:
             if error.error_code not in _NOT_FOUND:
                 raise TrackingError(self._describe_error("Cannot reach", error)) from error
@@ -337,6 +338,13 @@ class Tracker:
             return links.run_link(self._client, self.uri, run.id)
         except store.STORE_ERRORS:
             return ""
+
+    def experiment_name(self, run: MlflowRun) -> str | None:
+        """Return the name of a run's experiment; None if only its id is known, or if it is MLflow's default."""
+        local = self._local_run(run.info.run_id)
+        if self._client is None or is_key(run.info.run_id):
+            return local.experiment.get("name") if local else None
+        return str(self._client.get_experiment(run.info.experiment_id).name)
 
     def _adopt(self, run_id: str, name: str) -> RunWriter:
         """Return the run that `mlflow run` created, with our name unless the user gave it one."""

@@ -138,6 +138,8 @@ class LocalRuns:
         for journal in journals:
             for entry in journal.read()[0]:
                 key = str(entry["run"])
+                if entry["do"] == "restart" and "id" in entry:
+                    ids[key] = str(entry["id"])
                 run = self._runs.setdefault(key, LocalRun(key, ids.get(key, key)))
                 run.add(journal, entry)
                 if entry["do"] == "create" and tags.PARENT_RUN in entry["tags"]:

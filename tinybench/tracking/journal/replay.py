@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -74,12 +74,14 @@ class Replay:
     Args:
         journal: The journal; it is told which entries are settled.
         client: A client of the store.
+        again: Numbers of entries that are sent although the store says that it has them, since it refused them.
 
     Attributes:
         counts: The outcome so far.
     """
 
-    def __init__(self, journal: Journal, client: MlflowClient) -> None:
+    def __init__(self, journal: Journal, client: MlflowClient, *, again: Collection[int] = ()) -> None:
+        self._again = again
         self.journal = journal
         self.client = client
         self.counts = SentCounts()
@@ -278,6 +280,8 @@ class Replay:
         return False
 
     def _restart(self, entry: Entry) -> bool:
+        if "id" in entry:
+            self._ids.setdefault(entry["run"], entry["id"])
         run_id = self.resolve(entry["run"])
         if self._is_known(run_id, entry):
             return True
@@ -380,7 +384,7 @@ class Replay:
 
     def _is_known(self, run_id: str, entry: Entry) -> bool:
         """Return whether the store says that it has an entry of this journal."""
-        if run_id in self._is_new or entry.get("foreign"):
+        if run_id in self._is_new or entry.get("foreign") or entry["n"] in self._again:
             return False
         if run_id not in self._complete_upto:
             self._learn_run(entry["run"], self.client.get_run(run_id))

@@ -187,13 +187,16 @@ class Sender:
         self.error = store.describe_error(error)
 
 
-def send_journal(journal: Journal, client: MlflowClient, *, keep: bool = False) -> SentCounts:
+def send_journal(
+    journal: Journal, client: MlflowClient, *, keep: bool = False, retry_refused: bool = False
+) -> SentCounts:
     """Send a journal that no other process sends, and remove it if everything in it is sent and its writer is gone.
 
     Args:
         journal: The journal.
         client: A client of the store.
         keep: Whether the journal stays in any case.
+        retry_refused: Whether to send again what the store has refused.
 
     Raises:
         Timeout: Another process sends the journal.
@@ -201,7 +204,10 @@ def send_journal(journal: Journal, client: MlflowClient, *, keep: bool = False) 
     """
     with journal.send_lock.acquire(timeout=0):
         journal.reload()
-        replay = Replay(journal, client)
+        refused = frozenset(journal.sent.refused) if retry_refused else frozenset()
+        if refused:
+            journal.restart_sending(journal.sent.ids)
+        replay = Replay(journal, client, again=refused)
         entries, _ = journal.read()
         settled = SentCounts(known=sum(entry["n"] < journal.sent.upto for entry in entries))
         replay.send(entries)

@@ -44,6 +44,7 @@ class StoreWriter:
         self.unsent = 0
         self._offline_count = 0
         self._running: set[str] = set()
+        self._known_ids: dict[str, str] = {}  # of runs that were created before, by key
         self._sender = None if offline else Sender(self.journal, uri, client, self._beat)
         self._is_closed = False
         _open_writers.append(self)
@@ -75,15 +76,17 @@ class StoreWriter:
         writer.set_tags(process_tags())
         return writer
 
-    def reopen_run(self, key: str, run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> RunWriter:
+    def reopen_run(self, key: str, run_id: str, run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> RunWriter:
         """Mark a run that ended, or whose process died, as RUNNING, and write to it.
 
         Args:
             key: The key of the run; its id if no journal created it.
+            run_id: Its id; its key if the store has not given it an id.
             run_tags: The tags that it has.
             metrics: The latest value of each metric that it has.
         """
-        self.write({"do": "restart", "run": key})
+        self.write({"do": "restart", "run": key} | ({} if is_key(run_id) else {"id": run_id}))
+        self._known_ids[key] = run_id
         writer = self._writer(key, {"run": key}, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=True)
         writer.set_tags(process_tags())
         return writer
@@ -112,7 +115,7 @@ class StoreWriter:
 
     def id_of(self, key: str) -> str:
         """Return the id that the store gave to a run or model; the key while it has given none."""
-        return self.journal.sent.ids.get(key, key)
+        return self.journal.sent.ids.get(key) or self._known_ids.get(key, key)
 
     def wait_for_id(self, key: str) -> str:
         """Wait some seconds for the id of a new run, and return it; the key if the store does not answer."""
