@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
@@ -295,9 +296,10 @@ def promote(
         raise ConfigError("Give the id of a run, or conditions to select one: not both.")
     query = CandidateQuery(run_id, metric, model, dataset, recipe, search)
     limits = policy.read(Path(gates) if gates is not None else None)
-    return promotion.promote(
-        Tracker.at(uri), query, limits, name=name, dry_run=dry_run, callbacks=run_callbacks or _notebook_progress()
-    )
+    with closing(Tracker.at(uri)) as tracker:
+        return promotion.promote(
+            tracker, query, limits, name=name, dry_run=dry_run, callbacks=run_callbacks or _notebook_progress()
+        )
 
 
 def _notebook_progress() -> RunCallbacks | None:

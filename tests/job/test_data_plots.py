@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from stores import fresh
 
 from tinybench import data
 from tinybench.config.sections import TrackConfig
 from tinybench.job import data_plots
 from tinybench.recipes.resolve import resolve
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 
 
 @pytest.fixture
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Tracker(TrackConfig(uri=fresh(tmp_path_factory))).open_parent_run("x")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunWriter]:
+    with closing(Tracker(TrackConfig(uri=fresh(tmp_path_factory)), may_be_away=True)) as tracker:
+        yield tracker.open_parent_run("x")
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +31,21 @@ def digits() -> Any:
     return data.load("digits", resolve("quickstart", {"data.per_class": 12}).data, 0, image_size=16)
 
 
-def figures(run: Run) -> set[str]:
-    return {Path(item.path).name for item in run.client.list_artifacts(run.id, "figures")}
+def client_of(run: RunWriter) -> MlflowClient:
+    assert run.store.flush()
+    return MlflowClient(run.store.uri)
 
 
-def arrays(run: Run, name: str) -> dict[str, Any]:
-    with np.load(run.client.download_artifacts(run.id, f"figures/{name}.npz")) as stored:
+def figures(run: RunWriter) -> set[str]:
+    return {Path(item.path).name for item in client_of(run).list_artifacts(run.id, "figures")}
+
+
+def arrays(run: RunWriter, name: str) -> dict[str, Any]:
+    with np.load(client_of(run).download_artifacts(run.id, f"figures/{name}.npz")) as stored:
         return dict(stored)
 
 
-def test_data_are_shown_with_the_arrays_beside_them(run: Run, digits: Any) -> None:
+def test_data_are_shown_with_the_arrays_beside_them(run: RunWriter, digits: Any) -> None:
     data_plots.log_data_plots(run, digits)
     assert figures(run) == {"class_distribution.png", "class_distribution.csv", "samples.png", "samples.npz"}
     kept = arrays(run, "samples")
@@ -54,7 +63,7 @@ def test_data_are_shown_with_the_arrays_beside_them(run: Run, digits: Any) -> No
     ],
 )
 def test_augmentation_is_shown_where_it_is_used(
-    run: Run, digits: Any, chosen: dict[str, Any], phase: str, augmented: bool, there: bool
+    run: RunWriter, digits: Any, chosen: dict[str, Any], phase: str, augmented: bool, there: bool
 ) -> None:
     config = resolve("quickstart", chosen)
     data_plots.log_augmented_images(run, config, phase, digits, augmented=augmented)
@@ -66,7 +75,7 @@ def test_augmentation_is_shown_where_it_is_used(
         assert changed.mean() > 0.5, "the first of each is as it is, the others are changed"
 
 
-def test_mixed_images_are_shown_with_the_share_of_each_class(run: Run, digits: Any) -> None:
+def test_mixed_images_are_shown_with_the_share_of_each_class(run: RunWriter, digits: Any) -> None:
     chosen = {"augment.rotation": 0, "augment.translation": 0, "augment.mixup": 1}
     data_plots.log_augmented_images(run, resolve("quickstart", chosen), "scratch", digits, augmented=False)
     kept = arrays(run, "augmented")
@@ -82,7 +91,7 @@ def test_mixed_images_are_shown_with_the_share_of_each_class(run: Run, digits: A
         np.testing.assert_allclose(image, expected, atol=1.5)  # of 255, as whole numbers
 
 
-def test_images_that_are_not_mixed_have_one_class(run: Run, digits: Any) -> None:
+def test_images_that_are_not_mixed_have_one_class(run: RunWriter, digits: Any) -> None:
     data_plots.log_augmented_images(run, resolve("quickstart", {}), "scratch", digits, augmented=True)
     shares = arrays(run, "augmented")["labels"]
     np.testing.assert_array_equal(shares, np.repeat(shares[:, :1], 8, axis=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -17,8 +19,10 @@ from tinybench.tracking.tracker import Tracker
 
 
 def copied(store, folder):
+    """A copy with what is still in the write-ahead log of the store."""
     made = folder / "mlflow.db"
-    made.write_bytes(Path(store.removeprefix("sqlite:///")).read_bytes())
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as source, closing(sqlite3.connect(made)) as copy:
+        source.backup(copy)
     return f"sqlite:///{made}"
 
 

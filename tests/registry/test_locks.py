@@ -11,16 +11,17 @@ from mlflow import MlflowClient
 from tinybench.core.errors import TrackingError
 from tinybench.registry import locks, policy, promotion
 from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
+from tinybench.tracking.run_writer import RunWriter
 
 
 def test_another_machine_that_was_faster_is_told_just_before_the_move(tracker, runs, two, monkeypatch):
-    text = promotion.Run.log_text
+    text = RunWriter.log_text
 
     def meanwhile(run, *given):
         two.set_alias(CHAMPION, 1)  # which sees no lock of ours
         text(run, *given)
 
-    monkeypatch.setattr(promotion.Run, "log_text", meanwhile)
+    monkeypatch.setattr(RunWriter, "log_text", meanwhile)
     Path("gates.toml").write_text("".join(f"[{gate}]\noff = true\n" for gate in policy.GATES))
     with pytest.raises(TrackingError, match="became version 1 meanwhile: judge again"):
         promote(tracker, runs["bad"])

@@ -7,6 +7,7 @@ import io
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ import pytest
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from PIL import Image
+from stores import elsewhere
 
 from tinybench import data, models
+from tinybench.config.sections import TrackConfig
 from tinybench.data import images
 from tinybench.data.dataset import Dataset
 from tinybench.recipes.resolve import resolve
 from tinybench.tracking import model_logging as tracked
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 
 
@@ -41,13 +44,16 @@ def network(digits: Dataset) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def parent(tracker: Tracker) -> Run:
-    return tracker.open_parent_run("x")
+def parent(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunWriter]:
+    with elsewhere(tmp_path_factory), closing(Tracker(TrackConfig(uri=store), may_be_away=True)) as tracker:
+        yield tracker.open_parent_run("x")
 
 
 @pytest.fixture(scope="module")
-def uri(parent: Run, network: keras.Model, digits: Dataset) -> str:
-    return tracked.log_model(parent, network, digits, 3)
+def uri(parent: RunWriter, network: keras.Model, digits: Dataset) -> str:
+    key = tracked.log_model(parent, network, digits, 3)
+    assert parent.store.flush()
+    return f"models:/{parent.store.id_of(key)}"
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +105,14 @@ def test_the_model_belongs_to_the_run(parent, uri, store):
     (logged,) = mlflow.MlflowClient(store).search_logged_models(["0"])
     assert logged.model_uri == uri
     assert logged.source_run_id == parent.id
-    assert parent.client.get_run(parent.id).data.tags["tinybench.model_uri"] == uri
+    assert mlflow.MlflowClient(store).get_run(parent.id).data.tags["tinybench.model_uri"] == uri
 
 
 def test_a_resumed_run_logs_no_second_model(parent, network, digits, uri, store):
-    assert tracked.log_model(parent, network, digits, 3) == uri
+    tracker = Tracker(TrackConfig(uri=store), may_be_away=True)
+    resumed = tracker.reopen(tracker.get_run(parent.id))
+    assert tracked.log_model(resumed, network, digits, 3) == uri.removeprefix("models:/")
+    tracker.close()
     assert len(mlflow.MlflowClient(store).search_logged_models(["0"])) == 1
 
 

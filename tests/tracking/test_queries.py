@@ -16,7 +16,7 @@ NAME = "cifar10-simple5"
 @pytest.fixture
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
     """A store that no other test has written to."""
-    return Tracker(TrackConfig(uri=fresh(tmp_path_factory)))
+    return Tracker(TrackConfig(uri=fresh(tmp_path_factory)), may_be_away=True)
 
 
 def finished(tracker: Tracker, hash: str, accuracy: float, status: str = "FINISHED") -> str:
@@ -25,6 +25,7 @@ def finished(tracker: Tracker, hash: str, accuracy: float, status: str = "FINISH
     run.set_tags({"tinybench.config_hash": hash})
     run.log_metrics({"test/accuracy": accuracy}, 1, 1)
     run.end(status)
+    tracker.writer.flush()
     return run.id
 
 
@@ -53,6 +54,7 @@ def test_phases_and_folds_are_no_runs_of_their_own(tracker: Tracker) -> None:
     for child in (tracker.create_phase_run(whole, "scratch", "x"), tracker.create_fold_run(whole, 1, "x")):
         child.log_params({"recipe": NAME})
         child.end("FINISHED")
+    tracker.writer.flush()
     assert queries.find_recipe_run(tracker, NAME, "own") is None
 
 
@@ -62,6 +64,7 @@ def test_an_evaluation_of_a_run_is_not_the_run(tracker: Tracker) -> None:
     again.log_params({"recipe": NAME, "split": "test"})
     again.set_tags({"tinybench.config_hash": "own", "tinybench.source_run": trained})
     again.end("FINISHED")
+    tracker.writer.flush()
     found, own = queries.find_recipe_run(tracker, NAME, "own")
     assert (found.info.run_id, own) == (trained, True)
 
@@ -79,6 +82,7 @@ def test_a_step_knows_its_run_its_folds_and_its_data(tracker: Tracker) -> None:
     run.log_params({"recipe": NAME, "model": "recipe", "recipe.model": "simple5", "data.folds": "3"})
     run.set_tags({"data.warnings": "half of it"})
     run.end("FINISHED")
+    tracker.writer.flush()
     (step,) = queries.find_progression(tracker, {NAME: "own"})
     assert (step.run_id, step.folds, step.warning, step.model) == (run.id, 3, "half of it", "simple5")
 
@@ -92,6 +96,7 @@ def test_the_top_of_a_child_is_the_whole_run(tracker: Tracker, kind: str) -> Non
         "fold": lambda: fold,
         "phase of a fold": lambda: tracker.create_phase_run(fold, "scratch", "x"),
     }[kind]()
+    tracker.writer.flush()
     assert tracker.find_top_run(child.id).info.run_id == whole.id
     assert tracker.find_fold_run(whole.id, 2).info.run_id == fold.id
     assert tracker.find_fold_run(whole.id, 1) is None

@@ -35,8 +35,10 @@ def test_the_model_is_loaded_from_the_store_that_holds_it(tmp_path_factory, rest
     uri = stores.fresh(tmp_path_factory)
     digits = data.load("digits", resolve("quickstart").data, 0, image_size=16)
     network = models.build(resolve("quickstart"), digits.shape, 10)
-    run = Tracker(TrackConfig(uri=uri)).open_parent_run("x")
-    result = Result(run.id, uri, "", tracked.log_model(run, network, digits, 1))
+    run = Tracker(TrackConfig(uri=uri), may_be_away=True).open_parent_run("x")
+    key = tracked.log_model(run, network, digits, 1)
+    assert run.store.flush()
+    result = Result(run.id, uri, "", f"models:/{run.store.id_of(key)}")
     mlflow.set_tracking_uri("sqlite:///elsewhere.db")
     picture = digits.test.images(slice(0, 1))
     (labels,) = result.load_model().predict({"image": [picture[0]]}, params={"top_k": 1})["labels"]

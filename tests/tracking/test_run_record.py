@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from mlflow.entities import Run as MlflowRun
+from mlflow.tracking import MlflowClient
 
 from tinybench import data, models
 from tinybench.config import run_config as config
@@ -18,7 +19,7 @@ from tinybench.core.errors import DataError, TrackingError
 from tinybench.data.dataset import Dataset
 from tinybench.recipes.resolve import resolve
 from tinybench.tracking import provenance, run_record
-from tinybench.tracking.run import Run
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.progress import EPOCH_METRICS
@@ -38,7 +39,7 @@ def digits() -> Dataset:
 
 
 @pytest.fixture
-def family(tracker: Tracker, digits: Dataset) -> tuple[Run, Run, Run]:
+def family(tracker: Tracker, digits: Dataset) -> tuple[RunWriter, RunWriter, RunWriter]:
     """A parent, with its data, and its two phases."""
     parent = tracker.open_parent_run("x")
     run_record.log_data(parent, digits)
@@ -49,7 +50,7 @@ def family(tracker: Tracker, digits: Dataset) -> tuple[Run, Run, Run]:
 def keep(tmp_path: Path, chosen: RunConfig):
     """Log a fresh model as the best of a phase that is finished."""
 
-    def call(child: Run) -> keras.Model:
+    def call(child: RunWriter) -> keras.Model:
         model = models.build(chosen, (8, 8, 1), 10)
         run_record.log_checkpoints(child, model, Checkpoints(tmp_path / child.id))
         child.end("FINISHED")
@@ -58,12 +59,14 @@ def keep(tmp_path: Path, chosen: RunConfig):
     return call
 
 
-def read(run: Run) -> MlflowRun:
-    return run.client.get_run(run.id)
+def read(run: RunWriter) -> MlflowRun:
+    """The run as the store has it, once everything is sent."""
+    assert run.store.flush()
+    return MlflowClient(run.store.uri).get_run(run.id)
 
 
-def text(tracker: Tracker, run: Run, path: str, folder: Path) -> str:
-    return tracker.download_artifact(read(run), path, folder).read_text()
+def text(tracker: Tracker, run: RunWriter, path: str, folder: Path) -> str:
+    return tracker.download_artifact(read(run).info.run_id, path, folder).read_text()
 
 
 def same(one: keras.Model, other: keras.Model) -> bool:
@@ -94,7 +97,7 @@ def test_no_secret_is_in_the_configuration_s_file(tracker, run, chosen, tmp_path
 def test_code_that_was_not_committed_is_kept(tracker, run, chosen, tmp_path, monkeypatch, diff):
     monkeypatch.setattr(provenance, "uncommitted_diff", lambda: diff)
     run_record.log_configuration(run, chosen, None)
-    kept = [item.path for item in tracker.client.list_artifacts(run.id, "source")]
+    kept = [item.path for item in tracker.client.list_artifacts(read(run).info.run_id, "source")]
     assert kept == (["source/dirty.diff"] if diff else [])
     if diff:
         assert text(tracker, run, "source/dirty.diff", tmp_path) == diff
@@ -127,8 +130,9 @@ def test_a_resumed_run_finds_the_same_data(run, digits):
     assert len(read(run).inputs.dataset_inputs) == 1
 
 
-def test_a_resumed_run_refuses_other_data(run, digits):
+def test_a_resumed_run_refuses_other_data(tracker, run, digits):
     run_record.log_data(run, digits)
+    run = tracker.reopen(read(run))
     with pytest.raises(DataError, match="not those that the run began with: restore them, or start a new run"):
         run_record.log_data(run, dataclasses.replace(digits, split_hash="0" * 64))
 
@@ -138,7 +142,7 @@ def test_the_best_model_and_the_checkpoints_are_artifacts(tracker, run, keep, tm
     (folder / "epoch-0002.npz").write_bytes(b"a checkpoint")
     (folder / "best-0001.npz").write_bytes(b"weights that best.keras holds too")
     keep(run)
-    kept = {item.path for item in tracker.client.list_artifacts(run.id, "checkpoints")}
+    kept = {item.path for item in tracker.client.list_artifacts(read(run).info.run_id, "checkpoints")}
     assert kept == {"checkpoints/best.keras", "checkpoints/epoch-0002.npz"}
 
 

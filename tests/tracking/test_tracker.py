@@ -8,21 +8,30 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking import tags
+from tinybench.tracking.journal.journal import is_key
+from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.progress import EPOCH_METRICS
 
 
 def like(tracker: Tracker, **settings) -> Tracker:
-    return Tracker(TrackConfig(uri=tracker.uri, **settings))
+    return Tracker(TrackConfig(uri=tracker.uri, **settings), may_be_away=True)
+
+
+def stored(tracker: Tracker, run: RunWriter) -> MlflowRun:
+    """A run as the store has it, once everything is sent."""
+    assert run.store.flush()
+    return tracker.client.get_run(run.id)
 
 
 def experiment_of(tracker: Tracker, run_id: str) -> str:
-    return tracker.client.get_experiment(tracker.get_run(run_id).info.experiment_id).name
+    return tracker.client.get_experiment(tracker.client.get_run(run_id).info.experiment_id).name
 
 
 @pytest.fixture
@@ -44,7 +53,7 @@ def test_the_environment_names_the_store(store, monkeypatch):
 
 def test_a_new_parent_says_where_it_comes_from(tracker):
     parent = tracker.open_parent_run("smallcnn on digits")
-    found = tracker.get_run(parent.id)
+    found = stored(tracker, parent)
     assert found.info.run_name == "smallcnn on digits"
     assert found.info.status == "RUNNING"
     assert {"host", "command", "version.keras"} <= set(found.data.tags)
@@ -53,7 +62,7 @@ def test_a_new_parent_says_where_it_comes_from(tracker):
 
 def test_name_tags_and_experiment_of_the_user(tracker):
     own = like(tracker, run_name="mine", tags=("team=red", "formula=a=b", "plain"), experiment="birds")
-    found = tracker.get_run(own.open_parent_run("smallcnn on digits").id)
+    found = stored(tracker, own.open_parent_run("smallcnn on digits"))
     assert found.info.run_name == "mine"
     assert {key: found.data.tags[key] for key in ("team", "formula", "plain")} == {
         "team": "red",
@@ -64,8 +73,8 @@ def test_name_tags_and_experiment_of_the_user(tracker):
 
 
 def test_an_experiment_is_made_once(tracker):
-    first, second = (like(tracker, experiment="twice").open_parent_run("x").id for _ in range(2))
-    assert tracker.get_run(first).info.experiment_id == tracker.get_run(second).info.experiment_id
+    first, second = (stored(tracker, like(tracker, experiment="twice").open_parent_run("x")) for _ in range(2))
+    assert first.info.experiment_id == second.info.experiment_id
 
 
 def test_the_environment_chooses_the_experiment_unless_the_user_does(tracker, monkeypatch):
@@ -77,46 +86,45 @@ def test_the_environment_chooses_the_experiment_unless_the_user_does(tracker, mo
 def test_the_environment_chooses_the_experiment_by_number(tracker, monkeypatch):
     wanted = tracker.client.create_experiment("by number")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", wanted)
-    assert tracker.get_run(tracker.open_parent_run("x").id).info.experiment_id == wanted
+    assert stored(tracker, tracker.open_parent_run("x")).info.experiment_id == wanted
 
 
 def test_inside_a_run_of_the_user_the_parent_is_its_child(tracker):
     mlflow.set_tracking_uri(tracker.uri)
     with mlflow.start_run() as outer:
         parent = tracker.open_parent_run("x")
-    assert tracker.get_run(parent.id).data.tags["mlflow.parentRunId"] == outer.info.run_id
+    assert stored(tracker, parent).data.tags["mlflow.parentRunId"] == outer.info.run_id
     assert tracker.find_top_run(outer.info.run_id).info.run_id == outer.info.run_id
     assert tracker.find_top_run(parent.id).info.run_id == parent.id, "it is no phase"
 
 
 def test_the_run_of_mlflow_run_is_taken(tracker, mlflow_run):
-    assert like(tracker, tags=("team=red",)).open_parent_run("x").id == mlflow_run
-    assert tracker.get_run(mlflow_run).data.tags["team"] == "red"
+    run = like(tracker, tags=("team=red",)).open_parent_run("x")
+    assert run.id == mlflow_run
+    assert stored(tracker, run).data.tags["team"] == "red"
 
 
 def test_a_name_that_mlflow_made_up_gives_way(tracker, mlflow_run):
-    tracker.open_parent_run("x")
-    assert tracker.get_run(mlflow_run).info.run_name == "x"
+    assert stored(tracker, tracker.open_parent_run("x")).info.run_name == "x"
 
 
 @pytest.mark.parametrize("name", ["mine", "wise-squid", "wise-squid-two", "resnet-squid-86", "wise-resnet-50"])
 def test_a_name_that_was_given_to_mlflow_run_stays(tracker, mlflow_run, name):
     tracker.client.update_run(mlflow_run, name=name)
-    tracker.open_parent_run("x")
-    assert tracker.get_run(mlflow_run).info.run_name == name
+    assert stored(tracker, tracker.open_parent_run("x")).info.run_name == name
 
 
 def test_an_experiment_is_one_of_training_runs_unless_it_is_another_kind(tracker):
     tracker.client.create_experiment("agents", tags={"mlflow.experimentKind": "genai_development"})
     for name, kind in [("nets", "custom_model_development"), ("agents", "genai_development")]:
-        like(tracker, experiment=name).open_parent_run("x")
+        stored(tracker, like(tracker, experiment=name).open_parent_run("x"))
         assert tracker.client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == kind
 
 
 def test_the_run_of_mlflow_run_is_renamed_when_asked(tracker, mlflow_run):
     tracker.client.update_run(mlflow_run, name="given")
-    like(tracker, run_name="mine", experiment="Default").open_parent_run("x")
-    assert tracker.get_run(mlflow_run).info.run_name == "mine"
+    run = like(tracker, run_name="mine", experiment="Default").open_parent_run("x")
+    assert stored(tracker, run).info.run_name == "mine"
 
 
 def test_mlflow_run_has_chosen_the_experiment(tracker, mlflow_run):
@@ -133,8 +141,8 @@ def test_a_run_of_mlflow_run_that_is_elsewhere(tracker, monkeypatch):
 def test_a_phase_is_a_child_in_the_experiment_of_its_parent(tracker):
     own = like(tracker, experiment="phases", tags=("team=red",))
     parent = own.open_parent_run("x")
-    found = tracker.get_run(like(tracker, tags=("team=red",)).create_phase_run(parent, "transfer", "x").id)
-    assert found.info.experiment_id == tracker.get_run(parent.id).info.experiment_id
+    found = stored(tracker, like(tracker, tags=("team=red",)).create_phase_run(parent, "transfer", "x"))
+    assert found.info.experiment_id == stored(tracker, parent).info.experiment_id
     assert found.info.run_name == "x"
     assert found.data.tags["mlflow.parentRunId"] == parent.id
     assert found.data.tags["tinybench.phase"] == "transfer"
@@ -146,6 +154,7 @@ def test_phases_are_found_by_their_parent_and_name(tracker):
     first, second = tracker.open_parent_run("first"), tracker.open_parent_run("second")
     child = tracker.create_phase_run(first, "transfer", "first")
     tracker.create_phase_run(second, "finetune", "second")
+    tracker.writer.flush()
     assert tracker.find_phase_run(first.id, "transfer").info.run_id == child.id
     assert tracker.find_phase_run(first.id, "finetune") is None
     assert tracker.find_top_run(child.id).info.run_id == first.id
@@ -159,8 +168,10 @@ def test_a_run_that_is_not_there(tracker):
 
 def test_what_was_found_runs_again(tracker, run):
     run.end("KILLED", "Interrupted by Ctrl-C.")
-    assert tracker.reopen(tracker.get_run(run.id)).id == run.id
-    assert tracker.get_run(run.id).info.status == "RUNNING"
+    assert stored(tracker, run).info.status == "KILLED"
+    reopened = tracker.reopen(tracker.get_run(run.id))
+    assert reopened.id == run.id
+    assert stored(tracker, reopened).info.status == "RUNNING"
 
 
 def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
@@ -183,21 +194,21 @@ def test_a_run_without_epochs(tracker, run):
 
 def test_an_artifact_is_fetched(tracker, run, tmp_path):
     run.log_text("{}", "config.json")
-    fetched = tracker.download_artifact(tracker.get_run(run.id), "config.json", tmp_path)
+    fetched = tracker.download_artifact(run.id, "config.json", tmp_path)
     assert fetched == tmp_path / "config.json"
     assert fetched.read_text() == "{}"
 
 
 def test_an_artifact_that_is_not_there(tracker, run, tmp_path):
     with pytest.raises(OSError):
-        tracker.download_artifact(tracker.get_run(run.id), "config.json", tmp_path)
+        tracker.download_artifact(run.id, "config.json", tmp_path)
 
 
 def test_a_run_fails_with_the_first_reason(tracker, run):
     tracker.mark_failed(run.id, "No pictures.")
     tracker.mark_failed(run.id, "Something else.")
-    assert tracker.get_run(run.id).info.status == "FAILED"
-    assert tracker.get_run(run.id).data.tags[tags.ERROR] == "No pictures."
+    assert tracker.client.get_run(run.id).info.status == "FAILED"
+    assert tracker.client.get_run(run.id).data.tags[tags.ERROR] == "No pictures."
 
 
 def test_the_page_of_a_local_run(tracker, run):
@@ -240,7 +251,7 @@ def test_a_store_of_an_unknown_kind():
 def test_a_file_that_is_no_store(tmp_path: Path):
     (tmp_path / "text.db").write_text("no database " * 100)
     with pytest.raises(TrackingError):
-        Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'text.db'}")).open_parent_run("x")
+        Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'text.db'}"), may_be_away=True)
 
 
 def test_a_tag_that_the_store_refuses_leaves_no_run_behind(tracker):
@@ -264,19 +275,40 @@ def test_two_runs_that_say_the_kind_in_one_moment_are_both_opened(tracker, monke
         alone(experiment, key, value)
 
     monkeypatch.setattr(other.client, "set_experiment_tag", too_late_once)
-    assert other.open_parent_run("second").id
+    assert stored(other, other.open_parent_run("second")).info.run_name == "second"
     assert len(calls) == 2
 
 
-def test_another_error_of_the_store_is_not_tried_again(tracker, monkeypatch):
-    calls = []
-
+def test_a_store_that_is_broken_costs_a_notice_and_no_run(tracker, monkeypatch):
     def broken(*_: str) -> None:
-        calls.append(1)
         raise MlflowException("no such table: experiment_tags")
 
     other = like(tracker, experiment="broken")
-    monkeypatch.setattr(other.client, "set_experiment_tag", broken)
-    with pytest.raises(TrackingError, match="no such table"):
-        other.open_parent_run("run")
-    assert len(calls) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(other.client, "set_experiment_tag", broken)
+        run = other.open_parent_run("run")
+        assert is_key(run.id)
+        assert "no such table" in other.writer.take_notice()
+    assert stored(other, run).info.run_name == "run"
+    assert "taken again" not in other.writer.take_notice()
+
+
+def test_a_store_that_may_be_away_is_no_error():
+    tracker = Tracker(TrackConfig(uri="http://127.0.0.1:9"), may_be_away=True)
+    assert "it does not answer" in str(tracker.error)
+    run = tracker.open_parent_run("x")
+    assert is_key(run.id)
+    assert tracker.link(run) == ""
+    assert tracker.get_run(run.id).info.run_name == "x", "from the journal"
+    with pytest.raises(TrackingError, match="Cannot use"):
+        tracker.get_run("another")
+    tracker.close()
+
+
+def test_an_offline_tracker_asks_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TINYBENCH_OFFLINE", "1")
+    tracker = Tracker(TrackConfig(uri=f"sqlite:///{tmp_path / 'none.db'}"), may_be_away=True)
+    tracker.open_parent_run("x").end("FINISHED")
+    tracker.close()
+    assert not (tmp_path / "none.db").exists()
+    assert tracker.writer.unsent > 0

@@ -95,7 +95,7 @@ def _point(tracker: Tracker, run_id: str, run: MlflowRun, device: str) -> Pareto
 def _read_call_seconds(tracker: Tracker, run: MlflowRun, device: str) -> NDArray[np.float64]:
     """Return the duration of every timed call of a run's model, in seconds."""
     with TemporaryDirectory() as folder:
-        text = tracker.download_artifact(run, f"efficiency/{device}.json", Path(folder)).read_text("utf-8")
+        text = tracker.download_artifact(run.info.run_id, f"efficiency/{device}.json", Path(folder)).read_text("utf-8")
     return np.concatenate([measurement["seconds"] for measurement in json.loads(text)])
 
 

@@ -203,7 +203,7 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
             metrics = _phase_metrics(context, phase_context, outcome, logger, child)
             _log_phase(context, phase, outcome, metrics, child, results)
             run_record.log_checkpoints(child, model, checkpoints)
-            logger.clear_remote_checkpoints()
+        logger.clear_remote_checkpoints()  # once the run has ended: until then they may be needed
         run_directory.clear_phase(checkpoints.folder)
         progress = outcome.progress
         results[phase] = PhaseResult(

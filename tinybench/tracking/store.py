@@ -137,6 +137,14 @@ def use_write_ahead_log(uri: str) -> None:
         database.execute("PRAGMA journal_mode=WAL")
 
 
+def empty_write_ahead_log(uri: str) -> None:
+    """Move everything that was written to a SQLite store into its main file, so that the file alone is the store."""
+    path = sqlite_path(uri)
+    if path is not None and path.is_file():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=5)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite store; None for another store."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None

@@ -19,6 +19,7 @@ from tinybench.core.redaction import redact
 from tinybench.tracking import links, provenance, store, tags
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
+from tinybench.tracking.journal.replay import get_or_create_experiment
 from tinybench.tracking.journal.store_writer import StoreWriter
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.training.progress import EPOCH_METRICS, Epoch
@@ -123,7 +124,16 @@ class Tracker:
             run = self._adopt(run_id, name) if run_id else self._create(self.config.run_name or name)
         run.set_tags(provenance.environment_tags() | self._user_tags())
         self.writer.wait_for_id(run.key)
+        self._raise_refusal(run)
         return run
+
+    def _raise_refusal(self, run: RunWriter) -> None:
+        """Raise if the store refuses a new run or one of its tags, before anything is trained."""
+        reasons = [*self.writer.journal.sent.refused.values()]
+        if reasons:
+            run.end("FAILED", reasons[0])
+            self.writer.discard()
+            raise TrackingError(f"Cannot open a run in {redact(self.uri)}: {reasons[0]}")
 
     def create_phase_run(self, parent: RunWriter, phase: str, name: str) -> RunWriter:
         """Create the child run of a phase."""
@@ -367,7 +377,10 @@ class Tracker:
         active = mlflow.active_run()
         if active is not None:
             run_tags[tags.PARENT_RUN] = active.info.run_id
-        return self.writer.create_run(self._experiment(), name, run_tags)
+        experiment = self._experiment()
+        if self._client is not None and "name" in experiment:  # an experiment that was deleted is an error now
+            get_or_create_experiment(self._client, experiment["name"])
+        return self.writer.create_run(experiment, name, run_tags)
 
     def _experiment(self) -> dict[str, str]:
         """Return the experiment for new runs; it is created if it does not exist."""

@@ -151,12 +151,20 @@ class StoreWriter:
         self._is_closed = True
         is_sent = self._sender is not None and self._sender.close()
         self.unsent = self.count_unsent()
+        store.empty_write_ahead_log(self.uri)
         if is_sent and not self.journal.sent.refused and self in _open_writers:
             _open_writers.remove(self)
         if is_sent and not self.journal.sent.refused:
             self.journal.remove()
         else:
             self.journal.close()
+
+    def discard(self) -> None:
+        """Send what is left, end the thread and delete the journal, whatever the store refused of it."""
+        self.close()
+        self.journal.remove()
+        if self in _open_writers:
+            _open_writers.remove(self)
 
     def _beat(self, client: MlflowClient, resolve: Callable[[str], str]) -> None:
         """Tell the store that the runs of this process are alive."""

@@ -9,29 +9,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from mlflow.artifacts import download_artifacts, list_artifacts
-from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
+from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from tinybench import data
 from tinybench.config.sections import DataConfig
 from tinybench.core.errors import DataError, Interrupted
 from tinybench.tracking import tags
-from tinybench.tracking.run import Run, status_and_reason
+from tinybench.tracking.run_writer import RunWriter, status_and_reason
 
 KEYS = ("model", "head.dropout", "seed")
 
 
-def read(run: Run) -> MlflowRun:
-    return run.client.get_run(run.id)
+def client_of(run: RunWriter) -> MlflowClient:
+    """A client of the run's store, once everything is sent."""
+    assert run.store.flush()
+    return MlflowClient(run.store.uri)
 
 
-def artifact(run: Run, path: str) -> Path:
-    return Path(download_artifacts(run_id=run.id, artifact_path=path, tracking_uri=run.client.tracking_uri))
+def read(run: RunWriter) -> MlflowRun:
+    return client_of(run).get_run(run.id)
+
+
+def artifact(run: RunWriter, path: str) -> Path:
+    return Path(client_of(run).download_artifacts(run.id, path))
 
 
 def test_parameters_are_written_as_a_person_would(run):
@@ -51,12 +56,13 @@ def test_secrets_stay_out_of_parameters(run):
     assert read(run).data.params == {"track.uri": "http://me:***@host/"}
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(known=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["recipe", "given"])))
 def test_what_mlflow_run_logged_stays_and_what_it_left_alone_is_beside_it(tracker, known):
-    run = Run(tracker.client, tracker.client.create_run("0").info.run_id)
+    run_id = tracker.client.create_run("0").info.run_id
     for key, value in known.items():
-        run.client.log_param(run.id, key, value)
+        tracker.client.log_param(run_id, key, value)
+    run = tracker.writer.adopt_run(run_id, "x", is_given=False, experiment={"run": run_id})
     for _ in range(2):  # a second time changes nothing
         run.log_params(dict.fromkeys(KEYS, "ours"))
     left_alone = {f"recipe.{key}": "ours" for key, value in known.items() if value == "recipe"}
@@ -66,7 +72,7 @@ def test_what_mlflow_run_logged_stays_and_what_it_left_alone_is_beside_it(tracke
 def test_the_same_moment_twice_is_one_point(run):
     for step, moment in [(1, 1000), (1, 1000), (2, 2000)]:
         run.log_metrics({"val/loss": 0.5, "val/accuracy": 0.25}, step, moment)
-    points = run.client.get_metric_history(run.id, "val/loss")
+    points = client_of(run).get_metric_history(run.id, "val/loss")
     assert [(point.step, point.timestamp, point.value) for point in points] == [(1, 1000, 0.5), (2, 2000, 0.5)]
     assert read(run).data.metrics == {"val/loss": 0.5, "val/accuracy": 0.25}
 
@@ -98,7 +104,7 @@ def test_text_comes_back(run):
 
 def test_a_figure_is_a_picture_under_its_path(run):
     run.log_figure(Figure(figsize=(2, 1)), "figures/curves.png")
-    assert [item.path for item in list_artifacts(run_id=run.id, tracking_uri=run.client.tracking_uri)] == ["figures"]
+    assert [item.path for item in client_of(run).list_artifacts(run.id)] == ["figures"]
     with Image.open(artifact(run, "figures/curves.png")) as picture:
         assert (picture.format, picture.size) == ("PNG", (240, 120))
 
@@ -143,16 +149,12 @@ def test_the_way_back_is_a_note_and_no_part_of_the_reason(run):
     assert read(run).data.tags[tags.ERROR] == "No pictures."
 
 
-def fail_in_a_deleted_run(run: Run) -> None:
-    with run.open():
-        run.client.delete_run(run.id)
+def test_the_first_error_is_told_when_the_store_refuses_the_end(tracker, run):
+    tracker.client.delete_run(run.id)
+    with pytest.raises(DataError, match="No pictures"), run.open():
         raise DataError("No pictures.")
-
-
-def test_the_first_error_is_told_when_the_store_refuses_the_end(run):
-    with pytest.raises(DataError, match="No pictures") as caught:
-        fail_in_a_deleted_run(run)
-    assert f"Run {run.id} could not be marked FAILED" in caught.value.__notes__[0]
+    run.store.flush()
+    assert "must be in the 'active' state" in next(iter(run.store.journal.sent.refused.values()))
 
 
 @pytest.fixture
@@ -171,11 +173,11 @@ def test_ctrl_c_in_the_midst_of_a_write_ends_the_run(tracker, alarm):
 
     def write_until_interrupted(run):
         alarm(generator.uniform(0.01, 0.2))
-        for step in range(10_000):
-            run.client.log_batch(run.id, [Metric(f"metric{number}", 1.0, 0, step) for number in range(12)])
+        for step in range(100_000):
+            run.log_metrics({f"metric{number}": 1.0 for number in range(12)}, step, 0)
 
     for _ in range(12):
-        run = Run(tracker.client, tracker.client.create_run("0").info.run_id)
+        run = tracker.amend(tracker.client.create_run("0"))
         with pytest.raises(KeyboardInterrupt) as caught, run.open():
             write_until_interrupted(run)
         alarm(0)
@@ -183,16 +185,16 @@ def test_ctrl_c_in_the_midst_of_a_write_ends_the_run(tracker, alarm):
         assert read(run).info.status == "KILLED"
 
 
-def test_a_restarted_run_forgets_why_it_ended(run):
+def test_a_restarted_run_forgets_why_it_ended(tracker, run):
     run.end("FAILED", "No pictures.")
     assert read(run).info.status == "FAILED"
-    run.restart()
+    tracker.reopen(read(run))
     assert read(run).info.status == "RUNNING"
     assert tags.ERROR not in read(run).data.tags
 
 
-def test_a_run_that_died_is_restarted_without_a_reason_to_forget(run):
-    run.restart()
+def test_a_run_that_died_is_restarted_without_a_reason_to_forget(tracker, run):
+    tracker.reopen(read(run))
     assert read(run).info.status == "RUNNING"
 
 
