@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,13 @@ def test_every_phase_has_what_its_model_costs_measured_once(store: str, done: ti
 
 
 def test_what_cannot_be_measured_is_no_reason_to_lose_a_training(store: str, tmp_path: Path) -> None:
-    tracker = Tracker.at(store)
-    run = tracker.open_parent_run("unmeasured")
+    folder = tmp_path / "run"
+    folder.mkdir()
     events = RecordedEvents()
-    assert run_costs.measure_run(run, tmp_path, tmp_path / "none.keras", "quick", "cpu", events) == {}
-    assert events.lines == ["measuring latency, throughput and memory of the model, in a process of its own"]
-    assert "none.keras" in tracker.get_run(run.id).data.tags["efficiency.absent"]
-    assert [*tmp_path.iterdir()] == []
+    with closing(Tracker.at(store)) as tracker:
+        run = tracker.open_parent_run("unmeasured")
+        assert run_costs.measure_run(run, folder, folder / "none.keras", "quick", "cpu", events) == {}
+        assert events.lines == ["measuring latency, throughput and memory of the model, in a process of its own"]
+        assert tracker.writer.flush()
+        assert "none.keras" in tracker.get_run(run.id).data.tags["efficiency.absent"]
+    assert [*folder.iterdir()] == []

@@ -17,7 +17,7 @@ class Book:
     def __init__(self):
         self.points, self.told = {}, []
 
-    def log_metrics(self, run, values, step, at):
+    def log_metrics(self, values, step, at):
         self.points.setdefault(step, set()).add((values["best_value/val/accuracy"], at))
 
     def on_trial_end(self, study, trial, best):
@@ -38,7 +38,7 @@ def end(made, queue, trial, value):
 
 def test_the_best_value_after_each_trial_whenever_it_is_looked_at(made, queue, book):
     queue.fill()
-    story = StudyProgress(made, book, "parent", book)
+    story = StudyProgress(made, book, book)
     first, second, third, fourth = (queue.take() for _ in range(4))
     end(made, queue, third, 0.3)
     end(made, queue, first, 0.5)  # both before anybody looked
@@ -55,8 +55,8 @@ def test_a_resume_tells_nothing_twice_and_logs_the_same_points(made, queue, book
     queue.fill()
     end(made, queue, queue.take(), 0.3)
     end(made, queue, queue.take(), 0.2)
-    StudyProgress(made, book, "parent", book).update()
-    again = StudyProgress(made, book, "parent", book)
+    StudyProgress(made, book, book).update()
+    again = StudyProgress(made, book, book)
     again.update()
     end(made, queue, queue.take(), 0.6)
     again.update()
@@ -67,11 +67,11 @@ def test_a_resume_tells_nothing_twice_and_logs_the_same_points(made, queue, book
 def test_a_study_of_failures_is_ended_before_its_budget_is_spent(made, queue, book):
     made.budget = 9
     queue.fill()
-    story = StudyProgress(made, book, "parent", book)
+    story = StudyProgress(made, book, book)
     for _ in range(5):
         story.check_failures()
         end(made, queue, queue.take(), None)
         story.update()
     with pytest.raises(TrackingError, match=r"All of the first 5 trials failed, the last with: NaN .*--retry-failed"):
         story.check_failures()
-    StudyProgress(made, book, "parent", book).check_failures()  # a resume goes on until it knows better
+    StudyProgress(made, book, book).check_failures()  # a resume goes on until it knows better

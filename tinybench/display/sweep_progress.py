@@ -102,7 +102,7 @@ class SweepConsole(Console, SweepCallbacks):
         if result.unsent:
             self._print(
                 f"{result.unsent} entries could not be sent to the tracking server. They are stored; to send them: "
-                f"{resume}"
+                "tinybench sync"
             )
         self._print(f"To add trials: {resume} --trials N")
         url = redact(study.storage.url)

@@ -1,0 +1,76 @@
+"""A proxy in front of a tracking server that fails in a chosen way."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+
+
+class FaultyProxy:
+    """A proxy on a port of this machine.
+
+    Attributes:
+        mode: `pass`; `errors` answers 502, 429 or half a body to two requests of three; `slow` waits before each.
+        delay: Seconds to wait in the mode `slow`.
+        requests: Number of requests so far.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.mode, self.delay, self.requests = "pass", 2.0, 0
+        generator = random.Random(0)
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _forward(self) -> None:
+                proxy.requests += 1
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                fault = generator.choice(["pass", "502", "429", "half", "half before", "pass"])
+                fault = fault if proxy.mode == "errors" else "pass"
+                if proxy.mode == "slow":
+                    time.sleep(proxy.delay)
+                if fault in ("502", "429"):
+                    self._answer(int(fault), b"<html>try again later</html>", [])
+                    return
+                if fault == "half before":  # the request never arrives
+                    self._answer(200, b'{"run": {"info"', [], cut=True)
+                    return
+                upstream = http.client.HTTPConnection("127.0.0.1", target_port, timeout=60)
+                headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_HEADERS}
+                upstream.request(self.command, self.path, body, headers)
+                answer = upstream.getresponse()
+                content = answer.read()
+                self._answer(answer.status, content, answer.getheaders(), cut=fault == "half")
+                upstream.close()
+
+            def _answer(self, status: int, content: bytes, headers: list[tuple[str, str]], cut: bool = False) -> None:
+                self.send_response(status)
+                for name, value in headers:
+                    if name.lower() not in _HOP_HEADERS:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2] if cut else content)
+                if cut:
+                    self.close_connection = True
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.uri = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
