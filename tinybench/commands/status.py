@@ -48,7 +48,7 @@ def _add_journal(runs: dict[tuple[str, str], UnsentRun], journal: Journal) -> No
         row = runs.setdefault(
             (journal.uri, key), UnsentRun(redact(journal.uri), journal.sent.ids.get(key, key), is_written=is_written)
         )
-        if entry["do"] == "create":
+        if entry["do"] in ("create", "adopt"):
             row.name = entry["name"]
         if entry["n"] in journal.sent.refused:
             row.refused += 1

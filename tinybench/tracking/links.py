@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.core.redaction import redact
 from tinybench.tracking import tags
 from tinybench.tracking.journal.entry_file import Entry
+from tinybench.tracking.journal.journal import is_key
 
 
 def run_link(client: MlflowClient, uri: str, run_id: str) -> str:
@@ -22,6 +23,11 @@ def run_link(client: MlflowClient, uri: str, run_id: str) -> str:
 def run_links(
     client: MlflowClient, uri: str, entries: Sequence[Entry], ids: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """Return names and addresses of the runs that are created by entries of a journal and belong to no other run."""
-    top = [entry for entry in entries if entry["do"] == "create" and tags.PARENT_RUN not in entry["tags"]]
-    return [(entry["name"], run_link(client, uri, ids[entry["run"]])) for entry in top if entry["run"] in ids]
+    """Return names and addresses of the runs that entries of a journal open and that belong to no other run."""
+    top = [
+        entry
+        for entry in entries
+        if entry["do"] == "adopt" or (entry["do"] == "create" and tags.PARENT_RUN not in entry["tags"])
+    ]
+    opened = [(entry["name"], ids.get(entry["run"], entry["run"])) for entry in top]
+    return [(name, run_link(client, uri, run_id)) for name, run_id in opened if not is_key(run_id)]
