@@ -54,8 +54,13 @@ def register(folder, name):
     tracker = Tracker.at(store)
     model = models.build(config, dataset.shape, 2)
     run = tracker.open_parent_run("bench")
-    version = RegisteredModel(tracker.client, NAME).register(run.id, tracked.log_model(run, model, dataset, 1), "")
+    key = tracked.log_model(run, model, dataset, 1)
+    run.end("FINISHED")
+    tracker.require_flush()
+    uri = f"models:/{tracker.writer.id_of(key)}"
+    version = RegisteredModel(tracker.client, NAME).register(run.id, uri, "")
     RegisteredModel(tracker.client, NAME).set_alias(CHAMPION, version.number)
+    tracker.close()
     model.save(folder / "model.keras")
     return store, folder / "model.keras"
 

@@ -44,17 +44,19 @@ def run_worker(storage: str, store: str) -> None:
     from tinybench.sweeps.study import Study
     from tinybench.sweeps.trial_runs import TrialRuns
     from tinybench.sweeps.worker import Worker
-    from tinybench.tracking import journal
+    from tinybench.tracking.tracker import Tracker
 
     study = Study.load(optuna_storage.connect(storage), "bench")
-    writer = journal.Journal(journal.connect(store), Path(f"{os.getpid()}.jsonl"))
-    runs = TrialRuns(writer, study.user_attrs["experiment"], study.parent_run or "")
+    tracker = Tracker.at(store, may_be_away=True)
+    runs = TrialRuns(tracker.writer, study.parent_run or "")
     worker = Worker(study, runs, train=train_nothing)
     print("ready", flush=True)
     sys.stdin.readline()
     start = time.perf_counter()
     trials = worker.run()
-    print(f"{trials} {time.perf_counter() - start} {writer.count_pending()}", flush=True)
+    seconds = time.perf_counter() - start
+    tracker.close()
+    print(f"{trials} {seconds} {tracker.writer.unsent}", flush=True)
 
 
 def measure(trials: int, workers: int) -> str:
@@ -73,7 +75,6 @@ def measure(trials: int, workers: int) -> str:
         study = Study.create(optuna_storage.connect(storage), "bench", space, {})
         tracker = Tracker(TrackConfig(uri=store))
         study.parent_run = tracker.open_parent_run("bench").id
-        study.set_user_attr("experiment", "0")
         TrialQueue(study).fill()
         command = [sys.executable, "-m", "benchmarks.sweeps", "work", storage, store]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}

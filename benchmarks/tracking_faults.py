@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -270,17 +270,14 @@ def disk_full() -> Outcome:
     with bench() as made:
         state = made.folder / "small"
         state.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(state)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(state)], check=True)
         try:
             made.kill_server()  # so that everything must be stored
             process = made.start("a", epochs=80, TINYBENCH_STATE=str(state))
             _wait_for_lines(made, "a", 30)
             filler = state / "filler"
-            with filler.open("wb") as file:
-                try:
-                    while file.write(b"0" * 4096):
-                        file.flush()
-                except OSError:
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while file.write(b"0" * 4096):
                     pass
             time.sleep(5)
             filler.unlink()

@@ -50,11 +50,11 @@ def train_and_promote(uri: str) -> tinybench.Result:
 def log_foreign_runs(uri: str, folder: Path) -> str:
     """Nested runs that tinybench did not make, with a model of three versions; return the id of the parent."""
     with default_store(uri) as client:
-        mlflow.set_experiment("foreign")
+        experiment = client.create_experiment("foreign")
         (folder / "with space").mkdir(parents=True)
-        (folder / "with space" / "a#b%20c.txt").write_text("text")
+        (folder / "with space" / "a+b c.txt").write_text("text")
         (folder / "large.bin").write_bytes(bytes(range(256)) * 4096)
-        with mlflow.start_run(run_name="parent", tags={"team": "ours"}) as parent:
+        with mlflow.start_run(experiment_id=experiment, run_name="parent", tags={"team": "ours"}) as parent:
             mlflow.log_params({f"p{number}": "v" * number for number in range(150)})
             mlflow.log_artifacts(str(folder))
             mlflow.log_input(mlflow.data.from_pandas(pd.DataFrame({"x": [1, 2]}), name="frame"), context="training")
@@ -67,13 +67,12 @@ def log_foreign_runs(uri: str, folder: Path) -> str:
             client.set_logged_model_tags(model.model_id, {"made_by": parent.info.run_id})
             client.log_batch(parent.info.run_id, [Metric("acc", 0.5, 9, 4, model_id=model.model_id)])
             for number in range(2):
-                with mlflow.start_run(run_name=f"child {number}", nested=True) as child:
+                with mlflow.start_run(None, experiment, f"child {number}", nested=True) as child:
                     mlflow.log_metric("m", number)
                     mlflow.set_tag("sibling", parent.info.run_id)
-                    with mlflow.start_run(run_name=f"grandchild {number}", nested=True):
+                    with mlflow.start_run(None, experiment, f"grandchild {number}", nested=True):
                         mlflow.log_dict({"a": number}, "deep/er/file.json")
                     client.log_inputs(child.info.run_id, models=[LoggedModelInput(model.model_id)])
-        experiment = parent.info.experiment_id
         failed = client.create_run(experiment, start_time=1_600_000_000_000, tags={"mlflow.user": "somebody"})
         client.set_terminated(failed.info.run_id, "FAILED", 1_600_000_000_123)
         client.create_run(experiment, start_time=1_500_000_000_000, run_name="still running")

@@ -46,6 +46,15 @@ class Server:
                 time.sleep(0.2)
         raise AssertionError("the MLflow server did not start")
 
+    def is_running(self) -> bool:
+        """Return whether the server was started and not killed since."""
+        return self._process is not None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the server and its workers."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
     def kill(self) -> None:
         """Kill the server and its workers at once."""
         if self._process is not None:

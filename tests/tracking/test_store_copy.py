@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -18,8 +14,6 @@ import stores
 from copied_stores import by_source, census, default_store, log_foreign_runs, train_and_promote
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
-from processes import python
-from servers import Server
 from small_runs import all_runs, points
 
 from tinybench.core.errors import ConfigError, TrackingError
@@ -95,7 +89,11 @@ def test_versions_keep_their_numbers(target):
     client = MlflowClient(target)
     versions = {int(version.version): version for version in client.search_model_versions("name = 'doubling'")}
     assert sorted(versions) == [1, 3, 4]
-    assert {number: version.tags.get("nth") for number, version in versions.items()} == {1: "first", 3: "third", 4: None}
+    assert {number: version.tags.get("nth") for number, version in versions.items()} == {
+        1: "first",
+        3: "third",
+        4: None,
+    }
     assert versions[4].source == "models:/doubling/3"
     model = client.get_registered_model("doubling")
     assert (model.description, model.tags["owner"]) == ("It doubles", "us")
@@ -126,3 +124,167 @@ def test_a_source_that_does_not_exist_is_not_created(tmp_path):
 def test_an_unknown_experiment_is_named(source, tmp_path):
     with pytest.raises(ConfigError, match="has no experiment 'bogus', but Default, digits, foreign"):
         copy_store(source, f"sqlite:///{tmp_path}/target.db", experiments=["bogus"])
+
+
+def damaged(location: str) -> Path:
+    """A file of a folder of artifacts with a byte changed."""
+    file = max(Path(location).rglob("large.bin"))
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+    return file
+
+
+@pytest.fixture
+def small(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A store with one foreign run that has an artifact, and the run's id."""
+    uri = stores.fresh(tmp_path_factory)
+    (tmp_path / "large.bin").write_bytes(bytes(5000))
+    (tmp_path / "a#b%20c?.txt").write_text("text")
+    client = MlflowClient(uri)
+    run_id = client.create_run("0", run_name="small", tags={"gone later": "1"}).info.run_id
+    client.log_artifact(run_id, str(tmp_path / "large.bin"), "folder")
+    client.log_metric(run_id, "loss", 1.0, step=1)
+    client.set_terminated(run_id)
+    return uri, run_id
+
+
+@pytest.fixture
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return stores.fresh(tmp_path_factory)
+
+
+def the_copy(uri: str) -> mlflow.entities.Run:
+    (run,) = all_runs(uri)
+    return run
+
+
+def test_a_damaged_artifact_is_noticed_and_repaired_by_the_next_copy(small, fresh):
+    source, run_id = small
+    assert copy_store(source, fresh).is_complete
+    damaged(the_copy(fresh).info.artifact_uri)
+    report = copy_store(source, fresh)
+    assert report.known_runs == 1
+    (difference,) = report.differences
+    assert difference.startswith(f"run {run_id} (small): artifact folder/large.bin is '")
+    repaired = copy_store(source, fresh)
+    assert (repaired.runs, repaired.artifacts, repaired.differences) == (1, 1, [])
+
+
+def test_what_the_source_got_since_is_added(small, fresh):
+    source, run_id = small
+    copy_store(source, fresh)
+    client = MlflowClient(source)
+    client.log_batch(run_id, [Metric("loss", 0.5, 20_000_000_000_000, 2)])
+    client.set_tag(run_id, "later", f"see {run_id}")
+    client.log_text(run_id, "later", "later.txt")
+    report = copy_store(source, fresh)
+    assert (report.runs, report.artifacts, report.differences) == (1, 1, [])
+    assert the_copy(fresh).data.tags["later"] == f"see {the_copy(fresh).info.run_id}"
+    assert the_copy(fresh).data.metrics == {"loss": 0.5}
+
+
+def test_what_was_changed_in_the_target_is_named(small, fresh):
+    source, run_id = small
+    copy_store(source, fresh)
+    client, copy_id = MlflowClient(fresh), the_copy(fresh).info.run_id
+    client.log_metric(copy_id, "loss", 3.0, 1, 2)
+    client.delete_tag(copy_id, "gone later")
+    report = copy_store(source, fresh)
+    assert [line.partition("): ")[2] for line in report.differences] == [
+        "latest metric loss is '3.0' in the target, not '1.0'",
+        "metric point loss=3.0 of step 2 at 1 is only in the target",
+    ]
+
+
+def test_files_of_any_name_get_to_a_folder(small, fresh, tmp_path):
+    source, run_id = small
+    MlflowClient(source).log_artifact(run_id, str(tmp_path / "a#b%20c?.txt"))
+    assert copy_store(source, fresh).is_complete
+    assert (Path(the_copy(fresh).info.artifact_uri) / "a#b%20c?.txt").read_text() == "text"
+
+
+def test_a_run_that_came_from_the_target_is_left_as_it_is(small, fresh):
+    source, _ = small
+    copy_store(source, fresh)
+    before = census(source)
+    report = copy_store(fresh, source)
+    assert (report.runs, report.known_runs, report.original_runs, report.is_complete) == (0, 0, 1, True)
+    assert census(source) == before
+
+
+def test_one_store_under_two_addresses_is_refused(small, tmp_path):
+    file = Path(small[0].removeprefix("sqlite:///"))
+    (tmp_path / "link.db").symlink_to(file)
+    os.link(file, tmp_path / "hard.db")
+    with pytest.raises(ConfigError, match="both"):
+        copy_store(small[0], f"sqlite:///{tmp_path}/link.db")
+    with pytest.raises(TrackingError, match="are the same store: both have run"):
+        copy_store(small[0], f"sqlite:///{tmp_path}/hard.db")
+
+
+def test_an_alias_that_others_moved_stays(small, fresh):
+    source, run_id = small
+    sources, targets = MlflowClient(source), MlflowClient(fresh)
+    sources.create_registered_model("net")
+    for _ in range(3):
+        sources.create_model_version("net", f"runs:/{run_id}/folder", run_id)
+    sources.set_registered_model_alias("net", "champion", "1")
+    sources.set_registered_model_alias("net", "gone", "1")
+    assert copy_store(source, fresh).is_complete
+    sources.set_registered_model_alias("net", "champion", "2")
+    sources.delete_registered_model_alias("net", "gone")
+    assert copy_store(source, fresh).is_complete
+    assert dict(targets.get_registered_model("net").aliases) == {"champion": "2"}
+    targets.set_registered_model_alias("net", "champion", "3")
+    report = copy_store(source, fresh)
+    assert report.notes == ["Alias champion of net stays at version 3 of the target, where it was set by others."]
+    assert report.differences == ["registered model net: alias champion is 3 in the target, not 2"]
+
+
+def test_versions_of_a_deleted_run_are_left_out_and_named(small, fresh):
+    source, run_id = small
+    client = MlflowClient(source)
+    client.create_registered_model("net")
+    extra = client.create_run("0").info.run_id
+    client.create_model_version("net", f"runs:/{extra}/model", extra)
+    client.create_model_version("net", f"runs:/{run_id}/folder", run_id)
+    client.create_model_version("net", "s3://bucket/model", None)
+    client.delete_run(extra)
+    report = copy_store(source, fresh)
+    assert report.notes == [f"Version net/1 is left out: run {extra} is deleted or not selected."]
+    assert (report.versions, report.deleted_runs, report.is_complete) == (2, 1, True)
+    copies = {version.version: version.source for version in MlflowClient(fresh).search_model_versions("name = 'net'")}
+    assert copies == {"2": f"runs:/{the_copy(fresh).info.run_id}/folder", "3": "s3://bucket/model"}
+
+
+def test_versions_get_numbers_behind_those_of_others(small, fresh):
+    source, run_id = small
+    for uri in (source, fresh):
+        MlflowClient(uri).create_registered_model("net")
+    MlflowClient(fresh).create_model_version("net", "s3://bucket/theirs", None)
+    MlflowClient(source).create_model_version("net", f"runs:/{run_id}/folder", run_id)
+    MlflowClient(source).set_registered_model_alias("net", "champion", "1")
+    report = copy_store(source, fresh)
+    assert report.notes == ["Version net/1 has number 2 in the target, which has others."]
+    assert report.is_complete
+    assert dict(MlflowClient(fresh).get_registered_model("net").aliases) == {"champion": "2"}
+    assert copy_store(source, fresh).known_versions == 1
+
+
+def test_a_selected_experiment_is_copied_alone_and_the_others_later(source, fresh):
+    report = copy_store(source, fresh, experiments=["foreign"])
+    assert (report.runs, report.models, report.versions, report.deleted_runs) == (7, 1, 3, 1)
+    assert report.is_complete
+    assert [model.name for model in MlflowClient(fresh).search_registered_models()] == ["doubling"]
+    later = copy_store(source, fresh)
+    assert (later.runs, later.known_runs, later.models, later.versions) == (3, 7, 1, 1)
+    assert later.is_complete
+
+
+def test_a_deleted_experiment_of_the_target_is_named(small, fresh):
+    experiment = MlflowClient(small[0]).create_experiment("old")
+    MlflowClient(small[0]).create_run(experiment)
+    MlflowClient(fresh).delete_experiment(MlflowClient(fresh).create_experiment("old"))
+    with pytest.raises(TrackingError, match="'old' is deleted in .*: restore it there"):
+        copy_store(small[0], fresh)

@@ -18,6 +18,7 @@ import click
 
 from tinybench.cli.cache_commands import cache
 from tinybench.cli.compare_commands import compare
+from tinybench.cli.copy_command import copy
 from tinybench.cli.list_commands import datasets, models
 from tinybench.cli.measure_commands import measure, pareto
 from tinybench.cli.recipe_commands import recipes
@@ -44,7 +45,7 @@ for _command in (
     *(models, datasets, recipes, cache),
     *(compare, measure, pareto),
     *(sweep, sweep_worker),
-    *(status, sync, repair),
+    *(status, sync, repair, copy),
     *(promote, history, rollback, registry, serve),
 ):
     cli.add_command(_command)

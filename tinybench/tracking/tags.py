@@ -25,6 +25,16 @@ PROCESS = "tinybench.process"
 HEARTBEAT = "tinybench.heartbeat"
 """Of a run: when the process that writes it was last alive, in seconds since 1970."""
 
+# Where a copy in another store comes from
+COPIED_FROM = "tinybench.copied_from"
+"""Of a run, logged model or model version that `tinybench copy` made: the id in the source, by which it is known."""
+COPY_HASH = "tinybench.copy_hash"
+"""Of a copy that is complete: the hash of what was copied."""
+COPIED_ALIASES = "tinybench.copied_aliases"
+"""Of a registered name: the aliases as they were last copied, as JSON."""
+ABOUT_COPYING = (COPIED_FROM, COPY_HASH, COPIED_ALIASES)
+"""Tags that differ between a copy and its source."""
+
 # What a run was computed from and with
 DATA_FINGERPRINT = "data.fingerprint"
 SPLIT_HASH = "data.split_hash"
@@ -84,4 +94,6 @@ SOURCE_TYPE = "mlflow.source.type"
 GIT_COMMIT = "mlflow.source.git.commit"
 LOGGED_IMAGES = "mlflow.loggedImages"
 DATASET_CONTEXT = "mlflow.data.context"
+MODEL_VERSIONS = "mlflow.modelVersions"
+"""Of a logged model: its registered versions, which MLflow's server writes."""
 EXPERIMENT_KIND = "mlflow.experimentKind"

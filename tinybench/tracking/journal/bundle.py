@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from tinybench.core import atomic
 from tinybench.core.errors import ConfigError
-from tinybench.tracking.journal.journal import Journal
+from tinybench.tracking.journal.journal import ABOUT_NAME, Journal
 
 # Nothing else is unpacked, so a file from a stranger writes nothing outside its folder
-_MEMBER = re.compile(r"(\d{8}-[0-9a-f]{12})/(about\.json|entries|sent|files/[0-9a-f]{64})")
+_MEMBER = re.compile(r"(\d{8}-[0-9a-f]{12})/(about|entries|sent|files/[0-9a-f]{64})")
 
 
 def pack(journals: Sequence[Journal], file: Path) -> None:
@@ -61,7 +61,7 @@ def open_bundle(bundle: Path, target: str | None) -> Iterator[list[Journal]]:
 
 
 def _journals_in(folder: Path, target: str | None) -> list[Journal]:
-    files = [folder / "about.json"] if (folder / "about.json").is_file() else sorted(folder.rglob("about.json"))
+    files = [folder / ABOUT_NAME] if (folder / ABOUT_NAME).is_file() else sorted(folder.rglob(ABOUT_NAME))
     if not files:
         raise ConfigError(f"{folder} holds no journal: name a folder that tinybench wrote, or a file of sync --pack.")
     return [Journal(file.parent, target) for file in files]

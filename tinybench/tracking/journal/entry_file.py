@@ -58,13 +58,22 @@ class EntryFile:
         """
         with self._lock:
             self._write_unwritten()
-            if self._file is not None and self._is_dirty and not self._unwritten:
-                try:
-                    os.fsync(self._file)
-                except OSError:
-                    return False
-                self._is_dirty = False
-            return not self._unwritten
+            is_written = not self._unwritten
+            if self._file is None or not self._is_dirty:
+                return is_written
+            try:
+                descriptor = os.dup(self._file)  # nobody waits for the disk in order to append or close
+            except OSError:
+                return False
+            self._is_dirty = False
+        try:
+            os.fsync(descriptor)
+        except OSError:
+            self._is_dirty = True
+            return False
+        finally:
+            os.close(descriptor)
+        return is_written
 
     def close(self) -> None:
         """Close the file, after a last attempt to write all entries."""

@@ -1,22 +1,23 @@
 """A journal: the folder with everything that one process logs to one store, until it is sent.
 
 `entries` holds what was logged, `files` the artifacts by their SHA-256, `sent` how far the entries have been sent and
-the ids of runs that the store gave, and `about.json` the address of the store. A journal refers to nothing outside its
+the ids of runs that the store gave, and `about` the address of the store. A journal refers to nothing outside its
 folder, so that the folder can be carried to another machine and sent from there.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import filelock
 
@@ -26,6 +27,7 @@ from tinybench.core.hashing import hash_file
 from tinybench.tracking.journal.entry_file import Entry, EntryFile, read_entries
 
 KEY_PATTERN = re.compile(r"local-[0-9a-f]{32}")
+ABOUT_NAME = "about"
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _NAME_PATTERN = re.compile(r"(\d{8})-[0-9a-f]{12}")
 _VERSION = 1
@@ -77,9 +79,9 @@ class Journal:
     def __init__(self, folder: Path, target: str | None = None) -> None:
         self.folder = folder
         try:
-            about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
+            about = read_entries(folder / ABOUT_NAME)[0][0]
             self.id, self.uri, self.offline = str(about["id"]), str(about["uri"]), bool(about["offline"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, IndexError, KeyError) as error:
             raise TrackingError(f"{folder} is no journal of tinybench: name a folder or file that it wrote.") from error
         if about.get("version") != _VERSION:
             raise TrackingError(f"{folder} was written by another version of tinybench: send it with that version.")
@@ -112,7 +114,7 @@ class Journal:
                 temporary = folder / f"{name}.part"
                 (temporary / "files").mkdir(parents=True)
                 about = {"version": _VERSION, "id": uuid.uuid4().hex, "uri": uri, "offline": offline}
-                atomic.write_text(temporary / "about.json", json.dumps(about))
+                _write_about(temporary / ABOUT_NAME, about)
                 lock = filelock.FileLock(temporary / "writer.lock")
                 lock.acquire(timeout=0)  # before others can see the journal
                 temporary.rename(folder / name)
@@ -146,7 +148,11 @@ class Journal:
         return self._entries.append(entry)
 
     def flush(self) -> bool:
-        """Have the system write all entries to the disk; return whether they are there."""
+        """Have the system write everything to the disk; return whether it is there."""
+        for digest, content in [*self._bytes.items()]:
+            if not self._write_file(digest, content):
+                return False
+            del self._bytes[digest]
         return self._entries is None or self._entries.flush()
 
     def read(self) -> tuple[list[Entry], int]:
@@ -171,14 +177,31 @@ class Journal:
     def store_bytes(self, content: bytes) -> tuple[str, int]:
         """Store the content of a file, and return its SHA-256 and its size."""
         digest = hashlib.sha256(content).hexdigest()
-        target = self.folder / "files" / digest
-        if not target.exists():
-            try:
-                with atomic.replacing(target) as temporary:
-                    temporary.write_bytes(content)
-            except OSError:
-                self._bytes[digest] = content
+        if not ((self.folder / "files" / digest).exists() or self._write_file(digest, content)):
+            self._bytes[digest] = content
         return digest, len(content)
+
+    def _write_file(self, digest: str, content: bytes) -> bool:
+        """Write a file; return False if the disk does not take it."""
+        try:
+            with atomic.replacing(self.folder / "files" / digest) as temporary:
+                temporary.write_bytes(content)
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def temporary_folder(self) -> Iterator[Path]:
+        """Yield a folder for files that are about to be sent: beside the journal's own, so that they can be links.
+
+        While a full disk has left files in memory, it is elsewhere.
+        """
+        with TemporaryDirectory(dir=None if self._bytes else self.folder) as folder:
+            yield Path(folder)
+
+    def count_unwritten_files(self) -> int:
+        """Return the number of files that the disk does not take and that end with this process."""
+        return len(self._bytes)
 
     def link_file(self, digest: str, target: Path) -> None:
         """Put a stored file at a path, without copying it where the file system can link.
@@ -244,6 +267,7 @@ class Journal:
 
     def close(self) -> None:
         """Release the journal: other processes may send and remove it."""
+        self.flush()
         self._close_files()
         self._writer_lock.release()
 
@@ -280,6 +304,15 @@ def find_journals(uri: str | None = None) -> Iterator[Journal]:
             continue  # another process has just removed it
         if uri is None or journal.uri == uri:
             yield journal
+
+
+def _write_about(path: Path, about: Entry) -> None:
+    file = EntryFile(path)
+    file.append(about)
+    is_written = file.flush()
+    file.close()
+    if not is_written:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _match_name(path: Path) -> re.Match[str] | None:

@@ -13,9 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 import tenacity
@@ -35,6 +33,7 @@ from tinybench.tracking.journal.journal import KEY_PATTERN, Journal, is_key
 Item = TypeVar("Item")
 
 _BATCHED = {"params", "metrics", "tags"}
+_STATE = {"tags", "restart", "end"}  # what a later journal of the same run makes outdated
 _MAX_BATCH_ENTRIES = 4000
 _MAX_METRICS_PER_CALL = 800  # with the others, 1,000 items, which is MLflow's limit
 _MAX_PARAMS_PER_CALL = 100
@@ -64,6 +63,38 @@ class SentCounts:
         return f"{self.sent} sent, {self.known} known already, {self.refused} refused"
 
 
+@dataclass
+class Marks:
+    """What the store says of the journals that wrote a run, in the order in which they did.
+
+    A run that is resumed is written by one journal after another. What an earlier one says of the state of the run is
+    outdated once a later one has written to it.
+
+    Attributes:
+        before: The marks of earlier journals, as `id:number`.
+        upto: Number of the last entry of this journal that the store has; -1 for none.
+        after: The marks of later journals.
+    """
+
+    before: list[str] = field(default_factory=list)
+    upto: int = -1
+    after: list[str] = field(default_factory=list)
+
+    @classmethod
+    def parse(cls, text: str, journal_id: str) -> Marks:
+        """Return the marks in a tag, as seen from one of the journals."""
+        marks = text.split()
+        for place, mark in enumerate(marks):
+            name, _, number = mark.partition(":")
+            if name == journal_id and number.isdigit():
+                return cls(marks[:place], int(number), marks[place + 1 :])
+        return cls(marks)
+
+    def text(self, journal_id: str, number: int) -> str:
+        """Return the tag once the store has the entries of this journal up to a number."""
+        return " ".join([*self.before, f"{journal_id}:{max(self.upto, number)}", *self.after])
+
+
 class WaitError(TrackingError):
     """An entry that cannot be sent yet, since the run that it refers to is not in the store."""
 
@@ -87,7 +118,8 @@ class Replay:
         self.counts = SentCounts()
         self._ids: dict[str, str] = dict(journal.sent.ids)
         self._experiments: dict[str, str] = {}  # id of the experiment, by run id
-        self._complete_upto: dict[str, int] = {}  # number of the last entry that the store has, by run id
+        self._marks: dict[str, Marks] = {}  # by run id
+        self._unmarked: dict[str, int] = {}  # numbers of entries that no mark covers yet, by run id
         self._is_new: set[str] = set()  # ids of the runs that this process created
         self._refused: dict[int, str] = {}
         self._is_server = client.tracking_uri.startswith("http")
@@ -109,6 +141,18 @@ class Replay:
             new_ids = {key: run_id for key, run_id in self._ids.items() if ids.get(key) != run_id}
             self.journal.mark_sent(batch[-1]["n"] + 1, new_ids, self._refused)
             self.counts += counts
+        self._mark_runs()
+
+    def _mark_runs(self) -> None:
+        """Note in the store, for runs whose last entries were artifacts, that it has these entries."""
+        while self._unmarked:
+            run_id, number = self._unmarked.popitem()
+            try:
+                self.client.log_batch(run_id, tags=[RunTag(tags.JOURNAL, self._mark(run_id, number))])
+            except store.STORE_ERRORS as error:
+                if not store.is_permanent(error):
+                    self._unmarked[run_id] = number
+                    raise
 
     def resolve(self, run: str) -> str:
         """Return the id of a run: for a key, the id that the store gave.
@@ -143,7 +187,8 @@ class Replay:
             return len(entries)
         params, metrics, run_tags = self._collect(run_id, unknown)
         if not unknown[-1].get("foreign"):
-            run_tags[tags.JOURNAL] = self._mark(unknown[-1]["n"])
+            run_tags[tags.JOURNAL] = self._mark(run_id, unknown[-1]["n"])
+            self._unmarked.pop(run_id, None)
         try:
             self._log(run_id, params, metrics, run_tags)
         except store.STORE_ERRORS as error:
@@ -220,12 +265,15 @@ class Replay:
             if reasons:
                 self._refused[entry["n"]] = reasons[0]
         with suppress(MlflowException):  # the run itself may be what is refused, for example since it was deleted
-            self.client.log_batch(run_id, tags=[RunTag(tags.JOURNAL, self._mark(entries[-1]["n"]))])
+            self.client.log_batch(run_id, tags=[RunTag(tags.JOURNAL, self._mark(run_id, entries[-1]["n"]))])
 
     def _send_single(self, entry: Entry) -> bool:
         """Send an entry of another kind; return whether the store knew it."""
         try:
-            return self._actions[entry["do"]](self, entry)
+            was_known = self._actions[entry["do"]](self, entry)
+            if not (was_known or entry.get("foreign") or entry["do"] == "end"):
+                self._unmarked[self.resolve(entry["run"])] = entry["n"]
+            return was_known
         except WaitError as error:
             if entry.get("foreign"):  # whoever sends the run later, or `repair`, ends it
                 return True
@@ -295,8 +343,9 @@ class Replay:
         if self._is_known(run_id, entry):
             return True
         self.client.set_terminated(run_id, entry["status"], entry["at"])
+        self._unmarked.pop(run_id, None)
         if not entry.get("foreign"):
-            self.client.log_batch(run_id, tags=[RunTag(tags.JOURNAL, self._mark(entry["n"]))])
+            self.client.log_batch(run_id, tags=[RunTag(tags.JOURNAL, self._mark(run_id, entry["n"]))])
         return False
 
     def _log_dataset(self, entry: Entry) -> bool:
@@ -317,9 +366,14 @@ class Replay:
         if not _SAFE_PATH.fullmatch(entry["path"]):
             raise FileNotFoundError(f"{entry['path']!r} is no path of an artifact")
         folder, _, name = entry["path"].rpartition("/")
-        with TemporaryDirectory(dir=self.journal.folder) as temporary:
-            file = Path(temporary) / name
-            self.journal.link_file(entry["sha256"], file)
+        with self.journal.temporary_folder() as temporary:
+            file = temporary / name
+            try:
+                self.journal.link_file(entry["sha256"], file)
+            except FileNotFoundError:
+                if self._is_replaced(entry):  # meanwhile
+                    return True
+                raise
             self.client.log_artifact(run_id, str(file), folder or None)
         return False
 
@@ -335,8 +389,8 @@ class Replay:
         run_id = self.resolve(entry["run"])
         if self._is_known(run_id, entry):
             return True
-        with TemporaryDirectory(dir=self.journal.folder) as temporary:
-            folder = Path(temporary) / "model"
+        with self.journal.temporary_folder() as temporary:
+            folder = temporary / "model"
             for file in entry["files"]:
                 if not _SAFE_PATH.fullmatch(file["path"]):
                     raise FileNotFoundError(f"{file['path']!r} is no path of a file")
@@ -378,7 +432,7 @@ class Replay:
         self._is_new.clear()
         if changed:
             self._ids |= changed
-            self._complete_upto |= dict.fromkeys(changed.values(), -1)
+            self._marks |= {run_id: Marks() for run_id in changed.values()}
             self.journal.restart_sending(self._ids)
         return bool(changed)
 
@@ -386,19 +440,20 @@ class Replay:
         """Return whether the store says that it has an entry of this journal."""
         if run_id in self._is_new or entry.get("foreign") or entry["n"] in self._again:
             return False
-        if run_id not in self._complete_upto:
+        if run_id not in self._marks:
             self._learn_run(entry["run"], self.client.get_run(run_id))
-        return bool(entry["n"] <= self._complete_upto[run_id])
+        marks = self._marks[run_id]
+        is_outdated = bool(marks.after) and entry["do"] in _STATE
+        return bool(entry["n"] <= marks.upto or is_outdated)
 
     def _learn_run(self, key: str, run: MlflowRun) -> None:
-        journal_id, _, number = run.data.tags.get(tags.JOURNAL, "").partition(" ")
         run_id = run.info.run_id
         self._ids[key] = run_id
         self._experiments[run_id] = run.info.experiment_id
-        self._complete_upto[run_id] = int(number) if journal_id == self.journal.id and number.isdigit() else -1
+        self._marks[run_id] = Marks.parse(run.data.tags.get(tags.JOURNAL, ""), self.journal.id)
 
-    def _mark(self, number: int) -> str:
-        return f"{self.journal.id} {number}"
+    def _mark(self, run_id: str, number: int) -> str:
+        return self._marks.setdefault(run_id, Marks()).text(self.journal.id, number)
 
     def _find_run(self, key: str, entry: Entry | None = None) -> MlflowRun | None:
         """Return the run of a key; None if the store has none."""

@@ -53,7 +53,7 @@ class Sender:
         self._queue: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._notices: deque[str] = deque()
-        self._attempts = 0  # finished attempts to send
+        self._begun_attempts = self._ended_attempts = 0
         self._is_flushing = False
         self._try_now = False  # also during a pause after a failed attempt
         self._is_closing = False
@@ -86,12 +86,12 @@ class Sender:
         with self._changed:
             self._is_flushing = self._try_now = True
             self._progress_at = time.monotonic()
-            failed_attempts = self._attempts
+            begun_attempts = self._begun_attempts  # one of them may go on, and fail although the store answers now
             self._changed.notify_all()
             try:
                 while self._queue and self._thread.is_alive():
                     now = time.monotonic()
-                    if self.error and self._attempts > failed_attempts:
+                    if self.error and self._ended_attempts > begun_attempts:
                         break
                     if now > self._progress_at + _NO_PROGRESS_SECONDS or (deadline is not None and now > deadline):
                         break
@@ -132,6 +132,7 @@ class Sender:
             if not (self._queue or now >= next_heartbeat) or not (now >= next_attempt or self._try_now):
                 continue
             self._try_now = False
+            self._begun_attempts += 1
             try:
                 self._send()
                 if now >= next_heartbeat:
@@ -143,7 +144,7 @@ class Sender:
                 next_attempt = time.monotonic() + pause
                 pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             with self._changed:
-                self._attempts += 1
+                self._ended_attempts += 1
                 self._changed.notify_all()
         self.journal.flush()
 
@@ -213,7 +214,8 @@ def send_journal(
         replay.send(entries)
         if replay.merge_duplicates():
             replay.send(entries)
-        if not (keep or journal.sent.refused or journal.is_written()):
+        is_kept = keep or journal.sent.refused or journal.is_written()
+        if not is_kept and journal.is_settled():  # the writer may have ended, and written more, while this was sent
             journal.remove()
         return settled + replay.counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -47,6 +48,7 @@ class StoreWriter:
         self._known_ids: dict[str, str] = {}  # of runs that were created before, by key
         self._sender = None if offline else Sender(self.journal, uri, client, self._beat)
         self._is_closed = False
+        self._write_lock = threading.Lock()
         _open_writers.append(self)
 
     def create_run(self, experiment: dict[str, str], name: str, run_tags: Mapping[str, str]) -> RunWriter:
@@ -105,13 +107,14 @@ class StoreWriter:
 
     def write(self, entry: Entry) -> None:
         """Write an entry to the journal; it is sent in the background."""
-        numbered = self.journal.append(entry)
         if entry["do"] == "end":
             self._running.discard(entry["run"])
-        if self._sender is not None:
-            self._sender.put(numbered)
-        else:
-            self._offline_count += 1
+        with self._write_lock:  # entries are queued in the order of their numbers
+            numbered = self.journal.append(entry)
+            if self._sender is not None:
+                self._sender.put(numbered)
+            else:
+                self._offline_count += 1
 
     def id_of(self, key: str) -> str:
         """Return the id that the store gave to a run or model; the key while it has given none."""
@@ -194,6 +197,11 @@ def close_all() -> list[str]:
         if writer.unsent:
             reason = "" if writer.offline else ", which does not take them"
             lines.append(f"{writer.unsent} entries are not sent to {address}{reason}. Send them with: tinybench sync")
+        if writer.unsent and writer.journal.count_unwritten_files():
+            lines.append(
+                f"{writer.journal.count_unwritten_files()} artifacts are lost: the disk under "
+                f"{writer.journal.folder} is full."
+            )
         if writer.journal.sent.refused:
             lines.append(
                 f"{address} refused {len(writer.journal.sent.refused)} entries. See why with: tinybench status"
