@@ -17,11 +17,13 @@ class FaultyProxy:
     Attributes:
         mode: `pass`; `errors` answers 502, 429 or half a body to two requests of three; `slow` waits before each.
         delay: Seconds to wait in the mode `slow`.
+        limit: Bytes of the largest body that is passed on; a larger one is answered with 413. None for any.
         requests: Number of requests so far.
     """
 
     def __init__(self, target_port: int) -> None:
         self.mode, self.delay, self.requests = "pass", 2.0, 0
+        self.limit: int | None = None
         generator = random.Random(0)
         proxy = self
 
@@ -35,6 +37,9 @@ class FaultyProxy:
                 fault = fault if proxy.mode == "errors" else "pass"
                 if proxy.mode == "slow":
                     time.sleep(proxy.delay)
+                if proxy.limit is not None and len(body) > proxy.limit:
+                    self._answer(413, b"<html>too large</html>", [])
+                    return
                 if fault in ("502", "429"):
                     self._answer(int(fault), b"<html>try again later</html>", [])
                     return

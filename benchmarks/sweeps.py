@@ -74,7 +74,8 @@ def measure(trials: int, workers: int) -> str:
         space = space_file.read(SPACE.format(trials=trials), "bench")
         study = Study.create(optuna_storage.connect(storage), "bench", space, {})
         tracker = Tracker(TrackConfig(uri=store))
-        study.parent_run = tracker.open_parent_run("bench").id
+        parent = tracker.open_parent_run("bench")
+        study.parent_run = parent.id
         TrialQueue(study).fill()
         command = [sys.executable, "-m", "benchmarks.sweeps", "work", storage, store]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -85,7 +86,13 @@ def measure(trials: int, workers: int) -> str:
         for process in processes:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-        outputs = [process.communicate("\n")[0].split() for process in processes]
+        for process in processes:  # all begin before one is waited for
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        outputs = [process.communicate()[0].split() for process in processes]
+        parent.end("FINISHED")
+        tracker.close()
         trial_tags = [run.data.tags.get("tinybench.trial") for run in find_trial_runs(tracker)]
         counts, doubled = study.counts(), sum(count > 1 for count in Counter(trial_tags).values())
         seconds = max(float(output[1]) for output in outputs)

@@ -106,5 +106,8 @@ def census(uri: str) -> dict[str, Any]:
         "runs": {run.info.run_id: content(uri, run.info.run_id) for run in all_runs(uri)},
         "models": {model.model_id: (model.name, str(model.status), dict(model.tags)) for model in models},
         "versions": {f"{item.name}/{item.version}": (item.source, item.run_id, dict(item.tags)) for item in versions},
-        "aliases": {model.name: dict(model.aliases) for model in client.search_registered_models()},
+        "aliases": {
+            model.name: {alias: int(number) for alias, number in model.aliases.items()}
+            for model in client.search_registered_models()
+        },
     }

@@ -62,7 +62,7 @@ def test_what_mlflow_run_logged_stays_and_what_it_left_alone_is_beside_it(tracke
     run_id = tracker.client.create_run("0").info.run_id
     for key, value in known.items():
         tracker.client.log_param(run_id, key, value)
-    run = tracker.writer.adopt_run(run_id, "x", is_given=False, experiment={"run": run_id})
+    run = tracker.writer.adopt_run(run_id, "x", is_given=False)
     for _ in range(2):  # a second time changes nothing
         run.log_params(dict.fromkeys(KEYS, "ours"))
     left_alone = {f"recipe.{key}": "ours" for key, value in known.items() if value == "recipe"}

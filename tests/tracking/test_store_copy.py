@@ -121,9 +121,9 @@ def test_a_source_that_does_not_exist_is_not_created(tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
-def test_an_unknown_experiment_is_named(source, tmp_path):
+def test_an_unknown_experiment_is_named(source, fresh):
     with pytest.raises(ConfigError, match="has no experiment 'bogus', but Default, digits, foreign"):
-        copy_store(source, f"sqlite:///{tmp_path}/target.db", experiments=["bogus"])
+        copy_store(source, fresh, experiments=["bogus"])
 
 
 def damaged(location: str) -> Path:
@@ -185,7 +185,7 @@ def test_what_the_source_got_since_is_added(small, fresh):
 
 
 def test_what_was_changed_in_the_target_is_named(small, fresh):
-    source, run_id = small
+    source, _ = small
     copy_store(source, fresh)
     client, copy_id = MlflowClient(fresh), the_copy(fresh).info.run_id
     client.log_metric(copy_id, "loss", 3.0, 1, 2)
@@ -235,7 +235,7 @@ def test_an_alias_that_others_moved_stays(small, fresh):
     sources.set_registered_model_alias("net", "champion", "2")
     sources.delete_registered_model_alias("net", "gone")
     assert copy_store(source, fresh).is_complete
-    assert dict(targets.get_registered_model("net").aliases) == {"champion": "2"}
+    assert dict(targets.get_registered_model("net").aliases) == {"champion": 2}
     targets.set_registered_model_alias("net", "champion", "3")
     report = copy_store(source, fresh)
     assert report.notes == ["Alias champion of net stays at version 3 of the target, where it was set by others."]
@@ -255,7 +255,7 @@ def test_versions_of_a_deleted_run_are_left_out_and_named(small, fresh):
     assert report.notes == [f"Version net/1 is left out: run {extra} is deleted or not selected."]
     assert (report.versions, report.deleted_runs, report.is_complete) == (2, 1, True)
     copies = {version.version: version.source for version in MlflowClient(fresh).search_model_versions("name = 'net'")}
-    assert copies == {"2": f"runs:/{the_copy(fresh).info.run_id}/folder", "3": "s3://bucket/model"}
+    assert copies == {2: f"runs:/{the_copy(fresh).info.run_id}/folder", 3: "s3://bucket/model"}
 
 
 def test_versions_get_numbers_behind_those_of_others(small, fresh):
@@ -268,7 +268,7 @@ def test_versions_get_numbers_behind_those_of_others(small, fresh):
     report = copy_store(source, fresh)
     assert report.notes == ["Version net/1 has number 2 in the target, which has others."]
     assert report.is_complete
-    assert dict(MlflowClient(fresh).get_registered_model("net").aliases) == {"champion": "2"}
+    assert dict(MlflowClient(fresh).get_registered_model("net").aliases) == {"champion": 2}
     assert copy_store(source, fresh).known_versions == 1
 
 
@@ -286,5 +286,5 @@ def test_a_deleted_experiment_of_the_target_is_named(small, fresh):
     experiment = MlflowClient(small[0]).create_experiment("old")
     MlflowClient(small[0]).create_run(experiment)
     MlflowClient(fresh).delete_experiment(MlflowClient(fresh).create_experiment("old"))
-    with pytest.raises(TrackingError, match="'old' is deleted in .*: restore it there"):
+    with pytest.raises(TrackingError, match="'old' is deleted in sqlite"):
         copy_store(small[0], fresh)

@@ -82,11 +82,11 @@ def _run_command() -> NoReturn:
 
 def _close_journals() -> None:
     """Send what the command logged, and say what is left."""
-    if "tinybench.tracking.journal.store_writer" not in sys.modules:
+    if "tinybench.tracking.journal.journal_writer" not in sys.modules:
         return
-    from tinybench.tracking.journal import store_writer
+    from tinybench.tracking.journal import journal_writer
 
-    for line in store_writer.close_all():
+    for line in journal_writer.close_all():
         click.echo(line, err=True)
 
 

@@ -9,7 +9,8 @@ from tinybench.core.redaction import redact
 from tinybench.tracking import dead_runs, tags
 from tinybench.tracking.dead_runs import DeadRun
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
-from tinybench.tracking.tracker import Tracker, key_of
+from tinybench.tracking.run_reader import key_of
+from tinybench.tracking.tracker import Tracker
 from tinybench.training import run_directory
 
 

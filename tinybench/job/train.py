@@ -29,7 +29,8 @@ from tinybench.plots import training_curves
 from tinybench.tracking import model_logging, run_record, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import PhaseResult, Result
-from tinybench.tracking.tracker import Tracker, key_of
+from tinybench.tracking.run_reader import key_of
+from tinybench.tracking.tracker import Tracker
 from tinybench.training import phases, run_directory
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome

@@ -49,7 +49,8 @@ class StudyProgress:
             if trial.number not in self._closed:
                 self._closed.add(trial.number)
                 if RUN_ID in trial.user_attrs:
-                    trial_runs.close_orphan(self.parent.store.amend_run(trial.user_attrs[RUN_ID]), trial)
+                    run = RunWriter(self.parent.store, trial.user_attrs[RUN_ID], foreign=True)
+                    trial_runs.close_orphan(run, trial)
 
     def check_failures(self) -> None:
         """Raise if there is no hope for the trials to come.

@@ -15,9 +15,10 @@ from tinybench.core.errors import TrackingError, format_error
 from tinybench.sweeps.slots import ERROR, METRICS, RETRY_OF, RUN_ID
 from tinybench.sweeps.study import Study
 from tinybench.tracking import provenance, tags
-from tinybench.tracking.journal.store_writer import StoreWriter, now
+from tinybench.tracking.journal.journal_writer import now
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.store import STORE_ERRORS
+from tinybench.tracking.store_writer import StoreWriter
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
@@ -64,7 +65,7 @@ class TrialRuns:
         If an exception ends the block, the run ends as the trial does.
         """
         run_tags = {tags.SEED: str(config.seed), tags.TRIAL_STATE: "running"}
-        seed_run = run.create_child(f"seed {config.seed}", self._process_tags | run_tags)
+        seed_run = self.writer.create_child(run, f"seed {config.seed}", self._process_tags | run_tags)
         try:
             self.log_config(seed_run, config)
             yield seed_run

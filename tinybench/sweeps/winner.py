@@ -16,7 +16,7 @@ from tinybench.core.errors import format_error
 from tinybench.sweeps.slots import METRICS
 from tinybench.sweeps.study import Study
 from tinybench.tracking import tags
-from tinybench.tracking.journal.store_writer import now
+from tinybench.tracking.journal.journal_writer import now
 from tinybench.training.progress import best_metric_name
 
 if TYPE_CHECKING:

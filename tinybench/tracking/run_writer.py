@@ -21,7 +21,7 @@ from tinybench.core.errors import format_error
 from tinybench.core.redaction import redact
 from tinybench.tracking import tags
 from tinybench.tracking.journal.journal import new_key
-from tinybench.tracking.journal.store_writer import StoreWriter, now
+from tinybench.tracking.journal.journal_writer import JournalWriter, now
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,6 @@ class RunWriter:
     Args:
         store: Writes to the store of the run.
         key: The key of the run, or the id of a run that was not made by a journal.
-        experiment: Its experiment, as `StoreWriter.create_run` takes it.
         logged_tags: The tags that the run had when it was opened.
         logged_metrics: The latest value of each metric that the run had then.
         missing_params_only: Whether only parameters are logged that the run does not have.
@@ -53,9 +52,8 @@ class RunWriter:
 
     def __init__(
         self,
-        store: StoreWriter,
+        store: JournalWriter,
         key: str,
-        experiment: dict[str, str],
         *,
         logged_tags: Mapping[str, str] | None = None,
         logged_metrics: Mapping[str, float] | None = None,
@@ -66,7 +64,6 @@ class RunWriter:
         self.key = key
         self.logged_tags = dict(logged_tags or {})
         self.metrics = dict(logged_metrics or {})
-        self._experiment = experiment
         self._missing_params_only = missing_params_only
         self._replaceable: dict[str, str] = {}  # SHA-256 of artifacts by path
         self._foreign: dict[str, Any] = {"foreign": True} if foreign else {}
@@ -75,11 +72,6 @@ class RunWriter:
     def id(self) -> str:
         """The id of the run; its key as long as the store has not given it an id."""
         return self.store.id_of(self.key)
-
-    def create_child(self, name: str, run_tags: Mapping[str, str]) -> RunWriter:
-        """Create a run below this one, in the same experiment."""
-        experiment = {"run": self.key} if "run" in self._experiment else self._experiment
-        return self.store.create_run(experiment, name, {**run_tags, tags.PARENT_RUN: self.key})
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters.
@@ -180,7 +172,7 @@ class RunWriter:
             step: The step whose metrics belong to the model.
 
         Returns:
-            The key of the model, for which `StoreWriter.id_of` has the id.
+            The key of the model, for which `JournalWriter.id_of` has the id.
         """
         key = new_key()
         files = []

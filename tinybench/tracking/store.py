@@ -30,6 +30,7 @@ _PERMANENT_ERRORS = (
     "INVALID_STATE",
 )
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
+_TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs")
 
@@ -109,11 +110,12 @@ def is_permanent(error: BaseException) -> bool:
     """Return whether a store will refuse the same call for ever, and not only now."""
     if isinstance(error, FileNotFoundError):
         return True
-    return (
-        isinstance(error, MlflowException)
-        and error.error_code in _PERMANENT_ERRORS
-        and not str(error).startswith(_PROXY_ERROR)
-    )
+    if isinstance(error, requests.HTTPError) and error.response is not None:  # of an artifact
+        status, text = error.response.status_code, error.response.text
+        return status in _TOO_LARGE or (status == 400 and '"error_code"' in text)
+    if str(error).startswith(_PROXY_ERROR):
+        return any(f"failed with error code {status} " in str(error) for status in _TOO_LARGE)
+    return isinstance(error, MlflowException) and error.error_code in _PERMANENT_ERRORS
 
 
 def describe_error(error: BaseException) -> str:

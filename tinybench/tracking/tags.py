@@ -32,6 +32,8 @@ COPY_HASH = "tinybench.copy_hash"
 """Of a copy that is complete: the hash of what was copied."""
 COPIED_ALIASES = "tinybench.copied_aliases"
 """Of a registered name: the aliases as they were last copied, as JSON."""
+COPY_OWNER = "tinybench.copy_owner"
+"""Of the lock of a store to which is copied: who has it."""
 ABOUT_COPYING = (COPIED_FROM, COPY_HASH, COPIED_ALIASES)
 """Tags that differ between a copy and its source."""
 

@@ -17,10 +17,12 @@ from stores import fresh
 
 from tinybench.tracking import tags
 from tinybench.tracking.journal.journal import Journal, find_journals
-from tinybench.tracking.journal.replay import Marks, Replay, SentCounts, WaitError
+from tinybench.tracking.journal.marks import Marks
+from tinybench.tracking.journal.replay import Replay, SentCounts
 from tinybench.tracking.journal.sender import send_journal
-from tinybench.tracking.journal.store_writer import StoreWriter
+from tinybench.tracking.journal.stored_runs import StoredRuns, WaitError
 from tinybench.tracking.run_writer import RunWriter
+from tinybench.tracking.store_writer import StoreWriter
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ def test_two_senders_that_create_a_run_in_one_moment_leave_one(
     (journal,) = find_journals()
     shutil.copytree(journal.folder, tmp_path / "copy")
     with monkeypatch.context() as patch:  # both have looked before either creates
-        patch.setattr(Replay, "_find_run", lambda *_: None)
+        patch.setattr(StoredRuns, "find", lambda *_: None)
         first = Replay(Journal(tmp_path / "copy"), client)
         first.send(first.journal.read()[0][:1])
         second = Replay(journal, client)
@@ -217,7 +219,16 @@ def test_marks_are_read_and_written(text: str, marks: Marks) -> None:
 ACTIONS = st.sampled_from(["metric", "tag", "param", "text", "kill", "send", "half", "copy", "send copy", "end"])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def walk_through(store: str, client: MlflowClient, folder: Path, actions: list[str], calls: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
+        walk = Walk(store, client, folder, calls)
+        for action in actions:
+            walk.take(action)
+        walk.compare()
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ACTIONS, min_size=3, max_size=25), st.integers(0, 6))
 @example(["tag", "copy", "kill", "tag", "send", "send copy"], 0)
 @example(["text", "copy", "text", "text", "text", "send", "send copy"], 0)
@@ -226,13 +237,16 @@ ACTIONS = st.sampled_from(["metric", "tag", "param", "text", "kill", "send", "ha
 def test_any_order_of_logging_dying_and_sending_ends_the_same(
     store: str, client: MlflowClient, tmp_path_factory: pytest.TempPathFactory, actions: list[str], calls: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("walk")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYBENCH_STATE", str(folder / "state"))
-        walk = Walk(store, client, folder, calls)
-        for action in actions:
-            walk.take(action)
-        walk.compare()
+    walk_through(store, client, tmp_path_factory.mktemp("walk"), actions, calls)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ACTIONS, min_size=3, max_size=40), st.integers(0, 8))
+def test_many_orders_of_logging_dying_and_sending_end_the_same(
+    store: str, client: MlflowClient, tmp_path_factory: pytest.TempPathFactory, actions: list[str], calls: int
+) -> None:
+    walk_through(store, client, tmp_path_factory.mktemp("walk"), actions, calls)
 
 
 class Walk:

@@ -19,7 +19,7 @@ from small_runs import points
 
 from tinybench.config.sections import TrackConfig
 from tinybench.tracking import tags
-from tinybench.tracking.journal import sender, store_writer
+from tinybench.tracking.journal import journal_writer, sender
 from tinybench.tracking.journal.journal import find_journals, is_key
 from tinybench.tracking.tracker import Tracker
 
@@ -125,13 +125,13 @@ def test_a_server_that_dies_in_the_middle_and_comes_back_costs_two_notices(serve
 
 
 def test_what_was_not_sent_at_the_end_is_told_with_the_command_that_sends_it() -> None:
-    store_writer.close_all()
+    journal_writer.close_all()
     tracker = Tracker(TrackConfig(uri=NO_SERVER), may_be_away=True)
     tracker.writer.create_run({"id": "0"}, "told", {}).end("FINISHED")
-    notice, last = store_writer.close_all()
+    notice, last = journal_writer.close_all()
     assert f"{NO_SERVER}: it does not answer" in notice
     assert last == f"2 entries are not sent to {NO_SERVER}, which does not take them. Send them with: tinybench sync"
-    assert store_writer.close_all() == []
+    assert journal_writer.close_all() == []
 
 
 @pytest.mark.parametrize("state", ["dead", "silent"])

@@ -57,9 +57,7 @@ class LoggedModelCopy:
         self._ids.locations[model.artifact_location] = copied.artifact_location
 
     def _create(self, model: LoggedModel, experiment_id: str) -> LoggedModel:
-        """Create a copy; of copies that several processes create at once, the one with the least id stays."""
-        client = self._target.client
-        client.create_logged_model(
+        return self._target.client.create_logged_model(
             experiment_id,
             model.name,
             self._ids.runs.get(model.source_run_id or ""),
@@ -67,10 +65,6 @@ class LoggedModelCopy:
             dict(model.params),
             model.model_type,
         )
-        remaining, *surplus = list_model_copies(self._target, experiment_id)[model.model_id]
-        for copied in surplus:
-            client.delete_logged_model(copied.model_id)
-        return remaining
 
     def fill(self, model_id: str) -> bool:
         """Copy everything of a model that the target lacks; return whether it was marked as complete before."""

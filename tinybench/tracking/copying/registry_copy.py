@@ -13,6 +13,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from tinybench.tracking import tags
+from tinybench.tracking.copying import copy_lock
 from tinybench.tracking.copying.copied_content import Content, list_differences
 from tinybench.tracking.copying.copy_report import CopyReport
 from tinybench.tracking.copying.id_map import IdMap
@@ -44,10 +45,13 @@ class RegistryCopy:
         self._folders = [str(item.artifact_location) for item in source.list_experiments(ViewType.ALL)]
         self.numbers: dict[tuple[str, int], int] = {}
 
+    def list_names(self) -> list[str]:
+        """Return the names of the registered models; a lock that a killed copy left is none."""
+        return [model.name for model in self._source.registered_models() if model.name != copy_lock.NAME]
+
     def list_versions(self) -> list[Any]:
         """Return the versions of all registered models, each after those that its source may name."""
-        names = [model.name for model in self._source.registered_models()]
-        versions = [version for name in names for version in self._source.versions(name)]
+        versions = [version for name in self.list_names() for version in self._source.versions(name)]
         return sorted(versions, key=lambda version: (version.creation_timestamp, version.name, int(version.version)))
 
     def create_name(self, name: str) -> None:
@@ -55,9 +59,8 @@ class RegistryCopy:
         model, copied = self._source.get_registered_model(name), self._target.get_registered_model(name)
         client, expected_tags = self._target.client, self._ids.rewrite_tags(model.tags)
         if copied is None:
-            with suppress_existing():
-                client.create_registered_model(name, expected_tags, model.description)
-            copied = self._target.get_registered_model(name)
+            client.create_registered_model(name, expected_tags, model.description)
+            return
         for key, value in expected_tags.items():
             if copied.tags.get(key) != value:
                 client.set_registered_model_tag(name, key, value)
@@ -208,16 +211,6 @@ class RegistryCopy:
         if copied is None:
             return [f"{label} is not in the target"]
         return [f"{label}: {line}" for line in list_differences(self.describe_version(version), copied)]
-
-
-@contextmanager
-def suppress_existing() -> Iterator[None]:
-    """Ignore that something exists already, since another process has just created it."""
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 @contextmanager

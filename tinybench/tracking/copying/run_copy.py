@@ -52,20 +52,15 @@ class RunCopy:
             self._ids.originals.add(run_id)
             return
         matching = copies.get(run_id) or copies.get(run_tags.get(tags.KEY, ""))
-        matching = matching or list_run_copies(self._target, experiment_id, run_id).get(run_id)
         copy_id = matching[0] if matching else self._create(run, experiment_id)
         self._ids.runs[run_id] = copy_id
         self._ids.locations[run.info.artifact_uri] = self._target.client.get_run(copy_id).info.artifact_uri
 
     def _create(self, run: MlflowRun, experiment_id: str) -> str:
-        """Create a copy; of copies that several processes create at once, the one with the least id stays."""
-        info, client = run.info, self._target.client
+        info = run.info
         first_tags = {tags.COPIED_FROM: info.run_id, tags.USER: info.user_id or ""}
-        client.create_run(experiment_id, info.start_time, first_tags, info.run_name)
-        remaining, *surplus = list_run_copies(self._target, experiment_id, info.run_id)[info.run_id]
-        for copy_id in surplus:
-            client.delete_run(copy_id)
-        return remaining
+        created = self._target.client.create_run(experiment_id, info.start_time, first_tags, info.run_name)
+        return str(created.info.run_id)
 
     def fill(self, run_id: str) -> bool:
         """Copy everything of a run that the target lacks; return whether it was marked as complete before."""
@@ -143,16 +138,10 @@ class RunCopy:
             self._target.client.update_run(copied.info.run_id, status)
 
 
-def list_run_copies(side: StoreSide, experiment_id: str, run_id: str = "") -> dict[str, list[str]]:
-    """Return the ids of copies in an experiment, sorted, by the id of the source and by the key of the run.
-
-    Args:
-        side: The store that has the copies.
-        experiment_id: The experiment.
-        run_id: Only copies of this run; all if empty.
-    """
+def list_run_copies(side: StoreSide, experiment_id: str) -> dict[str, list[str]]:
+    """Return the ids of copies in an experiment, sorted, by the id of the source and by the key of the run."""
     copies: dict[str, list[str]] = {}
-    for run in side.runs(experiment_id, f"tags.`{tags.COPIED_FROM}` = '{run_id}'" if run_id else ""):
+    for run in side.runs(experiment_id):
         for name in {run.data.tags.get(tags.COPIED_FROM), run.data.tags.get(tags.KEY)} - {None}:
             copies.setdefault(name, []).append(run.info.run_id)
     return {name: sorted(run_ids) for name, run_ids in copies.items()}

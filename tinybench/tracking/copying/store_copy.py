@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import filelock
 import requests
 from mlflow.entities import LifecycleStage, ViewType
 
-from tinybench.core import paths
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking import store, tags
 from tinybench.tracking.copying.copied_content import list_differences
 from tinybench.tracking.copying.copy_check import CopyCheck
+from tinybench.tracking.copying.copy_lock import CopyLock, locked
 from tinybench.tracking.copying.copy_report import CopyCallbacks, CopyReport
 from tinybench.tracking.copying.id_map import IdMap
 from tinybench.tracking.copying.logged_model_copy import LoggedModelCopy, list_model_copies
 from tinybench.tracking.copying.registry_copy import RegistryCopy
 from tinybench.tracking.copying.run_copy import RunCopy, list_run_copies
 from tinybench.tracking.copying.store_side import StoreSide
-from tinybench.tracking.journal.replay import get_or_create_experiment
+from tinybench.tracking.experiments import get_or_create_experiment
 
-_ATTEMPTS = 3  # for what another process that copies at the same time may have changed
-_CONFLICTS = ("UNIQUE constraint", "duplicate key", "database is locked", "active' state")
+_ATTEMPTS = 5
+_CONFLICTS = ("UNIQUE constraint", "duplicate key", "database is locked")  # with a process that logs to the target
 
 _OUTCOMES = {True: "known already", False: "copied", None: "left out"}
 
@@ -39,18 +37,25 @@ class StoreCopy:
         target: The store that gets everything.
         experiments: Names of the experiments that are copied; all if empty.
         callbacks: Are told how far it is.
+        lock: The lock on the target.
 
     Attributes:
         report: The outcome so far.
     """
 
     def __init__(
-        self, source: StoreSide, target: StoreSide, experiments: Sequence[str], callbacks: CopyCallbacks
+        self,
+        source: StoreSide,
+        target: StoreSide,
+        experiments: Sequence[str],
+        callbacks: CopyCallbacks,
+        lock: CopyLock,
     ) -> None:
         self._source = source
         self._target = target
         self._is_selection = bool(experiments)
         self._callbacks = callbacks
+        self._lock = lock
         self._ids = IdMap()
         self.report = CopyReport()
         self._experiments: list[Any] = self._select(experiments)
@@ -125,7 +130,7 @@ class StoreCopy:
             )
         for name, value in self._expected_tags(experiment, copied).items():
             if copied.tags.get(name) != value:
-                self._target.client.set_experiment_tag(target_id, name, value)
+                self._repeat(partial(self._target.client.set_experiment_tag, target_id, name, value))
         self._experiment_ids[experiment.experiment_id] = target_id
         return target_id
 
@@ -163,11 +168,12 @@ class StoreCopy:
         self._callbacks.on_step(f"model {model_id}: {_OUTCOMES[was_complete]}")
 
     def _repeat(self, action: Callable[[], Any], label: str = "") -> Any:
-        """Call a function again if another process that copies has changed the same; note what the store refuses.
+        """Call a function, again if another process has just written the same; note what the store refuses.
 
         Returns:
             What the function returned; None if the store refused it.
         """
+        self._lock.require()
         for attempt in range(_ATTEMPTS):
             try:
                 return action()
@@ -184,12 +190,11 @@ class StoreCopy:
     def _copy_registry(self) -> None:
         self._versions = self._registry.list_versions()
         used = {version.name for version in self._versions if self._is_selected(version)}
-        names = [model.name for model in self._source.registered_models()]
-        self._names = [name for name in names if not self._is_selection or name in used]
+        self._names = [name for name in self._registry.list_names() if not self._is_selection or name in used]
         self._versions = [version for version in self._versions if version.name in self._names]
         self._callbacks.on_stage_begin("versions", len(self._versions))
         for name in self._names:
-            self._registry.create_name(name)
+            self._repeat(partial(self._registry.create_name, name))
         for version in self._versions:
             label = f"{version.name}/{version.version}"
             was_complete = self._repeat(partial(self._registry.copy_version, version), f"Version {label}")
@@ -197,7 +202,7 @@ class StoreCopy:
             self.report.known_versions += was_complete is True
             self._callbacks.on_step(f"version {label}: {_OUTCOMES[was_complete]}")
         for name in self._names:
-            self._registry.copy_aliases(name)
+            self._repeat(partial(self._registry.copy_aliases, name))
 
     def _is_selected(self, version: Any) -> bool:
         return version.run_id in self._ids.runs or self._ids.rewrite_location(version.source) is not None
@@ -252,8 +257,8 @@ def copy_store(
         raise ConfigError(f"--from and --to are both {store.display(source_uri)}: give two stores.")
     _require_file(source_uri)
     source, target = StoreSide.open(source_uri), StoreSide.open(target_uri)
-    with _locked(target_uri, callbacks), _converting_errors(source_uri, target_uri):
-        copying = StoreCopy(source, target, experiments, callbacks)
+    with _converting_errors(source_uri, target_uri), locked(target, callbacks) as lock:
+        copying = StoreCopy(source, target, experiments, callbacks, lock)
         copying.copy()
         if verify:
             copying.verify()
@@ -266,29 +271,6 @@ def _require_file(uri: str) -> None:
     path = store.sqlite_path(uri)
     if path is not None and not path.is_file():
         raise TrackingError(f"There is no store {store.display(uri)}: check --from.")
-
-
-@contextmanager
-def _locked(uri: str, callbacks: CopyCallbacks) -> Iterator[None]:
-    """Let one process of this machine at a time copy to a store, so that versions get their numbers in order."""
-    name = hashlib.sha256(store.identity(uri).encode()).hexdigest()[:12]
-    folder = paths.state_folder() / "copy"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrackingError(
-            f"Cannot write {folder}: {error.strerror}. Set TINYBENCH_STATE to another folder."
-        ) from error
-    lock = filelock.FileLock(folder / f"{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        callbacks.on_message(f"Another process copies to {store.display(uri)}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

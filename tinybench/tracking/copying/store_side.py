@@ -45,12 +45,12 @@ class StoreSide:
         order = ["creation_time ASC", "experiment_id ASC"]
         return list(store.pages(lambda token: search(view, order_by=order, page_token=token)))
 
-    def runs(self, experiment_id: str, query: str = "", view: int = ViewType.ACTIVE_ONLY) -> Iterator[MlflowRun]:
+    def runs(self, experiment_id: str, view: int = ViewType.ACTIVE_ONLY) -> Iterator[MlflowRun]:
         """Yield the runs of an experiment, the oldest first."""
         search = self.client.search_runs
         order = ["attributes.start_time ASC"]
         return store.pages(
-            lambda token: search([experiment_id], query, view, max_results=500, order_by=order, page_token=token)
+            lambda token: search([experiment_id], "", view, max_results=500, order_by=order, page_token=token)
         )
 
     def models(self, experiment_id: str) -> Iterator[LoggedModel]:

@@ -15,7 +15,8 @@ from tinybench.core.errors import TrackingError
 from tinybench.tracking import dead_runs, store
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, find_journals
-from tinybench.tracking.journal.replay import Replay, SentCounts, WaitError
+from tinybench.tracking.journal.replay import Replay, SentCounts
+from tinybench.tracking.journal.stored_runs import WaitError
 
 _GATHER_SECONDS = 0.2  # in which entries gather that are then sent together
 _SYNC_SECONDS = 1.0  # between two requests to the system to write the journal to the disk
@@ -177,7 +178,7 @@ class Sender:
 
     def _beat(self) -> None:
         if self._client is not None and self._replay is not None:
-            self._heartbeat(self._client, self._replay.resolve)
+            self._heartbeat(self._client, self._replay.runs.resolve)
 
     def _note_failure(self, error: Exception) -> None:
         if not self.error:

@@ -1,32 +1,32 @@
-"""Write to the runs of one store through a journal."""
+"""Write a journal for one store, and send it in the background."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from tinybench.tracking import store, tags
 from tinybench.tracking.journal.entry_file import Entry
-from tinybench.tracking.journal.journal import Journal, is_key, new_key
+from tinybench.tracking.journal.journal import Journal, is_key
 from tinybench.tracking.journal.sender import Sender
 from tinybench.tracking.process_identity import describe_process
 
 if TYPE_CHECKING:
-    from tinybench.tracking.run_writer import RunWriter
+    pass
 
 _CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
 
-_open_writers: list[StoreWriter] = []  # of this process, until everybody who must know has been told
+_open_writers: list[JournalWriter] = []  # of this process, until everybody who must know has been told
 
 
-class StoreWriter:
+class JournalWriter:
     """The journal of this process for one store, with the thread that sends it.
 
     Args:
@@ -50,60 +50,6 @@ class StoreWriter:
         self._is_closed = False
         self._write_lock = threading.Lock()
         _open_writers.append(self)
-
-    def create_run(self, experiment: dict[str, str], name: str, run_tags: Mapping[str, str]) -> RunWriter:
-        """Create a run.
-
-        Args:
-            experiment: The experiment as {"id": …}, {"name": …}, or {"run": …} for that of a run.
-            name: Name of the run.
-            run_tags: Tags; the one that names the parent run may hold a key.
-        """
-        key = new_key()
-        text_tags = dict(run_tags) | process_tags()
-        self.write({"do": "create", "run": key, "experiment": experiment, "name": name, "tags": text_tags, "at": now()})
-        return self._writer(key, experiment)
-
-    def adopt_run(self, run_id: str, name: str, *, is_given: bool, experiment: dict[str, str]) -> RunWriter:
-        """Write to the run that `mlflow run` created; it gets a name unless the user gave it one.
-
-        Args:
-            run_id: The id of the run.
-            name: The name.
-            is_given: Whether the user gave this name.
-            experiment: Its experiment.
-        """
-        self.write({"do": "adopt", "run": run_id, "name": name, "is_given": is_given})
-        writer = self._writer(run_id, experiment, missing_params_only=True)
-        writer.set_tags(process_tags())
-        return writer
-
-    def reopen_run(self, key: str, run_id: str, run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> RunWriter:
-        """Mark a run that ended, or whose process died, as RUNNING, and write to it.
-
-        Args:
-            key: The key of the run; its id if no journal created it.
-            run_id: Its id; its key if the store has not given it an id.
-            run_tags: The tags that it has.
-            metrics: The latest value of each metric that it has.
-        """
-        self.write({"do": "restart", "run": key} | ({} if is_key(run_id) else {"id": run_id}))
-        self._known_ids[key] = run_id
-        writer = self._writer(key, {"run": key}, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=True)
-        writer.set_tags(process_tags())
-        return writer
-
-    def amend_run(self, key: str) -> RunWriter:
-        """Write to a run that another process wrote or writes, without a change of its status."""
-        from tinybench.tracking.run_writer import RunWriter
-
-        return RunWriter(self, key, {"run": key}, foreign=True)
-
-    def _writer(self, key: str, experiment: dict[str, str], **options: Any) -> RunWriter:
-        from tinybench.tracking.run_writer import RunWriter
-
-        self._running.add(key)
-        return RunWriter(self, key, experiment, **options)
 
     def write(self, entry: Entry) -> None:
         """Write an entry to the journal; it is sent in the background."""

@@ -1,0 +1,124 @@
+"""The runs of a journal in the store: their ids, their experiments, and how much of the journal each of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
+from mlflow.tracking import MlflowClient
+
+from tinybench.core.errors import TrackingError
+from tinybench.tracking import tags
+from tinybench.tracking.experiments import get_or_create_experiment, set_experiment_kind
+from tinybench.tracking.journal.entry_file import Entry
+from tinybench.tracking.journal.journal import KEY_PATTERN, Journal, is_key
+from tinybench.tracking.journal.marks import Marks
+
+_STATE = {"tags", "restart", "end"}  # what a later journal of the same run makes outdated
+
+
+class WaitError(TrackingError):
+    """An entry that cannot be sent yet, since the run that it refers to is not in the store."""
+
+
+class StoredRuns:
+    """Finds the runs that a journal writes to.
+
+    Args:
+        journal: The journal.
+        client: A client of the store.
+        again: Numbers of entries that are sent although the store says that it has them, since it refused them.
+
+    Attributes:
+        client: The same.
+        ids: The ids of runs and models by their keys, as far as they are known.
+        experiments: Ids of the experiments by run id.
+        new: Ids of the runs that this process created.
+        marks: What the store has of the journals of a run, by run id.
+    """
+
+    def __init__(self, journal: Journal, client: MlflowClient, again: Collection[int]) -> None:
+        self.client = client
+        self.ids: dict[str, str] = dict(journal.sent.ids)
+        self.experiments: dict[str, str] = {}
+        self.new: set[str] = set()
+        self.marks: dict[str, Marks] = {}
+        self._journal_id = journal.id
+        self._again = again
+        self._kinds: set[str] = set()  # experiments whose kind is set
+
+    def resolve(self, run: str) -> str:
+        """Return the id of a run: for a key, the id that the store gave.
+
+        Raises:
+            WaitError: The store has no such run yet.
+        """
+        if not is_key(run):
+            return run
+        if run not in self.ids:
+            found = self.find(run)
+            if found is None:
+                raise WaitError(f"Run {run} has not been sent yet.")
+            self.learn(run, found)
+        return self.ids[run]
+
+    def is_complete(self, run_id: str, entry: Entry) -> bool:
+        """Return whether the store says that it has an entry of this journal."""
+        if run_id in self.new or entry.get("foreign") or entry["n"] in self._again:
+            return False
+        if run_id not in self.marks:
+            self.learn(entry["run"], self.client.get_run(run_id))
+        marks = self.marks[run_id]
+        is_outdated = bool(marks.after) and entry["do"] in _STATE
+        return bool(entry["n"] <= marks.upto or is_outdated)
+
+    def learn(self, key: str, run: MlflowRun) -> None:
+        """Note the id, the experiment and the marks of a run."""
+        run_id = run.info.run_id
+        self.ids[key] = run_id
+        self.experiments[run_id] = run.info.experiment_id
+        self.marks[run_id] = Marks.parse(run.data.tags.get(tags.JOURNAL, ""), self._journal_id)
+
+    def mark(self, run_id: str, number: int) -> str:
+        """Return the tag of a run that has the entries of this journal up to a number."""
+        return self.marks.setdefault(run_id, Marks()).text(self._journal_id, number)
+
+    def find(self, key: str, entry: Entry | None = None) -> MlflowRun | None:
+        """Return the run of a key; None if the store has none."""
+        experiment = self.experiment(entry["experiment"]) if entry else None
+        return next(iter(self.find_all(key, experiment)), None)
+
+    def find_all(self, key: str, experiment: str | None) -> list[MlflowRun]:
+        """Return the runs of a key: several after two senders created it at once; of any experiment if None."""
+        experiments = [experiment] if experiment else [item.experiment_id for item in self.client.search_experiments()]
+        query = f"tags.`{tags.KEY}` = '{key}'"
+        return list(self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=10))
+
+    def experiment(self, described: dict[str, str]) -> str:
+        """Return the id of an experiment that is given by its name, its id or one of its runs."""
+        if "run" in described:
+            run_id = self.resolve(described["run"])
+            if run_id not in self.experiments:
+                self.experiments[run_id] = self.client.get_run(run_id).info.experiment_id
+            return self.experiments[run_id]
+        if "id" in described:
+            experiment_id = described["id"]
+        else:
+            experiment_id = get_or_create_experiment(self.client, described["name"])
+        if experiment_id not in self._kinds:
+            set_experiment_kind(self.client, experiment_id)
+            self._kinds.add(experiment_id)
+        return experiment_id
+
+    def resolve_parent(self, name: str, value: str) -> str:
+        """Return the value of a tag; of the one that names the parent run, the id of a run that the store has."""
+        return self.resolve(value) if name == tags.PARENT_RUN else self.resolve_value(value)
+
+    def resolve_value(self, value: str) -> str:
+        """Return a tag's value; where it is the key of a run that the store has, its id."""
+        if KEY_PATTERN.fullmatch(value):
+            with suppress(WaitError):
+                return self.resolve(value)
+        return value

@@ -1,0 +1,245 @@
+"""Read runs from a tracking store, and from the journals of this machine what the store does not have yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from tinybench.core.errors import TrackingError
+from tinybench.core.redaction import redact
+from tinybench.tracking import store, tags
+from tinybench.tracking.journal.journal import is_key
+from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
+from tinybench.tracking.run_writer import RunWriter
+from tinybench.training.progress import EPOCH_METRICS, Epoch
+
+_NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+class RunReader:
+    """Reads the runs of a store.
+
+    Args:
+        uri: Address of the store.
+        client: A client of it; None if it does not answer.
+        error: Why it does not answer; None if it does.
+        reads_journals: Whether runs are also read from the journals of this machine; otherwise a run that is not wholly
+            sent is an error.
+
+    Attributes:
+        uri: The same.
+        error: The same.
+    """
+
+    def __init__(
+        self, uri: str, client: MlflowClient | None, error: TrackingError | None, *, reads_journals: bool
+    ) -> None:
+        self.uri = uri
+        self.error = error
+        self._client = client
+        self._reads_journals = reads_journals
+
+    @property
+    def _own_journal(self) -> str | None:
+        """The id of the journal that this process writes; None if it writes none."""
+        return None
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client of the store.
+
+        Raises:
+            TrackingError: The store does not answer.
+        """
+        if self._client is None:
+            assert self.error is not None
+            raise self.error
+        return self._client
+
+    def get_run(self, run_id: str) -> MlflowRun:
+        """Return a run by its id or its key; if the store may be away, with what this machine has not sent yet.
+
+        Raises:
+            TrackingError: There is no such run, or it is not wholly sent to a store that must not be away.
+        """
+        if not self._reads_journals:
+            self._require_sent(run_id)
+        local = self._local_run(run_id)
+        if local is not None and self._is_written_here(local):
+            return local.apply_to(None)
+        if local is not None and local.is_complete and (self._client is None or is_key(local.id)):
+            return local.apply_to(None)
+        if self._client is None:
+            assert self.error is not None
+            raise self.error
+        try:
+            stored = self._client.get_run(self._id_in_store(local.id if local else run_id))
+        except MlflowException as error:
+            if error.error_code not in _NOT_FOUND:
+                raise TrackingError(self._describe_error("Cannot reach", error)) from error
+            raise self._not_found(run_id) from error
+        return stored if local is None else local.apply_to(stored)
+
+    def _is_written_here(self, local: LocalRun) -> bool:
+        """Return whether this process has written the whole of a run, so that the store cannot know more of it."""
+        return local.is_complete and self._own_journal in local.journal_ids
+
+    def _local_run(self, run_id: str) -> LocalRun | None:
+        return self._local_runs().get(run_id) if self._reads_journals else None
+
+    def _local_runs(self) -> LocalRuns:
+        return LocalRuns(store.identity(self.uri))
+
+    def _id_in_store(self, run_id: str) -> str:
+        """Return the id of a run; one that is given by its key is searched for."""
+        if not is_key(run_id):
+            return run_id
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        runs = self.client.search_runs(experiments, f"tags.`{tags.KEY}` = '{run_id}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else run_id
+
+    def _not_found(self, run_id: str) -> TrackingError:
+        return TrackingError(f"No run {run_id!r} in {redact(self.uri)}: check the id, or name its store with --uri.")
+
+    def _require_sent(self, run_id: str) -> None:
+        """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
+
+        Raises:
+            TrackingError: Entries of the run, or of its phases, are unsent.
+        """
+        runs = LocalRuns(store.identity(self.uri), without=self._own_journal)
+        local = runs.get(run_id)
+        unsent = sum(run.unsent for run in [*([local] if local else []), *runs.children(run_id)])
+        if unsent:
+            raise TrackingError(
+                f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
+                "Send them with tinybench sync, then try again."
+            )
+
+    def find_top_run(self, run_id: str) -> MlflowRun:
+        """Return the run that a phase or a fold belongs to, or the run itself when it is neither."""
+        run = self.get_run(run_id)
+        while run.data.tags.keys() & {tags.PHASE, tags.FOLD}:
+            run = self.get_run(run.data.tags[tags.PARENT_RUN])
+        return run
+
+    def find_phase_run(self, parent_id: str, phase: str) -> MlflowRun | None:
+        """Return the child run of a phase; None if there is none."""
+        return self._find_child(parent_id, tags.PHASE, phase)
+
+    def find_fold_run(self, parent_id: str, number: int) -> MlflowRun | None:
+        """Return the child run of a fold, counted from 1; None if there is none."""
+        return self._find_child(parent_id, tags.FOLD, str(number))
+
+    def _find_child(self, parent_id: str, tag: str, value: str) -> MlflowRun | None:
+        if self._reads_journals:
+            local_runs = self._local_runs()
+            for local in local_runs.children(parent_id):
+                run = self.get_run(local.key)
+                if run.data.tags.get(tag) == value:
+                    return run
+            local_parent = local_runs.get(parent_id)
+            if local_parent is not None and self._is_written_here(local_parent):
+                return None
+        parent = self.get_run(parent_id)
+        if self._client is None or is_key(parent.info.run_id):
+            return None
+        runs = self._client.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`{tags.PARENT_RUN}` = '{parent.info.run_id}' and tags.`{tag}` = '{value}'",
+            max_results=1,
+        )
+        return self.get_run(runs[0].info.run_id) if runs else None
+
+    def find_ids(self, parent: RunWriter) -> dict[str, str]:
+        """Return the ids that the store gave to the runs below a run, by their keys; empty if it does not answer."""
+        if self._client is None or is_key(parent.id):
+            return {}
+        client, query = self._client, f"tags.`{tags.PARENT_RUN}` = '{parent.id}'"
+        try:
+            experiments = [client.get_run(parent.id).info.experiment_id]
+            runs = list(store.pages(lambda token: client.search_runs(experiments, query, page_token=token)))
+        except store.STORE_ERRORS:
+            return {}
+        return {key_of(run): run.info.run_id for run in runs}
+
+    def find_running_children(self, parent_id: str) -> list[MlflowRun]:
+        """Return the child runs of a run that have not ended, as far as the store knows them."""
+        parent = self.client.get_run(self._id_in_store(parent_id)).info
+        runs = self.client.search_runs(
+            [parent.experiment_id],
+            f"tags.`{tags.PARENT_RUN}` = '{parent.run_id}' and attributes.status = 'RUNNING'",
+        )
+        return list(runs)
+
+    def read_epochs(self, run_id: str) -> list[Epoch]:
+        """Return every epoch that a run logged, in order."""
+        by_step: dict[int, Epoch] = {}
+        for name in EPOCH_METRICS:
+            for point in self.read_metric(run_id, name):
+                epoch = by_step.setdefault(point.step, Epoch(point.step, {}, point.timestamp))
+                epoch.metrics[name] = point.value
+        return [by_step[step] for step in sorted(by_step)]
+
+    def read_metric(self, run_id: str, name: str) -> list[Any]:
+        """Return the points of a metric, those that are not sent included."""
+        local = self._local_run(run_id)
+        points = local.metric_points(name) if local else []
+        if (local is not None and local.is_complete) or self._client is None:
+            return points
+        stored = self._client.get_metric_history(local.id if local else self._id_in_store(run_id), name)
+        known = {(point.step, point.timestamp, point.value) for point in stored}
+        return [*stored, *(point for point in points if (point.step, point.timestamp, point.value) not in known)]
+
+    def metric_names(self, run_id: str) -> list[str]:
+        """Return the names of the metrics of a run."""
+        local = self._local_run(run_id)
+        run = local.apply_to(None) if local is not None and local.is_complete else self.get_run(run_id)
+        return list(run.data.metrics)
+
+    def list_artifacts(self, run_id: str, folder: str) -> list[str]:
+        """Return the paths of the artifacts in a folder of a run, those that are not sent included."""
+        local = self._local_run(run_id)
+        paths = [path for path in local.artifacts() if path.startswith(f"{folder}/")] if local else []
+        if (local is not None and local.is_complete) or self._client is None:
+            return sorted(paths)
+        stored = self._client.list_artifacts(local.id if local else self._id_in_store(run_id), folder)
+        return sorted({*paths, *(item.path for item in stored)})
+
+    def download_artifact(self, run_id: str, path: str, folder: Path) -> Path:
+        """Copy an artifact of a run into a folder and return the file.
+
+        Raises:
+            OSError: The run has no such artifact.
+        """
+        local = self._local_run(run_id)
+        if local is not None and local.copy_artifact(path, folder / path):
+            return folder / path
+        if self._client is None:
+            raise FileNotFoundError(path)
+        try:
+            run_id = local.id if local else self._id_in_store(run_id)
+            return Path(self._client.download_artifacts(run_id, path, str(folder)))
+        except MlflowException as error:
+            raise FileNotFoundError(path) from error
+
+    def experiment_name(self, run: MlflowRun) -> str | None:
+        """Return the name of a run's experiment; None if only its id is known, or if it is MLflow's default."""
+        local = self._local_run(run.info.run_id)
+        if self._client is None or is_key(run.info.run_id):
+            return local.experiment.get("name") if local else None
+        return str(self._client.get_experiment(run.info.experiment_id).name)
+
+    def _describe_error(self, failed_action: str, error: Exception) -> str:
+        reason = store.describe_error(error)
+        return f"{failed_action} {redact(self.uri)}: {reason} Check the address and that its server runs."
+
+
+def key_of(run: MlflowRun) -> str:
+    """Return the key of a run; its id if no journal created it."""
+    key = run.data.tags.get(tags.KEY, "")
+    return key if is_key(key) else str(run.info.run_id)
