@@ -1,7 +1,7 @@
 """Run a `tinybench` command and write down what it logs: `python -m benchmarks.recorded_training RECORD train …`.
 
-The record has a line of JSON for each entry that has been written, in the form of `benchmarks.logging_process`, and a
-last line with the seconds that the command waited for its tracking.
+The record has a line of JSON for each entry that has been written, in the form of `benchmarks.logging_process`;
+`RECORD.seconds` gets the seconds that the command waited for its tracking.
 """
 
 from __future__ import annotations
@@ -10,20 +10,14 @@ import functools
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tinybench.tracking.journal.journal import Journal
-from tinybench.tracking.run_writer import RunWriter
-from tinybench.tracking.tracker import Tracker
+from tinybench.tracking.tracker import StoreWriter, Tracker
 
-StoreWriter = (
-    RunWriter.__init__.__annotations__ and __import__(RunWriter.__module__, fromlist=["StoreWriter"]).StoreWriter
-)
-
-_KINDS = {"params": "log_params", "tags": "set_tags", "restart": "restart", "end": "end", "metrics": "log_metrics"}
+_KINDS = {"params": "log_params", "tags": "set_tags", "metrics": "log_metrics"}
 
 
 def main(record: Path, arguments: list[str]) -> None:
@@ -35,25 +29,32 @@ def main(record: Path, arguments: list[str]) -> None:
     """
     from tinybench.cli import main as run_command
 
-    spent: Counter[str] = Counter()
+    spent = dict.fromkeys(("start", "training", "end", "lasted"), 0.0)
+    began = time.perf_counter()
     lines = record.open("a")
+
+    def note(entry: dict[str, Any]) -> None:
+        nonlocal began
+        if not spent["lasted"]:
+            began = time.perf_counter() - 1e-9
+        spent["lasted"] = time.perf_counter() - began
+        _write_line(lines, entry)
+
     _time(spent, "start", Tracker, "__init__")
     _time(spent, "start", StoreWriter, "wait_for_id")
-    _time(spent, "training", StoreWriter, "write", lambda entry: _write_line(lines, entry))
+    _time(spent, "training", StoreWriter, "write", note)
     _time(spent, "training", StoreWriter, "store_file")
     _time(spent, "training", Journal, "store_bytes")
     _time(spent, "end", StoreWriter, "close")
-    began = time.perf_counter()
     sys.argv = ["tinybench", *arguments]
     try:
         run_command()
     finally:
-        spent["lasted"] = time.perf_counter() - began  # type: ignore[assignment]
         Path(f"{record}.seconds").write_text(json.dumps(spent))
 
 
 def _time(
-    spent: Counter[str], name: str, owner: type, method: str, done: Callable[..., None] = lambda *_: None
+    spent: dict[str, float], name: str, owner: type, method: str, done: Callable[..., None] = lambda *_: None
 ) -> None:
     """Add the time that a method takes to a sum, and call a function with its arguments once it has returned."""
     real = getattr(owner, method)
@@ -64,7 +65,7 @@ def _time(
         try:
             result = real(itself, *arguments, **options)
         finally:
-            spent[name] += time.perf_counter() - began  # type: ignore[assignment]
+            spent[name] += time.perf_counter() - began
         done(*arguments)
         return result
 
@@ -78,7 +79,7 @@ def _write_line(lines: Any, entry: dict[str, Any]) -> None:
     elif kind == "metrics":
         given = [entry["values"], entry["step"], entry["at"]]
     elif kind == "create":
-        kind, given = "set_tags", [entry["tags"]]
+        kind, given = "tags", [entry["tags"]]
     elif kind == "file":
         kind, given = "log_text", ["-", entry["path"]]
     lines.write(json.dumps([entry["run"], entry["run"], _KINDS.get(kind, kind), given]) + "\n")

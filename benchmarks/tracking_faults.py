@@ -1,7 +1,9 @@
 """What is lost when the tracking store fails: `python -m benchmarks.tracking_faults` prints a table.
 
 Each row runs processes that log to a real MLflow server while something fails, then looks up everything that they
-logged in the store. Seconds are those that the calls of `RunWriter` took, as a share of the training.
+logged in the store. The time in the writer is that of its calls in an epoch, as a share of an epoch of one second; of
+a real training, as a share of the training. The wait is the time at the start and the end for which a process waited
+for the store.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from mlflow.tracking import MlflowClient
 from benchmarks.faulty_proxy import FaultyProxy
 from tinybench.commands.sync import sync
 from tinybench.tracking import tags
-from tinybench.tracking.journal.journal import find_journals
+from tinybench.tracking.journal.journal import find_journals, is_key
 
 _START_SECONDS = 90
+_SMALL = ("--transfer.epochs", "6", "--finetune.epochs", "4", "--data.per_class", "40", "--track.costs", "off")
 
 
 @dataclass
@@ -42,7 +45,8 @@ class Outcome:
         stored: Number of them that the store has.
         lost: Things that the store does not have.
         doubled: Things that it has more than once.
-        share: Time in calls of the writer, as a share of the training.
+        share: Time in calls of the writer, as a share of an epoch of one second, or of a real training.
+        wait: Seconds of waiting for the store at the start and the end.
     """
 
     logged: Counter[str] = field(default_factory=Counter)
@@ -50,6 +54,7 @@ class Outcome:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     share: float | None = None
+    wait: float | None = None
 
     def add(self, other: Outcome) -> None:
         """Add the figures of another outcome; of the shares the larger stays."""
@@ -58,6 +63,7 @@ class Outcome:
         self.lost += other.lost
         self.doubled += other.doubled
         self.share = max(filter(None, [self.share, other.share]), default=None)
+        self.wait = max(filter(None, [self.wait, other.wait]), default=None)
 
 
 class Bench:
@@ -102,6 +108,11 @@ class Bench:
             self._server.wait()
             self._server = None
 
+    def train(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a `tinybench` command that trains; its record is `<name>.jsonl`."""
+        command = [sys.executable, "-m", "benchmarks.recorded_training", str(self.folder / f"{name}.jsonl"), *arguments]
+        return self._start(command, {})
+
     def start(self, name: str, epochs: int = 20, seconds: float = 0.25, **options: str) -> subprocess.Popen[str]:
         """Start a process that logs; its record is `<name>.jsonl`.
 
@@ -113,22 +124,31 @@ class Bench:
         """
         uri = options.pop("uri", self.uri)
         command = [sys.executable, "-m", "benchmarks.logging_process", uri, str(self.folder / f"{name}.jsonl")]
-        root = str(Path(__file__).parents[1])
-        environment = os.environ | {"PYTHONPATH": root} | options
-        return subprocess.Popen(
-            [*command, str(epochs), str(seconds)],
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        return self._start([*command, str(epochs), str(seconds)], options)
 
-    def finish(self, process: subprocess.Popen[str]) -> float:
-        """Wait for a process, and return the share of the training that its calls of the writer took."""
-        output, _ = process.communicate(timeout=300)
-        result = json.loads(output.strip().splitlines()[-1])
-        return float(result["spent"] / result["lasted"])
+    def _start(self, command: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | variables
+        with (self.folder / "errors.txt").open("a") as errors:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=errors
+            )
+
+    def finish(self, process: subprocess.Popen[str]) -> Outcome:
+        """Wait for a process that `start` started, and return its times."""
+        result = json.loads(self._wait(process).strip().splitlines()[-1])
+        return Outcome(share=result["per_epoch"], wait=result["waited"])
+
+    def finish_training(self, name: str, process: subprocess.Popen[str]) -> Outcome:
+        """Wait for a process that `train` started, and return its times."""
+        self._wait(process)
+        seconds = json.loads((self.folder / f"{name}.jsonl.seconds").read_text())
+        return Outcome(share=seconds["training"] / seconds["lasted"], wait=seconds["start"] + seconds["end"])
+
+    def _wait(self, process: subprocess.Popen[str]) -> str:
+        output, _ = process.communicate(timeout=600)
+        if process.returncode:
+            raise RuntimeError((self.folder / "errors.txt").read_text()[-2000:])
+        return output
 
     def check(self, name: str, *, ended: bool = True, uri: str | None = None) -> Outcome:
         """Compare a record with the store.
@@ -169,9 +189,9 @@ def _check_run(client: MlflowClient, run_id: str, record: list[list[object]], ou
     images = Counter(
         int(item.path.split("+step+")[1].split("+")[0])
         for item in client.list_artifacts(run_id, "images")
-        if item.path.endswith(".png")
+        if item.path.endswith(".png") and "+step+" in item.path
     )
-    artifacts = {item.path for folder in (None, "texts") for item in client.list_artifacts(run_id, folder)}
+    artifacts = set(_artifacts(client, run_id))
     last_tags: dict[str, str] = {}
     for _, _, kind, given in record:
         if kind == "log_metrics":
@@ -183,15 +203,27 @@ def _check_run(client: MlflowClient, run_id: str, record: list[list[object]], ou
                 _count(outcome, "parameters", int(run.data.params.get(name) == str(value)), name)
         elif kind == "set_tags":
             last_tags |= given[0]  # type: ignore[index]
+        elif kind == "restart":
+            last_tags.pop(tags.ERROR, None)
         elif kind == "log_text":
             _count(outcome, "artifacts", int(given[1] in artifacts), given[1])  # type: ignore[index]
         elif kind == "log_image":
             _count(outcome, "images", images[given[1]], f"image {given[1]}")  # type: ignore[index]
     for name, value in last_tags.items():
+        if is_key(value) or name == tags.HEARTBEAT:
+            continue  # its place is taken by an id; written by the thread as well
         is_later = name == "step" and run.data.tags.get(name, "").isdigit() and value.isdigit()
         is_same = run.data.tags.get(name) == value or (is_later and int(run.data.tags[name]) > int(value))
         _count(outcome, "tags", int(is_same), f"tag {name}")
     outcome.doubled += [f"{name} of epoch {step}" for (name, step), count in steps.items() if count > 1]
+
+
+def _artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[str]:
+    for item in client.list_artifacts(run_id, folder):
+        if item.is_dir:
+            yield from _artifacts(client, run_id, item.path)
+        else:
+            yield item.path
 
 
 def _count(outcome: Outcome, kind: str, times: int, what: object) -> None:
@@ -219,8 +251,8 @@ def bench(backend: str | None = None, *, server: bool = True) -> Iterator[Bench]
 def nothing_fails() -> Outcome:
     """Log to a server that answers."""
     with bench() as made:
-        share = made.finish(made.start("a"))
-        return _with_share(made.check("a"), share)
+        times = made.finish(made.start("a"))
+        return _with_times(made.check("a"), times)
 
 
 def server_killed(seconds: float = 60) -> Outcome:
@@ -231,18 +263,18 @@ def server_killed(seconds: float = 60) -> Outcome:
         made.kill_server()
         time.sleep(seconds)
         made.start_server()
-        share = made.finish(process)
+        times = made.finish(process)
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def server_away() -> Outcome:
     """Train with no server from start to end, then start it and sync."""
     with bench(server=False) as made:
-        share = made.finish(made.start("a"))
+        times = made.finish(made.start("a"))
         made.start_server()
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def training_killed(times: int = 30, seed: int = 0) -> Outcome:
@@ -265,6 +297,42 @@ def training_killed(times: int = 30, seed: int = 0) -> Outcome:
     return outcome
 
 
+def real_training(seconds: float = 20) -> Outcome:
+    """Train the recipe `quickstart`, with the server killed for some seconds in the middle."""
+    with bench() as made:
+        process = made.train("a", "train", "--recipe", "quickstart", "--track.uri", made.uri, *_SMALL)
+        _wait_for_lines(made, "a", 40)
+        made.kill_server()
+        time.sleep(seconds)
+        made.start_server()
+        times = made.finish_training("a", process)
+        made.sync()
+        return _with_times(made.check("a"), times)
+
+
+def real_training_killed(times: int = 6, seed: int = 0) -> Outcome:
+    """Kill a training of `quickstart` at random moments, half of them with the server away, and resume it."""
+    generator = random.Random(seed)
+    with bench() as made:
+        arguments = ["train", "--recipe", "quickstart", "--track.uri", made.uri, *_SMALL]
+        for number in range(times):
+            before = _count_lines(made, "a")
+            process = made.train("a", *arguments)
+            _wait_for_lines(made, "a", before + generator.randrange(1, 30))
+            if number % 2:
+                made.kill_server()
+            time.sleep(generator.uniform(0, 1))
+            process.kill()
+            process.communicate()
+            if number % 2:
+                made.start_server()
+            key = json.loads((made.folder / "a.jsonl").read_text().splitlines()[0])[1]
+            arguments = ["resume", key, "--uri", made.uri]
+        last = made.finish_training("a", made.train("a", *arguments))
+        made.sync()
+        return _with_times(made.check("a"), last)
+
+
 def disk_full() -> Outcome:
     """Fill the disk under the journal while a training logs, then make room."""
     with bench() as made:
@@ -282,10 +350,10 @@ def disk_full() -> Outcome:
             time.sleep(5)
             filler.unlink()
             made.start_server()
-            share = made.finish(process)
+            times = made.finish(process)
             os.environ["TINYBENCH_STATE"] = str(state)
             made.sync()
-            return _with_share(made.check("a"), share)
+            return _with_times(made.check("a"), times)
         finally:
             subprocess.run(["umount", "-l", str(state)], check=False)
 
@@ -296,9 +364,9 @@ def packets_swallowed() -> Outcome:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        share = made.finish(made.start("a", uri=address))
+        times = made.finish(made.start("a", uri=address))
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def proxy_errors() -> Outcome:
@@ -306,10 +374,10 @@ def proxy_errors() -> Outcome:
     with bench() as made:
         proxy = FaultyProxy(made.port)
         proxy.mode = "errors"
-        share = made.finish(made.start("a", uri=proxy.uri))
+        times = made.finish(made.start("a", uri=proxy.uri))
         proxy.close()
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def server_slow() -> Outcome:
@@ -317,25 +385,25 @@ def server_slow() -> Outcome:
     with bench() as made:
         proxy = FaultyProxy(made.port)
         proxy.mode = "slow"
-        share = made.finish(made.start("a", uri=proxy.uri))
+        times = made.finish(made.start("a", uri=proxy.uri))
         proxy.mode = "pass"
         made.sync()
         proxy.close()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def clock_set_back() -> Outcome:
     """Set the clock back by an hour in the middle of the training."""
     with bench() as made:
-        share = made.finish(made.start("a", CLOCK_SHIFT="6,3600"))
+        times = made.finish(made.start("a", CLOCK_SHIFT="6,3600"))
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def two_senders(*, copied: bool = False) -> Outcome:
     """Send one journal, or two copies of it, by two processes at once."""
     with bench(server=False) as made:
-        share = made.finish(made.start("a", TINYBENCH_OFFLINE="1"))
+        times = made.finish(made.start("a", TINYBENCH_OFFLINE="1"))
         made.start_server()
         (journal,) = find_journals()
         bundles = [journal.folder, journal.folder]
@@ -349,7 +417,7 @@ def two_senders(*, copied: bool = False) -> Outcome:
         senders = [subprocess.Popen([*command, str(path)], env=environment, **quiet) for path in bundles]  # type: ignore[call-overload]
         for sender in senders:
             sender.wait()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def journal_damaged(flips: int = 200, seed: int = 0) -> Outcome:
@@ -396,10 +464,10 @@ def eight_at_once(backend: str | None = None) -> Outcome:
     outcome = Outcome()
     with bench(backend) as made:
         processes = [made.start(f"p{number}", epochs=30, seconds=0.1) for number in range(8)]
-        shares = [made.finish(process) for process in processes]
+        outcomes = [made.finish(process) for process in processes]
         made.sync()
-        for number, share in enumerate(shares):
-            outcome.add(_with_share(made.check(f"p{number}"), share))
+        for number, times in enumerate(outcomes):
+            outcome.add(_with_times(made.check(f"p{number}"), times))
     return outcome
 
 
@@ -409,9 +477,9 @@ def postgres_restarted() -> Outcome:
         process = made.start("a", epochs=60)
         _wait_for_lines(made, "a", 20)
         restart()
-        share = made.finish(process)
+        times = made.finish(process)
         made.sync()
-        return _with_share(made.check("a"), share)
+        return _with_times(made.check("a"), times)
 
 
 def eight_on_postgres() -> Outcome:
@@ -439,19 +507,23 @@ def postgres() -> Iterator[tuple[str, Callable[[], None]]]:
             server.cleanup()
 
 
-def _with_share(outcome: Outcome, share: float) -> Outcome:
-    outcome.share = share
+def _with_times(outcome: Outcome, times: Outcome) -> Outcome:
+    outcome.add(times)
     return outcome
 
 
 def _wait_for_lines(made: Bench, name: str, count: int) -> None:
-    path = made.folder / f"{name}.jsonl"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if path.exists() and path.read_text().count("\n") >= count:
+        if _count_lines(made, name) >= count:
             return
         time.sleep(0.02)
-    raise TimeoutError(f"{path.name} has no {count} lines")
+    raise TimeoutError(f"{name} has no {count} lines: {(made.folder / 'errors.txt').read_text()[-2000:]}")
+
+
+def _count_lines(made: Bench, name: str) -> int:
+    path = made.folder / f"{name}.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 ROWS: dict[str, Callable[[], Outcome]] = {
@@ -459,6 +531,8 @@ ROWS: dict[str, Callable[[], Outcome]] = {
     "server killed for 60 s": server_killed,
     "server away from start to end, then sync": server_away,
     "kill -9 of 30 trainings, server away for 15, then sync": training_killed,
+    "quickstart, server killed for 20 s": real_training,
+    "quickstart, kill -9 at 6 moments, each time resumed": real_training_killed,
     "disk full under the journal, then room": disk_full,
     "Postgres restarted": postgres_restarted,
     "a port that swallows packets": packets_swallowed,
@@ -475,8 +549,8 @@ ROWS: dict[str, Callable[[], Outcome]] = {
 
 def main(names: list[str]) -> None:
     """Print the rows whose names contain one of the given words; all rows if there are none."""
-    print("| fault | logged | stored | lost | doubled | time in the writer |")
-    print("|---|---|---|---|---|---|")
+    print("| fault | logged | stored | lost | doubled | time in the writer | wait at start and end |")
+    print("|---|---|---|---|---|---|---|")
     for name, run in ROWS.items():
         if names and not any(word in name for word in names):
             continue
@@ -484,7 +558,9 @@ def main(names: list[str]) -> None:
         logged = ", ".join(f"{count:,} {kind}" for kind, count in outcome.logged.items())
         stored = ", ".join(f"{count:,}" for count in outcome.stored.values())
         share = "" if outcome.share is None else f"{outcome.share:.2%}"
-        print(f"| {name} | {logged} | {stored} | {len(outcome.lost)} | {len(outcome.doubled)} | {share} |", flush=True)
+        wait = "" if outcome.wait is None else f"{outcome.wait:.1f} s"
+        lost, doubled = len(outcome.lost), len(outcome.doubled)
+        print(f"| {name} | {logged} | {stored} | {lost} | {doubled} | {share} | {wait} |", flush=True)
         for problem in [*outcome.lost, *outcome.doubled][:5]:
             print(f"  {problem}", file=sys.stderr)
 

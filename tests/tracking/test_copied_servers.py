@@ -148,7 +148,7 @@ def test_to_postgres(foreign, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [1, 4, 9, 17, 29, 45, 60, 75, 90])
+@pytest.mark.parametrize("last", [1, 3, 8, 15, 30, 50, 80, 110, 130, 145, 160, 175])
 def test_a_copy_that_was_killed_goes_on(foreign, fresh, tmp_path_factory, last):
     killed = python(COPY, foreign, fresh, str(last))
     killed.communicate("begin\n")

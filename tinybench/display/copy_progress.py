@@ -13,7 +13,7 @@ from tinybench.tracking.copying.copy_report import CopyCallbacks, CopyReport
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
-_MOST_DIFFERENCES = 10
+_MOST_LINES = 10
 
 
 class CopyConsole(CopyCallbacks):
@@ -63,8 +63,10 @@ class CopyConsole(CopyCallbacks):
 
     def print_report(self, report: CopyReport) -> None:
         """Print the counts, what was left out or refused, and the first differences."""
-        for note in report.notes:
+        for note in report.notes[:_MOST_LINES]:
             print_note(self._terminal, note)
+        if len(report.notes) > _MOST_LINES:
+            print_note(self._terminal, f"{len(report.notes) - _MOST_LINES} more notes of these kinds.")
         print_line(
             self._terminal,
             f"Copied: {report.runs} runs, {report.artifacts} artifacts, {report.models} models, "
@@ -75,8 +77,12 @@ class CopyConsole(CopyCallbacks):
             print_line(self._terminal, f"Left out: {report.deleted_runs} deleted runs.")
         if report.original_runs:
             print_line(self._terminal, f"Left as they are: {report.original_runs} runs that were copied from there.")
-        for problem in report.problems:
-            print_line(self._terminal, f"Refused: {problem}")
+        for problem in report.problems[:_MOST_LINES]:
+            print_line(self._terminal, f"Not copied: {problem}")
+        if report.problems:
+            print_line(
+                self._terminal, f"{len(report.problems)} problems. Copy again: what is missing is then sent again."
+            )
         self._print_check(report)
 
     def _print_check(self, report: CopyReport) -> None:
@@ -87,7 +93,7 @@ class CopyConsole(CopyCallbacks):
         if not count:
             print_line(self._terminal, "Both stores hold the same.")
             return
-        for difference in report.differences[:_MOST_DIFFERENCES]:
+        for difference in report.differences[:_MOST_LINES]:
             print_line(self._terminal, f"Different: {difference}")
-        more = f", of which the first {_MOST_DIFFERENCES} are shown" if count > _MOST_DIFFERENCES else ""
+        more = f", of which the first {_MOST_LINES} are shown" if count > _MOST_LINES else ""
         print_line(self._terminal, f"{count} differences{more}. Copy again: what differs is then sent again.")

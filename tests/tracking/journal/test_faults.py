@@ -121,14 +121,13 @@ def test_a_proxy_that_answers_errors_and_half_bodies(server: Server, proxy: Faul
     proxy.mode = "errors"
     with closing(Tracker(TrackConfig(uri=proxy.uri), may_be_away=True)) as tracker:
         parent = tracker.writer.create_run({"id": "0"}, "parent", {})
-        child = parent.create_child("child", {})
-        for run in (child, parent):
-            log(run)
+        child = tracker.writer.create_child(parent, "child", {})
+        child.end("FINISHED")
+        log(parent)
         flush_until_sent(tracker.writer)
         assert tracker.writer.journal.sent.refused == {}
     assert proxy.requests > 10
     check(server.uri, parent.key)
-    check(server.uri, child.key)
     parent_id = find_run(server.uri, parent.key).info.run_id
     assert find_run(server.uri, child.key).data.tags[tags.PARENT_RUN] == parent_id
     assert [*find_journals()] == []
@@ -136,7 +135,7 @@ def test_a_proxy_that_answers_errors_and_half_bodies(server: Server, proxy: Faul
 
 def test_a_slow_server_is_not_waited_for(server: Server, proxy: FaultyProxy) -> None:
     with closing(Tracker(TrackConfig(uri=proxy.uri), may_be_away=True)) as tracker:
-        proxy.mode, proxy.delay = "slow", 0.5
+        proxy.mode, proxy.delay = "slow", 0.2
         run = tracker.writer.create_run({"id": "0"}, "slow", {})
         assert log(run) < 0.5
         flush_until_sent(tracker.writer)
@@ -216,7 +215,9 @@ with suppress(filelock.Timeout):
 """
 
 
-@pytest.mark.parametrize("are_copies", [False, True], ids=["one journal", "two copies"])
+@pytest.mark.parametrize(
+    "are_copies", [pytest.param(False, marks=pytest.mark.slow), True], ids=["one journal", "two copies"]
+)
 def test_two_processes_send_at_the_same_moment(store: str, tmp_path: Path, are_copies: bool) -> None:
     key, journal = offline_run(store)
     folders = [journal.folder, journal.folder]
@@ -326,7 +327,7 @@ for epoch in range(int(sys.argv[4]), 100_000):
 """
 
 
-@pytest.mark.parametrize("state", ["online", "offline"])
+@pytest.mark.parametrize("state", ["online", pytest.param("offline", marks=pytest.mark.slow)])
 def test_a_training_that_is_killed_and_resumed(store: str, state: str) -> None:
     """Everything whose call has returned before the kill is in the store, once."""
     key, last = "new", -1

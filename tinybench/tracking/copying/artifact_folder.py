@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
+import requests
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -20,7 +22,10 @@ from tinybench.tracking import store
 Rewrite = Callable[[str, Path], None]
 """Changes a downloaded file of the source, given its path among the artifacts, into what the target is to hold."""
 
+Outcome = TypeVar("Outcome")
+
 _CUT_OFF = set("#?%")
+_PARALLEL_REQUESTS = 4  # MLflow's server has four processes unless it is told otherwise
 
 
 class ArtifactFolder:
@@ -33,11 +38,12 @@ class ArtifactFolder:
 
     Attributes:
         location: The same.
+        uri: The same.
     """
 
     def __init__(self, location: str, uri: str, ignored: Collection[str] = ()) -> None:
         self.location = location
-        self._uri = uri
+        self.uri = uri
         self._ignored = ignored
         self._opened: Any = None
 
@@ -45,8 +51,13 @@ class ArtifactFolder:
     def _repository(self) -> Any:
         """MLflow's access to the files; the client's own lists those of logged models among those of their run."""
         if self._opened is None:
-            self._opened = get_artifact_repository(self.location, tracking_uri=self._uri)
+            self._opened = get_artifact_repository(self.location, tracking_uri=self.uri)
         return self._opened
+
+    @property
+    def is_local(self) -> bool:
+        """True if the files are on this machine's disk."""
+        return isinstance(self._repository, LocalArtifactRepository)
 
     def list_files(self, folder: str | None = None) -> dict[str, int]:
         """Return the size in bytes of every file by its path; -1 where the store does not say it."""
@@ -71,7 +82,7 @@ class ArtifactFolder:
 
     def _fetch(self, path: str, folder: Path) -> Path:
         """Copy a file into a folder; from a disk without MLflow, which refuses names with `#` or `%`."""
-        if isinstance(self._repository, LocalArtifactRepository):
+        if self.is_local:
             file = folder / PurePosixPath(path).name
             shutil.copyfile(Path(self._repository.artifact_dir) / path, file)
             return file
@@ -84,15 +95,17 @@ class ArtifactFolder:
 
     def hash_files(self, rewrite: Rewrite | None = None) -> dict[str, str]:
         """Return the SHA-256 of every file by its path, or why the file cannot be read."""
-        hashes = {}
-        for path in self.list_files():
+
+        def hash_or_reason(path: str) -> str:
             try:
-                hashes[path] = self.hash_file(path, rewrite)
+                return self.hash_file(path, rewrite)
             except store.STORE_ERRORS as error:
-                if not store.is_permanent(error) and not isinstance(error, PermissionError):
+                if not _concerns_file(error, self):
                     raise
-                hashes[path] = f"unreadable at {self.location}: {describe_failure(error)}"
-        return hashes
+                return f"unreadable at {self.location}: {_describe_failure(error)}"
+
+        paths = [*self.list_files()]
+        return dict(zip(paths, _map(hash_or_reason, paths, is_local=self.is_local), strict=True))
 
     def can_hold(self, path: str) -> bool:
         """Return whether a file of this name can be stored: MLflow's HTTP client cuts it at `#` without an error."""
@@ -110,24 +123,47 @@ def copy_files(source: ArtifactFolder, target: ArtifactFolder, rewrite: Rewrite 
     Returns:
         The number of files that were copied, and a line for each that cannot be read or is refused.
     """
-    sizes, count, problems = target.list_files(), 0, []
-    for path in source.list_files():
+    sizes = target.list_files()
+
+    def copy_file(path: str) -> bool | str:
         if not target.can_hold(path):
-            problems.append(f"{path}: MLflow's server stores no file with #, ? or % in its name")
-            continue
+            return f"{path}: MLflow's server stores no file with #, ? or % in its name"
         try:
             with source.download(path, rewrite) as file:
-                if not _is_same(file, path, target, sizes.get(path)):
-                    target.upload(file, path)
-                    count += 1
+                if _is_same(file, path, target, sizes.get(path)):
+                    return False
+                target.upload(file, path)
+                return True
         except store.STORE_ERRORS as error:
-            if not store.is_permanent(error) and not isinstance(error, PermissionError):
+            if not _concerns_file(error, source, target):
                 raise
-            problems.append(f"{path}: {describe_failure(error)}")
-    return count, problems
+            return f"{path}: {_describe_failure(error)}"
+
+    outcomes = _map(copy_file, [*source.list_files()], is_local=source.is_local and target.is_local)
+    return outcomes.count(True), [outcome for outcome in outcomes if isinstance(outcome, str)]
 
 
-def describe_failure(error: BaseException) -> str:
+def _map(function: Callable[[str], Outcome], paths: list[str], *, is_local: bool) -> list[Outcome]:
+    """Call a function for every path: by several threads at a time where a store answers over the network."""
+    if is_local:
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as executor:
+        return list(executor.map(function, paths))
+
+
+def _concerns_file(error: BaseException, *folders: ArtifactFolder) -> bool:
+    """Return whether an error is about one file, and not about a store that does not answer or a disk that is full."""
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return isinstance(error, FileNotFoundError | PermissionError)
+    try:
+        for folder in folders:
+            store.ping(folder.uri)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _describe_failure(error: BaseException) -> str:
     """Return why a file cannot be read or written; MLflow's first line only says that there is a reason."""
     return store.describe_error(error) if isinstance(error, OSError) else redact(str(error).strip().splitlines()[-1])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlflow.entities import LoggedModelStatus
+
 from tinybench.tracking import tags
 from tinybench.tracking.copying.copied_content import list_differences
 from tinybench.tracking.copying.id_map import IdMap
@@ -73,6 +75,6 @@ class CopyCheck:
         lines = list_differences(expected, actual)
         if lines and tags.COPY_HASH in copied.tags:
             self._target.client.delete_logged_model_tag(copy_id, tags.COPY_HASH)
-        if str(model.status) == "READY" and DESCRIPTION_FILE not in expected["file"]:
+        if model.status == LoggedModelStatus.READY and DESCRIPTION_FILE not in expected["file"]:
             lines.append(f"its files are not in the source, at {model.artifact_location}")
         return [f"model {model_id} ({model.name}): {line}" for line in lines]

@@ -20,6 +20,7 @@ from tinybench.tracking.copying.id_map import IdMap
 from tinybench.tracking.copying.store_side import StoreSide
 
 _VERSION_URI = re.compile(r"models:/([^/@]+)/(\d+)")
+_NO_STAGE = (None, "", "None")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _LOST_URI = re.compile(r"runs:/|models:/m-[0-9a-f]{32}")
 
@@ -79,6 +80,10 @@ class RegistryCopy:
                 f"Version {label} is left out: run {version.run_id or version.source} is deleted or not selected."
             )
             return None
+        if version.current_stage not in _NO_STAGE:
+            self._report.notes.append(
+                f"Version {label} loses its stage {version.current_stage}, which MLflow has deprecated: set an alias."
+            )
         number, is_new = self._find_copy(version), False
         if number is None:
             number, is_new = self._create_version(version, *place), True
