@@ -15,7 +15,7 @@ class FaultyProxy:
     """A proxy on a port of this machine.
 
     Attributes:
-        mode: `pass`; `errors` answers 502, 429 or half a body to two requests of three; `slow` waits before each.
+        mode: `pass`; `errors` answers 502, 429 or half a body to five requests of seven, of which two arrive; `slow` waits before each.
         delay: Seconds to wait in the mode `slow`.
         limit: Bytes of the largest body that is passed on; a larger one is answered with 413. None for any.
         requests: Number of requests so far.
@@ -33,7 +33,7 @@ class FaultyProxy:
             def _forward(self) -> None:
                 proxy.requests += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                fault = generator.choice(["pass", "502", "429", "half", "half before", "pass"])
+                fault = generator.choice(["pass", "502", "429", "half", "half before", "502 after", "pass"])
                 fault = fault if proxy.mode == "errors" else "pass"
                 if proxy.mode == "slow":
                     time.sleep(proxy.delay)
@@ -50,8 +50,8 @@ class FaultyProxy:
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_HEADERS}
                 upstream.request(self.command, self.path, body, headers)
                 answer = upstream.getresponse()
-                content = answer.read()
-                self._answer(answer.status, content, answer.getheaders(), cut=fault == "half")
+                content, status = answer.read(), 502 if fault == "502 after" else answer.status
+                self._answer(status, content, answer.getheaders(), cut=fault == "half")
                 upstream.close()
 
             def _answer(self, status: int, content: bytes, headers: list[tuple[str, str]], cut: bool = False) -> None:

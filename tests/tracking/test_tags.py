@@ -27,6 +27,10 @@ def test_tags_that_stores_hold_keep_their_names():
     assert {name for name in NAMES if name.startswith("tinybench")} == {
         "tinybench",
         "tinybench.config_hash",
+        "tinybench.copied_aliases",
+        "tinybench.copied_from",
+        "tinybench.copy_hash",
+        "tinybench.copy_owner",
         "tinybench.decision.",
         "tinybench.entry",
         "tinybench.error",
