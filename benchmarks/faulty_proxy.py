@@ -6,8 +6,11 @@ import http.client
 import random
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+FAULTS = ("502", "502 after", "429", "half", "half before")
+"""Faults of a proxy: after the server has done what was asked, if `half` or `after`; in place of it otherwise."""
 _HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
@@ -15,7 +18,8 @@ class FaultyProxy:
     """A proxy on a port of this machine.
 
     Attributes:
-        mode: `pass`; `errors` answers 502, 429 or half a body to five requests of seven, of which two arrive; `slow` waits before each.
+        mode: `pass`; `errors` answers as `choose` says; `slow` waits before each request.
+        choose: Returns how to answer a request for a path, one of `FAULTS` or `pass`; at random unless it is replaced.
         delay: Seconds to wait in the mode `slow`.
         limit: Bytes of the largest body that is passed on; a larger one is answered with 413. None for any.
         requests: Number of requests so far.
@@ -25,6 +29,7 @@ class FaultyProxy:
         self.mode, self.delay, self.requests = "pass", 2.0, 0
         self.limit: int | None = None
         generator = random.Random(0)
+        self.choose: Callable[[str], str] = lambda path: generator.choice([*FAULTS, "pass", "pass"])
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,8 +38,7 @@ class FaultyProxy:
             def _forward(self) -> None:
                 proxy.requests += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                fault = generator.choice(["pass", "502", "429", "half", "half before", "502 after", "pass"])
-                fault = fault if proxy.mode == "errors" else "pass"
+                fault = proxy.choose(self.path) if proxy.mode == "errors" else "pass"
                 if proxy.mode == "slow":
                     time.sleep(proxy.delay)
                 if proxy.limit is not None and len(body) > proxy.limit:

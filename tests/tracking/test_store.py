@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -251,6 +251,17 @@ def test_mlflow_fails_within_seconds_unless_the_user_chose_otherwise(monkeypatch
     store_module.prepare_client()
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+
+
+@pytest.mark.parametrize("before", [None, "5"])
+def test_a_creating_request_is_sent_once(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    if before:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", before)
+    with suppress(ValueError), store_module.without_retries():
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+        raise ValueError("half a body")
+    assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == before
 
 
 def test_the_certificate_of_a_server_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -132,14 +132,15 @@ class RegisteredModel:
         else:
             self.client.create_registered_model(self.name, tags=made_by_tinybench)
         logged = self._get_logged_model(model_uri)
-        created = self.client.create_model_version(
-            self.name,
-            logged.artifact_location,
-            run_id,
-            tags=made_by_tinybench,
-            description=description[:_MAX_DESCRIPTION_LENGTH],
-            model_id=logged.model_id,
-        )
+        with store.without_retries():
+            created = self.client.create_model_version(
+                self.name,
+                logged.artifact_location,
+                run_id,
+                tags=made_by_tinybench,
+                description=description[:_MAX_DESCRIPTION_LENGTH],
+                model_id=logged.model_id,
+            )
         return _convert_version(created)
 
     def set_version_tags(self, number: int, values: Mapping[str, str]) -> None:

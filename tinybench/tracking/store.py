@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -30,6 +30,7 @@ _PERMANENT_ERRORS = (
     "INVALID_STATE",
 )
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs")
@@ -41,7 +42,7 @@ class UnreachableError(TrackingError):
 
 def prepare_client() -> None:
     """Let MLflow's calls fail within seconds instead of minutes, and print nothing; call it before the first call."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault(_RETRIES, "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
@@ -93,6 +94,20 @@ def ping(uri: str) -> None:
     if uri.startswith("http"):
         with suppress(requests.exceptions.SSLError):  # the server answers; MLflow decides about its certificate
             requests.get(f"{uri.rstrip('/')}/health", timeout=_PING_TIMEOUT_SECONDS, stream=True).close()
+
+
+@contextmanager
+def without_retries() -> Iterator[None]:
+    """Have MLflow send a request once: what it creates may be there although the answer was an error."""
+    before = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_RETRIES]
+        else:
+            os.environ[_RETRIES] = before
 
 
 def pages(search: Callable[[str | None], Any]) -> Iterator[Any]:

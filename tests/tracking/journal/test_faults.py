@@ -26,7 +26,7 @@ from small_runs import artifacts, points
 from stores import fresh
 
 from benchmarks import tracking_faults
-from benchmarks.faulty_proxy import FaultyProxy
+from benchmarks.faulty_proxy import FAULTS, FaultyProxy
 from tinybench.commands.sync import sync
 from tinybench.config.sections import TrackConfig
 from tinybench.tracking import store as store_module
@@ -131,6 +131,37 @@ def test_a_proxy_that_answers_errors_and_half_bodies(server: Server, proxy: Faul
     parent_id = find_run(server.uri, parent.key).info.run_id
     assert find_run(server.uri, child.key).data.tags[tags.PARENT_RUN] == parent_id
     assert [*find_journals()] == []
+
+
+@pytest.mark.parametrize(
+    "fault", [fault if fault == "502 after" else pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS]
+)
+@pytest.mark.parametrize("call", ["runs/create", "mlflow/logged-models", "runs/log-batch", "a.txt", "runs/update"])
+def test_a_call_that_fails_once_is_not_done_twice(
+    server: Server, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str, call: str
+) -> None:
+    """Neither we nor MLflow repeat a call that may have been done, without a look at what is there."""
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    faults = [fault]
+    with closing(Tracker(TrackConfig(uri=proxy.uri), may_be_away=True)) as tracker:
+        proxy.mode = "errors"
+        proxy.choose = lambda path: faults.pop() if faults and path.endswith(call) else "pass"
+        run = tracker.writer.create_run({"id": "0"}, "once", {})
+        run.log_metrics({"loss": 1.0}, 1, 1)
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "MLmodel").write_text("flavors: {}\n")
+        run.log_model(tmp_path / "model", "model", 1)
+        run.log_text("hello", "a.txt")
+        run.end("FINISHED")
+        flush_until_sent(tracker.writer)
+        assert tracker.writer.journal.sent.refused == {}
+    assert faults == []
+    stored = find_run(server.uri, run.key)
+    assert stored.info.status == "FINISHED"
+    assert {*points(server.uri, stored.info.run_id).values()} == {1}
+    assert "a.txt" in artifacts(server.uri, stored.info.run_id)
+    models = MlflowClient(server.uri).search_logged_models(["0"], f"source_run_id = '{stored.info.run_id}'")
+    assert [model.status for model in models] == ["READY"]
 
 
 def test_a_slow_server_is_not_waited_for(server: Server, proxy: FaultyProxy) -> None:

@@ -73,9 +73,9 @@ class RegistryCopy:
 
         One is left out whose run or logged model is deleted or not copied.
         """
-        place = self._find_place(version)
+        rewritten = self._find_source(version)
         label = f"{version.name}/{version.version}"
-        if place is None:
+        if rewritten is None:
             self._report.notes.append(
                 f"Version {label} is left out: run {version.run_id or version.source} is deleted or not selected."
             )
@@ -86,7 +86,7 @@ class RegistryCopy:
             )
         number, is_new = self._find_copy(version), False
         if number is None:
-            number, is_new = self._create_version(version, *place), True
+            number, is_new = self._create_version(version, *rewritten), True
         self.numbers[version.name, int(version.version)] = number
         if number != int(version.version):
             self._report.notes.append(f"Version {label} has number {number} in the target, which has others.")
@@ -94,8 +94,8 @@ class RegistryCopy:
 
     def describe_version(self, version: Any) -> dict[str, dict[str, Any]]:
         """Return what the copy of a version is to hold."""
-        place = self._find_place(version)
-        source, run_id, _ = place or ("", "", "")
+        rewritten = self._find_source(version)
+        source, run_id, _ = rewritten or ("", "", "")
         return _describe_version(version, source, run_id, self._ids.rewrite_tags(version.tags))
 
     def copied_version(self, version: Any) -> Content | None:
@@ -133,7 +133,7 @@ class RegistryCopy:
         numbers = {alias: self.numbers.get((name, int(number))) for alias, number in aliases.items()}
         return {alias: number for alias, number in numbers.items() if number is not None}
 
-    def _find_place(self, version: Any) -> tuple[str, str | None, str | None] | None:
+    def _find_source(self, version: Any) -> tuple[str, str | None, str | None] | None:
         """Return the source, run and logged model of the copy of a version; None if they are not in the target."""
         source, run_id = str(version.source), self._ids.runs.get(version.run_id or "")
         of_version = _VERSION_URI.fullmatch(source)
@@ -192,7 +192,7 @@ class RegistryCopy:
 
     def is_left_out(self, version: Any) -> bool:
         """Return whether a version cannot be copied, since its run or logged model is not in the target."""
-        return self._find_place(version) is None
+        return self._find_source(version) is None
 
     def list_name_differences(self, name: str) -> list[str]:
         """Return what a registered model itself lacks in the target; it may have more tags and aliases there."""

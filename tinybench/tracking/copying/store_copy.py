@@ -189,8 +189,8 @@ class StoreCopy:
 
     def _copy_registry(self) -> None:
         self._versions = self._registry.list_versions()
-        used = {version.name for version in self._versions if self._is_selected(version)}
-        self._names = [name for name in self._registry.list_names() if not self._is_selection or name in used]
+        selected = {version.name for version in self._versions if self._is_selected(version)}
+        self._names = [name for name in self._registry.list_names() if not self._is_selection or name in selected]
         self._versions = [version for version in self._versions if version.name in self._names]
         self._callbacks.on_stage_begin("versions", len(self._versions))
         for name in self._names:
@@ -279,15 +279,15 @@ def _converting_errors(source_uri: str, target_uri: str) -> Iterator[None]:
     try:
         yield
     except store.STORE_ERRORS as error:
-        silent = [uri for uri in (source_uri, target_uri) if not _answers(uri)]
-        places = " and ".join(map(store.display, silent or (source_uri, target_uri)))
+        silent = [uri for uri in (source_uri, target_uri) if not _is_reachable(uri)]
+        addresses = " and ".join(map(store.display, silent or (source_uri, target_uri)))
         raise TrackingError(
-            f"Copying stopped at {places}: {store.describe_error(error)} What is copied stays: run the same command "
+            f"Copying stopped at {addresses}: {store.describe_error(error)} What is copied stays: run the same command "
             "again to go on."
         ) from error
 
 
-def _answers(uri: str) -> bool:
+def _is_reachable(uri: str) -> bool:
     with suppress(requests.RequestException):
         store.ping(uri)
         return True

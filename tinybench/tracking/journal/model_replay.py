@@ -9,7 +9,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, M
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 from tinybench.tracking.journal.entry_file import Entry
 
 
@@ -33,13 +33,14 @@ def send_model(client: MlflowClient, run_id: str, entry: Entry, folder: Path) ->
     if model is None:
         model_tags = {key: run.data.tags[key] for key in (tags.USER, tags.SOURCE_NAME, tags.SOURCE_TYPE,
                       tags.GIT_COMMIT) if key in run.data.tags}  # fmt: skip
-        model = client.create_logged_model(
-            experiment,
-            name=entry["name"],
-            source_run_id=run_id,
-            tags=model_tags | {tags.KEY: entry["key"]},
-            params=dict(run.data.params),
-        )
+        with store.without_retries():
+            model = client.create_logged_model(
+                experiment,
+                name=entry["name"],
+                source_run_id=run_id,
+                tags=model_tags | {tags.KEY: entry["key"]},
+                params=dict(run.data.params),
+            )
     outputs = run.outputs.model_outputs if run.outputs else []
     if model.model_id not in [output.model_id for output in outputs]:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=entry["step"])])

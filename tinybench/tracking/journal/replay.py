@@ -217,7 +217,8 @@ class Replay:
             return True
         experiment = self.runs.experiment(entry["experiment"])
         run_tags = {name: self.runs.resolve_parent(name, value) for name, value in entry["tags"].items()}
-        created = self.client.create_run(experiment, entry["at"], run_tags | {tags.KEY: key}, entry["name"])
+        with store.without_retries():
+            created = self.client.create_run(experiment, entry["at"], run_tags | {tags.KEY: key}, entry["name"])
         self.runs.ids[key] = created.info.run_id
         self.runs.experiments[created.info.run_id] = experiment
         self.runs.new.add(created.info.run_id)
