@@ -13,8 +13,8 @@ from tinybench.core.errors import ConfigError
 from tinybench.tracking import store
 from tinybench.tracking.journal import bundle
 from tinybench.tracking.journal.journal import Journal, find_journals
-from tinybench.tracking.journal.replay import SentCounts
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_journal
+from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import WaitError
 from tinybench.tracking.links import run_links
 

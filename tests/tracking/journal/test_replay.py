@@ -18,8 +18,9 @@ from stores import fresh
 from tinybench.tracking import tags
 from tinybench.tracking.journal.journal import Journal, find_journals
 from tinybench.tracking.journal.marks import Marks
-from tinybench.tracking.journal.replay import Replay, SentCounts
+from tinybench.tracking.journal.replay import Replay
 from tinybench.tracking.journal.sender import send_journal
+from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import StoredRuns, WaitError
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.store_writer import StoreWriter

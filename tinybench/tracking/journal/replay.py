@@ -11,7 +11,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import ClassVar
 
 from mlflow.entities import Dataset as MlflowDataset
@@ -24,31 +23,13 @@ from tinybench.tracking.journal import batch_logging, model_replay
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal
 from tinybench.tracking.journal.marks import Marks
+from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import StoredRuns, WaitError
 from tinybench.tracking.run_names import is_generated_name
 
+Progress = Callable[[], None]
+
 _SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]+")
-
-
-@dataclass
-class SentCounts:
-    """The outcome of sending entries.
-
-    Attributes:
-        sent: Entries that were sent.
-        known: Entries that the store had already.
-        refused: Entries that the store refused for ever.
-    """
-
-    sent: int = 0
-    known: int = 0
-    refused: int = 0
-
-    def __add__(self, other: SentCounts) -> SentCounts:
-        return SentCounts(self.sent + other.sent, self.known + other.known, self.refused + other.refused)
-
-    def __str__(self) -> str:
-        return f"{self.sent} sent, {self.known} known already, {self.refused} refused"
 
 
 class Replay:
@@ -58,13 +39,22 @@ class Replay:
         journal: The journal; it is told which entries are settled.
         client: A client of the store.
         again: Numbers of entries that are sent although the store says that it has them, since it refused them.
+        on_progress: Called when entries are settled.
 
     Attributes:
         counts: The outcome so far.
         runs: The runs that the journal writes to.
     """
 
-    def __init__(self, journal: Journal, client: MlflowClient, *, again: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        client: MlflowClient,
+        *,
+        again: Collection[int] = (),
+        on_progress: Progress | None = None,
+    ) -> None:
+        self._on_progress = on_progress
         self.journal = journal
         self.client = client
         self.counts = SentCounts()
@@ -89,6 +79,8 @@ class Replay:
             new_ids = {key: run_id for key, run_id in self.runs.ids.items() if ids.get(key) != run_id}
             self.journal.mark_sent(batch[-1]["n"] + 1, new_ids, self._refused)
             self.counts += counts
+            if self._on_progress is not None:
+                self._on_progress()
         self._mark_runs()
 
     def _mark_runs(self) -> None:

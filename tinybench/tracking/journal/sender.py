@@ -15,7 +15,8 @@ from tinybench.core.errors import TrackingError
 from tinybench.tracking import dead_runs, store
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, find_journals
-from tinybench.tracking.journal.replay import Replay, SentCounts
+from tinybench.tracking.journal.replay import Progress, Replay
+from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import WaitError
 
 _GATHER_SECONDS = 0.2  # in which entries gather that are then sent together
@@ -168,13 +169,16 @@ class Sender:
         if self._client is None:
             self._client = store.connect(self._uri)
         if self._replay is None:
-            send_left_behind(self._uri, self._client)
+            send_left_behind(self._uri, self._client, self._note_progress)
             self._replay = Replay(self.journal, self._client)
             dead = len(dead_runs.list_dead(self._client))
             if dead:
                 runs = "1 run is" if dead == 1 else f"{dead} runs are"
                 self._notices.append(f"{runs} marked RUNNING although the process is gone: see tinybench repair.")
         return self._replay
+
+    def _note_progress(self) -> None:
+        self._progress_at = time.monotonic()
 
     def _beat(self) -> None:
         if self._client is not None and self._replay is not None:
@@ -190,7 +194,12 @@ class Sender:
 
 
 def send_journal(
-    journal: Journal, client: MlflowClient, *, keep: bool = False, retry_refused: bool = False
+    journal: Journal,
+    client: MlflowClient,
+    *,
+    keep: bool = False,
+    retry_refused: bool = False,
+    on_progress: Progress | None = None,
 ) -> SentCounts:
     """Send a journal that no other process sends, and remove it if everything in it is sent and its writer is gone.
 
@@ -199,6 +208,7 @@ def send_journal(
         client: A client of the store.
         keep: Whether the journal stays in any case.
         retry_refused: Whether to send again what the store has refused.
+        on_progress: Called when entries are settled.
 
     Raises:
         Timeout: Another process sends the journal.
@@ -209,7 +219,7 @@ def send_journal(
         refused = frozenset(journal.sent.refused) if retry_refused else frozenset()
         if refused:
             journal.restart_sending(journal.sent.ids)
-        replay = Replay(journal, client, again=refused)
+        replay = Replay(journal, client, again=refused, on_progress=on_progress)
         entries, _ = journal.read()
         settled = SentCounts(known=sum(entry["n"] < journal.sent.upto for entry in entries))
         replay.send(entries)
@@ -221,7 +231,7 @@ def send_journal(
         return settled + replay.counts
 
 
-def send_left_behind(uri: str, client: MlflowClient) -> None:
+def send_left_behind(uri: str, client: MlflowClient, on_progress: Progress | None = None) -> None:
     """Send the journals that earlier processes left for a store; those that must wait for others are passed over.
 
     Raises:
@@ -230,4 +240,4 @@ def send_left_behind(uri: str, client: MlflowClient) -> None:
     for journal in find_journals(store.identity(uri)):
         if not journal.is_written():
             with suppress(filelock.Timeout, WaitError):
-                send_journal(journal, client)
+                send_journal(journal, client, on_progress=on_progress)
