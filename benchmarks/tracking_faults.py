@@ -502,7 +502,7 @@ def postgres() -> Iterator[tuple[str, Callable[[], None]]]:
             pgserver.get_server(folder, cleanup_mode="stop")
 
         try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), restart
+            yield server.get_uri(), restart
         finally:
             server.cleanup()
 
