@@ -463,7 +463,7 @@ def eight_at_once(backend: str | None = None) -> Outcome:
     """Train in eight processes at once on one server."""
     outcome = Outcome()
     with bench(backend) as made:
-        processes = [made.start(f"p{number}", epochs=30, seconds=0.1) for number in range(8)]
+        processes = [made.start(f"p{number}", epochs=20, seconds=1) for number in range(8)]
         outcomes = [made.finish(process) for process in processes]
         made.sync()
         for number, times in enumerate(outcomes):
@@ -480,6 +480,17 @@ def postgres_restarted() -> Outcome:
         times = made.finish(process)
         made.sync()
         return _with_times(made.check("a"), times)
+
+
+def postgres_store_restarted() -> Outcome:
+    """Restart a Postgres that is the store itself in the middle of the training."""
+    with postgres() as (address, restart), bench(server=False) as made:
+        process = made.start("a", epochs=60, uri=address)
+        _wait_for_lines(made, "a", 20)
+        restart()
+        times = made.finish(process)
+        sync(to=address)
+        return _with_times(made.check("a", uri=address), times)
 
 
 def eight_on_postgres() -> Outcome:
@@ -534,7 +545,8 @@ ROWS: dict[str, Callable[[], Outcome]] = {
     "quickstart, server killed for 20 s": real_training,
     "quickstart, kill -9 at 6 moments, each time resumed": real_training_killed,
     "disk full under the journal, then room": disk_full,
-    "Postgres restarted": postgres_restarted,
+    "Postgres under the server restarted": postgres_restarted,
+    "Postgres as the store restarted": postgres_store_restarted,
     "a port that swallows packets": packets_swallowed,
     "a proxy that answers 502, 429 and half a body": proxy_errors,
     "server slow by 2 s a call": server_slow,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,15 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the suite are 
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Run in an empty folder, with caches, checkpoints and the default store inside it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TINYBENCH_STATE", str(tmp_path / "state"))
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
-    return tmp_path
+    yield tmp_path
+    os.environ.pop("TINYBENCH_OFFLINE", None)  # `--offline` that was parsed and not run
 
 
 @pytest.fixture(scope="session")

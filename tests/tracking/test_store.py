@@ -149,11 +149,33 @@ def test_a_port_that_swallows_packets_costs_no_minutes(silent_port: int, monkeyp
     assert time.monotonic() - began < 2
 
 
-def test_a_database_server_that_is_not_there_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "1")
-    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
-    with pytest.raises(UnreachableError, match="Connection refused"):
+def test_a_database_server_that_is_not_there_may_come_later() -> None:
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="Connection refused") as raised:
         connect(f"postgresql://user:secret@127.0.0.1:{closed_port()}/db")
+    assert time.monotonic() - began < 5, "MLflow alone would try for 102 seconds"
+    assert "secret" not in str(raised.value)
+
+
+def test_a_database_port_that_swallows_packets_costs_no_minutes(
+    silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PING_TIMEOUT_SECONDS", 1)
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="timeout"):
+        connect(f"postgresql://127.0.0.1:{silent_port}/db")
+    assert time.monotonic() - began < 5
+
+
+def test_a_database_without_its_driver_is_told_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(
+        TrackingError, match=r"No module named 'psycopg2'. Install the driver of this database"
+    ) as raised:
+        connect("postgresql+psycopg2://user:secret@127.0.0.1:1/db")
+    assert not isinstance(raised.value, UnreachableError)
+    assert "secret" not in str(raised.value)
+    assert time.monotonic() - began < 5
 
 
 def test_an_address_that_can_be_no_store() -> None:

@@ -18,9 +18,10 @@ uri_option = click.option(
 
 
 def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """Tell this process and those that it starts to contact no tracking store."""
-    if value:
+    """Tell this process and those that it starts to contact no tracking store, until the command ends."""
+    if value and not ctx.resilient_parsing and "TINYBENCH_OFFLINE" not in os.environ:
         os.environ["TINYBENCH_OFFLINE"] = "1"
+        ctx.call_on_close(lambda: os.environ.pop("TINYBENCH_OFFLINE", None))
 
 
 offline_option = click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 import requests
+import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +35,7 @@ _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
+_DATABASE_SERVERS = ("postgresql", "mysql")
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs")
 
 
@@ -83,6 +86,8 @@ def connect(uri: str) -> MlflowClient:
         ping(uri)
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
+    except ImportError as error:
+        raise TrackingError(f"Cannot use {redact(uri)}: {error}. Install the driver of this database.") from error
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         raise _classify(uri, error) from error
     use_write_ahead_log(uri)
@@ -90,10 +95,19 @@ def connect(uri: str) -> MlflowClient:
 
 
 def ping(uri: str) -> None:
-    """Raise a RequestException soon if a server does not answer: MLflow's own calls would retry for longer."""
+    """Raise soon if a server does not answer: MLflow's own calls would retry for longer, those of a database 102 s.
+
+    Raises:
+        RequestException: An MLflow server does not answer.
+        SQLAlchemyError: A database server does not answer.
+        ImportError: The driver of the database is not installed.
+    """
     if uri.startswith("http"):
         with suppress(requests.exceptions.SSLError):  # the server answers; MLflow decides about its certificate
             requests.get(f"{uri.rstrip('/')}/health", timeout=_PING_TIMEOUT_SECONDS, stream=True).close()
+    elif uri.startswith(_DATABASE_SERVERS):
+        timeout = {"connect_timeout": math.ceil(_PING_TIMEOUT_SECONDS)}
+        sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=timeout).connect().close()
 
 
 @contextmanager
@@ -181,4 +195,4 @@ def _is_on_network(path: Path) -> bool:
 
 def _classify(uri: str, error: Exception) -> TrackingError:
     message = f"Cannot use {redact(uri)}: {describe_error(error)} Check the address and that its server runs."
-    return UnreachableError(message) if uri.startswith(("http", "postgres", "mysql")) else TrackingError(message)
+    return UnreachableError(message) if uri.startswith(("http", *_DATABASE_SERVERS)) else TrackingError(message)

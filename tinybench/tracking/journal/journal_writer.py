@@ -68,7 +68,7 @@ class JournalWriter:
 
     def wait_for_id(self, key: str) -> str:
         """Wait some seconds for the id of a new run, and return it; the key if the store does not answer."""
-        if is_key(key) and self._sender is not None and not self._sender.error:
+        if is_key(key) and self._sender is not None and not self._sender.is_away():
             self._sender.flush(_CREATE_SECONDS)
         return self.id_of(key)
 

@@ -67,6 +67,10 @@ class Sender:
         """Queue an entry of the journal; returns at once."""
         self._queue.append(entry)  # the thread looks at the queue several times a second
 
+    def is_away(self) -> bool:
+        """Return whether the store did not answer the last time, or has not answered yet."""
+        return bool(self.error) or self._client is None
+
     def count_unsent(self) -> int:
         """Return the number of entries that are not settled."""
         return len(self._queue)
