@@ -38,7 +38,7 @@ _SMALL = ("--transfer.epochs", "6", "--finetune.epochs", "4", "--data.per_class"
 
 @dataclass
 class Outcome:
-    """What was logged and what the store has of it.
+    """The comparison of what was logged with what the store has.
 
     Attributes:
         logged: Number of things logged, by kind.

@@ -16,22 +16,13 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
+from small_runs import SMALL
 from stores import elsewhere
 
 import tinybench
 from tinybench.core.errors import ConfigError, DataError, ModelError, TrackingError, WeightsError
 from tinybench.job import train
 from tinybench.tracking.tracker import Tracker
-
-SMALL = {
-    "recipe": "quickstart",
-    "transfer.epochs": 2,
-    "finetune.epochs": 2,
-    "data.per_class": 20,
-    "data.test_per_class": 10,
-    "track.pictures": False,
-    "track.costs": "off",
-}
 
 
 @pytest.fixture(scope="module")

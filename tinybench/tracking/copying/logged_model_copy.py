@@ -10,7 +10,7 @@ from typing import Any
 
 from mlflow.entities import LoggedModel, LoggedModelStatus, Metric
 
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 from tinybench.tracking.copying.artifact_folder import Rewrite, copy_files
 from tinybench.tracking.copying.copied_content import Content, contains, hash_content
 from tinybench.tracking.copying.copy_report import CopyReport
@@ -57,14 +57,15 @@ class LoggedModelCopy:
         self._ids.locations[model.artifact_location] = copied.artifact_location
 
     def _create(self, model: LoggedModel, experiment_id: str) -> LoggedModel:
-        return self._target.client.create_logged_model(
-            experiment_id,
-            model.name,
-            self._ids.runs.get(model.source_run_id or ""),
-            {tags.COPIED_FROM: model.model_id},
-            dict(model.params),
-            model.model_type,
-        )
+        with store.without_retries():
+            return self._target.client.create_logged_model(
+                experiment_id,
+                model.name,
+                self._ids.runs.get(model.source_run_id or ""),
+                {tags.COPIED_FROM: model.model_id},
+                dict(model.params),
+                model.model_type,
+            )
 
     def fill(self, model_id: str) -> bool:
         """Copy everything of a model that the target lacks; return whether it was marked as complete before."""

@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 from tinybench.tracking.copying import copy_lock
 from tinybench.tracking.copying.copied_content import Content, list_differences
 from tinybench.tracking.copying.copy_report import CopyReport
@@ -166,7 +166,7 @@ class RegistryCopy:
         """Create versions until one has the number of the source or a higher one; those before it are deleted."""
         client = self._target.client
         while True:
-            with _default_store(self._target.uri):
+            with _default_store(self._target.uri), store.without_retries():
                 created = client.create_model_version(
                     version.name, source, run_id, {tags.COPIED_FROM: _identify(version)}, version.run_link or None,
                     version.description, None, model_id,

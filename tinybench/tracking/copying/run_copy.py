@@ -8,7 +8,7 @@ from typing import Any
 from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 from tinybench.tracking.copying.artifact_folder import copy_files
 from tinybench.tracking.copying.copied_content import Content, contains, hash_content
 from tinybench.tracking.copying.copy_report import CopyReport
@@ -59,7 +59,8 @@ class RunCopy:
     def _create(self, run: MlflowRun, experiment_id: str) -> str:
         info = run.info
         first_tags = {tags.COPIED_FROM: info.run_id, tags.USER: info.user_id or ""}
-        created = self._target.client.create_run(experiment_id, info.start_time, first_tags, info.run_name)
+        with store.without_retries():
+            created = self._target.client.create_run(experiment_id, info.start_time, first_tags, info.run_name)
         return str(created.info.run_id)
 
     def fill(self, run_id: str) -> bool:

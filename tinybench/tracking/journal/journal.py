@@ -45,7 +45,7 @@ def is_key(run: str) -> bool:
 
 @dataclass
 class Sent:
-    """What is known of the entries that have been sent.
+    """The progress of sending a journal.
 
     Attributes:
         upto: Number of entries that are settled: sent, known to the store already, or refused.

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -17,9 +16,6 @@ from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, is_key
 from tinybench.tracking.journal.sender import Sender
 from tinybench.tracking.process_identity import describe_process
-
-if TYPE_CHECKING:
-    pass
 
 _CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
 

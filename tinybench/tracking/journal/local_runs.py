@@ -15,7 +15,7 @@ from tinybench.tracking.journal.journal import Journal, find_journals
 
 
 class LocalRun:
-    """What the journals of this machine hold of one run.
+    """A run as the journals of this machine hold it.
 
     Attributes:
         key: The run's key, or its id if no journal created it.

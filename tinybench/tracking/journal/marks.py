@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Marks:
-    """What the store says of the journals that wrote a run, in the order in which they did.
+    """The journals that wrote a run, in the order in which they did, and how much of each the store has.
 
     A run that is resumed is written by one journal after another. What an earlier one says of the state of the run is
     outdated once a later one has written to it.

@@ -202,10 +202,11 @@ class Replay:
 
     def _create(self, entry: Entry) -> bool:
         key = entry["run"]
-        found = self.runs.find(key, entry) if key not in self.runs.ids else None
-        if key in self.runs.ids or found is not None:
-            if found is not None:
-                self.runs.learn(key, found)
+        if key in self.runs.ids:
+            return True
+        stored = self.runs.find(key, entry)
+        if stored is not None:
+            self.runs.learn(key, stored)
             return True
         experiment = self.runs.experiment(entry["experiment"])
         run_tags = {name: self.runs.resolve_parent(name, value) for name, value in entry["tags"].items()}
@@ -310,22 +311,22 @@ class Replay:
     def merge_duplicates(self) -> bool:
         """Merge runs that another sender of a copy of this journal created at the same moment.
 
-        Of the runs with the same key the one with the smallest id stays. Whoever finds a second one has sent, or sends
-        again, all entries to the run that stays, and deletes the other.
+        Of the runs with the same key the one with the smallest id stays. A sender that sees a second one deletes it, and
+        sends all entries again to the run that stays.
 
         Returns:
             True if there were such runs; the journal then begins anew and must be sent again.
         """
         changed = {}
         for run_id in sorted(self.runs.new):
-            key = next(key for key, known in self.runs.ids.items() if known == run_id)
+            key = next(key for key, stored_id in self.runs.ids.items() if stored_id == run_id)
             same = self.runs.find_all(key, self.runs.experiments[run_id])
             if len(same) < 2:
                 continue
-            kept, *others = sorted(run.info.run_id for run in same)
-            for other in others:
-                self.client.delete_run(other)
-            changed[key] = kept
+            first_id, *other_ids = sorted(run.info.run_id for run in same)
+            for other_id in other_ids:
+                self.client.delete_run(other_id)
+            changed[key] = first_id
         self.runs.new.clear()
         if changed:
             self.runs.ids |= changed

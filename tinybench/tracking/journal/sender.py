@@ -75,10 +75,6 @@ class Sender:
         """Return the number of entries that are not settled."""
         return len(self._queue)
 
-    def id_of(self, key: str) -> str | None:
-        """Return the id that the store gave to a key; None if it has given none yet."""
-        return self.journal.sent.ids.get(key)
-
     def flush(self, seconds: float | None = None) -> bool:
         """Wait until everything is sent, or until the store does not answer.
 
@@ -189,6 +185,8 @@ class Sender:
             self._heartbeat(self._client, self._replay.runs.resolve)
 
     def _note_failure(self, error: Exception) -> None:
+        if self._replay is not None:
+            self._replay.runs.forget_marks()
         if not self.error:
             self._notices.append(
                 f"{store.display(self._uri)}: {store.describe_error(error)} What is logged stays on this machine "

@@ -58,10 +58,10 @@ class StoredRuns:
         if not is_key(run):
             return run
         if run not in self.ids:
-            found = self.find(run)
-            if found is None:
+            stored = self.find(run)
+            if stored is None:
                 raise WaitError(f"Run {run} has not been sent yet.")
-            self.learn(run, found)
+            self.learn(run, stored)
         return self.ids[run]
 
     def is_complete(self, run_id: str, entry: Entry) -> bool:
@@ -80,6 +80,11 @@ class StoredRuns:
         self.ids[key] = run_id
         self.experiments[run_id] = run.info.experiment_id
         self.marks[run_id] = Marks.parse(run.data.tags.get(tags.JOURNAL, ""), self._journal_id)
+
+    def forget_marks(self) -> None:
+        """Read the marks again before the next entries: while the store was away, others may have resumed a run."""
+        self.marks.clear()
+        self.new.clear()
 
     def mark(self, run_id: str, number: int) -> str:
         """Return the tag of a run that has the entries of this journal up to a number."""
