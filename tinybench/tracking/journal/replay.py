@@ -311,8 +311,8 @@ class Replay:
     def merge_duplicates(self) -> bool:
         """Merge runs that another sender of a copy of this journal created at the same moment.
 
-        Of the runs with the same key the one with the smallest id stays. A sender that sees a second one deletes it, and
-        sends all entries again to the run that stays.
+        Of the runs with the same key the one with the smallest id stays. A sender that sees a second one deletes it
+        and sends all entries again to the run that stays.
 
         Returns:
             True if there were such runs; the journal then begins anew and must be sent again.
