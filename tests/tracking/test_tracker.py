@@ -312,3 +312,30 @@ def test_an_offline_tracker_asks_no_store(tmp_path: Path, monkeypatch: pytest.Mo
     tracker.close()
     assert not (tmp_path / "none.db").exists()
     assert tracker.writer.unsent > 0
+
+
+def test_what_another_machine_logged_is_read_though_a_journal_of_the_run_stays(store, tmp_path, monkeypatch):
+    """The journal of the first part stays since the store refused something of it."""
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+    first = Tracker(TrackConfig(uri=store), may_be_away=True)
+    run = first.open_parent_run("x")
+    run.log_params({"name": "x" * 7000})
+    run.log_metrics(dict.fromkeys(EPOCH_METRICS, 0.5), 1, 1000)
+    run.log_text("a", "notes/a.txt")
+    first.close()
+    assert len(first.writer.journal.sent.refused) == 1
+    run_id = run.id
+    with monkeypatch.context() as another_machine:
+        another_machine.setenv("TINYBENCH_STATE", str(tmp_path / "state of another machine"))
+        second = Tracker(TrackConfig(uri=store), may_be_away=True)
+        resumed = second.reopen(second.get_run(run_id))
+        resumed.log_metrics({**dict.fromkeys(EPOCH_METRICS, 0.25), "late": 1.0}, 2, 2000)
+        resumed.log_text("b", "notes/b.txt")
+        second.close()
+    third = Tracker(TrackConfig(uri=store), may_be_away=True)
+    for _ in range(2):
+        assert [epoch.number for epoch in third.read_epochs(run_id)] == [1, 2]
+        assert "late" in third.metric_names(run_id)
+        assert third.list_artifacts(run_id, "notes") == ["notes/a.txt", "notes/b.txt"]
+        third.reopen(third.get_run(run_id)).set_tags({"part": 3})
+    third.close()

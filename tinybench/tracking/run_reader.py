@@ -69,9 +69,7 @@ class RunReader:
         if not self._reads_journals:
             self._require_sent(run_id)
         local = self._local_run(run_id)
-        if local is not None and self._is_written_here(local):
-            return local.apply_to(None)
-        if local is not None and local.is_complete and (self._client is None or is_key(local.id)):
+        if local is not None and self._is_known_here(local):
             return local.apply_to(None)
         if self._client is None:
             assert self.error is not None
@@ -86,7 +84,12 @@ class RunReader:
 
     def _is_written_here(self, local: LocalRun) -> bool:
         """Return whether this process has written the whole of a run, so that the store cannot know more of it."""
-        return local.is_complete and self._own_journal in local.journal_ids
+        return local.is_complete and local.journal_ids == {self._own_journal}
+
+    def _is_known_here(self, local: LocalRun) -> bool:
+        """Return whether the journals alone say what a run is: the store does not answer, or can add nothing."""
+        is_all_there_is = self._client is None or is_key(local.id)
+        return (local.is_complete and is_all_there_is) or self._is_written_here(local)
 
     def _local_run(self, run_id: str) -> LocalRun | None:
         return self._local_runs().get(run_id) if self._reads_journals else None
@@ -189,7 +192,7 @@ class RunReader:
         """Return the points of a metric, those that are not sent included."""
         local = self._local_run(run_id)
         points = local.metric_points(name) if local else []
-        if (local is not None and local.is_complete) or self._client is None:
+        if self._client is None or (local is not None and self._is_known_here(local)):
             return points
         stored = self._client.get_metric_history(local.id if local else self._id_in_store(run_id), name)
         known = {(point.step, point.timestamp, point.value) for point in stored}
@@ -197,15 +200,13 @@ class RunReader:
 
     def metric_names(self, run_id: str) -> list[str]:
         """Return the names of the metrics of a run."""
-        local = self._local_run(run_id)
-        run = local.apply_to(None) if local is not None and local.is_complete else self.get_run(run_id)
-        return list(run.data.metrics)
+        return list(self.get_run(run_id).data.metrics)
 
     def list_artifacts(self, run_id: str, folder: str) -> list[str]:
         """Return the paths of the artifacts in a folder of a run, those that are not sent included."""
         local = self._local_run(run_id)
         paths = [path for path in local.artifacts() if path.startswith(f"{folder}/")] if local else []
-        if (local is not None and local.is_complete) or self._client is None:
+        if self._client is None or (local is not None and self._is_known_here(local)):
             return sorted(paths)
         stored = self._client.list_artifacts(local.id if local else self._id_in_store(run_id), folder)
         return sorted({*paths, *(item.path for item in stored)})

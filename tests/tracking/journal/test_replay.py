@@ -203,7 +203,7 @@ def test_a_sender_that_was_cut_off_leaves_the_state_to_who_resumed_the_run(store
     send_journal([*find_journals()][1], client)
     run.log_metrics({"late": 1.0}, 1, 1)
     run.end("KILLED", "The machine was cut off.")
-    cut_off.runs.forget_marks()  # as after each failed attempt
+    cut_off.runs.forget_marks()  # as after a minute without an answer
     cut_off.send(journal.read()[0])
     first.close()
     (stored,) = runs_of(client, run.key)

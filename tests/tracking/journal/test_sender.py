@@ -221,6 +221,22 @@ def test_a_server_that_is_killed_while_it_receives_has_everything_once(server: S
     assert (len(stored), {*stored.values()}) == (12_000, {1})
 
 
+def test_who_was_cut_off_leaves_the_state_to_who_resumed_the_run(
+    server: Server, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tracker.writer.create_run({"id": "0"}, "taken over", {})
+    assert tracker.writer.flush()
+    with closing(open_tracker(server)) as other:
+        other.reopen(other.get_run(run.id)).end("FINISHED")
+    monkeypatch.setattr(sender, "_SILENT_SECONDS", 0.0)  # the store was not heard of for this long
+    run.log_metrics({"late": 1.0}, 1, 1)
+    run.end("KILLED", "The machine was cut off.")
+    assert tracker.writer.flush()
+    (found,) = runs_named(server, "taken over")
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics == {"late": 1.0}
+
+
 def test_an_unexpected_error_does_not_end_the_thread(server: Server, tracker: Tracker) -> None:
     run = tracker.writer.create_run({"id": "0"}, "odd", {})
     assert tracker.writer.flush()

@@ -79,6 +79,29 @@ def test_threads_queue_entries_in_the_order_of_their_numbers(store: str, monkeyp
     assert len(points(store, run.id)) == 80
 
 
+@pytest.mark.parametrize("is_written", [False, True], ids=["before it is written", "after it is written"])
+def test_ctrl_c_while_an_entry_is_written_loses_no_entry(
+    store: str, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    writer = StoreWriter(store, MlflowClient(store))
+    run = writer.create_run({"id": "0"}, "x", {})
+    real = EntryFile._write_unwritten
+
+    def interrupt(file: EntryFile) -> None:
+        if is_written:
+            real(file)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EntryFile, "_write_unwritten", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.log_metrics({"loss": 1.0}, 1, 1)
+    run.end("KILLED", "Interrupted by Ctrl-C.")
+    writer.close()
+    assert points(store, run.id) == {("loss", 1, 1, "1.0"): 1}
+    assert [*find_journals()] == []
+
+
 def test_an_append_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, done = threading.Event(), threading.Event()
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,24 @@ class EntryFile:
         self._file: int | None = None
         self._is_dirty = False
 
-    def append(self, entry: Entry) -> Entry:
+    def append(self, entry: Entry, announce: Callable[[Entry], None] | None = None) -> Entry:
         """Give an entry its number and write it; if the disk takes no more, keep it in memory for the next call.
+
+        Args:
+            entry: The entry.
+            announce: Called with the numbered entry before it is written, so that an interruption (Ctrl-C) cannot leave
+                an entry in the file that was not announced.
 
         Returns:
             The entry with its number `n`.
         """
         with self._lock:
             numbered = entry | {"n": self.count}
+            line = _encode(numbered)
             self.count += 1
-            self._unwritten.append(_encode(numbered))
+            if announce is not None:
+                announce(numbered)
+            self._unwritten.append(line)
             self._write_unwritten()
         return numbered
 

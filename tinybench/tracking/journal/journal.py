@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,10 +142,10 @@ class Journal:
         except filelock.Timeout:
             return True
 
-    def append(self, entry: Entry) -> Entry:
-        """Write an entry and return it with its number."""
+    def append(self, entry: Entry, announce: Callable[[Entry], None] | None = None) -> Entry:
+        """Write an entry and return it with its number, as `EntryFile.append` does."""
         assert self._entries is not None, "the journal is locked for writing"
-        return self._entries.append(entry)
+        return self._entries.append(entry, announce)
 
     def flush(self) -> bool:
         """Have the system write everything to the disk; return whether it is there."""

@@ -52,11 +52,10 @@ class JournalWriter:
         if entry["do"] == "end":
             self._running.discard(entry["run"])
         with self._write_lock:  # entries are queued in the order of their numbers
-            numbered = self.journal.append(entry)
-            if self._sender is not None:
-                self._sender.put(numbered)
-            else:
-                self._offline_count += 1
+            self.journal.append(entry, self._count if self._sender is None else self._sender.put)
+
+    def _count(self, _: Entry) -> None:
+        self._offline_count += 1
 
     def id_of(self, key: str) -> str:
         """Return the id that the store gave to a run or model; the key while it has given none."""

@@ -24,6 +24,8 @@ _SYNC_SECONDS = 1.0  # between two requests to the system to write the journal t
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 15.0  # for which a store that did not answer is not contacted
 _NO_PROGRESS_SECONDS = 30.0  # after which `flush` waits no longer for a store that answers nothing
 _HEARTBEAT_SECONDS = 30.0
+_SILENT_SECONDS = 60.0  # after which others may have taken over a run: they wait for ten minutes without a heartbeat
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps, where there is one
 
 SEND_ERRORS = (*store.STORE_ERRORS, TrackingError)
 """What sending may raise when the store does not take entries now."""
@@ -60,6 +62,7 @@ class Sender:
         self._try_now = False  # also during a pause after a failed attempt
         self._is_closing = False
         self._progress_at = time.monotonic()
+        self._answered_at = time.clock_gettime(_CLOCK)
         self._thread = threading.Thread(target=self._run, name="tinybench-sender", daemon=True)
         self._thread.start()
 
@@ -152,6 +155,8 @@ class Sender:
 
     def _send(self) -> None:
         replay = self._connect()
+        if time.clock_gettime(_CLOCK) - self._answered_at > _SILENT_SECONDS:
+            replay.runs.forget_marks()
         while self._queue:
             entries = list(self._queue)[:2000]
             try:
@@ -160,7 +165,7 @@ class Sender:
             finally:
                 while self._queue and self._queue[0]["n"] < self.journal.sent.upto:
                     self._queue.popleft()
-                    self._progress_at = time.monotonic()
+                    self._note_progress()
             if self.error:
                 self._notices.append(f"{store.display(self._uri)} answers again: sending what was logged meanwhile.")
                 self.error = ""
@@ -179,14 +184,14 @@ class Sender:
 
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()
+        self._answered_at = time.clock_gettime(_CLOCK)
 
     def _beat(self) -> None:
         if self._client is not None and self._replay is not None:
             self._heartbeat(self._client, self._replay.runs.resolve)
+            self._answered_at = time.clock_gettime(_CLOCK)
 
     def _note_failure(self, error: Exception) -> None:
-        if self._replay is not None:
-            self._replay.runs.forget_marks()
         if not self.error:
             self._notices.append(
                 f"{store.display(self._uri)}: {store.describe_error(error)} What is logged stays on this machine "
