@@ -25,6 +25,7 @@ from tinybench.cli.recipe_commands import recipes
 from tinybench.cli.registry_commands import history, promote, registry, rollback
 from tinybench.cli.result_commands import evaluate, explain, export, predict
 from tinybench.cli.serve_commands import serve
+from tinybench.cli.server_commands import server
 from tinybench.cli.sweep_commands import sweep, sweep_worker
 from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
@@ -47,6 +48,7 @@ for _command in (
     *(sweep, sweep_worker),
     *(status, sync, repair, copy),
     *(promote, history, rollback, registry, serve),
+    server,
 ):
     cli.add_command(_command)
 

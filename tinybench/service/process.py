@@ -1,0 +1,155 @@
+"""Run MLflow's server in a process of its own until it is told to end."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import requests
+
+from tinybench.core.errors import TrackingError
+from tinybench.service.settings import ServerSettings
+from tinybench.tracking import store
+
+_START_SECONDS = 120
+_AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
+
+DEFAULT_PERMISSION = "NO_PERMISSIONS"
+"""What a user may do with a run or model for which no role says anything."""
+
+
+def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
+    """Run the server until it ends; SIGTERM and SIGINT end it after the requests under way.
+
+    Args:
+        settings: The settings, checked by `settings.check`.
+        on_ready: Called once the server answers.
+
+    Returns:
+        The exit code of the server; 0 if it was told to end.
+
+    Raises:
+        TrackingError: The server ends or does not answer within two minutes of its start.
+    """
+    with TemporaryDirectory(prefix="tinybench-server-") as folder:
+        environment = build_environment(settings, Path(folder))
+        with _running(build_command(settings), environment) as server:
+            try:
+                _wait_until_ready(settings, server.process)
+            except TrackingError:
+                if server.is_ending:
+                    return 0
+                raise
+            store.use_write_ahead_log(settings.backend_store_uri)
+            on_ready()
+            code = server.process.wait()
+            return 0 if server.is_ending else code
+
+
+def build_command(settings: ServerSettings) -> list[str]:
+    """Return the command of MLflow's server; what is secret is in its environment instead."""
+    command = [sys.executable, "-m", "mlflow", "server"]
+    command += ["--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers)]
+    if settings.auth:
+        command += ["--app-name", "basic-auth"]
+    if settings.allowed_hosts:
+        command += ["--allowed-hosts", ",".join(settings.allowed_hosts)]
+    if settings.metrics_folder is not None:
+        command += ["--expose-prometheus", str(settings.metrics_folder)]
+    return command
+
+
+def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
+    """Return the environment of MLflow's server.
+
+    Args:
+        settings: The settings.
+        folder: A folder that only this user can read, for the configuration of the users' database.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TINYBENCH_")}
+    environment = inherited | {
+        "MLFLOW_BACKEND_STORE_URI": settings.backend_store_uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": settings.artifacts_destination,
+        "MLFLOW_SERVE_ARTIFACTS": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that can run code
+        "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
+        "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    if not settings.auth:
+        return environment
+    config = configparser.ConfigParser(interpolation=None)
+    config["mlflow"] = {
+        "default_permission": DEFAULT_PERMISSION,
+        "database_uri": users_database(settings.backend_store_uri),
+        "admin_username": settings.admin_username,
+        "grant_default_workspace_access": "false",
+        "auth_cache_ttl_seconds": str(_AUTH_CACHE_SECONDS),
+    }
+    path = folder / "auth.ini"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        config.write(file)
+    return environment | {
+        "MLFLOW_AUTH_CONFIG_PATH": str(path),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": str(settings.admin_password),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.secret_key or secrets.token_hex(32),
+    }
+
+
+def users_database(backend_store_uri: str) -> str:
+    """Return the database of users: that of the runs; beside a SQLite file, a file of its own."""
+    path = store.sqlite_path(backend_store_uri)
+    return backend_store_uri if path is None else f"sqlite:///{path.with_name(f'{path.stem}-users.db')}"
+
+
+def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]) -> None:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/health"
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrackingError("MLflow's server did not start: see its messages above.")
+        try:
+            if requests.get(address, timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    raise TrackingError(f"MLflow's server did not answer on {address} within {_START_SECONDS} seconds.")
+
+
+class _Server:
+    """The process of MLflow's server, in a session of its own: a Ctrl-C at the terminal reaches it once, through us."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.is_ending = False
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """Have the server answer the requests under way and end; a handler of signals."""
+        self.is_ending = True
+        self.process.terminate()
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str]) -> Iterator[_Server]:
+    """Start the server and pass SIGTERM and SIGINT on to it; leave no process behind."""
+    server = _Server(command, environment)
+    before = {number: signal.signal(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield server
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with suppress(ProcessLookupError):  # also the workers of a server that has died
+            os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()

@@ -1,0 +1,183 @@
+"""The settings of the tracking server, and the refusal of those that are not safe."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from tinybench.core.errors import ConfigError
+from tinybench.core.redaction import redact
+
+MIN_PASSWORD_LENGTH = 12  # MLflow's own minimum
+_KNOWN_PASSWORDS = frozenset(
+    {
+        "password1234",
+        "password12345",
+        "password123456",
+        "administrator",
+        "adminadmin12",
+        "admin1234567",
+        "changeme1234",
+        "changemechangeme",
+        "mlflowmlflow",
+        "mlflow123456",
+        "tinybench123",
+        "123456789012",
+        "1234567890123",
+        "qwertyuiop12",
+        "letmeinletmein",
+        "secretsecret",
+        "passwordpassword",
+        "correcthorsebatterystaple",
+    }
+)
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9.*:\[\]_-]+")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The settings of a tracking server.
+
+    Attributes:
+        backend_store_uri: The database of runs, `sqlite:///FILE` or `postgresql://…`.
+        artifacts_destination: Folder or `s3://…` address of the artifacts, which clients read and write through the
+            server.
+        host: Address to listen on.
+        port: Port to listen on.
+        workers: Number of processes.
+        auth: Whether users must log in.
+        admin_username: Name of the first administrator.
+        admin_password: Password of the first administrator; None unless `auth` is set.
+        secret_key: Signs what the server gives browsers; the same for all workers. None unless `auth` is set.
+        allowed_hosts: Names by which browsers and clients address the server; those of this machine if empty.
+        metrics_folder: Folder for the counters of the Prometheus page `/metrics`; no such page if None.
+    """
+
+    backend_store_uri: str
+    artifacts_destination: str
+    host: str = "127.0.0.1"
+    port: int = 5000
+    workers: int = 1
+    auth: bool = False
+    admin_username: str = "admin"
+    admin_password: str | None = None
+    secret_key: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    metrics_folder: Path | None = None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines can reach the server."""
+        return not is_loopback(self.host)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the runs are in a SQLite file."""
+        return self.backend_store_uri.startswith("sqlite:")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address to listen on is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_secret(option: str, file: Path | None, variable: str) -> str | None:
+    """Return a secret from a file, such as one of Docker's, or from an environment variable; None if neither is given.
+
+    Raises:
+        ConfigError: The file cannot be read or is empty.
+    """
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        text = file.read_text("utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigError(f"Invalid value for `{option}`: cannot read {file}: {reason}.") from error
+    if not text:
+        raise ConfigError(f"Invalid value for `{option}`: {file} is empty. Write the secret into it.")
+    return text
+
+
+def with_database_password(settings: ServerSettings, password: str | None) -> ServerSettings:
+    """Return settings whose database address has a password, which so stays out of the command line."""
+    if password is None:
+        return settings
+    parts = urlsplit(settings.backend_store_uri)
+    if not parts.username:
+        raise ConfigError(
+            "Invalid value for `--backend-store-uri`: expected postgresql://USER@HOST/DATABASE with a password file, "
+            f"got {redact(settings.backend_store_uri)!r}."
+        )
+    host = parts.netloc.rpartition("@")[2]
+    netloc = f"{parts.username}:{quote(password, safe='')}@{host}"
+    return replace(settings, backend_store_uri=urlunsplit(parts._replace(netloc=netloc)))
+
+
+def check(settings: ServerSettings) -> list[str]:
+    """Refuse settings that are not safe, and return what the person who starts the server should know.
+
+    Raises:
+        ConfigError: The settings admit strangers.
+    """
+    _check_store(settings)
+    for host in settings.allowed_hosts:
+        if not _HOST_PATTERN.fullmatch(host):
+            raise ConfigError(f"Invalid value for `--allowed-hosts`: expected names such as mlflow.lab, got {host!r}.")
+    if settings.is_public and not settings.auth:
+        raise ConfigError(
+            f"Invalid value for `--host`: {settings.host} is reached by other machines, and without a password all of "
+            "them could read, change and delete every run. Add --auth, or leave out --host."
+        )
+    if settings.is_public and not settings.allowed_hosts:
+        raise ConfigError(
+            f"Invalid value for `--host`: {settings.host} needs --allowed-hosts, the names by which others address "
+            "this server (for example --allowed-hosts mlflow.lab)."
+        )
+    notices = []
+    if "*" in settings.allowed_hosts:
+        notices.append("Any host name is accepted: a web page elsewhere may reach this server by DNS rebinding.")
+    if settings.auth:
+        _check_auth(settings)
+    if settings.is_public:
+        notices.append("Passwords travel unencrypted to this port: put a proxy with TLS in front (docs/server.md).")
+    if settings.auth and settings.is_sqlite and settings.workers > 4:
+        notices.append("SQLite takes one writer at a time: use Postgres for more than a few users.")
+    return notices
+
+
+def _check_store(settings: ServerSettings) -> None:
+    scheme = settings.backend_store_uri.partition(":")[0].partition("+")[0]
+    if scheme not in ("sqlite", "postgresql", "mysql"):
+        raise ConfigError(
+            "Invalid value for `--backend-store-uri`: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE, "
+            f"got {redact(settings.backend_store_uri)!r}."
+        )
+
+
+def _check_auth(settings: ServerSettings) -> None:
+    password = settings.admin_password
+    if password is None:
+        raise ConfigError(
+            "Missing password of the administrator: write it into a file and name that by --admin-password-file."
+        )
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise ConfigError(
+            f"Invalid value for the administrator's password: expected at least {MIN_PASSWORD_LENGTH} characters, got "
+            f"{len(password)}."
+        )
+    is_repeated = len(set(password)) < 4
+    if password.lower() in _KNOWN_PASSWORDS or is_repeated or settings.admin_username.lower() == password.lower():
+        raise ConfigError(
+            "Invalid value for the administrator's password: it is one that everybody tries first. Make one by: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(24))'"
+        )
+    if settings.secret_key is not None and len(settings.secret_key) < 16:
+        raise ConfigError("Invalid value for `--secret-key-file`: expected at least 16 characters.")
