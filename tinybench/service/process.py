@@ -6,6 +6,7 @@ import configparser
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,8 +17,10 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 import requests
+from sqlalchemy.exc import SQLAlchemyError
 
-from tinybench.core.errors import TrackingError
+from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.redaction import redact
 from tinybench.service.settings import ServerSettings
 from tinybench.tracking import store
 
@@ -39,8 +42,11 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         The exit code of the server; 0 if it was told to end.
 
     Raises:
-        TrackingError: The server ends or does not answer within two minutes of its start.
+        ConfigError: The port is taken, or cannot be listened on.
+        TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
     """
+    _check_port(settings)
+    _check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
         environment = build_environment(settings, Path(folder))
         with _running(build_command(settings), environment) as server:
@@ -79,12 +85,14 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TINYBENCH_")}
     environment = inherited | {
         "MLFLOW_BACKEND_STORE_URI": settings.backend_store_uri,
+        "MLFLOW_REGISTRY_STORE_URI": settings.backend_store_uri,
         "MLFLOW_ARTIFACTS_DESTINATION": settings.artifacts_destination,
         "MLFLOW_SERVE_ARTIFACTS": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that can run code
         "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
         "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONWARNINGS": "ignore",  # of libraries, about each other
     }
     if not settings.auth:
         return environment
@@ -110,6 +118,33 @@ def users_database(backend_store_uri: str) -> str:
     """Return the database of users: that of the runs; beside a SQLite file, a file of its own."""
     path = store.sqlite_path(backend_store_uri)
     return backend_store_uri if path is None else f"sqlite:///{path.with_name(f'{path.stem}-users.db')}"
+
+
+def _check_port(settings: ServerSettings) -> None:
+    """Raise if the port cannot be listened on: uvicorn would say so in a traceback."""
+    try:
+        family, *_, address = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise ConfigError(
+            f"Invalid value for `--port`: cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Give another --port or --host."
+        ) from error
+
+
+def _check_database(uri: str) -> None:
+    """Raise if a database server does not answer; a SQLite file is created by MLflow's server."""
+    try:
+        store.ping(uri)
+    except (ImportError, SQLAlchemyError) as error:
+        raise TrackingError(f"Cannot use {redact(uri)}: {store.describe_error(error)}") from error
+    path = store.sqlite_path(uri)
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ConfigError(
+            f"Invalid value for `--backend-store-uri`: the folder {path.absolute().parent} does not exist. Create it."
+        )
 
 
 def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]) -> None:

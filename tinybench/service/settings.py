@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -57,15 +57,15 @@ class ServerSettings:
         metrics_folder: Folder for the counters of the Prometheus page `/metrics`; no such page if None.
     """
 
-    backend_store_uri: str
+    backend_store_uri: str = field(repr=False)  # it may hold a password
     artifacts_destination: str
     host: str = "127.0.0.1"
     port: int = 5000
     workers: int = 1
     auth: bool = False
     admin_username: str = "admin"
-    admin_password: str | None = None
-    secret_key: str | None = None
+    admin_password: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     metrics_folder: Path | None = None
 
