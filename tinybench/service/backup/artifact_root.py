@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -55,9 +56,9 @@ class ArtifactRoot:
         """Return the root of a destination as `--artifacts-destination` takes it."""
         if "://" in destination and not destination.startswith(_FILE_SCHEME):
             return cls((destination.rstrip("/"),))
-        path = local_path(destination)
-        spellings = [str(path.absolute()), path.absolute().as_uri(), str(path.resolve()), path.resolve().as_uri()]
-        return cls(tuple(dict.fromkeys(spellings)))
+        path = local_path(destination).absolute()
+        folders = (Path(os.path.normpath(path)), path.resolve())  # MLflow writes the first, without following links
+        return cls(tuple(dict.fromkeys(spelling for folder in folders for spelling in (str(folder), folder.as_uri()))))
 
     def relative(self, address: str) -> str | None:
         """Return the path below the root that an address means; None if it is elsewhere."""
