@@ -11,7 +11,7 @@ from tinybench.cli.server_store import read_store
 from tinybench.core import quiet_libraries
 
 if TYPE_CHECKING:
-    from tinybench.service.backup.backup_folder import Backup, BackupFolder
+    from tinybench.service.backup.backup_folder import Backup
     from tinybench.service.backup.restore import Restored
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -54,15 +54,15 @@ def backup(
 
     Example: tinybench server --backend-store-uri sqlite:///mlflow.db backup /mnt/backups --keep-daily 7 --keep-weekly 5
     """
+    if is_listing:
+        _print_list(folder)
+        return
     with quiet_libraries.filter_startup_noise():
         from tinybench.service.backup import pruning, take_backup
         from tinybench.service.backup.backup_folder import BackupFolder
         from tinybench.service.backup.encryption import Encryption
 
     backups = BackupFolder(folder)
-    if is_listing:
-        _print_list(backups)
-        return
     settings = read_store(context)
     encryption = Encryption.to(recipients)
     policy = pruning.KeepPolicy(keep_last, keep_daily, keep_weekly)
@@ -123,20 +123,20 @@ def restore(
 
     Example: tinybench server restore /mnt/backups --backend-store-uri sqlite:///new.db --artifacts-destination new
     """
+    if is_listing:
+        _print_list(folder)
+        return 0
     with quiet_libraries.filter_startup_noise():
         from tinybench.service.backup import restore as restoring
         from tinybench.service.backup.backup_folder import BackupFolder
         from tinybench.service.backup.encryption import Identity
         from tinybench.service.settings import ServerSettings, read_secret, with_database_password
 
-    backups = BackupFolder(folder)
-    if is_listing:
-        _print_list(backups)
-        return 0
     if backend_store_uri is None or artifacts_destination is None:
         raise click.UsageError("Missing option '--backend-store-uri' or '--artifacts-destination': name a new store")
     password = read_secret("--database-password-file", database_password_file, "TINYBENCH_DATABASE_PASSWORD")
     settings = with_database_password(ServerSettings(backend_store_uri, artifacts_destination), password)
+    backups = BackupFolder(folder)
     backups.require()
     identity = Identity(identity_file) if identity_file is not None else None
     restored = restoring.restore(
@@ -165,9 +165,11 @@ def _print_restored(restored: Restored) -> int:
     return 0
 
 
-def _print_list(folder: BackupFolder) -> None:
-    folder.require()
-    backups = folder.list_backups()
+def _print_list(folder: Path) -> None:
+    from tinybench.service.backup.backup_folder import BackupFolder
+
+    BackupFolder(folder).require()
+    backups = BackupFolder(folder).list_backups()
     for backup in backups:
         click.echo(f"{backup.name}  {_describe_backup(backup)}")
     if not backups:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import stores
 from backed_up import backup, listed, log_champion, log_small_runs, restore, small_store
-from copied_stores import census, log_foreign_runs
+from copied_stores import census, default_store, log_foreign_runs
 
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.service.backup import artifact_places
@@ -192,6 +192,22 @@ def test_runs_with_files_elsewhere_are_not_left_out_in_silence(small, tmp_path):
     code, lines = restore(tmp_path / "backups", f"sqlite:///{tmp_path}/new.db", tmp_path / "new")
     assert code == 0
     assert "Note, from the backup: 1 runs or models have files elsewhere, which were left out." in lines
+
+
+def test_what_a_backup_lacks_is_said(small, tmp_path):
+    uri, artifacts = small
+    (artifacts / "small" / "secret.txt").symlink_to("/etc/passwd")
+    (artifacts / "small" / "folder").symlink_to("/etc")
+    with default_store(uri) as client:
+        model = client.create_logged_model("0", "m")
+        client.create_registered_model("name")
+        client.create_model_version("name", f"{artifacts}/small/{model.model_id}")
+    lines = backup(uri, artifacts, tmp_path / "backups", "--leave-out-elsewhere")
+    assert "Note: 1 registered versions have lost their files, such as name/1." in lines
+    assert "Note: 2 symbolic links were left out, such as small/secret.txt." in lines
+    assert restore(tmp_path / "backups", f"sqlite:///{tmp_path}/new.db", tmp_path / "new")[0] == 0
+    assert not (tmp_path / "new" / "small" / "folder").exists()
+    assert not (tmp_path / "new" / "small" / "secret.txt").exists()
 
 
 @pytest.mark.slow

@@ -122,7 +122,8 @@ class FolderPlace:
                 elif path.is_file() and relative != UNFINISHED:
                     with suppress(FileNotFoundError):
                         yield self._describe(path, relative)
-            self.links += [Path(folder, name).as_posix() for name in names if Path(folder, name).is_symlink()]
+            linked = (Path(folder, name) for name in names if Path(folder, name).is_symlink())
+            self.links += [path.relative_to(self.folder).as_posix() for path in linked]
 
     def look_up(self, path: str) -> ArtifactFile | None:
         """Return a file as it is now; None if it is gone."""

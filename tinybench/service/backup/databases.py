@@ -25,12 +25,14 @@ class DatabaseDump:
         content: Digests of what they hold.
         schema: The version of the schema, as MLflow numbers it.
         outside: Addresses of runs and models whose files are not below the artifacts' root.
+        versions: Where the files of registered versions are below the root, by `NAME/VERSION`.
     """
 
     files: dict[str, Path]
     content: StoreContent
     schema: str
     outside: list[str]
+    versions: dict[str, str]
 
 
 def kind_of(uri: str) -> str:
@@ -82,4 +84,10 @@ def _describe(connection: sqlalchemy.Connection, files: dict[str, Path], root: A
     if not sqlalchemy.inspect(connection).has_table("alembic_version"):
         raise ConfigError("Invalid value for `--backend-store-uri`: this database is not one of MLflow.")
     schema = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return DatabaseDump(files, store_content.read(connection, root), str(schema), elsewhere.find(connection, root))
+    return DatabaseDump(
+        files,
+        store_content.read(connection, root),
+        str(schema),
+        elsewhere.find(connection, root),
+        elsewhere.list_versions(connection, root),
+    )

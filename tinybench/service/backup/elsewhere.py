@@ -1,4 +1,4 @@
-"""Find runs and models whose artifacts are not where the server keeps its own, and which a backup would lack."""
+"""Find artifacts that a backup would lack: those outside of the server's place, and those that are gone."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ def _has_files_outside(address: str, root: ArtifactRoot) -> bool:
         return True
     folder: Path = local_path(address)
     return any(path.is_file() for path in folder.rglob("*"))
+
+
+def list_versions(connection: sqlalchemy.Connection, root: ArtifactRoot) -> dict[str, str]:
+    """Return where the files of registered versions are, below the root, by `NAME/VERSION`."""
+    columns = [sqlalchemy.column(name) for name in ("name", "version", "storage_location", "source")]
+    rows = connection.execute(sqlalchemy.select(*columns).select_from(sqlalchemy.table("model_versions", *columns)))
+    paths = {f"{name}/{version}": root.relative(location or source or "") for name, version, location, source in rows}
+    return {version: path for version, path in paths.items() if path}

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,12 +17,14 @@ from tinybench.service.backup import artifact_places, proof, store_content
 from tinybench.service.backup.artifact_places import UNFINISHED, ArtifactPlace
 from tinybench.service.backup.artifact_root import ArtifactRoot
 from tinybench.service.backup.backup_folder import Backup
-from tinybench.service.backup.champion_check import ChampionChecker, CheckedChampion
 from tinybench.service.backup.encryption import Identity
 from tinybench.service.backup.manifest import BackedUpFile, Manifest
 from tinybench.service.backup.object_store import ObjectReader
 from tinybench.service.backup.restore_target import RestoreTarget, target_at
 from tinybench.tracking import store
+
+if TYPE_CHECKING:
+    from tinybench.service.backup.champion_check import CheckedChampion
 
 
 @dataclass
@@ -88,10 +90,9 @@ def restore(
     except BaseException:
         _remove(target, place, manifest)
         raise
-    on_message("Loading the champions …")
     counts = store_content.count(manifest.content) | {"files": len(manifest.artifacts)}
     restored = Restored(backup, counts, manifest.notices)
-    restored.champions = list(ChampionChecker(target.uri, place, root, manifest).check_all())
+    restored.champions = _check_champions(target, place, root, manifest, on_message)
     target.publish()
     place.remove(UNFINISHED)
     if restored.is_proved:
@@ -139,6 +140,21 @@ def _require_equal(differences: list[str]) -> None:
             f"The restored store differs from the backup in {len(differences)} points: "
             f"{'; '.join(differences[:5])}. It has been removed."
         )
+
+
+def _check_champions(
+    target: RestoreTarget,
+    place: ArtifactPlace,
+    root: ArtifactRoot,
+    manifest: Manifest,
+    on_message: Callable[[str], None],
+) -> list[CheckedChampion]:
+    if not any(alias.endswith("@champion") for alias in manifest.content.get("alias", {})):
+        return []
+    on_message("Loading the champions …")
+    from tinybench.service.backup.champion_check import ChampionChecker  # imports Keras
+
+    return list(ChampionChecker(target.uri, place, root, manifest).check_all())
 
 
 def _remove(target: RestoreTarget, place: ArtifactPlace, manifest: Manifest) -> None:

@@ -6,13 +6,13 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
 from tinybench.service.backup import artifact_places, databases, store_content
 from tinybench.service.backup.artifact_copy import ArtifactCopier, ArtifactCopy
-from tinybench.service.backup.artifact_places import FolderPlace
+from tinybench.service.backup.artifact_places import ArtifactPlace, FolderPlace
 from tinybench.service.backup.artifact_root import ArtifactRoot
 from tinybench.service.backup.backup_folder import Backup, BackupFolder, write_description
 from tinybench.service.backup.databases import DatabaseDump
@@ -79,7 +79,7 @@ def take(
         stored = {key: _store_database(file, writer) for key, file in dumped.files.items()}
         on_message(f"Copying the artifacts of {redact(destination)} …")
         copied = ArtifactCopier(place, root.prefixes[0], writer, unchanged).copy()
-        notices = _list_notices(dumped, copied, place, root)
+        notices = _list_notices(dumped, copied, place)
         manifest = Manifest(
             time=name,
             versions=_versions() | {"schema": dumped.schema},
@@ -128,12 +128,14 @@ def _check_elsewhere(dumped: DatabaseDump, destination: str, *, leave_out_elsewh
         )
 
 
-def _list_notices(
-    dumped: DatabaseDump, copied: ArtifactCopy, place: artifact_places.ArtifactPlace, root: ArtifactRoot
-) -> tuple[str, ...]:
+def _list_notices(dumped: DatabaseDump, copied: ArtifactCopy, place: ArtifactPlace) -> tuple[str, ...]:
     notices = []
     if dumped.outside:
         notices.append(f"{len(dumped.outside)} runs or models have files elsewhere, which were left out.")
+    folders = {str(folder) for path in copied.files for folder in PurePosixPath(path).parents}
+    lost = sorted(version for version, path in dumped.versions.items() if path.rstrip("/") not in folders)
+    if lost:
+        notices.append(f"{len(lost)} registered versions have lost their files, such as {lost[0]}.")
     if copied.changing:
         notices.append(f"{len(copied.changing)} files were being written, such as {copied.changing[0]}.")
     links = place.links if isinstance(place, FolderPlace) else []
