@@ -68,7 +68,7 @@ def backup(
     policy = pruning.KeepPolicy(keep_last, keep_daily, keep_weekly)
     backups.create()
     with backups.locked():
-        taken = take_backup.take(
+        result = take_backup.take(
             settings.backend_store_uri,
             settings.artifacts_destination,
             backups,
@@ -77,12 +77,12 @@ def backup(
             on_message=click.echo,
         )
         removed = pruning.prune(backups, policy) if policy.prunes else []
-    index = taken.backup.index
-    for notice in taken.notices:
+    index = result.backup.index
+    for notice in result.notices:
         click.echo(f"Note: {notice}")
     click.echo(
-        f"Backup {taken.backup.name}: {_describe_counts(index.counts)}; {_in_mb(index.size)}, of which "
-        f"{_in_mb(taken.added_bytes)} are new."
+        f"Backup {result.backup.name}: {_describe_counts(index.counts)}; {_in_mb(index.size)}, of which "
+        f"{_in_mb(result.added_bytes)} are new."
     )
     if removed:
         click.echo(f"Removed {len(removed)} older backups: {', '.join(old.name for old in removed)}.")
@@ -90,7 +90,7 @@ def backup(
     scheme = "postgresql://…" if not settings.is_sqlite else "sqlite:///NEW.db"
     click.echo("It is unproved: never restored. Prove it by:")
     click.echo(
-        f"  tinybench server restore {folder} --backup {taken.backup.name}{identity} --backend-store-uri {scheme} "
+        f"  tinybench server restore {folder} --backup {result.backup.name}{identity} --backend-store-uri {scheme} "
         "--artifacts-destination NEW"
     )
 

@@ -16,7 +16,7 @@ from backed_up import backup, listed, log_champion, log_small_runs, restore, sma
 from copied_stores import census, default_store, log_foreign_runs
 
 from tinybench.core.errors import ConfigError, DataError, TrackingError
-from tinybench.service.backup import artifact_places
+from tinybench.service.backup import artifact_stores
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,9 @@ def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(small, tmp_pat
     changed.write_text("THE same in all runs")  # of the same size
     os.utime(changed, (1_600_000_001, 1_600_000_001))
     opened = []
-    original = artifact_places.FolderPlace.open
+    original = artifact_stores.FolderArtifacts.open
     monkeypatch.setattr(
-        artifact_places.FolderPlace, "open", lambda place, path: opened.append(path) or original(place, path)
+        artifact_stores.FolderArtifacts, "open", lambda place, path: opened.append(path) or original(place, path)
     )
     backup(uri, artifacts, tmp_path / "backups")
     assert opened == [changed.relative_to(artifacts).as_posix()]

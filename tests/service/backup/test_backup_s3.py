@@ -80,7 +80,7 @@ def test_a_flipped_byte_leaves_the_bucket_empty(s3, store, tmp_path):
 def test_a_bucket_with_files_is_not_restored_to(s3, store, tmp_path):
     backup(*store, tmp_path / "backups")
     before = keys(s3, store[1])
-    with pytest.raises(ConfigError, match=r"expected a new or empty place, got s3://.* with files"):
+    with pytest.raises(ConfigError, match=r"expected a new or empty one, got s3://.* with files"):
         restore(tmp_path / "backups", f"sqlite:///{tmp_path}/new.db", store[1])
     assert keys(s3, store[1]) == before
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tinybench.service.backup.artifact_places import ArtifactFile, ArtifactPlace
+from tinybench.service.backup.artifact_stores import ArtifactFile, ArtifactStore
 from tinybench.service.backup.manifest import BackedUpFile
 from tinybench.service.backup.object_store import ObjectWriter, StoredObject
 
@@ -40,16 +40,16 @@ class ArtifactCopier:
     """Copies artifacts to the objects of a backup folder.
 
     Args:
-        place: Where they are.
-        address: The address of the place, which is part of the fingerprints.
+        artifacts: Where they are.
+        address: The address of the artifacts, which is part of the fingerprints.
         writer: Stores them.
         unchanged: SHA-256 and size by fingerprint, of earlier backups.
     """
 
     def __init__(
-        self, place: ArtifactPlace, address: str, writer: ObjectWriter, unchanged: Mapping[str, tuple[str, int]]
+        self, artifacts: ArtifactStore, address: str, writer: ObjectWriter, unchanged: Mapping[str, tuple[str, int]]
     ) -> None:
-        self._place = place
+        self._artifacts = artifacts
         self._address = address
         self._writer = writer
         self._unchanged = unchanged
@@ -59,7 +59,7 @@ class ArtifactCopier:
         """Copy all artifacts; those that change meanwhile are copied again, so that few are caught half-written."""
         start_ns = time.time_ns()
         recent: list[ArtifactFile] = []
-        for file in self._place.list_files():
+        for file in self._artifacts.list_files():
             copied = self._add(file)
             if copied is not None and copied.modified_ns > start_ns - _RECENT_NS:
                 recent.append(copied)
@@ -67,22 +67,22 @@ class ArtifactCopier:
             if not recent:
                 break
             time.sleep(_PAUSE_SECONDS)
-            recent = [again for file in recent if (again := self._copy_if_changed(file)) is not None]
+            recent = [changed for file in recent if (changed := self._copy_if_changed(file)) is not None]
         self._copy.changing = sorted(file.path for file in recent)
         return self._copy
 
     def _copy_if_changed(self, file: ArtifactFile) -> ArtifactFile | None:
-        current = self._place.look_up(file.path)
+        current = self._artifacts.look_up(file.path)
         return None if current is None or current.version == file.version else self._add(current)
 
     def _add(self, file: ArtifactFile) -> ArtifactFile | None:
         """Copy a file unless an earlier backup has it, and return it; None if it is gone."""
         fingerprint = self._fingerprint(file)
-        known = self._unchanged.get(fingerprint)
-        stored = self._writer.find(*known) if known is not None else None
+        earlier = self._unchanged.get(fingerprint)
+        stored = self._writer.find(*earlier) if earlier is not None else None
         if stored is None:
             try:
-                with self._place.open(file.path) as content:
+                with self._artifacts.open(file.path) as content:
                     stored = self._writer.add(content)
             except FileNotFoundError:
                 return None

@@ -94,7 +94,7 @@ class ArtifactRoot:
         """Return the spelling of this root that is a URI if another prefix is one."""
         if not prefix.startswith(_FILE_SCHEME):
             return self.prefixes[0]
-        return next((own for own in self.prefixes if own.startswith(_FILE_SCHEME)), self.prefixes[0])
+        return next((uri for uri in self.prefixes if uri.startswith(_FILE_SCHEME)), self.prefixes[0])
 
 
 def local_path(destination: str) -> Path:

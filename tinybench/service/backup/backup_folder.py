@@ -83,9 +83,9 @@ class Backup:
         name = f"{_MANIFEST}.age" if self.is_encrypted else _MANIFEST
         data = self._read_checked(name)
         if self.is_encrypted:
-            plain = BytesIO()
-            require_identity(identity).decrypt(BytesIO(data), plain, f"the backup {self.name}")
-            data = plain.getvalue()
+            decrypted = BytesIO()
+            require_identity(identity).decrypt(BytesIO(data), decrypted, f"the backup {self.name}")
+            data = decrypted.getvalue()
         return Manifest.from_json(data.decode("utf-8"))
 
     def write_proof(self, proof: dict[str, Any]) -> None:

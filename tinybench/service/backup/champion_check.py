@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import TrackingError, format_error
 from tinybench.evaluation.predictions import Predictions
-from tinybench.service.backup.artifact_places import ArtifactPlace
 from tinybench.service.backup.artifact_root import ArtifactRoot
+from tinybench.service.backup.artifact_stores import ArtifactStore
 from tinybench.service.backup.manifest import Manifest
 from tinybench.service.backup.object_store import copy
 from tinybench.tracking import logged_model, run_record
@@ -65,14 +65,14 @@ class ChampionChecker:
 
     Args:
         uri: The restored database.
-        place: The restored artifacts.
+        artifacts: The restored artifacts.
         root: Where they are.
         manifest: The manifest of the backup.
     """
 
-    def __init__(self, uri: str, place: ArtifactPlace, root: ArtifactRoot, manifest: Manifest) -> None:
+    def __init__(self, uri: str, artifacts: ArtifactStore, root: ArtifactRoot, manifest: Manifest) -> None:
         self._uri = uri
-        self._place = place
+        self._artifacts = artifacts
         self._root = root
         self._manifest = manifest
 
@@ -128,5 +128,5 @@ class ChampionChecker:
 
     def _download(self, path: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._place.open(path) as source, target.open("wb") as file:
+        with self._artifacts.open(path) as source, target.open("wb") as file:
             copy(source, file)

@@ -1,4 +1,4 @@
-"""Find artifacts that a backup would lack: those outside of the server's place, and those that are gone."""
+"""Find artifacts that a backup would lack: those outside of the server's store, and those that are gone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def _has_files_outside(address: str, root: ArtifactRoot) -> bool:
 
 def list_versions(connection: sqlalchemy.Connection, root: ArtifactRoot) -> dict[str, str]:
     """Return where the files of registered versions are, below the root, by `NAME/VERSION`."""
-    columns = [sqlalchemy.column(name) for name in ("name", "version", "storage_location", "source")]
-    rows = connection.execute(sqlalchemy.select(*columns).select_from(sqlalchemy.table("model_versions", *columns)))
-    paths = {f"{name}/{version}": root.relative(location or source or "") for name, version, location, source in rows}
+    table = sqlalchemy.table(
+        "model_versions", *map(sqlalchemy.column, ("name", "version", "storage_location", "source"))
+    )
+    rows = connection.execute(sqlalchemy.select(table)).mappings()
+    paths = {
+        f"{row['name']}/{row['version']}": root.relative(row["storage_location"] or row["source"] or "") for row in rows
+    }
     return {version: path for version, path in paths.items() if path}

@@ -107,9 +107,9 @@ class ObjectWriter:
         Raises:
             OSError: The file cannot be read, or the disk is full.
         """
-        part = self._folder / f"{os.getpid()}{PART_SUFFIX}"
+        part_file = self._folder / f"{os.getpid()}{PART_SUFFIX}"
         try:
-            with open_private(part) as target:
+            with open_private(part_file) as target:
                 reader = HashingReader(file)
                 if self._encryption is None:
                     copy(reader, target)
@@ -117,10 +117,10 @@ class ObjectWriter:
                     self._encryption.encrypt(reader, target)
             stored = self.find(reader.sha256, reader.size)
             if stored is None:
-                stored = self._keep(part, reader)
+                stored = self._keep(part_file, reader)
             return stored
         finally:
-            part.unlink(missing_ok=True)
+            part_file.unlink(missing_ok=True)
 
     def find(self, sha256: str, size: int) -> StoredObject | None:
         """Return an object that is there already; None if it is not, or has another size than it had."""
@@ -131,10 +131,10 @@ class ObjectWriter:
                 return StoredObject(sha256, size, name, stored_size)
         return None
 
-    def _keep(self, part: Path, reader: HashingReader) -> StoredObject:
+    def _keep(self, part_file: Path, reader: HashingReader) -> StoredObject:
         name = self._name(reader.sha256)
-        stored_size = part.stat().st_size
-        part.replace(self._folder / name)
+        stored_size = part_file.stat().st_size
+        part_file.replace(self._folder / name)
         self._added.add(name)
         self.added_bytes += stored_size
         return StoredObject(reader.sha256, reader.size, name, stored_size)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinybench.service.backup import databases, store_content
-from tinybench.service.backup.artifact_places import ArtifactPlace
 from tinybench.service.backup.artifact_root import ArtifactRoot
+from tinybench.service.backup.artifact_stores import ArtifactStore
 from tinybench.service.backup.manifest import Manifest
 from tinybench.service.backup.object_store import HashingWriter, copy
 from tinybench.service.backup.restore_target import RestoreTarget
@@ -26,18 +26,18 @@ def compare_databases(target: RestoreTarget, manifest: Manifest, root: ArtifactR
     return store_content.compare(manifest.content, content)
 
 
-def compare_artifacts(place: ArtifactPlace, manifest: Manifest) -> list[str]:
+def compare_artifacts(artifacts: ArtifactStore, manifest: Manifest) -> list[str]:
     """Return in what the restored artifacts differ from the backup, for people; all of them are read again."""
     differences = []
     missing = set(manifest.artifacts)
-    for file in place.list_files():
+    for file in artifacts.list_files():
         missing.discard(file.path)
         expected = manifest.artifacts.get(file.path)
         if expected is None:
             differences.append(f"artifact {file.path} was not backed up")
             continue
         writer = HashingWriter(None)
-        with place.open(file.path) as content:
+        with artifacts.open(file.path) as content:
             copy(content, writer)
         if writer.sha256 != expected.sha256:
             differences.append(f"artifact {file.path} differs")

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.service.backup import artifact_places, proof, store_content
-from tinybench.service.backup.artifact_places import UNFINISHED, ArtifactPlace
+from tinybench.service.backup import artifact_stores, proof, store_content
 from tinybench.service.backup.artifact_root import ArtifactRoot
+from tinybench.service.backup.artifact_stores import UNFINISHED, ArtifactStore
 from tinybench.service.backup.backup_folder import Backup
 from tinybench.service.backup.encryption import Identity
 from tinybench.service.backup.manifest import BackedUpFile, Manifest
@@ -57,7 +57,7 @@ def restore(
     """Restore a backup to a new store and prove it.
 
     What was restored is removed if it does not equal the backup. A champion that cannot be loaded, or predicts
-    otherwise, leaves the store in place, since it is what was backed up, and the backup unproved.
+    otherwise, leaves the store as it is, since it is what was backed up, and the backup unproved.
 
     Args:
         backup: The backup.
@@ -72,35 +72,39 @@ def restore(
         TrackingError: The target cannot be written to, or what was restored differs from the backup.
     """
     manifest = backup.read_manifest(identity)
-    place = artifact_places.open_place(destination)
+    artifacts = artifact_stores.open_store(destination)
     target = target_at(uri)
-    _check_target(manifest, target, place, uri, destination)
+    _check_target(manifest, target, artifacts, uri, destination)
     root = ArtifactRoot.of(destination)
     reader = ObjectReader(backup.folder.parent / "objects", identity)
     try:
-        place.write(UNFINISHED, lambda file: None)
+        artifacts.write(UNFINISHED, lambda file: None)
         on_message(f"Restoring {len(manifest.artifacts):,} artifacts to {redact(destination)} …")
         for path, file in manifest.artifacts.items():
-            place.write(path, partial(_fill, reader, file, path), file.modified_ns)
+            artifacts.write(path, partial(_fill, reader, file, path), file.modified_ns)
         on_message(f"Restoring the database to {redact(uri)} …")
         target.load({name: partial(_fill, reader, file, name) for name, file in manifest.databases.items()})
         _move_addresses(target, ArtifactRoot(manifest.artifact_prefixes), root)
         on_message("Comparing with the backup …")
-        _require_equal([*proof.compare_databases(target, manifest, root), *proof.compare_artifacts(place, manifest)])
+        _require_equal(
+            [*proof.compare_databases(target, manifest, root), *proof.compare_artifacts(artifacts, manifest)]
+        )
     except BaseException:
-        _remove(target, place, manifest)
+        _remove(target, artifacts, manifest)
         raise
     counts = store_content.count(manifest.content) | {"files": len(manifest.artifacts)}
     restored = Restored(backup, counts, manifest.notices)
-    restored.champions = _check_champions(target, place, root, manifest, on_message)
+    restored.champions = _check_champions(target, artifacts, root, manifest, on_message)
     target.publish()
-    place.remove(UNFINISHED)
+    artifacts.remove(UNFINISHED)
     if restored.is_proved:
         _record_proof(restored)
     return restored
 
 
-def _check_target(manifest: Manifest, target: RestoreTarget, place: ArtifactPlace, uri: str, destination: str) -> None:
+def _check_target(
+    manifest: Manifest, target: RestoreTarget, artifacts: ArtifactStore, uri: str, destination: str
+) -> None:
     kind = uri.partition(":")[0].partition("+")[0]
     if kind != manifest.database_kind:
         raise ConfigError(
@@ -108,15 +112,15 @@ def _check_target(manifest: Manifest, target: RestoreTarget, place: ArtifactPlac
             f"{redact(uri)}. Restore it to one of its kind; tinybench copy brings runs to another."
         )
     target.require_empty()
-    if place.look_up(UNFINISHED) is not None:
+    if artifacts.look_up(UNFINISHED) is not None:
         raise ConfigError(
             f"Invalid value for `--artifacts-destination`: {redact(destination)} is what a restore left that was "
             "killed. Delete it, then try again."
         )
-    if next(iter(place.list_files()), None) is not None:
+    if next(iter(artifacts.list_files()), None) is not None:
         raise ConfigError(
-            f"Invalid value for `--artifacts-destination`: expected a new or empty place, got {redact(destination)} "
-            "with files. A restore overwrites nothing."
+            f"Invalid value for `--artifacts-destination`: expected a new or empty one, got {redact(destination)} with "
+            "files. A restore overwrites nothing."
         )
 
 
@@ -144,7 +148,7 @@ def _require_equal(differences: list[str]) -> None:
 
 def _check_champions(
     target: RestoreTarget,
-    place: ArtifactPlace,
+    artifacts: ArtifactStore,
     root: ArtifactRoot,
     manifest: Manifest,
     on_message: Callable[[str], None],
@@ -154,16 +158,16 @@ def _check_champions(
     on_message("Loading the champions …")
     from tinybench.service.backup.champion_check import ChampionChecker  # imports Keras
 
-    return list(ChampionChecker(target.uri, place, root, manifest).check_all())
+    return list(ChampionChecker(target.uri, artifacts, root, manifest).check_all())
 
 
-def _remove(target: RestoreTarget, place: ArtifactPlace, manifest: Manifest) -> None:
+def _remove(target: RestoreTarget, artifacts: ArtifactStore, manifest: Manifest) -> None:
     with suppress(Exception):  # the error that led here is the one to tell
         target.clear()
     with suppress(Exception):
         for path in manifest.artifacts:
-            place.remove(path)
-        place.remove(UNFINISHED)
+            artifacts.remove(path)
+        artifacts.remove(UNFINISHED)
 
 
 def _record_proof(restored: Restored) -> None:

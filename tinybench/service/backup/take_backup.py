@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.service.backup import artifact_places, databases, store_content
+from tinybench.service.backup import artifact_stores, databases, store_content
 from tinybench.service.backup.artifact_copy import ArtifactCopier, ArtifactCopy
-from tinybench.service.backup.artifact_places import ArtifactPlace, FolderPlace
 from tinybench.service.backup.artifact_root import ArtifactRoot
+from tinybench.service.backup.artifact_stores import ArtifactStore, FolderArtifacts
 from tinybench.service.backup.backup_folder import Backup, BackupFolder, write_description
 from tinybench.service.backup.databases import DatabaseDump
 from tinybench.service.backup.encryption import Encryption
@@ -22,7 +22,7 @@ from tinybench.service.backup.object_store import ObjectWriter
 
 
 @dataclass(frozen=True)
-class TakenBackup:
+class BackupResult:
     """A backup that was just taken.
 
     Attributes:
@@ -46,7 +46,7 @@ def take(
     *,
     leave_out_elsewhere: bool,
     on_message: Callable[[str], None],
-) -> TakenBackup:
+) -> BackupResult:
     """Back up a store, and prove nothing: only a restore does.
 
     Args:
@@ -54,7 +54,7 @@ def take(
         destination: The folder or `s3://` address of the artifacts.
         folder: Where the backup goes; locked by the caller.
         encryption: Encrypts it; None for a backup that is not encrypted.
-        leave_out_elsewhere: Whether runs whose artifacts are at another place are backed up without them.
+        leave_out_elsewhere: Whether runs whose artifacts are elsewhere are backed up without them.
         on_message: Receives a line before each step.
 
     Raises:
@@ -62,10 +62,10 @@ def take(
         TrackingError: The store cannot be read, or has artifacts elsewhere.
         OSError: The disk is full.
     """
-    place = artifact_places.open_place(destination)
-    place.require_exists()
-    if isinstance(place, FolderPlace) and folder.path.resolve().is_relative_to(place.folder.resolve()):
-        raise ConfigError(f"Invalid value for `DEST`: {folder.path} is inside the artifacts, {place.folder}.")
+    artifacts = artifact_stores.open_store(destination)
+    artifacts.require_exists()
+    if isinstance(artifacts, FolderArtifacts) and folder.path.resolve().is_relative_to(artifacts.folder.resolve()):
+        raise ConfigError(f"Invalid value for `DEST`: {folder.path} is inside the artifacts, {artifacts.folder}.")
     folder.remove_leftovers()
     root = ArtifactRoot.of(destination)
     known_sizes, unchanged = _read_earlier(folder)
@@ -78,8 +78,8 @@ def take(
         _check_elsewhere(dumped, destination, leave_out_elsewhere=leave_out_elsewhere)
         stored = {key: _store_database(file, writer) for key, file in dumped.files.items()}
         on_message(f"Copying the artifacts of {redact(destination)} …")
-        copied = ArtifactCopier(place, root.prefixes[0], writer, unchanged).copy()
-        notices = _list_notices(dumped, copied, place)
+        copied = ArtifactCopier(artifacts, root.prefixes[0], writer, unchanged).copy()
+        notices = _list_notices(dumped, copied, artifacts)
         manifest = Manifest(
             time=name,
             versions=_versions() | {"schema": dumped.schema},
@@ -99,7 +99,7 @@ def take(
             unchanged=copied.unchanged,
         )
         write_description(staging, manifest, index, encryption)
-    return TakenBackup(Backup(folder.path / name), notices, copied.hashed, writer.added_bytes)
+    return BackupResult(Backup(folder.path / name), notices, copied.hashed, writer.added_bytes)
 
 
 def _store_database(file: Path, writer: ObjectWriter) -> tuple[BackedUpFile, int]:
@@ -128,7 +128,7 @@ def _check_elsewhere(dumped: DatabaseDump, destination: str, *, leave_out_elsewh
         )
 
 
-def _list_notices(dumped: DatabaseDump, copied: ArtifactCopy, place: ArtifactPlace) -> tuple[str, ...]:
+def _list_notices(dumped: DatabaseDump, copied: ArtifactCopy, artifacts: ArtifactStore) -> tuple[str, ...]:
     notices = []
     if dumped.outside:
         notices.append(f"{len(dumped.outside)} runs or models have files elsewhere, which were left out.")
@@ -138,7 +138,7 @@ def _list_notices(dumped: DatabaseDump, copied: ArtifactCopy, place: ArtifactPla
         notices.append(f"{len(lost)} registered versions have lost their files, such as {lost[0]}.")
     if copied.changing:
         notices.append(f"{len(copied.changing)} files were being written, such as {copied.changing[0]}.")
-    links = place.links if isinstance(place, FolderPlace) else []
+    links = artifacts.links if isinstance(artifacts, FolderArtifacts) else []
     if links:
         notices.append(f"{len(links)} symbolic links were left out, such as {links[0]}.")
     return tuple(notices)

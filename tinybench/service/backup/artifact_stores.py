@@ -1,4 +1,4 @@
-"""The places where artifacts are: a folder, or a bucket of S3."""
+"""List, read and write artifacts: those in a folder, or in a bucket of S3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ArtifactFile:
     """An artifact as it is listed.
 
     Attributes:
-        path: Its path below the place, with `/`.
+        path: Its path below the folder or prefix of all artifacts, with `/`.
         size: Its bytes.
         version: Changes when its content does: the time of its last change, or its ETag.
         modified_ns: When it was changed last, in nanoseconds since 1970.
@@ -35,11 +35,11 @@ class ArtifactFile:
     modified_ns: int
 
 
-class ArtifactPlace(Protocol):
-    """A place of artifacts."""
+class ArtifactStore(Protocol):
+    """The artifacts of a tracking store."""
 
     def require_exists(self) -> None:
-        """Raise unless the place can be read."""
+        """Raise unless the artifacts can be read."""
 
     def list_files(self) -> Iterator[ArtifactFile]:
         """Yield all artifacts."""
@@ -58,7 +58,7 @@ class ArtifactPlace(Protocol):
         """Write an artifact.
 
         Args:
-            path: Its path below the place.
+            path: Its path below the artifacts.
             fill: Writes its content to a file.
             modified_ns: When it was changed last; None for now.
         """
@@ -67,23 +67,23 @@ class ArtifactPlace(Protocol):
         """Remove an artifact."""
 
 
-def open_place(destination: str) -> ArtifactPlace:
-    """Return the place of a destination, as `--artifacts-destination` takes it.
+def open_store(destination: str) -> ArtifactStore:
+    """Return the artifacts of a destination, as `--artifacts-destination` takes it.
 
     Raises:
         ConfigError: It is neither a folder nor an `s3://` address.
     """
     if destination.startswith("s3://"):
-        return S3Place(destination)
+        return S3Artifacts(destination)
     if "://" in destination and not destination.startswith("file://"):
         raise ConfigError(
             "Invalid value for `--artifacts-destination`: expected a folder or s3://BUCKET/PATH, "
             f"got {redact(destination)!r}. Back up other stores by their own tools."
         )
-    return FolderPlace(local_path(destination).absolute())
+    return FolderArtifacts(local_path(destination).absolute())
 
 
-class FolderPlace:
+class FolderArtifacts:
     """A folder of artifacts.
 
     Args:
@@ -161,7 +161,7 @@ class FolderPlace:
         return ArtifactFile(relative, status.st_size, f"{status.st_mtime_ns}.{status.st_ino}", status.st_mtime_ns)
 
 
-class S3Place:
+class S3Artifacts:
     """Artifacts in a bucket of S3, below a prefix; MLFLOW_S3_ENDPOINT_URL names another server, as for MLflow.
 
     Args:
