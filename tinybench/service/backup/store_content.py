@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +79,15 @@ def read(connection: sqlalchemy.Connection, root: ArtifactRoot, prefix: str = ""
         prefix: Put before the names of tables that belong to no run and no model.
     """
     digests: dict[str, dict[str, Digest]] = defaultdict(lambda: defaultdict(Digest))
-    for table in sorted(sqlalchemy.inspect(connection).get_table_names()):
+    inspector = sqlalchemy.inspect(connection)
+    for table in sorted(inspector.get_table_names()):
+        columns = sorted(column["name"] for column in inspector.get_columns(table))
         kind, pattern = _OWNERS.get(table, ("table", f"{prefix}{table}"))
-        digests["table"][f"{prefix}{table}"] if kind == "table" else None  # also a table without rows
-        for row in _read_rows(connection, table, root):
-            digests[kind][pattern.format_map(row)].add(table, _encode_row(table, row))
+        if kind == "table":
+            _ = digests[kind][pattern]  # also a table without rows
+        for row in _read_rows(connection, table, columns, root):
+            name = pattern.format_map(dict(zip(columns, row, strict=True))) if kind != "table" else pattern
+            digests[kind][name].add(table, _encode_row(table, columns, row))
     return {kind: {name: digest.to_dict() for name, digest in named.items()} for kind, named in digests.items()}
 
 
@@ -118,24 +122,32 @@ def _describe_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return f" ({'; '.join(unequal)})" if unequal else ""
 
 
-def _read_rows(connection: sqlalchemy.Connection, table: str, root: ArtifactRoot) -> Iterator[dict[str, Any]]:
+def _read_rows(
+    connection: sqlalchemy.Connection, table: str, columns: list[str], root: ArtifactRoot
+) -> Iterator[Sequence[Any]]:
     """Yield the rows of a table as the driver gives them, with addresses normalized."""
-    quoted = connection.dialect.identifier_preparer.quote(table)
-    addresses = [column for column in COLUMNS if column.table == table]
+    quote = connection.dialect.identifier_preparer.quote
+    query = f"SELECT {', '.join(map(quote, columns))} FROM {quote(table)}"
+    addresses = [(columns.index(column.column), column.key) for column in COLUMNS if column.table == table]
+    keys = columns.index("key") if "key" in columns else None
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROWS_AT_ONCE)
-    with streaming.exec_driver_sql(f"SELECT * FROM {quoted}") as result:
-        for mapping in result.mappings():
-            row = dict(mapping)
-            for column in addresses:
-                address = row[column.column]
-                if isinstance(address, str) and column.key in (None, row.get("key")):
-                    row[column.column] = root.normalize(address)
-            yield row
+    with streaming.exec_driver_sql(query) as result:
+        for row in result:
+            yield _normalize(row, addresses, keys, root) if addresses else row
 
 
-def _encode_row(table: str, row: Mapping[str, Any]) -> bytes:
-    text = json.dumps([table, row], sort_keys=True, default=_to_text, separators=(",", ":"))
-    return text.encode("utf-8")
+def _normalize(
+    row: Sequence[Any], addresses: list[tuple[int, str | None]], keys: int | None, root: ArtifactRoot
+) -> list[Any]:
+    values = list(row)
+    for index, key in addresses:
+        if isinstance(values[index], str) and (key is None or (keys is not None and row[keys] == key)):
+            values[index] = root.normalize(values[index])
+    return values
+
+
+def _encode_row(table: str, columns: list[str], row: Sequence[Any]) -> bytes:
+    return json.dumps([table, columns, *row], sort_keys=True, default=_to_text).encode()
 
 
 def _to_text(value: Any) -> str:
