@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tinybench.cli.server_backup_commands import backup, restore
 from tinybench.core import quiet_libraries
 from tinybench.core.redaction import redact
 
@@ -125,3 +126,7 @@ def server(
         click.echo(f"Open http://{host}:{port}   (end with Ctrl-C)")
 
     return process.run(settings, print_ready)
+
+
+for _command in (backup, restore):
+    server.add_command(_command)

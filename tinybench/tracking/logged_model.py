@@ -89,9 +89,22 @@ def download(model_uri: str) -> Iterator[ModelFiles]:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=temporary))
         except (MlflowException, OSError) as error:
             raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
-        labels = folder / "artifacts" / FILES["labels"]
-        if not labels.exists():
-            raise TrackingError(f"Model {model_uri!r} was not made by tinybench.")
-        signature = Model.load(folder).signature
-        fields = {} if signature is None else json.loads(json.dumps(signature.to_dict()))
-        yield ModelFiles(folder, ModelInfo.from_json(labels.read_text("utf-8")), fields)
+        yield read_folder(folder, model_uri)
+
+
+def read_folder(folder: Path, name: str) -> ModelFiles:
+    """Return the files of a logged model that are in a folder.
+
+    Args:
+        folder: The folder.
+        name: The model's name or address, for messages.
+
+    Raises:
+        TrackingError: tinybench did not make the model.
+    """
+    labels = folder / "artifacts" / FILES["labels"]
+    if not labels.exists():
+        raise TrackingError(f"Model {name!r} was not made by tinybench.")
+    signature = Model.load(folder).signature
+    fields = {} if signature is None else json.loads(json.dumps(signature.to_dict()))
+    return ModelFiles(folder, ModelInfo.from_json(labels.read_text("utf-8")), fields)

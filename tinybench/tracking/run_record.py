@@ -21,6 +21,7 @@ from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
 from tinybench.tracking import provenance, tags
 from tinybench.tracking.results import PhaseResult
+from tinybench.tracking.run_reader import RunReader
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.tracker import Tracker
 
@@ -195,14 +196,19 @@ def check_data_fits(model: keras.Model, class_names: tuple[str, ...], dataset: D
 
 def log_predictions(run: RunWriter, split: str, predictions: Predictions) -> None:
     """Store a model's predictions for every image of a split."""
-    run.log_arrays(f"{_PREDICTIONS}/{split}.npz", **predictions.arrays())
+    run.log_arrays(predictions_path(split), **predictions.arrays())
+
+
+def predictions_path(split: str) -> str:
+    """Return the artifact with a model's predictions for a split."""
+    return f"{_PREDICTIONS}/{split}.npz"
 
 
 def read_predictions(tracker: Tracker, run: MlflowRun, split: str) -> Predictions | None:
     """Return the predictions that `log_predictions` stored; None if the run has none."""
     with TemporaryDirectory() as folder:
         try:
-            file = tracker.download_artifact(run.info.run_id, f"{_PREDICTIONS}/{split}.npz", Path(folder))
+            file = tracker.download_artifact(run.info.run_id, predictions_path(split), Path(folder))
         except OSError:
             return None
         with np.load(file, allow_pickle=False) as arrays:
@@ -250,7 +256,7 @@ def load_best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Mo
     return model
 
 
-def find_final_run(tracker: Tracker, run_id: str) -> MlflowRun:
+def find_final_run(tracker: RunReader, run_id: str) -> MlflowRun:
     """Return the run with the final model and its predictions: that of the last finished phase, else the run itself."""
     for phase in reversed(PHASES):
         run = tracker.find_phase_run(run_id, phase)
