@@ -58,8 +58,6 @@ class TeamServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def ask(
-        self, user: tuple[str, str] | None, method: str, path: str, **options: Any
-    ) -> requests.Response:
+    def ask(self, user: tuple[str, str] | None, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request as a user, or as nobody."""
         return requests.request(method, self.uri + path, auth=user, timeout=30, allow_redirects=False, **options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinybench.service.users import AdminClient
+    from tinybench.service.admin_client import AdminClient
 
 ADMIN = "admin"
 """The role that may do everything; MLflow keeps it as a mark of the user and asks no grants."""

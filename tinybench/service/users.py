@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 import requests
 from mlflow.exceptions import MlflowException
-from mlflow.server.auth.client import AuthServiceClient
-from mlflow.server.auth.routes import GET_CURRENT_USER, LIST_USERS
 
 from tinybench.core.errors import ConfigError, TrackingError, format_error
 from tinybench.core.redaction import redact
 from tinybench.service import roles
+from tinybench.service.admin_client import AdminClient
 from tinybench.tracking import store
 
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -35,20 +34,6 @@ class User:
 
     name: str
     role: str
-
-
-class AdminClient(AuthServiceClient):
-    """MLflow's client of users and roles, with the two requests that it lacks."""
-
-    def list_users(self) -> list[dict[str, Any]]:
-        """Return all users as the server describes them: `username`, `is_admin` and `roles`."""
-        users: list[dict[str, Any]] = self._request(LIST_USERS, "GET")["users"]
-        return users
-
-    def current_user(self) -> dict[str, Any]:
-        """Return the user whose password the client sends."""
-        user: dict[str, Any] = self._request(GET_CURRENT_USER, "GET")["user"]
-        return user
 
 
 class Users:
@@ -169,6 +154,8 @@ class Users:
                 raise TrackingError(
                     f"{self._uri} has no users: start it by tinybench server --auth, or correct --uri."
                 ) from error
+            if "failed with exception" in str(error):  # how MLflow reports that there was no answer
+                raise TrackingError(f"{self._uri} does not answer: start the server, or correct --uri.") from error
             raise TrackingError(f"{self._uri} answered: {redact(format_error(error))}") from error
         except requests.RequestException as error:
             raise TrackingError(f"{self._uri} does not answer: start the server, or correct --uri.") from error
