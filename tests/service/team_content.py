@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from team_server import ADMIN, TeamServer
 
 MARK = "zebra"
@@ -29,6 +31,7 @@ class Content:
         self._makers: Mapping[str, Callable[[], str]] = {
             "unique": lambda: f"{MARK}-{next(self._numbers)}",
             "experiment": self._experiment,
+            "experiment_name": lambda: self._name_of("experiment"),
             "deleted_experiment": self._deleted_experiment,
             "run": self._run,
             "deleted_run": self._deleted_run,
@@ -45,12 +48,23 @@ class Content:
             "queue_name": lambda: self._name_of("queue"),
             "scorer": self._scorer,
             "issue": self._issue,
-            "webhook": self._webhook,
             "user": self._user,
             "role": self._role,
             "grant": self._grant,
         }
         self._names: dict[str, str] = {}
+        for name in self._makers:
+            self.get(name)
+
+    def fill(self, value: Any) -> Any:
+        """Return a value with the objects that its texts name by `$`."""
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        if isinstance(value, str):
+            return re.sub(r"\$(\w+)", lambda match: self.get(match[1]), value)
+        return value
 
     def get(self, name: str) -> str:
         """Return the id or name of an object, making it first if need be."""
@@ -73,7 +87,9 @@ class Content:
         return self._names[name]
 
     def _experiment(self) -> str:
-        body = {"name": self.get("unique"), "tags": [{"key": "colour", "value": MARK}]}
+        name = self.get("unique")
+        self._names.setdefault("experiment", name)
+        body = {"name": name, "tags": [{"key": "colour", "value": MARK}]}
         return str(self.send("POST", "/api/2.0/mlflow/experiments/create", body)["experiment_id"])
 
     def _deleted_experiment(self) -> str:
@@ -126,19 +142,15 @@ class Content:
         return model
 
     def _trace(self) -> str:
-        trace = f"tr-{next(self._numbers):032x}"
-        info = {
-            "trace_id": trace,
-            "trace_location": {
-                "type": "MLFLOW_EXPERIMENT",
-                "mlflow_experiment": {"experiment_id": self.get("experiment")},
-            },
-            "request_time": "2026-01-01T00:00:00Z",
-            "state": "OK",
-            "request_preview": MARK,
-            "tags": {"colour": MARK},
-        }
-        self.send("POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
+        number = next(self._numbers) + 1
+        spans = ExportTraceServiceRequest()
+        span = spans.resource_spans.add().scope_spans.add().spans.add()
+        span.name, span.trace_id, span.span_id = MARK, number.to_bytes(16, "big"), number.to_bytes(8, "big")
+        span.start_time_unix_nano, span.end_time_unix_nano = 1, 2
+        headers = {"X-Mlflow-Experiment-Id": self.get("experiment"), "Content-Type": "application/x-protobuf"}
+        self.send("POST", "/v1/traces", data=spans.SerializeToString(), headers=headers)
+        trace = f"tr-{number:032x}"
+        self.send("PATCH", f"/api/3.0/mlflow/traces/{trace}/tags", {"key": "colour", "value": MARK})
         return trace
 
     def _assessment(self) -> str:
@@ -205,14 +217,14 @@ class Content:
             "type": "FEEDBACK",
             "input": {"pass_fail": {"positive_label": "yes", "negative_label": "no"}},
         }
-        self._names["schema"] = name
+        self._names.setdefault("schema", name)
         answer = self.send("POST", "/api/3.0/mlflow/label-schemas/create", body)
         return str(answer["label_schema"]["schema_id"])
 
     def _queue(self) -> str:
         name = self.get("unique")
         body = {"experiment_id": self.get("experiment"), "name": name, "queue_type": "CUSTOM", "users": ["admin"]}
-        self._names["queue"] = name
+        self._names.setdefault("queue", name)
         return str(self.send("POST", "/api/3.0/mlflow/review-queues/create", body)["review_queue"]["queue_id"])
 
     def _scorer(self) -> str:
@@ -225,14 +237,6 @@ class Content:
     def _issue(self) -> str:
         body = {"experiment_id": self.get("experiment"), "name": self.get("unique"), "description": MARK}
         return str(self.send("POST", "/api/3.0/mlflow/issues", body)["issue"]["issue_id"])
-
-    def _webhook(self) -> str:
-        body = {
-            "name": self.get("unique"),
-            "url": "https://example.com/hook",
-            "events": [{"entity": "REGISTERED_MODEL", "action": "CREATED"}],
-        }
-        return str(self.send("POST", "/api/2.0/mlflow/webhooks", body)["webhook"]["webhook_id"])
 
     def _user(self) -> str:
         name = self.get("unique")
