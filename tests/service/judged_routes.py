@@ -139,7 +139,7 @@ _EXPERIMENTS = {
     "POST /api/2.0/mlflow/experiments/restore": J(ADMIN, body={"experiment_id": "$deleted_experiment"}),
     "POST /api/2.0/mlflow/experiments/search-datasets": J(READER, body={"experiment_ids": ["$experiment"]}),
     # A route that MLflow misspells: it has no slash, no check, and so no users
-    "POST /api/2.0mlflow/experiments/search-datasets": J(ADMIN, body={"experiment_ids": ["$experiment"]}),
+    "POST /api/2.0mlflow/experiments/search-datasets": J(ADMIN, body={"experiment_ids": ["$experiment"]}, status=404),
 }
 
 _RUNS = {
@@ -375,7 +375,7 @@ _EVALUATION = {
     "POST /api/3.0/mlflow/review-queues/items/set-status": J(
         ADMIN, body=_QUEUE | {"item_id": "$trace", "status": "COMPLETE"}
     ),
-    "POST /api/3.0/mlflow/review-queues/items/remove": J(ADMIN, body=_QUEUE | {"item_ids": ["$trace"]}),
+    "POST /api/3.0/mlflow/review-queues/items/remove": J(ADMIN, body=_QUEUE | {"item_ids": ["$new_trace"]}),
     "POST /api/3.0/mlflow/review-queues/delete": J(ADMIN, body={"queue_id": "$new_queue"}),
     "GET /api/3.0/mlflow/scorers/list": J(READER, _EXPERIMENT),
     "GET /api/3.0/mlflow/scorers/get": J(READER, _SCORER),
@@ -397,8 +397,8 @@ _EVALUATION = {
     "POST /api/3.0/mlflow/demo/delete": J(ADMIN, body={}),
     "POST /api/3.0/mlflow/prompt-optimization/jobs": J(ADMIN, body=_EXPERIMENT, status=4),
     "GET /api/3.0/mlflow/prompt-optimization/jobs/<job_id>": J(ADMIN, status=4),
-    "GET /api/3.0/mlflow/prompt-optimization/jobs/search": J(ADMIN, _EXPERIMENT, status=4),
-    "POST /api/3.0/mlflow/prompt-optimization/jobs/search": J(ADMIN, body=_EXPERIMENT, status=4),
+    "GET /api/3.0/mlflow/prompt-optimization/jobs/search": J(ADMIN, _EXPERIMENT),
+    "POST /api/3.0/mlflow/prompt-optimization/jobs/search": J(ADMIN, body=_EXPERIMENT),
     "POST /api/3.0/mlflow/prompt-optimization/jobs/<job_id>/cancel": J(ADMIN, body={}, status=4),
     "DELETE /api/3.0/mlflow/prompt-optimization/jobs/<job_id>": J(ADMIN, status=4),
 }
@@ -444,7 +444,7 @@ _USERS_AND_ROLES = {
     "GET /api/3.0/mlflow/users/permissions/list": J(ADMIN, _USER),
     "GET /api/3.0/mlflow/users/permissions/get": J(ADMIN, _GRANT),
     "POST /api/3.0/mlflow/users/permissions/grant": J(ADMIN, body=_GRANT | {"permission": "READ"}),
-    "POST /api/3.0/mlflow/users/permissions/revoke": J(ADMIN, body=_GRANT, status=404),
+    "POST /api/3.0/mlflow/users/permissions/revoke": J(ADMIN, body=_GRANT),
     "GET /api/3.0/mlflow/users/roles/list": J(ADMIN, _USER),
     "GET /api/3.0/mlflow/roles/list": J(READER, {"workspace": "default"}),
     "GET /api/3.0/mlflow/roles/get": J(READER, _ROLE),
@@ -500,14 +500,11 @@ _GATEWAY = _admin_only(
     "GET /api/3.0/mlflow/gateway/guardrails/list-for-endpoint",
     "PATCH /api/3.0/mlflow/gateway/guardrails/update-config",
     "GET /api/3.0/mlflow/gateway/provider-config",
-    "GET /api/2.0/mlflow/gateway-proxy",
-    "POST /api/2.0/mlflow/gateway-proxy",
     "POST /gateway/<endpoint_name>/mlflow/invocations",
     "POST /gateway/mlflow/v1/chat/completions",
     "POST /gateway/openai/v1/chat/completions",
     "POST /gateway/openai/v1/embeddings",
     "POST /gateway/openai/v1/responses",
-    "POST /gateway/openai/v1/responses/compact",
     "POST /gateway/typesafe/v1/systemone",
     "POST /gateway/anthropic/v1/messages",
     "POST /gateway/gemini/v1beta/models/<endpoint_name>:generateContent",
@@ -522,11 +519,18 @@ _GATEWAY = _admin_only(
     "GET /api/3.0/mlflow/gateway/budgets/windows",
     "GET /api/3.0/mlflow/gateway/guardrails/list",
     "GET /api/3.0/mlflow/gateway/supported-providers",
-    "GET /api/3.0/mlflow/gateway/supported-models",
     "GET /api/3.0/mlflow/gateway/secrets/config",
     "GET /gateway/mlflow/v1/models",
+    "GET /api/2.0/mlflow/gateway-proxy",
+    "POST /api/2.0/mlflow/gateway-proxy",
     status=2,
 )
+_GATEWAY |= {
+    # The server would read the list of models from the internet
+    "GET /api/3.0/mlflow/gateway/supported-models": J(ADMIN, status=0),
+    # MLflow looks for the endpoint's name in the address, where it never is
+    "POST /gateway/openai/v1/responses/compact": J(ADMIN, body={"model": "none"}, status=4, refusal=400),
+}
 
 _MCP = "/api/3.0/mlflow/mcp-servers"
 _MCP_SERVERS = _admin_only(
@@ -537,9 +541,7 @@ _MCP_SERVERS = _admin_only(
     f"PATCH {_MCP}/<name>/versions/<version>",
     f"DELETE {_MCP}/<name>/versions/<version>",
     f"POST {_MCP}/<name>/versions",
-    f"GET {_MCP}/<name>/versions",
     f"POST {_MCP}/<name>/endpoints",
-    f"GET {_MCP}/<name>/endpoints",
     f"GET {_MCP}/<name>/endpoints/<endpoint_id>",
     f"PATCH {_MCP}/<name>/endpoints/<endpoint_id>",
     f"DELETE {_MCP}/<name>/endpoints/<endpoint_id>",
@@ -551,16 +553,17 @@ _MCP_SERVERS = _admin_only(
     f"GET {_MCP}/<name>",
     f"PATCH {_MCP}/<name>",
     f"DELETE {_MCP}/<name>",
-) | _admin_only(f"GET {_MCP}", f"GET {_MCP}/endpoints", status=2)
+) | _admin_only(
+    f"GET {_MCP}", f"GET {_MCP}/endpoints", f"GET {_MCP}/<name>/versions", f"GET {_MCP}/<name>/endpoints", status=2
+)
 
 _JOBS = _admin_only(
     "GET /api/3.0/jobs/<job_id>",
     "POST /api/3.0/jobs/",
     "PATCH /api/3.0/jobs/cancel/<job_id>",
-    "POST /api/3.0/jobs/search",
     "GET /api/3.0/mlflow/jobs/<job_id>",
     "PATCH /api/3.0/mlflow/jobs/cancel/<job_id>",
-)
+) | _admin_only("POST /api/3.0/jobs/search", status=2)
 
 _ASSISTANT = "/api/3.0/mlflow/assistant"
 _ASSISTANTS = {

@@ -2,62 +2,43 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import requests
-from judged_routes import ADMIN, ANYONE, CONTRIBUTOR, JUDGEMENTS, PARTS, PUBLIC, READER, REGISTRAR, Judgement
+from conftest import Team
+from judged_routes import ADMIN, ANYONE, JUDGEMENTS, PARTS, PUBLIC, USERS, Judgement
 from team_content import MARK, Content
 from team_server import ADMIN as ADMIN_LOGIN
-from team_server import TeamServer
 
 from tinybench.service import process
 from tinybench.service.settings import ServerSettings
 
-LOGINS = {
-    ANYONE: ("owl", "a-password-of-the-owl"),
-    READER: ("rat", "a-password-of-the-rat"),
-    CONTRIBUTOR: ("cat", "a-password-of-the-cat"),
-    REGISTRAR: ("ram", "a-password-of-the-ram"),
-    ADMIN: ADMIN_LOGIN,
-}
-_SETTINGS = {"admin_password": ADMIN_LOGIN[1], "auth": True}
+_PLAYERS = USERS[USERS.index(PUBLIC) : USERS.index(ADMIN) + 1]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
-    folder = tmp_path_factory.mktemp("team")
-    with TeamServer(folder, "--metrics-folder", str(folder / "metrics")) as running:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MLFLOW_TRACKING_USERNAME", ADMIN_LOGIN[0])
-            patch.setenv("MLFLOW_TRACKING_PASSWORD", ADMIN_LOGIN[1])
-            from tinybench.service.users import Users
-
-            users = Users(running.uri)
-            for role in (READER, CONTRIBUTOR, REGISTRAR):
-                users.add(LOGINS[role][0], role, LOGINS[role][1])
-        name, password = LOGINS[ANYONE]
-        body = {"username": name, "password": password}
-        assert running.ask(ADMIN_LOGIN, "POST", "/api/2.0/mlflow/users/create", json=body).ok
-        yield running
+@pytest.fixture(scope="session")
+def content(team: Team) -> Content:
+    return Content(team.server)
 
 
-@pytest.fixture(scope="module")
-def content(server: TeamServer) -> Content:
-    return Content(server)
-
-
-@pytest.fixture(scope="module")
-def routes(server: TeamServer) -> list[tuple[str, str]]:
+@pytest.fixture(scope="session")
+def routes(team: Team) -> list[tuple[str, str]]:
     """The method and path of every route, from the application itself."""
-    folder = server.folder / "routes"
+    folder = team.server.folder / "routes"
     folder.mkdir()
-    settings = ServerSettings(f"sqlite:///{server.folder}/mlflow.db", str(server.folder / "artifacts"), **_SETTINGS)
+    settings = ServerSettings(
+        f"sqlite:///{team.server.folder}/mlflow.db",
+        str(team.server.folder / "artifacts"),
+        auth=True,
+        admin_password=ADMIN_LOGIN[1],
+    )
     environment = process.build_environment(settings, folder) | {
         "_MLFLOW_SGI_NAME": "uvicorn",
         "prometheus_multiproc_dir": str(folder / "metrics"),
@@ -72,74 +53,196 @@ def _key(method: str, path: str) -> str:
     return f"{method} {re.sub('^/ajax-api', '/api', path)}"
 
 
-def _is_walked(method: str) -> bool:
-    return method not in ("HEAD", "OPTIONS")
+def _is_judged(method: str) -> bool:
+    return method not in ("HEAD", "OPTIONS")  # of these see below
 
 
 class _Caller:
     """Sends the request of a judgement as one user."""
 
-    def __init__(self, server: TeamServer, content: Content, user: str) -> None:
-        self._uri, self._content, self._user = server.uri, content, user
+    def __init__(self, team: Team, content: Content, user: str) -> None:
+        self._uri, self._content = team.server.uri, content
         self._session = requests.Session()
-        self._session.auth = LOGINS.get(user)
+        self._session.auth = team.logins.get(user)
         self._session.trust_env = False  # no password of a .netrc
 
     def call(self, method: str, path: str, judgement: Judgement) -> requests.Response:
-        parts = PARTS | (judgement.parts or {})
-        filled = re.sub(r"<(\w+)>", lambda part: self._content.fill(parts.get(part[1], "none")), path)
         body = self._content.fill(judgement.body)
         payload = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
         return self._session.request(
             method,
-            self._uri + filled,
+            self._uri + self.fill(path, judgement),
             params=self._content.fill(judgement.query),
             headers=self._content.fill(judgement.headers),
             allow_redirects=False,
-            timeout=30,
+            timeout=60,
             **payload,
         )
 
+    def fill(self, path: str, judgement: Judgement) -> str:
+        """Return an address: the path of a route with values instead of its parameters."""
+        parts = PARTS | (judgement.parts or {})
+        return re.sub(r"<(\w+)>", lambda part: self._content.fill(parts.get(part[1], "none")), path)
 
-def _problem(user: str, judgement: Judgement, answer: requests.Response) -> str | None:
+
+def _find_problem(user: str, judgement: Judgement, answer: requests.Response) -> str | None:
     """Say what is wrong with an answer; None if nothing is."""
+    got = f"got {answer.status_code}: {answer.text[:200]}"
     if judgement.allows(user):
-        is_right = answer.status_code in (
-            judgement.status,
-            *range(judgement.status * 100, judgement.status * 100 + 100),
-        )
-        if not is_right or answer.status_code in (401, 403):
-            return f"expected {judgement.status}, got {answer.status_code}: {answer.text[:200]}"
-        if judgement.filtered and MARK not in answer.text:
-            return f"expected the content, got {answer.text[:200]}"
-        return None
+        hundreds = answer.status_code // 100
+        if judgement.status not in (answer.status_code, hundreds) or answer.status_code in (401, 403):
+            return f"expected {judgement.status}, {got}"
+        return f"expected content, {got}" if judgement.filtered and MARK not in answer.text else None
     if MARK in answer.text:
-        return f"gave away {answer.text[:200]}"
-    if user == PUBLIC:
-        return None if answer.status_code == 401 else f"expected 401, got {answer.status_code}: {answer.text[:200]}"
-    if judgement.filtered and answer.status_code == 200:
+        return f"gave content away, {got}"
+    if judgement.filtered and user != PUBLIC and answer.status_code == 200:
         return None
-    right = judgement.refusal
-    return None if answer.status_code == right else f"expected {right}, got {answer.status_code}: {answer.text[:200]}"
+    expected = 401 if user == PUBLIC else judgement.refusal
+    return None if answer.status_code == expected else f"expected {expected}, {got}"
 
 
-def test_every_route_is_judged_and_every_judgement_has_a_route(routes: list[tuple[str, str]]):
-    existing = {_key(method, path) for method, path in routes if _is_walked(method)}
-    assert not existing - JUDGEMENTS.keys(), "judge these: who may use them?"
-    assert not JUDGEMENTS.keys() - existing, "these routes are no more"
-
-
-@pytest.mark.parametrize("user", [PUBLIC, *LOGINS])
-def test_each_user_gets_what_the_role_may_and_no_more(
-    server: TeamServer, content: Content, routes: list[tuple[str, str]], user: str
-):
-    caller = _Caller(server, content, user)
-    problems = []
+def _walk(team: Team, content: Content, user: str, routes: list[tuple[str, str]]) -> None:
+    caller = _Caller(team, content, user)
+    problems, walked = [], 0
     for method, path in routes:
         judgement = JUDGEMENTS.get(_key(method, path))
-        if not _is_walked(method) or judgement is None or (judgement.status == 0 and judgement.allows(user)):
+        if not _is_judged(method) or judgement is None or (judgement.status == 0 and judgement.allows(user)):
             continue
-        problem = _problem(user, judgement, caller.call(method, path, judgement))
+        walked += 1
+        problem = _find_problem(user, judgement, caller.call(method, path, judgement))
         if problem is not None:
             problems.append(f"{method} {path}: {problem}")
     assert not problems, "\n".join([f"{len(problems)} as {user}:", *problems])
+    assert walked > 200
+
+
+def test_every_route_is_judged_and_every_judgement_has_a_route(routes: list[tuple[str, str]]):
+    existing = {_key(method, path) for method, path in routes if _is_judged(method)}
+    assert not sorted(existing - JUDGEMENTS.keys()), "judge these: who may use them?"
+    assert not sorted(JUDGEMENTS.keys() - existing), "these routes are no more"
+
+
+@pytest.mark.parametrize("user", _PLAYERS)
+def test_each_user_gets_what_the_role_may_and_no_more(
+    team: Team, content: Content, routes: list[tuple[str, str]], user: str
+):
+    twins = _twins(routes)
+    _walk(team, content, user, [route for route in routes if route not in twins])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", _PLAYERS)
+def test_the_routes_of_the_web_page_are_as_closed_as_their_twins(
+    team: Team, content: Content, routes: list[tuple[str, str]], user: str
+):
+    _walk(team, content, user, _twins(routes))
+
+
+def _twins(routes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the routes under /ajax-api that are there under /api as well."""
+    counts = Counter(_key(*route) for route in routes)
+    return [route for route in routes if route[1].startswith("/ajax-api") and counts[_key(*route)] > 1]
+
+
+def test_what_is_public_holds_no_data(team: Team, content: Content):
+    public = [key.split() for key, judgement in JUDGEMENTS.items() if judgement.least == PUBLIC]
+    caller = _Caller(team, content, PUBLIC)
+    texts = {path: caller.call(method, path, JUDGEMENTS[f"{method} {path}"]).text for method, path in public}
+    assert sorted(texts) == ["/api/3.0/mlflow/server-info", "/health", "/static-files/<path>"]
+    assert texts["/health"] == "OK"
+    assert json.loads(texts["/api/3.0/mlflow/server-info"]).keys() <= {
+        *("store_type", "workspaces_enabled", "basic_auth_enabled", "version", "trace_archival_enabled"),
+    }
+    assert str(team.server.folder) not in "".join(texts.values())
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND"])
+def test_other_methods_open_no_door(team: Team, content: Content, routes: list[tuple[str, str]], method: str):
+    problems = []
+    for user in (PUBLIC, ANYONE):
+        caller = _Caller(team, content, user)
+        for path in sorted({path for _, path in routes if path.startswith(("/api", "/get", "/graphql", "/gateway"))}):
+            key = next(key for each, route in routes if route == path and (key := _key(each, path)) in JUDGEMENTS)
+            judgement = JUDGEMENTS[key]
+            if judgement.least == PUBLIC:
+                continue
+            answer = caller.call(method, path, judgement)
+            if answer.status_code not in ((401,) if user == PUBLIC else (403, 404, 405)) or MARK in answer.text:
+                problems.append(f"{user}: {method} {path}: {answer.status_code} {answer.text[:100]}")
+    assert not problems, "\n".join(problems)
+
+
+_TARGETS = (
+    "/api/2.0/mlflow/experiments/search?max_results=10",
+    "/api/2.0/mlflow/experiments/get?experiment_id=$experiment",
+    "/get-artifact?run_id=$run&path=zebra.txt",
+    "/api/2.0/mlflow-artifacts/artifacts/$experiment/$run/artifacts/zebra.txt",
+    "/api/2.0/mlflow/users/list",
+    "/api/3.0/mlflow/mcp-servers",
+    "/ajax-api/3.0/mlflow/assistant/config",
+    "/metrics",
+)
+_TRICKS = {
+    "double slash": lambda path: "/" + path,
+    "double slash within": lambda path: path.replace("/mlflow", "//mlflow", 1),
+    "trailing slash": lambda path: path.replace("?", "/?", 1) if "?" in path else path + "/",
+    "encoded letter": lambda path: path.replace("mlflow", "%6dlflow", 1),
+    "encoded slash": lambda path: path.replace("/mlflow", "%2fmlflow", 1),
+    "encoded twice": lambda path: path.replace("mlflow", "%256dlflow", 1),
+    "upper case": lambda path: path.replace("mlflow", "MLFLOW", 1).replace("metrics", "METRICS"),
+    "parameter": lambda path: path.replace("/mlflow", ";a=1/mlflow", 1),
+    "from static files": lambda path: "/static-files/.." + path,
+    "from static files, encoded": lambda path: "/static-files/%2e%2e" + path,
+    "from health": lambda path: "/health/.." + path,
+    "health before": lambda path: "/health" + path,
+    "favicon before": lambda path: "/favicon.ico/%2e%2e" + path,
+    "public tail": lambda path: path.partition("?")[0] + "/api/3.0/mlflow/server-info",
+    "whole address": lambda path: "http://elsewhere" + path,
+    "backslash": lambda path: path.replace("/mlflow", "\\mlflow", 1),
+    "zero byte": lambda path: path.replace("?", "%00?", 1) if "?" in path else path + "%00",
+}
+
+
+@pytest.mark.parametrize("trick", _TRICKS)
+@pytest.mark.parametrize("user", [PUBLIC, ANYONE])
+def test_no_spelling_of_an_address_opens_it(team: Team, content: Content, trick: str, user: str):
+    login = team.logins.get(user)
+    headers = {"Host": f"127.0.0.1:{team.server.port}"}
+    if login is not None:
+        headers["Authorization"] = requests.auth._basic_auth_str(*login)
+    for target in _TARGETS:
+        path = _TRICKS[trick](content.fill(target))
+        connection = http.client.HTTPConnection("127.0.0.1", team.server.port, timeout=60)
+        connection._validate_path = lambda path: None  # type: ignore[method-assign]
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        connection.close()
+        is_empty_list = user == ANYONE and "/experiments/search" in path and text.strip() in ("{}", "")
+        assert answer.status in (400, 401, 403, 404, 405) or is_empty_list, (path, answer.status, text[:200])
+        assert not any(word in text for word in (MARK, ADMIN_LOGIN[0] + '"', "process_cpu")), (path, text[:200])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-HTTP-Method-Override": "GET"},
+        {"X-Original-URL": "/health"},
+        {"X-Rewrite-URL": "/health"},
+        {"X-Forwarded-Prefix": "/health"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-MLflow-Authorization": "Basic YWRtaW46"},
+        {"X-Mlflow-Workspace": "default"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Bearer admin"},
+        {"Authorization": "Basic YWRtaW46"},
+        {"Remote-User": "admin"},
+    ],
+    ids=lambda headers: ":".join(*headers.items()),
+)
+def test_no_header_opens_an_address(team: Team, content: Content, headers: dict[str, str]):
+    for target in _TARGETS:
+        answer = team.server.ask(None, "GET", content.fill(target), headers=headers)
+        assert answer.status_code in (401, 403), (target, answer.status_code)
+        assert MARK not in answer.text
