@@ -9,11 +9,10 @@ import click
 
 from tinybench.cli.option_values import none_if_unset
 from tinybench.core import quiet_libraries
+from tinybench.service import roles
 
 if TYPE_CHECKING:
     from tinybench.service.users import Users
-
-_ROLES = ("reader", "contributor", "registrar", "admin")
 
 _uri_option = click.option("--uri", help="Address of the server.  [default: MLFLOW_TRACKING_URI]")
 _password_option = click.option(
@@ -35,7 +34,7 @@ def user() -> None:
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(_ROLES),
+    type=click.Choice(roles.NAMES),
     required=True,
     help="reader: reads everything; contributor: also writes runs; registrar: also registers models and moves their "
     "aliases; admin: everything.",
