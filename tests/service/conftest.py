@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from team_content import Content
 from team_server import ADMIN, TeamServer
 
 from tinybench.service.users import Users
@@ -38,6 +39,12 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         body = dict(zip(("username", "password"), _WITHOUT_A_ROLE, strict=True))
         assert server.ask(ADMIN, "POST", "/api/2.0/mlflow/users/create", json=body).ok
         yield Team(server, {"outsider": _WITHOUT_A_ROLE, **LOGINS, "admin": ADMIN})
+
+
+@pytest.fixture(scope="session")
+def content(team: Team) -> Content:
+    """What the administrator put on the server."""
+    return Content(team.server)
 
 
 @pytest.fixture

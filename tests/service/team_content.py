@@ -56,15 +56,23 @@ class Content:
         for name in self._makers:
             self.get(name)
 
-    def fill(self, value: Any) -> Any:
-        """Return a value with the objects that its texts name by `$`."""
+    def fill(self, value: Any, *, fresh: bool = True) -> Any:
+        """Return a value with the objects that its texts name by `$`.
+
+        For a request that will be refused, `fresh=False` names objects that are there already.
+        """
         if isinstance(value, dict):
-            return {key: self.fill(item) for key, item in value.items()}
+            return {key: self.fill(item, fresh=fresh) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.fill(item) for item in value]
+            return [self.fill(item, fresh=fresh) for item in value]
         if isinstance(value, str):
-            return re.sub(r"\$(\w+)", lambda match: self.get(match[1]), value)
+            get = self.get if fresh else self._get_existing
+            return re.sub(r"\$(\w+)", lambda match: get(match[1]), value)
         return value
+
+    def _get_existing(self, name: str) -> str:
+        name = name.removeprefix("new_").removeprefix("deleted_")
+        return self.get("registered" if name == "version_name" else name)
 
     def get(self, name: str) -> str:
         """Return the id or name of an object, making it first if need be."""

@@ -12,11 +12,6 @@ from team_server import ADMIN
 _API = "/api/2.0/mlflow"
 
 
-@pytest.fixture(scope="module")
-def content(team: Team) -> Content:
-    return Content(team.server)
-
-
 @pytest.mark.parametrize("place", ["file://{0}", "{0}", "mlflow-artifacts:/1/../..", "s3://elsewhere/place"])
 @pytest.mark.parametrize("field", ["artifact_location", "artifactLocation"])
 def test_only_an_administrator_says_where_an_experiment_keeps_its_files(
@@ -55,15 +50,10 @@ def test_a_contributor_replaces_files_of_models_until_they_are_registered(team: 
     content.send("POST", f"{_API}/registered-models/create", {"name": name})
     source = f"mlflow-artifacts:/{experiment}/models/{model}/artifacts"
     content.send("POST", f"{_API}/model-versions/create", {"name": name, "source": source, "model_id": model})
-    for api in (_API, "/ajax-api/2.0/mlflow"):
-        for spelled in (
-            path,
-            path.replace("models", "models/."),
-            path.replace("m-", "%6d-"),
-            path.replace("m-", "%256d-"),
-        ):
-            answer = team.server.ask(cat, "PUT", api + spelled, data=b"second")
-            assert answer.status_code in (400, 403), (spelled, answer.status_code)
+    spellings = [path, path.replace("models", "models/."), path.replace("m-", "%6d-"), path.replace("m-", "%256d-")]
+    for address in (prefix + each for prefix in (_API, "/ajax-api/2.0/mlflow", f"/{_API}") for each in spellings):
+        answer = team.server.ask(cat, "PUT", address, data=b"second")
+        assert answer.status_code in (400, 403), (address, answer.status_code)
     for action in ("create", "complete", "abort"):
         body = {"path": "MLmodel", "num_parts": 1, "upload_id": "1", "parts": []}
         mpu = path.replace("artifacts/", f"mpu/{action}/", 1)

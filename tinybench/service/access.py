@@ -120,6 +120,12 @@ def _may_write(username: str, target: str) -> bool:
     return True
 
 
+def _has_other_scheme(scope: Scope) -> bool:
+    """Return whether a request brings a token or the like, for which MLflow has an error of its own: status 500."""
+    header = dict(scope["headers"]).get(b"authorization", b"").lower()
+    return header != b"" and not header.startswith(b"basic") and not auth.is_unprotected_route(scope["path"])
+
+
 class _NativeRoutes:
     """Refuse what MLflow lets through, of the requests that do not reach Flask."""
 
@@ -128,10 +134,13 @@ class _NativeRoutes:
         self.routes = [route for route in routes if not isinstance(route, Mount)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not await to_thread.run_sync(self._is_allowed, scope):
-            await PlainTextResponse("Permission denied", 403)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+        answer: ASGIApp = self.app
+        if scope["type"] == "http":
+            if _has_other_scheme(scope):
+                answer = PlainTextResponse("Log in by user and password.", 401, {"WWW-Authenticate": "Basic"})
+            elif not await to_thread.run_sync(self._is_allowed, scope):
+                answer = PlainTextResponse("Permission denied", 403)
+        await answer(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
         path = scope["path"]
