@@ -47,6 +47,7 @@ def test_a_user_is_added_listed_and_removed(server: TeamServer, tmp_path: Path):
     assert "ada" not in _run(server, "list").stdout
 
 
+@pytest.mark.slow
 def test_errors_are_one_line_without_a_password(server: TeamServer, tmp_path: Path):
     file = tmp_path / "password.txt"
     file.write_text("tooshort")
