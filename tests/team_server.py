@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 
 ADMIN = ("admin", "correct-tests-42-admin")
@@ -51,11 +52,16 @@ class TeamServer:
         self._end()
 
     def _end(self) -> None:
+        if self._process.poll() is not None:
+            return
+        children = psutil.Process(self._process.pid).children(recursive=True)  # in a session of their own
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+        except subprocess.TimeoutExpired:  # it waits for a request
+            for process in (*children, self._process):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self._process.wait()
 
     def ask(self, user: tuple[str, str] | None, method: str, path: str, **options: Any) -> requests.Response:
