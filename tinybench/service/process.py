@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -25,6 +26,7 @@ from tinybench.service.settings import ServerSettings
 from tinybench.tracking import store
 
 _START_SECONDS = 120
+_APPLICATION = "tinybench"  # the entry point of `access.create_app`
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -45,6 +47,10 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         ConfigError: The port is taken, or cannot be listened on.
         TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
     """
+    if settings.auth and _APPLICATION not in entry_points(group="mlflow.app").names:
+        raise TrackingError(
+            "This installation of tinybench is older than its code: install it again (pip install -e .)."
+        )
     _check_port(settings)
     _check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
@@ -67,7 +73,7 @@ def build_command(settings: ServerSettings) -> list[str]:
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers)]
     if settings.auth:
-        command += ["--app-name", "basic-auth"]
+        command += ["--app-name", _APPLICATION]
     if settings.allowed_hosts:
         command += ["--allowed-hosts", ",".join(settings.allowed_hosts)]
     if settings.metrics_folder is not None:

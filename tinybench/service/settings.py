@@ -11,30 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
+from tinybench.service import passwords
 
-MIN_PASSWORD_LENGTH = 12  # MLflow's own minimum
-_KNOWN_PASSWORDS = frozenset(
-    {
-        "password1234",
-        "password12345",
-        "password123456",
-        "administrator",
-        "adminadmin12",
-        "admin1234567",
-        "changeme1234",
-        "changemechangeme",
-        "mlflowmlflow",
-        "mlflow123456",
-        "tinybench123",
-        "123456789012",
-        "1234567890123",
-        "qwertyuiop12",
-        "letmeinletmein",
-        "secretsecret",
-        "passwordpassword",
-        "correcthorsebatterystaple",
-    }
-)
 _HOST_PATTERN = re.compile(r"[A-Za-z0-9.*:\[\]_-]+")
 
 
@@ -168,16 +146,6 @@ def _check_auth(settings: ServerSettings) -> None:
         raise ConfigError(
             "Missing password of the administrator: write it into a file and name that by --admin-password-file."
         )
-    if len(password) < MIN_PASSWORD_LENGTH:
-        raise ConfigError(
-            f"Invalid value for the administrator's password: expected at least {MIN_PASSWORD_LENGTH} characters, got "
-            f"{len(password)}."
-        )
-    is_repeated = len(set(password)) < 4
-    if password.lower() in _KNOWN_PASSWORDS or is_repeated or settings.admin_username.lower() == password.lower():
-        raise ConfigError(
-            "Invalid value for the administrator's password: it is one that everybody tries first. Make one by: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(24))'"
-        )
+    passwords.check("the administrator's password", password, settings.admin_username)
     if settings.secret_key is not None and len(settings.secret_key) < 16:
         raise ConfigError("Invalid value for `--secret-key-file`: expected at least 16 characters.")

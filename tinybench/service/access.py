@@ -1,0 +1,154 @@
+"""MLflow's application with passwords, and the rules that its grants cannot express.
+
+MLflow lets everybody who can log in create experiments, registered models, secrets and demonstrations; a creator may
+give rights to others; an experiment may keep its files anywhere that the server can write; and who may log to runs may
+replace the files of a registered model. `mlflow server --app-name tinybench` closes these: a request must pass MLflow's
+own checks first and then those of this module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from anyio import to_thread
+from filelock import FileLock
+from flask import Response, g, request
+from mlflow.server import app as flask_app
+from mlflow.server import auth, handlers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tinybench.service import roles
+
+_LEAST_ROLES = (
+    (r"experiments/create", "contributor"),
+    (r"registered-models/create", "registrar"),
+    (r"users/(list|permissions/(grant|revoke))", roles.ADMIN),
+    # Calls of language models, their secrets, and work that the server would do by itself
+    (r"gateway(/.*|-proxy)", roles.ADMIN),
+    (r"(demo|prompt-optimization|jobs)/.*", roles.ADMIN),
+    (r"(scorer|issues|genai/evaluate)/invoke", roles.ADMIN),
+    (r"scorers/online-configs?", roles.ADMIN),
+    (r"runs/create-promptlab-run", roles.ADMIN),
+)
+"""The least role for some routes, without /api/2.0/mlflow/; for all others MLflow's grants decide."""
+
+_API = re.compile(r"/(?:ajax-)?api/\d\.\d/mlflow/")
+_OPEN_NATIVE = re.compile(
+    r"/health|/v1/traces|/(ajax-)?api/3\.0/mlflow/server-info|/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/.*"
+)
+_CLOSED_NATIVE = re.compile(r"/ajax-api/3\.0/mlflow/assistant(/.*)?")  # it runs commands on the server's machine
+
+_NAMES_LOCATION = re.compile(r"experiments/create|traces(/.*)?")
+_LOCATION_FIELDS = ("artifact_location", "artifactLocation")
+_LOCATION_TAGS = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation", "mlflow.trace.spansLocation")
+
+_WRITES_FILES = re.compile(r"upload-artifact|artifacts/presigned-upload-url|-artifacts/(artifacts|mpu)/.*")
+_OWNER_OF_FILES = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{32}")
+
+
+def create_app() -> Any:
+    """Return MLflow's application with passwords and the rules of this module; `mlflow server` calls it."""
+    folder = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]).parent
+    with FileLock(folder / "start.lock"):  # else several workers would create the users' tables at once
+        app = auth.create_app()
+    flask_app.before_request(handlers.catch_mlflow_exception(_check_request))  # after MLflow's own check
+    app.user_middleware.append(Middleware(_NativeRoutes, routes=app.routes))  # within that of MLflow's check
+    return app
+
+
+def role_of(username: str) -> str:
+    """Return the greatest role of a user; an empty text if there is none."""
+    user = auth.store.get_user(username)
+    if user.is_admin:
+        return roles.ADMIN
+    names = {role.name for role in auth.store.list_user_roles(user.id)}
+    return next((name for name in reversed(roles.NAMES) if name in names), "")
+
+
+def _is_at_least(username: str, least: str) -> bool:
+    role = role_of(username)
+    return role != "" and roles.NAMES.index(role) >= roles.NAMES.index(least)
+
+
+def _check_request() -> Response | None:
+    """Refuse what MLflow lets through, of the requests that Flask answers."""
+    username = getattr(g, "mlflow_authenticated_user", None)
+    if username is None or request.url_rule is None:  # a page without a password, or none at all
+        return None
+    route = _API.sub("", request.url_rule.rule)
+    least = next((role for pattern, role in _LEAST_ROLES if re.fullmatch(pattern, route)), None)
+    if least is not None and not _is_at_least(username, least):
+        return _refuse()
+    if _NAMES_LOCATION.fullmatch(route) and request.method in ("POST", "PATCH"):
+        names_location = _has_location(handlers._get_normalized_request_json())
+        return _refuse() if names_location and not _is_at_least(username, roles.ADMIN) else None
+    if _WRITES_FILES.search(route) and request.method != "GET":
+        names_in_body = "mpu" in route or "presigned" in route
+        body = request.get_data(as_text=True) if names_in_body else ""
+        return None if _may_write(username, f"{request.full_path} {body}") else _refuse()
+    return None
+
+
+def _refuse() -> Response:
+    return Response("Permission denied", 403, mimetype="text/plain")
+
+
+def _has_location(value: Any) -> bool:
+    """Return whether a request says where the server keeps files."""
+    if isinstance(value, dict):
+        return any((key in _LOCATION_FIELDS and item) or _has_location(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_location, value))
+    return value in _LOCATION_TAGS
+
+
+def _may_write(username: str, target: str) -> bool:
+    """Return whether a user may write the files that a text names; those of registered models are the registrars'."""
+    while (plain := unquote(target)) != target:
+        target = plain
+    registry = handlers._get_model_registry_store()
+    for owner in set(_OWNER_OF_FILES.findall(target)):
+        if registry.search_model_versions(f"source_path LIKE '%{owner}%'", max_results=1):
+            return _is_at_least(username, "registrar")
+    return True
+
+
+def _has_other_scheme(scope: Scope) -> bool:
+    """Return whether a request brings a token or the like, for which MLflow has an error of its own: status 500."""
+    header = dict(scope["headers"]).get(b"authorization", b"").lower()
+    return header != b"" and not header.startswith(b"basic") and not auth.is_unprotected_route(scope["path"])
+
+
+class _NativeRoutes:
+    """Refuse what MLflow lets through, of the requests that do not reach Flask."""
+
+    def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
+        self.app = app
+        self.routes = [route for route in routes if not isinstance(route, Mount)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = self.app
+        if scope["type"] == "http":
+            if _has_other_scheme(scope):
+                answer = PlainTextResponse("Log in by user and password.", 401, {"WWW-Authenticate": "Basic"})
+            elif not await to_thread.run_sync(self._is_allowed, scope):
+                answer = PlainTextResponse("Permission denied", 403)
+        await answer(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        path = scope["path"]
+        username = scope.get("state", {}).get("username")
+        if _CLOSED_NATIVE.fullmatch(path):
+            return False
+        if _OPEN_NATIVE.fullmatch(path):
+            return scope["method"] != "PUT" or username is None or _may_write(username, path)
+        if not any(route.matches(scope)[0] == Match.FULL for route in self.routes):
+            return True  # Flask's, see `_check_request`
+        return username is not None and _is_at_least(username, roles.ADMIN)
