@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tinybench.cli.server_gc_command import gc
 from tinybench.core import quiet_libraries
 from tinybench.core.redaction import redact
 
@@ -125,3 +126,6 @@ def server(
         click.echo(f"Open http://{host}:{port}   (end with Ctrl-C)")
 
     return process.run(settings, print_ready)
+
+
+server.add_command(gc)
