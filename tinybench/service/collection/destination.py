@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -158,7 +159,10 @@ class LocalFolder(Destination):
     def remove_folder(self, path: str) -> None:
         """Remove a folder with all that is in it; of a link, only the link."""
         with suppress(FileNotFoundError), self._open_parent(path) as (parent, name):
-            shutil.rmtree(name, dir_fd=parent)
+            if stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode):
+                os.unlink(name, dir_fd=parent)
+            else:
+                shutil.rmtree(name, dir_fd=parent)
 
     def remove_upload(self, upload: PartialUpload) -> None:
         """Remove a file that was sent in part; it may be gone already."""
