@@ -111,7 +111,8 @@ def postgres_killed(processes: int = 4, away: float = 5.0) -> Outcome:
             made = Bench(Path(folder))
             made.uri = server.uri
             running = [made.start(f"p{number}", epochs=80, **names) for number in range(processes)]
-            time.sleep(15)
+            for number in range(processes):
+                _wait_for_lines(Path(folder) / f"p{number}.jsonl", 40)
             database.kill()
             time.sleep(away)
             database.start()
@@ -124,6 +125,14 @@ def postgres_killed(processes: int = 4, away: float = 5.0) -> Outcome:
             for name, value in before.items():
                 os.environ.pop(name, None) if value is None else os.environ.update({name: value})
     return outcome
+
+
+def _wait_for_lines(path: Path, count: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not path.exists() or path.read_text().count("\n") < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path.name} has no {count} lines")
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
