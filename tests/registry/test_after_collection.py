@@ -27,7 +27,8 @@ _COLUMNS = (
 def artifacts(store: str, tmp_path: Path) -> Path:
     """A copy of the artifacts of the store, to which its addresses lead."""
     with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as database, database:
-        (location,) = database.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 1").fetchone()
+        query = "SELECT artifact_location FROM experiments JOIN runs USING (experiment_id)"
+        (location,) = database.execute(query).fetchone()
         before = Path(location.removeprefix("file://")).parent
         copied = Path(shutil.copytree(before, tmp_path / "copied"))
         for table, column in _COLUMNS:

@@ -71,7 +71,7 @@ def test_postgres(postgres, tmp_path):
     planted.close()
 
 
-def test_s3(bucket, tmp_path_factory):
+def test_s3(bucket, tmp_path_factory, monkeypatch):
     uri = stores.fresh(tmp_path_factory)
     planted = Planted(uri, bucket)
     main = planted.experiment("main")
@@ -96,6 +96,9 @@ def test_s3(bucket, tmp_path_factory):
     bucket.client.upload_part(**half, UploadId=upload, PartNumber=1, Body=b"half")
     kept = {item.name: item.reason for item in collect(uri, "s3://bucket/team/mlflow", older_than=3600).plan.kept}
     assert "a file of it was written" in kept["garbage"]  # their times cannot be set: everything is young
+    plan = collect(uri, "s3://bucket/team/mlflow", older_than=0, dry_run=True).plan
+    assert "upload" not in {item.kind for item in plan.removed}  # it may be under way
+    monkeypatch.setattr("tinybench.service.collection.plan.UNDER_WAY_SECONDS", 0)
     plan = collect(uri, "s3://bucket/team/mlflow", older_than=0, dry_run=True).plan
     assert {item.kind: item.bytes for item in plan.removed}["upload"] == 4
     result = collect(uri, "s3://bucket/team/mlflow/", older_than=0)
@@ -122,8 +125,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def _log_model(client: MlflowClient, name: str) -> tuple[str, Any]:
     """A run with predictions and a registered model, which it returns."""
-    mlflow.set_experiment("digits")
-    with mlflow.start_run() as run:
+    with mlflow.start_run(experiment_id=client.create_experiment(f"of {name}")) as run:
         mlflow.log_text("predictions", "predictions/test.txt")
         model = mlflow.pyfunc.log_model(name="model", python_model=Doubling(), pip_requirements=[])
     client.create_registered_model(name)

@@ -14,6 +14,8 @@ from tinybench.service.collection.layout import ARTIFACTS
 from tinybench.service.collection.scan import Folder, Scan
 
 RUN, MODEL, EXPERIMENT, ORPHAN, UPLOAD = "run", "logged model", "experiment", "orphan", "upload"
+UNDER_WAY_SECONDS = 3600.0
+"""An upload that was written to within this time may be under way, whatever age is asked for."""
 _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
@@ -236,7 +238,8 @@ class Planner:
         gone = tuple(f"{item.folder}/" for item in plan.removed if item.folder and item.kind != EXPERIMENT)
         for upload in self._scan.uploads:
             is_included = not upload.upload_id and upload.path.startswith(gone)
-            if not is_included and not self._is_young(upload.modified):
+            is_recent = upload.modified > self._now - max(self._older_than, UNDER_WAY_SECONDS)
+            if not is_included and not is_recent:
                 text = f"sent in part {self._ago(upload.modified)}"
                 plan.removed.append(Item(UPLOAD, upload.path, upload.path, upload.size, text, upload=upload))
 
