@@ -1,8 +1,8 @@
-"""`tinybench server --auth` beside bare `mlflow server` under load, and a Postgres that is killed under it.
+"""`tinybench server` beside bare `mlflow server` under load, and a Postgres that is killed under it.
 
-`python -m benchmarks.server --minutes 5` prints errors, throughput and the latency of a metric batch. Both servers run
-on the same Postgres and take turns of some seconds, so that other work of the machine slows down both. Figures of one
-run can be compared with each other, not with those of another machine.
+`python -m benchmarks.server --minutes 5` prints errors, throughput and the latency of a metric batch. The servers run on
+the same Postgres and take turns of some seconds, so that other work of the machine slows down all of them. Figures of
+one run can be compared with each other, not with those of another machine.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ def main() -> None:
 
 
 def print_load(options: argparse.Namespace) -> None:
-    """Print the figures of both servers under the same load."""
-    measured = {"mlflow server": Measured(), "tinybench server --auth": Measured()}
+    """Print the figures of all servers under the same load."""
+    kinds = {"mlflow server": bare_server, "tinybench server": open_server, "tinybench server --auth": team_server}
+    measured = {name: Measured() for name in kinds}
     with ExitStack() as stack:
         database = stack.enter_context(postgres())
         servers = {
-            "mlflow server": stack.enter_context(bare_server(database.create("bare"), options.workers)),
-            "tinybench server --auth": stack.enter_context(team_server(database.create("team"), options.workers)),
+            name: stack.enter_context(kind(database.create(f"of{number}"), options.workers))
+            for number, (name, kind) in enumerate(kinds.items())
         }
         clients = [stack.enter_context(_client()) for _ in range(_PROCESSES)]
         order = [*servers]
@@ -78,9 +79,10 @@ def print_load(options: argparse.Namespace) -> None:
         )
         for error in dict.fromkeys(map(redact, figures.errors[:200])):
             print(f"    {error[:300]}")
-    bare, team = measured.values()
-    ratios = [percentile(team.writes, share) / percentile(bare.writes, share) for share in (50, 99)]
-    print(f"  tinybench server to mlflow server: p50 {ratios[0]:.2f} times, p99 {ratios[1]:.2f} times")
+    bare, *ours = measured.items()
+    for name, figures in ours:
+        p50, p99 = (percentile(figures.writes, share) / percentile(bare[1].writes, share) for share in (50, 99))
+        print(f"  {name} to {bare[0]}: p50 {p50:.2f} times, p99 {p99:.2f} times")
 
 
 def percentile(values: Sequence[float], share: int) -> float:
@@ -155,6 +157,13 @@ def bare_server(backend: str, workers: int = 2) -> Iterator[RunningServer]:
     """Run MLflow's own server."""
     command = [sys.executable, "-m", "mlflow", "server"]
     with _running(command, backend, workers, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}) as uri:
+        yield RunningServer(uri)
+
+
+@contextmanager
+def open_server(backend: str, workers: int = 2) -> Iterator[RunningServer]:
+    """Run `tinybench server` for everybody on this machine, without authentication."""
+    with _running([sys.executable, "-m", "tinybench", "server"], backend, workers, {}) as uri:
         yield RunningServer(uri)
 
 
