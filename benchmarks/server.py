@@ -1,8 +1,8 @@
 """`tinybench server` beside bare `mlflow server` under load, and a Postgres that is killed under it.
 
-`python -m benchmarks.server --minutes 5` prints errors, throughput and the latency of a metric batch. The servers run on
-the same Postgres and take turns of some seconds, so that other work of the machine slows down all of them. Figures of
-one run can be compared with each other, not with those of another machine.
+`python -m benchmarks.server --minutes 5` prints errors, throughput and the latency of a metric batch. The servers run
+on the same Postgres and take turns of some seconds, so that other work of the machine slows down all of them. Figures
+of one run can be compared with each other, not with those of another machine.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.service.collection.collect import Collection, collect
 from tinybench.service.collection.contents import open_database, read_contents
 from tinybench.service.collection.needed import list_needed
-from tinybench.tracking.journal.journal import Journal
+from tinybench.tracking.journal.entry_file import EntryFile
+from tinybench.tracking.journal.journal import Journal, journals_folder
 
 KILLED = """
 import os, shutil, sys
@@ -215,6 +216,15 @@ def test_a_damaged_journal_stops_it(planted, destination):
     content = journal.entries_path.read_bytes()
     journal.entries_path.write_bytes(content.replace(b"create", b"cremate"))
     with pytest.raises(TrackingError, match="cannot be read"):
+        collected(planted, destination)
+
+
+def test_a_journal_of_another_version_stops_it(planted, destination):
+    Journal.create("http://tracking:5000", offline=True).close()
+    (path,) = journals_folder().glob("*/about")
+    path.unlink()
+    EntryFile(path).append({"version": 99, "id": "x", "uri": "y", "offline": True})
+    with pytest.raises(TrackingError, match="was written by another version of tinybench"):
         collected(planted, destination)
 
 

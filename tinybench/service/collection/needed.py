@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 from tinybench.core.errors import TrackingError
 from tinybench.service.collection.contents import Contents, StoredVersion, by_value
 from tinybench.service.collection.layout import ID_PATTERN
-from tinybench.tracking.journal.journal import Journal, find_journals, is_key
+from tinybench.tracking.journal.journal import (
+    ABOUT_NAME,
+    Journal,
+    find_journals,
+    is_key,
+    journals_folder,
+)
 
 Need = tuple[str, str]
 """The id of a run, logged model or experiment, and who needs it."""
@@ -79,9 +85,19 @@ def _needed_by_journals(contents: Contents) -> Iterator[Need]:
 
 
 def _read_journals() -> Iterator[Journal]:
+    """Yield the journals that are not wholly sent.
+
+    Raises:
+        TrackingError: There is one that this version of tinybench cannot read.
+    """
+    read = set()
     for journal in find_journals():
+        read.add(journal.folder)
         if journal.is_written() or not journal.is_settled():
             yield journal
+    for about in journals_folder().glob(f"*/{ABOUT_NAME}"):
+        if about.parent not in read and about.parent.suffix != ".part":
+            Journal(about.parent)  # says why it cannot be read; a new one can be
 
 
 def _named_in(journal: Journal) -> Iterator[str]:
