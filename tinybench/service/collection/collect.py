@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from tinybench.core.errors import ConfigError
 from tinybench.service.collection.contents import open_database, read_contents, read_locations
-from tinybench.service.collection.destination import open_destination
+from tinybench.service.collection.destination import Destination, LocalFolder, local_path
+from tinybench.service.collection.inventory import MARKER, scan
 from tinybench.service.collection.needed import list_needed
 from tinybench.service.collection.plan import Item, Plan, Planner, check_belongs
 from tinybench.service.collection.removal import Removed, Remover
-from tinybench.service.collection.scan import MARKER, scan
 
 _REGISTRY = "MLFLOW_REGISTRY_STORE_URI"
 
@@ -65,7 +65,7 @@ def collect(
             f"{_REGISTRY} is set: registered models are in another database, so what they need is unknown. Unset it, "
             "or remove nothing."
         )
-    destination = open_destination(artifacts_destination)
+    destination = _open_destination(artifacts_destination)
     database = open_database(backend_store_uri, artifacts_destination)
     locations = {destination.relative_path(uri) for uri in read_locations(database)}
     scanned = scan(destination, {location for location in locations if location is not None})
@@ -81,3 +81,19 @@ def collect(
     if marker is None and plan.removed:
         destination.write_text(MARKER, f"{contents.identity}\n")
     return Collection(plan, Remover(database, destination).remove(plan, on_item))
+
+
+def _open_destination(uri: str) -> Destination:
+    """Return the destination at an address.
+
+    Raises:
+        ConfigError: There is none at the address, or it is of a kind that cannot be cleaned.
+    """
+    if uri.startswith("s3://"):
+        from tinybench.service.collection.s3_destination import S3Folder
+
+        return S3Folder(uri)
+    path = local_path(uri)
+    if path is None:
+        raise ConfigError(f"Invalid value for `--artifacts-destination`: expected a folder or s3://…, got {uri!r}.")
+    return LocalFolder(path)

@@ -214,19 +214,3 @@ def local_path(uri: str) -> Path | None:
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     return None if parts.scheme else Path(uri)
-
-
-def open_destination(uri: str) -> Destination:
-    """Return the destination at an address.
-
-    Raises:
-        ConfigError: There is none at the address, or it is of a kind that cannot be cleaned.
-    """
-    if uri.startswith("s3://"):
-        from tinybench.service.collection.s3_destination import S3Folder
-
-        return S3Folder(uri)
-    path = local_path(uri)
-    if path is None:
-        raise ConfigError(f"Invalid value for `--artifacts-destination`: expected a folder or s3://…, got {uri!r}.")
-    return LocalFolder(path)

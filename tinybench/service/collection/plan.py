@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from tinybench.core.errors import ConfigError
 from tinybench.service.collection.contents import Contents, StoredExperiment, StoredModel, StoredRun
 from tinybench.service.collection.destination import Destination, PartialUpload, local_path
+from tinybench.service.collection.inventory import Folder, Scan
 from tinybench.service.collection.layout import ARTIFACTS
-from tinybench.service.collection.scan import Folder, Scan
 
 RUN, MODEL, EXPERIMENT, ORPHAN, UPLOAD = "run", "logged model", "experiment", "orphan", "upload"
 UNDER_WAY_SECONDS = 3600.0
