@@ -93,7 +93,11 @@ def find_command(words: list[str]) -> click.Context:
     """Parse the words of a command as the command line does."""
     name, *words = words
     command = root.cli.commands[name]
-    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
+    while isinstance(command, click.Group):
+        context = command.make_context(name, [*words])
+        words = [*context._protected_args, *context.args]
+        if not words:
+            return context
         name, *words = words
         command = command.commands[name]
     return command.make_context(name, words)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tinybench.cli.server_backup_commands import backup, restore
+from tinybench.cli.server_gc_command import gc
 from tinybench.cli.server_user_commands import user
 from tinybench.core import quiet_libraries
 from tinybench.core.redaction import redact
@@ -129,5 +130,5 @@ def server(
     return process.run(settings, print_ready)
 
 
-for _command in (user, backup, restore):
+for _command in (user, backup, restore, gc):
     server.add_command(_command)

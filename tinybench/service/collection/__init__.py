@@ -1,0 +1,1 @@
+"""Remove for ever what was deleted, and never what something still needs."""
