@@ -11,7 +11,10 @@ _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|credential|_key(_id
 _FILE_NAME = re.compile(r"(?i)_(file|path|dir|url|uri)$")
 _ADDRESS_PASSWORD = re.compile(r"://[^\s:@/'\"]*:([^\s'\"]+)@")
 _LOGGED_SECRETS = (
-    re.compile(r"(?i)((?:token|password|passwd|secret|api[_-]?key|access[_-]?key)['\"]?\s*[=:]\s*)[^&\s]+"),
+    re.compile(
+        r"(?i)((?:token|password|passwd|secret|api[_-]?key|access[_-]?key)['\"]?\s*[=:]\s*)"
+        r"(?:'[^']*'|\"[^\"]*\"|[^&\s]+)"
+    ),
     re.compile(r"(?i)((?:signature|credential|\bsig)=)[^&\s'\"]+"),  # of presigned addresses
     re.compile(r"\b([Bb]asic\s+)(?=\S*[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2}"),
     re.compile(r"\b([Bb]earer\s+)\S+"),

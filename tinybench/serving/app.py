@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -48,6 +49,7 @@ class Service:
     ) -> None:
         self._current, self._max_body_bytes, self._max_pending = current, max_body_bytes, max_pending
         self._metrics = metrics
+        self._metrics_limiter = anyio.CapacityLimiter(1)  # a thread that requests cannot keep busy
         self._pending: set[Request] = set()
 
     async def invocations(self, request: Request) -> Response:
@@ -88,7 +90,7 @@ class Service:
         """Report the metrics in Prometheus' format."""
         if self._metrics is None:
             return _error("There is no /metrics without prometheus_client: pip install 'tinybench[server]'.", 404)
-        text, media_type = await run_in_threadpool(self._metrics.render)
+        text, media_type = await anyio.to_thread.run_sync(self._metrics.render, limiter=self._metrics_limiter)
         return Response(text, headers={"content-type": media_type})
 
     async def ready(self, _: Request) -> Response:
