@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.core.redaction import find_secrets, redact_log
 from tinybench.http.request_log import RequestRecord, current_request
+from tinybench.http.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
 
@@ -28,7 +30,11 @@ class _SafeFormatter(logging.Formatter):
 
     def read_traceback(self, record: logging.LogRecord) -> str:
         """Return the traceback of a record without secrets; empty if there is none."""
-        text = self.formatException(record.exc_info) if record.exc_info else record.exc_text or ""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return ""
+        within_request = _request_of(record) is not None
+        text = format_without_values(error) if within_request else "".join(traceback.format_exception(error)).rstrip()
         return self.hide(text)
 
 
@@ -50,9 +56,9 @@ class JsonFormatter(_SafeFormatter):
                 fields |= {"method": request.method, "path": self.hide(request.path), "status": request.status}
                 fields |= {"milliseconds": round(1000 * request.seconds, 2), "client": request.client}
                 fields |= {} if request.user is None else {"user": request.user}
-        traceback = self.read_traceback(record)
-        if traceback:
-            fields["traceback"] = traceback
+        text = self.read_traceback(record)
+        if text:
+            fields["traceback"] = text
         return json.dumps(fields, ensure_ascii=False)
 
 
@@ -69,8 +75,8 @@ class TextFormatter(_SafeFormatter):
                 line += f" {1000 * request.seconds:.1f} ms client={request.client}"
                 line += "" if request.user is None else f" user={request.user!r}"
             line += f" request_id={request.id}"
-        traceback = self.read_traceback(record)
-        return f"{line}\n{traceback}" if traceback else line
+        text = self.read_traceback(record)
+        return f"{line}\n{text}" if text else line
 
 
 def _request_of(record: logging.LogRecord) -> RequestRecord | None:
