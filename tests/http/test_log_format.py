@@ -32,6 +32,12 @@ def test_json_is_one_line_that_can_be_read():
     assert fields == {"level": "warning", "message": "This is\nodd", "logger": "here"}
 
 
+def test_a_message_cannot_forge_a_line_of_text():
+    first, second = TextFormatter().format(RECORD).splitlines()
+    assert first.endswith(" WARNING: This is")
+    assert second == "    odd"
+
+
 def test_a_traceback_is_a_field_of_json_and_lines_of_text():
     line = JsonFormatter().format(failing("at the end"))
     assert "\n" not in line

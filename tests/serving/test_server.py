@@ -76,7 +76,7 @@ class Served:
         return self._written.read()
 
     def until_ready(self):
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         while time.monotonic() < end:
             with suppress(requests.RequestException):  # it does not listen yet
                 found = requests.get(f"{self.url}/ready", timeout=2)

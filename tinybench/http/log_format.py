@@ -68,7 +68,8 @@ class TextFormatter(_SafeFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        line = f"{time} {record.levelname}: {self.hide(record.getMessage())}"
+        message = self.hide(record.getMessage()).replace("\n", "\n    ")  # no line of it begins like a record
+        line = f"{time} {record.levelname}: {message}"
         request = _request_of(record)
         if request is not None:
             if request.seconds is not None:

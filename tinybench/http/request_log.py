@@ -54,7 +54,7 @@ class RequestLog:
     Args:
         app: The application.
         observe: Called with each request that was answered.
-        quiet_paths: Paths whose requests are not logged unless they fail, such as checks of health.
+        quiet_paths: Paths of checks of health and the like, whose answers 200 and 503 are not logged.
     """
 
     def __init__(
@@ -91,7 +91,8 @@ class RequestLog:
     def _report(self, record: RequestRecord) -> None:
         if self._observe is not None:
             self._observe(record)
-        level = logging.DEBUG if record.status < 400 and record.path in self._quiet_paths else logging.INFO
+        is_check = record.path in self._quiet_paths and record.status in (200, 503)
+        level = logging.DEBUG if is_check else logging.INFO
         _log.log(level, "%s %s %d", record.method, record.path, record.status, extra={"request": record})
 
 

@@ -73,6 +73,8 @@ class CurrentModel:
             classifier = self._load(address)
             classifier.warm_up()
         except Exception as error:  # a store that is away, or a model that cannot be loaded
+            if self._closed.is_set():  # the interpreter is ending
+                return
             problem = str(error) if isinstance(error, TinybenchError) else format_error(error)
             if problem != self.problem:
                 _log.warning("The model cannot be loaded: %s", problem)
