@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Page
 
 _SECONDS = 60
 # Browsers report it when a table is laid out twice in a frame
@@ -26,6 +26,16 @@ _PLOTS = """
     dimensions: (trace.dimensions || []).map(dimension => dimension.label),
     lines: (trace.dimensions || []).length ? trace.dimensions[0].values.length : 0,
 })))
+"""
+_TABLE = """
+(() => {
+    const headers = [...document.querySelectorAll('.ag-header-container .ag-header-cell')].map(
+        cell => [cell.getAttribute('col-id'), cell.innerText.trim()]
+    );
+    return [...document.querySelectorAll('.ag-center-cols-container [role=row]')].map(row => Object.fromEntries(
+        headers.map(([id, title]) => [title, row.querySelector(`[col-id="${CSS.escape(id)}"]`).innerText.trim()])
+    ));
+})()
 """
 _IMAGES = "[...document.querySelectorAll('img')].filter(image => image.complete).map(image => image.naturalWidth)"
 
@@ -72,8 +82,11 @@ class MlflowPages:
         self.page.keyboard.press("Escape")
         search.wait_for(state="hidden")
 
-    def rows(self) -> Locator:
-        return self.page.locator(".ag-center-cols-container [role=row]")
+    def table(self) -> list[dict[str, str]]:
+        """The rows of the run list, by the titles of the columns beside the run's name."""
+        self.page.locator(".ag-center-cols-container [role=row]").first.wait_for()
+        rows: list[dict[str, str]] = self.page.evaluate(_TABLE)
+        return rows
 
     def plots(self, number: int) -> list[list[dict[str, Any]]]:
         """The data of the plots, once there are so many."""

@@ -12,17 +12,15 @@ NAME = "tinybench-digits"
 def test_the_run_list_shows_useful_columns(pages, team_server):
     pages.open_runs("smallcnn on digits")
     pages.choose_columns("test/accuracy", "efficiency/parameters", "Dataset", "Source")
-    header = pages.page.locator(".ag-header-container").inner_text()
-    assert header.split("\n") == ["Metrics", "Duration", "Models", "test/accuracy", "efficiency/parameters"]
-    shown = [pages.rows().nth(number).inner_text().split("\n") for number in range(2)]
+    rows = pages.table()
+    assert len(rows) == 2  # phases are folded into their runs
     newest_first = list(reversed(team_server.runs.values()))
-    assert pages.rows().count() == 2  # phases are folded into their runs
-    for version, cells, result in zip(("v2", "v1"), shown, newest_first, strict=True):
-        duration, name, number, accuracy, parameters = (cell.strip() for cell in cells)
-        assert duration.endswith(("s", "min"))
-        assert (name, number) == (NAME, version)
-        assert float(accuracy) == pytest.approx(result.metrics["test/accuracy"])
-        assert int(parameters) == result.metrics["efficiency/parameters"]
+    for version, cells, result in zip(("v2", "v1"), rows, newest_first, strict=True):
+        assert set(cells) == {"Duration", "Models", "test/accuracy", "efficiency/parameters"}
+        assert cells["Duration"].endswith(("s", "min"))
+        assert cells["Models"].split() == [NAME, version]
+        assert float(cells["test/accuracy"]) == pytest.approx(result.metrics["test/accuracy"])
+        assert int(cells["efficiency/parameters"]) == result.metrics["efficiency/parameters"]
     pages.keep("run-list")
 
 
@@ -44,12 +42,15 @@ def test_the_comparison_has_parallel_coordinates_of_both_runs(pages, team_server
     assert plot["lines"] == 2
     assert "model" in plot["dimensions"]  # what differs between the runs
     assert any("/" in dimension for dimension in plot["dimensions"])  # and a metric
-    for model in team_server.runs:
-        assert pages.page.locator(".js-plotly-plot").get_by_text(model, exact=True).first.is_visible()
-    pages.page.get_by_text("Show diff only").first.click()
-    pages.page.get_by_role("cell", name="seed", exact=True).wait_for(state="hidden")
-    assert pages.page.get_by_text("network.filters", exact=True).first.is_visible()
+    labels = pages.page.locator(".js-plotly-plot .tick").all_text_contents()
+    for model in team_server.runs:  # MLflow shows the first ten letters
+        assert model[:10] in labels
     pages.keep("comparison")
+    same = pages.page.get_by_text("seed", exact=True).first
+    same.wait_for()
+    pages.page.get_by_text("Show diff only").first.click()
+    same.wait_for(state="hidden")
+    assert pages.page.get_by_text("scratch.lr", exact=True).first.is_visible()
 
 
 def test_a_run_shows_its_pictures(pages, team_server):
@@ -68,12 +69,12 @@ def test_a_run_shows_its_pictures(pages, team_server):
 def test_the_registry_shows_the_alias_and_the_model_card(pages, team_server):
     pages.open("/models", NAME)
     row = pages.page.get_by_role("row").filter(has_text=NAME)
-    assert "@ champion" in row.inner_text()
-    assert "Version 2" in row.inner_text()
+    row.get_by_text("champion").wait_for()
+    assert row.get_by_text("Version 2").first.is_visible()
     pages.open(f"/models/{NAME}/versions/2", "95 % interval")
+    pages.page.get_by_text("champion").first.wait_for()
     body = pages.page.inner_text("body")
     assert "alexnet-mini on digits" in body
-    assert "@ champion" in body
     accuracy = team_server.runs["alexnet-mini"].metrics["test/accuracy"]
     assert f"top-1\t{accuracy:.4f}" in body
     assert max(pages.image_widths()) > 300  # the confusion matrix of the card
