@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import socket
@@ -17,6 +18,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import anyio
 import mlflow
@@ -65,18 +67,22 @@ class Served:
             free.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         line = [sys.executable, "-m", "tinybench", "serve", NAME, "--uri", store, "--port", self.url.rpartition(":")[2]]
-        self.process = subprocess.Popen(
-            [*line, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
-        )
+        self._written = TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen([*line, *words], stdout=self._written, stderr=self._written, env=os.environ)
+
+    def written(self):
+        """What it wrote until now."""
+        self._written.seek(0)
+        return self._written.read()
 
     def until_ready(self):
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         while time.monotonic() < end:
             with suppress(requests.RequestException):  # it does not listen yet
                 found = requests.get(f"{self.url}/ready", timeout=2)
                 if found.ok:
                     return found.json()
-            assert self.process.poll() is None, self.process.communicate()[0]
+            assert self.process.poll() is None, self.written()
             time.sleep(0.2)
         raise AssertionError("it was never ready")
 
@@ -301,16 +307,21 @@ def test_a_new_champion_is_followed_with_a_number_of_threads(store, tested):
         promotion.rollback(Tracker.at(store), NAME, to_version=2)
         mlflow.set_tracking_uri(None)
         made.process.terminate()
-        said = made.process.communicate(timeout=60)[0]
-    assert all(line.startswith("INFO: ") for line in said.splitlines()), said
+        made.process.wait(60)
+    assert all(re.match(r"[\d-]+ [\d:]+ INFO: ", line) for line in made.written().splitlines()), made.written()
 
 
 @pytest.mark.slow
 def test_no_request_to_several_workers_finds_one_without_a_model(store, tested):
-    made = Served(store, "--workers", "2", "--threads", "1")
+    made = Served(store, "--workers", "2", "--threads", "1", "--log-format", "json")
     try:
         made.until_ready()
         assert {made.post(tested[0][0], "image/png").status_code for _ in range(60)} == {200}
+        page = requests.get(f"{made.url}/metrics", timeout=60).text
+        assert 'tinybench_requests_total{route="/invocations",status="200"} 60.0' in page
+        assert f'tinybench_model_workers{{model="models:/{NAME}/2"}} 2.0' in page
+        lines = [json.loads(line) for line in made.written().splitlines()]
+        assert len([line for line in lines if line.get("path") == "/invocations"]) == 60
     finally:
         made.process.terminate()
         made.process.wait(60)

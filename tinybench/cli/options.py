@@ -16,6 +16,15 @@ uri_option = click.option(
     "--uri", help="Tracking store, as an MLflow URI.  [default: MLFLOW_TRACKING_URI, else that of MLflow]"
 )
 
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="TINYBENCH_LOG_FORMAT",
+    default="text",
+    show_default=True,
+    help="Format of the log: lines for people, or one JSON object a line.",
+)
+
 
 def _set_offline(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     """Tell this process and those that it starts to contact no tracking store, until the command ends."""

@@ -7,7 +7,7 @@ import re
 import click
 
 from tinybench.cli.option_values import none_if_unset, parse_size
-from tinybench.cli.options import uri_option
+from tinybench.cli.options import log_format_option, uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 
@@ -33,6 +33,7 @@ _UNCHANGING_ADDRESS = re.compile(r"models:/[^@/]+/\d+|models:/m-\w+|runs:/.*")
     show_default=True,
     help="With --follow: seconds between two checks for a new champion.",
 )
+@log_format_option
 @uri_option
 def serve(
     model: str,
@@ -43,6 +44,7 @@ def serve(
     max_body: str,
     follow: bool,
     every: float,
+    log_format: str,
     uri: str | None,
 ) -> None:
     """Serve a registered model over HTTP.
@@ -50,7 +52,7 @@ def serve(
     MODEL is a registered name, whose champion is served, or an address such as models:/NAME@champion.
 
     POST /invocations takes {"inputs": ["<base64 of an image file>"], "params": {"top_k": 3}}, or an image file with
-    content type image/jpeg. GET /health, GET /ready.
+    content type image/jpeg. GET /health, GET /ready, GET /metrics.
 
     Example: tinybench serve tinybench-digits --follow
     """
@@ -69,5 +71,6 @@ def serve(
         threads,
         max_body_bytes=max_bytes,
         poll_seconds=every if follow else None,
+        log_format=log_format,
     )
     server.run(settings, host=host, port=port, workers=workers)

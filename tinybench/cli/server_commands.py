@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tinybench.cli.options import log_format_option
 from tinybench.cli.server_backup_commands import backup, restore
 from tinybench.cli.server_gc_command import gc
 from tinybench.cli.server_user_commands import user
@@ -75,6 +76,13 @@ _SECRET_FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="Publish /metrics for Prometheus, with its counters in this folder.",
 )
+@click.option(
+    "--metrics-token-file",
+    type=_SECRET_FILE,
+    envvar="TINYBENCH_METRICS_TOKEN_FILE",
+    help="File with a token that reads /metrics; with --auth, without it, only administrators do.",
+)
+@log_format_option
 @click.pass_context
 def server(
     context: click.Context,
@@ -90,6 +98,8 @@ def server(
     secret_key_file: Path | None,
     allowed_hosts: str,
     metrics_folder: Path | None,
+    metrics_token_file: Path | None,
+    log_format: str,
 ) -> int:
     """Run the tracking server, for one person on this machine or for a team.
 
@@ -113,6 +123,8 @@ def server(
         admin_username=admin_username,
         allowed_hosts=tuple(filter(None, allowed_hosts.replace(" ", "").split(","))),
         metrics_folder=metrics_folder,
+        metrics_token=read_secret("--metrics-token-file", metrics_token_file, "TINYBENCH_METRICS_TOKEN"),
+        log_format=log_format,
         admin_password=read_secret("--admin-password-file", admin_password_file, "MLFLOW_AUTH_ADMIN_PASSWORD"),
         secret_key=read_secret("--secret-key-file", secret_key_file, "MLFLOW_FLASK_SERVER_SECRET_KEY"),
     )

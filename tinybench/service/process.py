@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
+import re
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,11 +25,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
+from tinybench.http import log_format
+from tinybench.service.metrics_page import TOKEN_VARIABLE
 from tinybench.service.settings import ServerSettings
 from tinybench.tracking import store
 
 _START_SECONDS = 120
 _APPLICATION = "tinybench"  # the entry point of `access.create_app`
+_PROTOCOL = "tinybench.service.request_protocol:RequestProtocol"
+_COUNTER_FILE = re.compile(r"(counter|summary|histogram|gauge_[a-z]+)_\d+\.db")
+_IGNORED_WARNING = "ignore:starlette.middleware.wsgi is deprecated"  # of MLflow, at each start
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -55,7 +63,9 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
     _check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
         environment = build_environment(settings, Path(folder))
-        with _running(build_command(settings), environment) as server:
+        if settings.metrics_folder is not None:
+            _remove_old_counters(settings.metrics_folder)
+        with _running(build_command(settings, Path(folder)), environment) as server:
             try:
                 _wait_until_ready(settings, server.process)
             except TrackingError:
@@ -68,10 +78,20 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
             return 0 if server.is_ending else code
 
 
-def build_command(settings: ServerSettings) -> list[str]:
-    """Return the command of MLflow's server; what is secret is in its environment instead."""
-    command = [sys.executable, "-m", "mlflow", "server"]
+def build_command(settings: ServerSettings, folder: Path) -> list[str]:
+    """Return the command of MLflow's server; what is secret is in its environment instead.
+
+    Args:
+        settings: The settings.
+        folder: A folder for the configuration of the log.
+    """
+    log_config = folder / "log.json"
+    log_config.write_text(json.dumps(log_format.build_config(settings.log_format)), "utf-8")
+    command = [sys.executable, "-m", "tinybench.service.launcher", str(log_config), "server"]
     command += ["--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers)]
+    inherited = shlex.split(os.environ.get("MLFLOW_UVICORN_OPTS", ""))
+    uvicorn = [*inherited, "--log-config", str(log_config), "--no-access-log", "--http", _PROTOCOL]
+    command += ["--uvicorn-opts", shlex.join(uvicorn)]
     if settings.auth:
         command += ["--app-name", _APPLICATION]
     if settings.allowed_hosts:
@@ -98,8 +118,11 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
         "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
         "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PYTHONWARNINGS": "ignore",  # of libraries, about each other
+        "MLFLOW_CONFIGURE_LOGGING": "false",  # the log of this service has one format
+        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _IGNORED_WARNING))),
     }
+    if settings.metrics_token is not None:
+        environment[TOKEN_VARIABLE] = settings.metrics_token
     if not settings.auth:
         return environment
     config = configparser.ConfigParser(interpolation=None)
@@ -151,6 +174,13 @@ def _check_database(uri: str) -> None:
         raise ConfigError(
             f"Invalid value for `--backend-store-uri`: the folder {path.absolute().parent} does not exist. Create it."
         )
+
+
+def _remove_old_counters(folder: Path) -> None:
+    """Remove the counters of processes of an earlier server: they would be added to those of this one for ever."""
+    for file in folder.glob("*.db"):
+        if _COUNTER_FILE.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]) -> None:

@@ -13,6 +13,7 @@ from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
 from tinybench.service import passwords
 
+MIN_TOKEN_LENGTH = 16
 _HOST_PATTERN = re.compile(r"[A-Za-z0-9.*:\[\]_-]+")
 
 
@@ -33,6 +34,8 @@ class ServerSettings:
         secret_key: Signs what the server gives browsers; the same for all workers. None unless `auth` is set.
         allowed_hosts: Names by which browsers and clients address the server; those of this machine if empty.
         metrics_folder: Folder for the counters of the Prometheus page `/metrics`; no such page if None.
+        metrics_token: Token that reads this page besides an administrator's password; None if there is none.
+        log_format: One of `tinybench.http.log_format.FORMATS`.
     """
 
     backend_store_uri: str = field(repr=False)  # it may hold a password
@@ -46,6 +49,8 @@ class ServerSettings:
     secret_key: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     metrics_folder: Path | None = None
+    metrics_token: str | None = field(default=None, repr=False)
+    log_format: str = "text"
 
     @property
     def is_public(self) -> bool:
@@ -119,6 +124,7 @@ def check(settings: ServerSettings) -> list[str]:
             f"Invalid value for `--host`: {settings.host} needs --allowed-hosts, the names by which others address "
             "this server (for example --allowed-hosts mlflow.lab)."
         )
+    _check_metrics(settings)
     notices = []
     if "*" in settings.allowed_hosts:
         notices.append("Any host name is accepted: a web page elsewhere may reach this server by DNS rebinding.")
@@ -137,6 +143,24 @@ def _check_store(settings: ServerSettings) -> None:
         raise ConfigError(
             "Invalid value for `--backend-store-uri`: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE, "
             f"got {redact(settings.backend_store_uri)!r}."
+        )
+
+
+def _check_metrics(settings: ServerSettings) -> None:
+    if settings.metrics_token is None:
+        return
+    if settings.metrics_folder is None:
+        raise ConfigError("Invalid value for `--metrics-token-file`: there is no /metrics. Add --metrics-folder.")
+    if not settings.auth:
+        raise ConfigError(
+            "Invalid value for `--metrics-token-file`: without --auth everybody on this machine reads /metrics. Add "
+            "--auth, or leave out the token."
+        )
+    if len(settings.metrics_token) < MIN_TOKEN_LENGTH or not re.fullmatch(r"[!-~]+", settings.metrics_token):
+        raise ConfigError(
+            f"Invalid value for `--metrics-token-file`: expected at least {MIN_TOKEN_LENGTH} ASCII characters without "
+            "spaces. Make one by: "
+            'python -c "import secrets; print(secrets.token_urlsafe(24))" > metrics-token.txt'
         )
 
 

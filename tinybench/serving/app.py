@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,13 +18,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tinybench.http.request_log import RequestLog
 from tinybench.inference.classifier import ImageClassifier, ImageError
 from tinybench.serving import protocol
 from tinybench.serving.current_model import CurrentModel
+from tinybench.serving.prometheus import ServingMetrics
 from tinybench.serving.protocol import RequestError
 
 JSON = "application/json"
 MAX_PENDING_REQUESTS = 128
+PATHS = ("/invocations", "/ready", "/ping", "/health", "/version", "/metrics")
+_QUIET_PATHS = frozenset(PATHS[1:])  # asked every few seconds by what watches the service
 _MANY_NUMBERS = 1_000_000  # in a body; as Python objects they take a gigabyte, so one such body is parsed at a time
 _large_body_lock = threading.Lock()
 _TIMEOUT = 60.0  # seconds that a request waits for a model that is being loaded, and the server for a body
@@ -36,10 +41,15 @@ class Service:
         current: The model.
         max_body_bytes: Limit of a request's body.
         max_pending: Limit of requests at a time.
+        metrics: What counts the requests; None counts nothing.
     """
 
-    def __init__(self, current: CurrentModel, max_body_bytes: int, max_pending: int) -> None:
+    def __init__(
+        self, current: CurrentModel, max_body_bytes: int, max_pending: int, metrics: ServingMetrics | None = None
+    ) -> None:
         self._current, self._max_body_bytes, self._max_pending = current, max_body_bytes, max_pending
+        self._metrics = metrics
+        self._metrics_limiter = anyio.CapacityLimiter(1)  # a thread that requests cannot keep busy
         self._pending: set[Request] = set()
 
     async def invocations(self, request: Request) -> Response:
@@ -47,10 +57,11 @@ class Service:
         if len(self._pending) >= self._max_pending:
             return _error(f"{self._max_pending} requests are under way already: try again later.", 503)
         self._pending.add(request)
-        try:
-            return await self._respond(request)
-        finally:
-            self._pending.remove(request)
+        with nullcontext() if self._metrics is None else self._metrics.waiting():
+            try:
+                return await self._respond(request)
+            finally:
+                self._pending.remove(request)
 
     async def _respond(self, request: Request) -> Response:
         current = self._current
@@ -61,7 +72,8 @@ class Service:
             return _error(f"The model is not loaded yet. {current.problem}".strip(), 503)
         try:
             body = await _read_body_in_time(request, self._max_body_bytes)
-            content = await run_in_threadpool(_classify, classifier, body, request.headers.get("content-type", ""))
+            content_type = request.headers.get("content-type", "")
+            content = await run_in_threadpool(self._classify, classifier, body, content_type)
         except ClientDisconnect:
             return Response(status_code=499)  # the client does not read it
         except RequestError as error:
@@ -69,6 +81,17 @@ class Service:
         except ImageError as error:
             return _error(str(error), 400)
         return Response(content, media_type=JSON)
+
+    def _classify(self, classifier: ImageClassifier, body: bytes, content_type: str) -> bytes:
+        with nullcontext() if self._metrics is None else self._metrics.under_way():
+            return _classify(classifier, body, content_type)
+
+    async def metrics(self, _: Request) -> Response:
+        """Report the metrics in Prometheus' format."""
+        if self._metrics is None:
+            return _error("There is no /metrics without prometheus_client: pip install 'tinybench[server]'.", 404)
+        text, media_type = await anyio.to_thread.run_sync(self._metrics.render, limiter=self._metrics_limiter)
+        return Response(text, headers={"content-type": media_type})
 
     async def ready(self, _: Request) -> Response:
         """Report whether the model is loaded and has classified once."""
@@ -90,8 +113,13 @@ async def version(_: Request) -> Response:
 
 
 def build_app(
-    current: CurrentModel, *, max_body_bytes: int, request_threads: int, max_pending: int = MAX_PENDING_REQUESTS
-) -> Starlette:
+    current: CurrentModel,
+    *,
+    max_body_bytes: int,
+    request_threads: int,
+    max_pending: int = MAX_PENDING_REQUESTS,
+    metrics: ServingMetrics | None = None,
+) -> RequestLog:
     """Build the application.
 
     Args:
@@ -99,6 +127,7 @@ def build_app(
         max_body_bytes: Limit of a request's body.
         request_threads: Requests that are decoded at a time.
         max_pending: Limit of requests at a time; further ones get status 503.
+        metrics: What counts the requests; without it /metrics says how to get it.
     """
 
     @asynccontextmanager
@@ -107,11 +136,15 @@ def build_app(
         yield
         current.close()
 
-    service = Service(current, max_body_bytes, max_pending)
-    routes = [Route("/invocations", service.invocations, methods=["POST"]), Route("/ready", service.ready)]
-    routes += [Route("/ping", health), Route("/health", health), Route("/version", version)]
+    service = Service(current, max_body_bytes, max_pending, metrics)
+    endpoints = (service.invocations, service.ready, health, health, version, service.metrics)
+    routes = [
+        Route(path, endpoint, methods=["POST" if path == "/invocations" else "GET"])
+        for path, endpoint in zip(PATHS, endpoints, strict=True)
+    ]
     handlers = {HTTPException: _http_error, Exception: _internal_error}
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    application = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    return RequestLog(application, None if metrics is None else metrics.observe, _QUIET_PATHS)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -22,6 +22,7 @@ class CurrentModel:
         find: Returns the address of the model that is to be served now.
         load: Loads the model at an address.
         poll_seconds: Seconds between two checks for another model; None checks until one is loaded.
+        on_change: Called with the address of each model once it is served.
 
     Attributes:
         checked: Set after the first check.
@@ -31,9 +32,13 @@ class CurrentModel:
     """
 
     def __init__(
-        self, find: Callable[[], str], load: Callable[[str], ImageClassifier], poll_seconds: float | None
+        self,
+        find: Callable[[], str],
+        load: Callable[[str], ImageClassifier],
+        poll_seconds: float | None,
+        on_change: Callable[[str], None] | None = None,
     ) -> None:
-        self._find, self._load, self._poll_seconds = find, load, poll_seconds
+        self._find, self._load, self._poll_seconds, self._on_change = find, load, poll_seconds, on_change
         self._closed = threading.Event()
         self.checked = threading.Event()
         self.classifier: ImageClassifier | None = None
@@ -68,10 +73,14 @@ class CurrentModel:
             classifier = self._load(address)
             classifier.warm_up()
         except Exception as error:  # a store that is away, or a model that cannot be loaded
+            if self._closed.is_set():  # the interpreter is ending
+                return
             problem = str(error) if isinstance(error, TinybenchError) else format_error(error)
             if problem != self.problem:
                 _log.warning("The model cannot be loaded: %s", problem)
             self.problem = problem
             return
         self.classifier, self.address, self.problem = classifier, address, ""
+        if self._on_change is not None:
+            self._on_change(address)
         _log.info("Serving %s.", address)

@@ -6,20 +6,21 @@ import json
 import logging
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.http import log_format
+from tinybench.http.header_timeout import HeaderTimeoutProtocol
+from tinybench.http.request_log import RequestLog
 from tinybench.inference.classifier import ImageClassifier
 from tinybench.serving import app
 from tinybench.serving.current_model import CurrentModel
-from tinybench.serving.header_timeout import HeaderTimeoutProtocol
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
+from tinybench.serving.prometheus import FOLDER_VARIABLE, ServingMetrics
 
 _VARIABLE = "TINYBENCH_SERVE"  # environment variable that passes the settings to the processes
 _SHUTDOWN_SECONDS = 30  # for requests under way when the server ends
@@ -36,6 +37,7 @@ class ServerSettings:
         request_threads: Requests that a worker decodes at a time; some of them may wait for a large image.
         max_body_bytes: Limit of a request's body.
         poll_seconds: Seconds between checks for a new version; None serves the first one.
+        log_format: One of `tinybench.http.log_format.FORMATS`.
     """
 
     model: str
@@ -44,6 +46,7 @@ class ServerSettings:
     request_threads: int = 32
     max_body_bytes: int = 32_000_000
     poll_seconds: float | None = None
+    log_format: str = "text"
 
 
 def run(settings: ServerSettings, *, host: str, port: int, workers: int) -> None:
@@ -54,27 +57,40 @@ def run(settings: ServerSettings, *, host: str, port: int, workers: int) -> None
     """
     _find_model(settings)  # fail now instead of starting a server that would never be ready
     os.environ[_VARIABLE] = json.dumps(asdict(settings))
-    uvicorn.run(
-        "tinybench.serving.server:build_application",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_level="info",
-        access_log=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        http=HeaderTimeoutProtocol,
-    )
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"  # in the workers; the log has one format
+    with TemporaryDirectory(prefix="tinybench-serve-") as folder:
+        os.environ.pop(FOLDER_VARIABLE, None)
+        if workers > 1:
+            os.environ[FOLDER_VARIABLE] = folder
+        uvicorn.run(
+            "tinybench.serving.server:build_application",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=log_format.build_config(settings.log_format),
+            access_log=False,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            http=HeaderTimeoutProtocol,
+        )
 
 
-def build_application() -> Starlette:
+def build_application() -> RequestLog:
     """Build the application of one process from the settings in its environment."""
-    logging.basicConfig(format="%(levelname)s:     %(message)s", level=logging.INFO)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     settings = ServerSettings(**json.loads(os.environ[_VARIABLE]))
     _start_libraries(settings.threads)
-    current = CurrentModel(lambda: _find_model(settings), _load, settings.poll_seconds)
-    return app.build_app(current, max_body_bytes=settings.max_body_bytes, request_threads=settings.request_threads)
+    metrics = None
+    with suppress(ImportError):  # of prometheus_client: /metrics says so
+        metrics = ServingMetrics(app.PATHS)
+    on_change = None if metrics is None else metrics.set_model
+    current = CurrentModel(lambda: _find_model(settings), _load, settings.poll_seconds, on_change)
+    return app.build_app(
+        current,
+        max_body_bytes=settings.max_body_bytes,
+        request_threads=settings.request_threads,
+        metrics=metrics,
+    )
 
 
 def _start_libraries(threads: int | None) -> None:
