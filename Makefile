@@ -45,6 +45,8 @@ ui: .venv/ready ## Open the MLflow UI on the runs of this folder
 lock: .venv/ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra gpu --universal --python-version 3.11 --constraint requirements.lock \
+		--no-emit-index-url --no-annotate --no-header --quiet | grep '^nvidia-.*-cu12' > docker/gpu.lock
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache site

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +86,17 @@ class Services:
         self.exit_codes: dict[str, int] = {}
         self.ports[8443] = int(variables.get("TINYBENCH_HTTPS_PORT", "0")) or free_port()
 
-    def here(self, text: str) -> str:
-        """Return a string of the compose file with the names of this machine."""
+    def by_network(self, text: str) -> str:
+        """Return a string of the compose file with the ports of this machine."""
         text = re.sub(r"\b(mlflow|postgres|s3):(?=\d)", "127.0.0.1:", text)
-        text = re.sub(r"\b(5000|5432|8080|8081|8333|8443)\b", lambda match: str(self.ports[int(match[0])]), text)
+        return re.sub(r"\b(5000|5432|8080|8081|8333|8443)\b", lambda match: str(self.ports[int(match[0])]), text)
+
+    def here(self, text: str) -> str:
+        """Return a string of the compose file with the ports and folders of this machine."""
         return re.sub(
             r"(?<![\w/.])/(run/secrets|artifacts|backups|data|tmp)\b",
             lambda match: str(self.secrets if match[1] == "run/secrets" else self.folder / match[1]),
-            text,
+            self.by_network(text),
         )
 
     def environment(self, name: str, **more: str) -> dict[str, str]:
@@ -143,10 +146,8 @@ def end(process: subprocess.Popen[Any]) -> int:
     try:
         return process.wait(30)
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

@@ -77,7 +77,9 @@ def client(services, secrets, proxy, monkeypatch):
     uri, authority = proxy
     resolve = socket.getaddrinfo
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda host, *more, **named: resolve("127.0.0.1" if host == HOST else host, *more, **named)
+        socket,
+        "getaddrinfo",
+        lambda host, *more, **named: resolve("127.0.0.1" if host == HOST else host, *more, **named),
     )
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", authority)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
@@ -87,7 +89,7 @@ def client(services, secrets, proxy, monkeypatch):
     session.trust_env = False
     session.verify = authority
     session.auth = ("admin", (secrets / "admin_password").read_text().strip())
-    yield mlflow.MlflowClient(uri), session, uri
+    return mlflow.MlflowClient(uri), session, uri
 
 
 def test_a_run_and_an_artifact_over_tls(client, tmp_path):
@@ -130,7 +132,7 @@ def test_old_tls_is_refused(client, services):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with (
         socket.create_connection(("127.0.0.1", services.ports[8443]), timeout=30) as plain,
@@ -201,7 +203,12 @@ def test_no_password_is_in_a_log_or_a_command_line(client, server, services, sec
 
 @pytest.mark.parametrize(
     ("name", "state"),
-    [("admin_password", "missing"), ("database_password", "missing"), ("secret_key", "missing"), ("admin_password", "empty")],
+    [
+        ("admin_password", "missing"),
+        ("database_password", "missing"),
+        ("secret_key", "missing"),
+        ("admin_password", "empty"),
+    ],
 )
 def test_there_is_no_start_without_a_secret(tmp_path, secrets, name, state):
     shutil.copytree(secrets, tmp_path / "secrets")
