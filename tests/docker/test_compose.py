@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.resources
 import json
 import re
@@ -144,6 +145,18 @@ def test_prepare_makes_every_secret_of_the_compose_file(prepared):
     secrets = [(prepared / "secrets" / name).read_text() for name in PROJECT["secrets"]]
     assert len(set(secrets)) == len(secrets)
     assert all(len(secret.strip()) >= 24 for secret in secrets)
+
+
+def test_the_key_of_the_s3_store_is_the_one_that_clients_send(prepared):
+    (identity,) = json.loads((prepared / "secrets/s3_config").read_text())["identities"]
+    credentials = configparser.ConfigParser(interpolation=None)
+    credentials.read(prepared / "secrets/s3_credentials")
+    assert identity["credentials"] == [
+        {
+            "accessKey": credentials["default"]["aws_access_key_id"],
+            "secretKey": credentials["default"]["aws_secret_access_key"],
+        }
+    ]
 
 
 def test_prepare_leaves_what_is_there(prepared):

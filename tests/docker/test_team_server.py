@@ -192,6 +192,58 @@ def test_a_large_body_is_refused_where_no_artifact_is_sent(client):
     assert session.get(uri + "/health", timeout=30).status_code == 200
 
 
+def test_the_backup_of_the_team_server(services, server):
+    commands = subprocess.run(
+        [sys.executable, "-m", "tinybench", "server", "--help"], capture_output=True, text=True, timeout=120
+    )
+    if "backup" not in commands.stdout:
+        pytest.skip("tinybench server backup does not exist")
+    path = f"{postgres_process.programs()}:{services.environment('backup')['PATH']}"
+    assert not services.is_healthy("backup")
+    with services.running("backup", PATH=path):
+        assert list((services.folder / "backups").iterdir())
+
+
+def test_postgres_is_healthy(services, server):
+    path = f"{postgres_process.programs()}:/usr/bin:/bin"
+    check = [services.here(word) for word in services.services["postgres"]["healthcheck"]["test"][1:]]
+    assert subprocess.run(check, env={"PATH": path}, capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.mark.slow
+def test_artifacts_in_s3(tmp_path, secrets, services, server, monkeypatch):
+    """The services of the profile s3, with moto in place of SeaweedFS."""
+    moto_server = pytest.importorskip("moto.server")
+    store = moto_server.ThreadedMotoServer(port=0)
+    store.start()
+    try:
+        host, port = store.get_host_and_port()
+        variables = {"TINYBENCH_HOST": "127.0.0.1", "TINYBENCH_ARTIFACTS": "s3://tinybench/artifacts"}
+        variables |= {"TINYBENCH_HTTPS_PORT": "443", "TINYBENCH_WORKERS": "1"}
+        s3 = compose_file.Services(tmp_path, secrets, variables)
+        s3.ports[5432], s3.ports[8333] = services.ports[5432], port
+        for _ in range(2):  # the second finds the bucket
+            subprocess.run(s3.command("bucket"), env=s3.environment("bucket"), check=True, timeout=120)
+        stranger = {name: value for name, value in s3.environment("bucket").items() if "CREDENTIALS" not in name}
+        assert subprocess.run(s3.command("bucket"), env=stranger, capture_output=True, timeout=120).returncode != 0
+        command = s3.command("mlflow")
+        environment = {"MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{s3.ports[5000]}"}
+        with s3.running("mlflow", command, **environment):
+            monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+            monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", (secrets / "admin_password").read_text().strip())
+            tracking = mlflow.MlflowClient(f"http://127.0.0.1:{s3.ports[5000]}")
+            run = tracking.create_run(tracking.create_experiment("in s3"))
+            (tmp_path / "note.txt").write_text("in an object store")
+            tracking.log_artifact(run.info.run_id, str(tmp_path / "note.txt"))
+            file = tracking.download_artifacts(run.info.run_id, "note.txt", str(tmp_path / "data"))
+            assert Path(file).read_text() == "in an object store"
+        listed = requests.get(f"http://{host}:{port}/tinybench", timeout=30).text
+        assert f"{run.info.run_id}/artifacts/note.txt" in listed
+        assert not list((tmp_path / "artifacts").rglob("note.txt"))
+    finally:
+        store.stop()
+
+
 def test_no_password_is_in_a_log_or_a_command_line(client, server, services, secrets):
     _, session, uri = client
     session.get(uri + "/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=30)
