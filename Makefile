@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help run test lint docs bench bench-features ui lock clean
+.PHONY: help run test test-images lint docs bench bench-features ui lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -22,6 +22,9 @@ run: .venv/ready ## Train the quickstart recipe, both phases, on digits
 
 test: .venv/ready ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-images: .venv/ready ## Build the images of docker/ and run them; takes root, buildah, debootstrap and 25 GB of disk
+	$(BIN)/python -m pytest -m "image or slow" tests/docker
 
 lint: .venv/ready ## Check style, types and the layers
 	$(BIN)/ruff check .
