@@ -177,7 +177,7 @@ def test_another_host_name_is_refused(client, services):
 
 def test_counters_are_not_for_the_public(client):
     _, session, uri = client
-    for path in ("/metrics", "/metrics/", "/metrics/x", "/%6detrics"):
+    for path in ("/metrics", "/metrics/", "/metrics/x", "/%6detrics", "//metrics", "/METRICS"):
         assert session.get(uri + path, timeout=30).status_code == 404, path
 
 
