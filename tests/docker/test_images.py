@@ -12,9 +12,9 @@ import buildah
 import compose_file
 import mlflow
 import postgres_process
+import proxy_process
 import pytest
 import requests
-from test_team_server import find_caddy
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(5400)]
 
@@ -136,7 +136,7 @@ def test_no_image_has_the_configuration_of_pip(builder, server_image, server):
 
 def test_the_proxy_image(builder, tmp_path):
     base = builder("from", "--pull-never", buildah.BASE)
-    builder("copy", base, find_caddy(), "/usr/bin/caddy")
+    builder("copy", base, proxy_process.find_caddy(), "/usr/bin/caddy")
     if setcap := shutil.which("setcap"):
         # As in Caddy's image
         subprocess.run([setcap, "cap_net_bind_service=+ep", Path(builder("mount", base), "usr/bin/caddy")], check=True)

@@ -15,19 +15,12 @@ from pathlib import Path
 import compose_file
 import mlflow
 import postgres_process
+import proxy_process
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
 
 HOST = "mlflow.lab"
-
-
-def find_caddy() -> str:
-    beside = Path(sys.executable).with_name("caddy")
-    caddy = str(beside) if beside.exists() else shutil.which("caddy")
-    if caddy is None:
-        pytest.skip("caddy is not installed")
-    return caddy
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +50,8 @@ def server(services):
 @pytest.fixture(scope="module")
 def proxy(services, server):
     """Caddy in front of the server; the address and the certificate of its authority."""
-    command = compose_file.image_setting("proxy.Dockerfile", "CMD")
-    command[command.index("--config") + 1] = str(compose_file.FOLDER / "Caddyfile")
-    command[0] = find_caddy()
-    environment = {
-        name: services.here(value) for name, value in compose_file.image_setting("proxy.Dockerfile", "ENV").items()
-    }
-    for name, port in (("HTTP", 8080), ("HTTPS", 8443), ("HEALTH", 8081)):
-        environment[f"TINYBENCH_LISTEN_{name}"] = str(services.ports[port])
-    authority = services.folder / "data/caddy/pki/authorities/local/root.crt"
-    with services.running("proxy", command, **environment) as log:
-        compose_file.wait_until(authority.exists, log)
-        yield f"https://{HOST}:{services.ports[8443]}", str(authority)
+    with proxy_process.running(services) as authority:
+        yield f"https://{HOST}:{services.ports[8443]}", authority
 
 
 @pytest.fixture
