@@ -47,10 +47,7 @@ def server(builder, server_image, services):
     """The server of the compose file in a container of its image; its process and its container."""
     settings = services.services["mlflow"]
     variables = {name: services.by_network(str(value)) for name, value in settings["environment"].items()}
-    # Docker makes readable what compose.yaml mounts; here the folders above are those of another user
-    for folder in (services.secrets, *services.secrets.parents):
-        if str(folder).startswith(str(Path(services.secrets).parents[1])):
-            folder.chmod(0o755)
+    services.secrets.chmod(0o755)  # Docker mounts the files alone; here their folder is mounted
     variables["MLFLOW_SERVER_ALLOWED_HOSTS"] = f"127.0.0.1:{services.ports[5000]}"
     volumes = {services.secrets: "/run/secrets:ro"}
     for name in ("artifacts", "tmp"):
