@@ -43,6 +43,7 @@ COPY --chown=10001:10001 sweeps /project/sweeps
 ENV PATH=/opt/tinybench/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GIT_PYTHON_REFRESH=quiet \
+    MLFLOW_DISABLE_TELEMETRY=true \
     TF_CPP_MIN_LOG_LEVEL=2 \
     TINYBENCH_DATA=/data
 USER 10001:10001
