@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help run test lint docs bench bench-features ui lock clean
+.PHONY: help run test test-images lint docs bench bench-features ui lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -22,6 +22,9 @@ run: .venv/ready ## Train the quickstart recipe, both phases, on digits
 
 test: .venv/ready ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-images: .venv/ready ## Build the images of docker/ and run them; takes root, buildah, debootstrap and 25 GB of disk
+	$(BIN)/python -m pytest -m "image or slow" tests/docker
 
 lint: .venv/ready ## Check style, types and the layers
 	$(BIN)/ruff check .
@@ -45,6 +48,8 @@ ui: .venv/ready ## Open the MLflow UI on the runs of this folder
 lock: .venv/ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra gpu --universal --python-version 3.11 --constraint requirements.lock \
+		--no-emit-index-url --no-annotate --no-header --quiet | grep '^nvidia-.*-cu12' > docker/gpu.lock
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache site

@@ -47,7 +47,19 @@ SOURCE = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "ti
 RESULTS = {result.__name__: result for result in (Result, Comparison, MeasureResult, PromotionResult, SweepResult)}
 PRIVATE_VARIABLES = {"TINYBENCH_SERVE", "TINYBENCH_SHARE", "TINYBENCH_WORKER"}  # from a process to its children
 # Programs whose words are not checked
-PROGRAMS = {"cd", "curl", "docker", "git", "kill", "mkdocs", "pre-commit", "source", ".ci/run"}
+PROGRAMS = {
+    "./prepare.sh",
+    "cd",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "kill",
+    "mkdocs",
+    "pre-commit",
+    "source",
+    ".ci/run",
+}
 EXECUTED_ELSEWHERE = {"", "sh", "bash", "console", "text"}
 
 
@@ -292,7 +304,8 @@ def test_every_public_function_is_named():
 
 
 def test_every_variable_that_is_named_is_read():
-    readers = SOURCE + (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
+    others = (ROOT / "tests" / "conftest.py", ROOT / "docker" / "compose.yaml")
+    readers = SOURCE + "".join(file.read_text(encoding="utf-8") for file in others)
     for name in set(re.findall(r"TINYBENCH_\w+", TEXT)):
         assert name in readers, name
 
