@@ -26,7 +26,7 @@ class S3Folder(Destination):
 
     def __init__(self, uri: str) -> None:
         try:
-            import boto3  # type: ignore[import-untyped]  # noqa: F401  MLflow imports it by its first call
+            import boto3
         except ImportError:
             raise ConfigError("Artifacts in S3 need boto3: install it by pip install 'tinybench[server]'.") from None
         from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
@@ -128,7 +128,7 @@ class S3Folder(Destination):
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Raise OSError for what boto3 raises."""
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
