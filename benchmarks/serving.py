@@ -137,7 +137,7 @@ def measure_observation():
         return 1e6 * (time.perf_counter() - began) / OBSERVED
 
     logger = logging.getLogger("tinybench.http.request_log")
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         handler = logging.StreamHandler(nowhere)
         handler.setFormatter(log_format.JsonFormatter())
         logger.addHandler(handler)
