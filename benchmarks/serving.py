@@ -6,8 +6,10 @@ and gets JPEG files of 96 x 96 pixels. The model alone and the server are measur
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import logging
 import os
 import socket
 import subprocess
@@ -23,7 +25,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-SIDE, BATCH, CLIENTS, SECONDS, SINGLE = 96, 32, 2, 12.0, 150
+SIDE, BATCH, CLIENTS, SECONDS, SINGLE, OBSERVED = 96, 32, 2, 12.0, 150, 3000
 NAME = "tinybench-bench"
 
 
@@ -113,6 +115,38 @@ def measure_latency(url):
     return 1000 * median(seconds[SINGLE // 10 :])
 
 
+def measure_observation():
+    """Return the microseconds that the log and the metrics of a request take."""
+    from tinybench.http import log_format
+    from tinybench.http.request_log import RequestLog
+    from tinybench.serving.app import PATHS
+    from tinybench.serving.prometheus import ServingMetrics
+
+    async def respond(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def discard(message):
+        pass
+
+    async def ask(application):
+        scope = {"type": "http", "method": "POST", "path": PATHS[0], "headers": [], "client": ("127.0.0.1", 1)}
+        began = time.perf_counter()
+        for _ in range(OBSERVED):
+            await application(dict(scope), None, discard)
+        return 1e6 * (time.perf_counter() - began) / OBSERVED
+
+    logger = logging.getLogger("tinybench.http.request_log")
+    with Path(os.devnull).open("w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        handler.setFormatter(log_format.JsonFormatter())
+        logger.addHandler(handler)
+        logger.propagate, logger.level = False, logging.INFO
+        observed = RequestLog(respond, ServingMetrics(PATHS).observe)
+        alone = min(asyncio.run(ask(respond)) for _ in range(5))
+        return min(asyncio.run(ask(observed)) for _ in range(5)) - alone
+
+
 def main() -> None:
     """Print the throughputs, the latencies and how they compare."""
     name = sys.argv[1] if len(sys.argv) > 1 else "efficientnetb0"
@@ -121,6 +155,7 @@ def main() -> None:
     from tinybench.efficiency.measurement_spec import MeasurementSpec
     from tinybench.hardware import certificate
 
+    print(f"Log and metrics: {measure_observation():.0f} µs a request", flush=True)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         os.environ["TINYBENCH_CACHE"] = str(folder / "cache")

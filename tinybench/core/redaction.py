@@ -20,6 +20,7 @@ _LOGGED_SECRETS = (
     re.compile(r"\b([Bb]earer\s+)\S+"),
     re.compile(r"(\[parameters: ).*"),  # SQLAlchemy appends the values of a statement that failed
 )
+_MARK = re.compile(r"[=:\s]")  # each of the patterns above needs one
 _QUERY_PASSWORD = re.compile(r"(?i)[?&](?:password|passwd|token|secret|sslpassword)=([^&\s'\"]+)")
 
 
@@ -53,6 +54,8 @@ def redact_log(text: str, secrets: Iterable[str] = ()) -> str:
     """
     for secret in secrets:
         text = text.replace(secret, "***")
+    if not _MARK.search(text):  # most paths: as cheap as a log of every request has to be
+        return text
     text = re.sub(r"://([^\s'\"]*)@", _hide_password, text)
     for pattern in _LOGGED_SECRETS:
         text = pattern.sub(r"\1***", text)

@@ -28,6 +28,13 @@ class _SafeFormatter(logging.Formatter):
         """Return a text without secrets."""
         return redact_log(text, self._secrets)
 
+    def read_message(self, record: logging.LogRecord) -> str:
+        """Return the message of a record without secrets; of a request that was answered, its path and status."""
+        request = getattr(record, "request", None)
+        if isinstance(request, RequestRecord):
+            return f"{request.method} {self.hide(request.path)} {request.status}"
+        return self.hide(record.getMessage())
+
     def read_traceback(self, record: logging.LogRecord) -> str:
         """Return the traceback of a record without secrets; empty if there is none."""
         error = record.exc_info[1] if record.exc_info else None
@@ -46,7 +53,7 @@ class JsonFormatter(_SafeFormatter):
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": self.hide(record.getMessage()),
+            "message": self.read_message(record),
             "logger": record.name,
         }
         request = _request_of(record)
@@ -68,7 +75,7 @@ class TextFormatter(_SafeFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        message = self.hide(record.getMessage()).replace("\n", "\n    ")  # no line of it begins like a record
+        message = self.read_message(record).replace("\n", "\n    ")  # no line of it begins like a record
         line = f"{time} {record.levelname}: {message}"
         request = _request_of(record)
         if request is not None:

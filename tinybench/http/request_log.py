@@ -17,7 +17,7 @@ _ID_HEADER = b"x-request-id"
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _MAX_PATH_LENGTH = 500
 _current: ContextVar[RequestRecord | None] = ContextVar("request", default=None)
-_log = logging.getLogger("tinybench.requests")
+_log = logging.getLogger("tinybench.http.request_log")
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class RequestLog:
             self._observe(record)
         is_check = record.path in self._quiet_paths and record.status in (200, 503)
         level = logging.DEBUG if is_check else logging.INFO
-        _log.log(level, "%s %s %d", record.method, record.path, record.status, extra={"request": record})
+        _log.log(level, "request", extra={"request": record})
 
 
 def _read_request(scope: Scope) -> RequestRecord:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinybench.http.log_lines import LogLines
 
-_log = logging.getLogger("tinybench.server")
+_log = logging.getLogger("tinybench.service.launcher")
 
 
 def main(log_config: str, *words: str) -> int:
