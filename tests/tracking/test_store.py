@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException, get_error_code
+from servers import https_server
 from sqlalchemy.exc import OperationalError
 
 from tinybench.core.errors import TrackingError
@@ -286,9 +286,11 @@ def test_a_creating_request_is_sent_once(monkeypatch: pytest.MonkeyPatch, before
     assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == before
 
 
-def test_the_certificate_of_a_server_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get(*_: object, **__: object) -> SimpleNamespace:
-        raise requests.exceptions.SSLError("self-signed")
-
-    monkeypatch.setattr(requests, "get", get)
-    ping("https://tracking")
+def test_a_server_whose_certificate_is_unknown_answers(tmp_path: Path) -> None:
+    """Whether its certificate is trusted is for MLflow to say, which has settings for that."""
+    with https_server(tmp_path) as address:
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(address, timeout=5)
+        ping(address)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        ping(address)
