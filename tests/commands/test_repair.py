@@ -29,7 +29,8 @@ def running(store: str, *, silent_seconds: float = 0, **identity: str) -> str:
         tags.PROCESS: " ".join(fields.values()),
         tags.HEARTBEAT: f"{time.time() - silent_seconds:.0f}",
     }
-    return str(MlflowClient(store).create_run("0", tags=run_tags, run_name="x").info.run_id)
+    started = int((time.time() - silent_seconds - 1) * 1000)
+    return str(MlflowClient(store).create_run("0", started, run_tags, "x").info.run_id)
 
 
 def status(store: str, run_id: str) -> str:
@@ -45,6 +46,7 @@ def test_a_dead_run_of_this_host_is_killed_with_the_reason(store: str) -> None:
     assert run.data.tags[tags.ERROR] == repaired.reason
     assert DEAD in repaired.reason
     assert abs(run.info.end_time / 1000 - (time.time() - 100)) < 5, "it ended when it was last alive"
+    assert run.info.end_time > run.info.start_time
     assert repair(store) == []
 
 

@@ -84,7 +84,7 @@ def default_uri() -> str:
 
 
 def identity(uri: str) -> str:
-    """Return the address by which a store is known here: without a password; of a file, its whole path."""
+    """Return the address by which a store is known here: without what is secret; of a file, its whole path."""
     path = sqlite_path(uri)
     if path is not None:
         return f"sqlite:///{path.resolve()}"
@@ -92,11 +92,8 @@ def identity(uri: str) -> str:
     if not uri.startswith("http"):  # SQLAlchemy takes a password with any character but @
         return _DATABASE_PASSWORD.sub(r"\1@", uri).rstrip("/")
     parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri.rstrip("/")
-    login, _, host = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{user}@{host}" if colon else host))  # without a colon it is a token
+    host = parts.netloc.rpartition("@")[2]  # a login may be a token without a name
+    return urlunsplit(parts._replace(netloc=host)).rstrip("/")
 
 
 def display(uri: str) -> str:

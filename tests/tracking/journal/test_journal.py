@@ -175,6 +175,8 @@ def test_files_are_stored_once_by_their_content(journal: Journal, tmp_path: Path
     journal.link_file(digest, tmp_path / "to" / "b.txt")
     assert (tmp_path / "to" / "b.txt").read_text() == "hello"
     journal.drop_file(digest)
+    assert journal.has_file(digest), "it was stored twice"
+    journal.drop_file(digest)
     assert not journal.has_file(digest)
     journal.drop_file(digest)
 
@@ -182,7 +184,7 @@ def test_files_are_stored_once_by_their_content(journal: Journal, tmp_path: Path
 def test_a_damaged_file_is_not_sent(journal: Journal, tmp_path: Path) -> None:
     digest, _ = journal.store_bytes(b"hello")
     (journal.folder / "files" / digest).write_bytes(b"hellO")
-    with pytest.raises(FileNotFoundError, match="the journal lost the file"):
+    with pytest.raises(FileNotFoundError, match="the journal has lost the file"):
         journal.link_file(digest, tmp_path / "b")
     with pytest.raises(FileNotFoundError, match="is no SHA-256 of a file"):
         journal.link_file("../about", tmp_path / "b")

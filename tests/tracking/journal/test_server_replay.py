@@ -175,7 +175,7 @@ def test_a_file_that_the_journal_lost_does_not_stop_the_rest(offline: Tracker, c
     assert found.data.metrics == {"good": 1.0}
     assert [item.path for item in client.list_artifacts(found.info.run_id, "notes")] == ["notes/kept.txt"]
     (journal,) = find_journals()
-    assert journal.sent.refused == {1: f"the journal lost the file {digest}"}
+    assert journal.sent.refused == {1: "notes/lost.txt: the journal has lost this file. Sync a bundle that has it."}
 
 
 def test_what_no_disk_takes_is_sent_from_memory(tracker: Tracker, client: MlflowClient, tmp_path: Path) -> None:
