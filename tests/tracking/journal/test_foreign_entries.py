@@ -32,6 +32,7 @@ def running(store: str, status: str = "") -> RunWriter:
     """A run in the journals of this machine, which ended if there is a status."""
     writer = offline(store)
     run = writer.create_run({"id": "0"}, "x", {})
+    run.set_tags({tags.HEARTBEAT: "1700000000"})
     run.log_metrics({"loss": 1.0}, 1, 1)
     if status:
         run.end(status)

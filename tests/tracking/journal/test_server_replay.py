@@ -205,6 +205,22 @@ def test_an_artifact_that_was_replaced_before_it_was_sent_is_sent_once(
     assert Path(fetched).read_text() == "third"
 
 
+def test_an_artifact_of_the_same_bytes_as_one_that_is_replaced_stays(
+    offline: Tracker, client: MlflowClient, tmp_path: Path
+) -> None:
+    run = offline.writer.create_run({"id": "0"}, "same bytes", {})
+    (tmp_path / "a.zip").write_bytes(b"same")
+    run.replace_artifact(tmp_path / "a.zip", "resume")
+    run.log_text("same", "keep/precious.txt")
+    (tmp_path / "a.zip").write_bytes(b"newer")
+    run.replace_artifact(tmp_path / "a.zip", "resume")
+    counts = send_journal(left_journal(offline), client)
+    assert counts.refused == 0
+    (found,) = runs_named(client, "same bytes")
+    for path, text in (("keep/precious.txt", "same"), ("resume/a.zip", "newer")):
+        assert Path(client.download_artifacts(found.info.run_id, path, str(tmp_path))).read_text() == text
+
+
 def test_an_artifact_that_is_replaced_while_it_is_sent_is_not_refused(
     tracker: Tracker, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
