@@ -165,7 +165,7 @@ def test_a_run_does_not_end_before_its_last_point(store: str) -> None:
 def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"There is no store sqlite:///missing\.db: check the path"):
         repair("sqlite:///missing.db")
-    with pytest.raises(TrackingError, match="There is no store sqlite:///.*mlflow.db"):
+    with pytest.raises(TrackingError, match=r"There is no store sqlite:///.*mlflow\.db"):
         repair()
     assert [*tmp_path.glob("*.db*")] == []
 
