@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 from stores import fresh
@@ -165,6 +166,7 @@ def test_a_run_does_not_end_before_its_last_point(store: str) -> None:
 def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"There is no store sqlite:///missing\.db: check the path"):
         repair("sqlite:///missing.db")
+    mlflow.set_tracking_uri(None)
     with pytest.raises(TrackingError, match=r"There is no store sqlite:///.*mlflow\.db"):
         repair()
     assert [*tmp_path.glob("*.db*")] == []

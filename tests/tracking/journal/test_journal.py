@@ -227,27 +227,6 @@ def test_a_full_disk_keeps_files_in_memory_until_there_is_room(
         assert folder.is_relative_to(journal.folder)
 
 
-def test_a_full_disk_that_has_room_again_is_written_by_two_flushes_at_once(
-    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that sends writes a file while the one that trains replaces it, or flushes as well."""
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic.Path, "replace", full)
-        digest, _ = journal.store_bytes(b"first")
-    real = Journal._write_file
-
-    def write_and_meet_another(self: Journal, *arguments: Any) -> bool:
-        with monkeypatch.context() as patch:
-            patch.setattr(Journal, "_write_file", real)
-            assert self.flush()
-            return real(self, *arguments)
-
-    monkeypatch.setattr(Journal, "_write_file", write_and_meet_another)
-    assert journal.flush()
-    assert journal.count_unwritten_files() == 0
-    journal.link_file(digest, tmp_path / "first")
-
-
 def test_a_file_that_is_dropped_while_a_disk_has_room_again_does_not_stay(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,9 +256,9 @@ def test_a_file_that_grows_while_it_is_logged_is_stored_as_it_was(
             file.write("line 2\n")
         return digest
 
-    monkeypatch.setattr(journal_module, "hash_file", hash_and_grow)
-    digest, size = journal.store_file(log)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "hash_file", hash_and_grow)
+        digest, size = journal.store_file(log)
     journal.link_file(digest, tmp_path / "logged")
     assert ((tmp_path / "logged").read_text(), size) == ("line 1\n", 7)
 
