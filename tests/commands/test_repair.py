@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 from stores import fresh
 
 from tinybench.commands.repair import repair
+from tinybench.core.errors import TrackingError
 from tinybench.tracking import dead_runs, tags
 from tinybench.tracking.process_identity import describe_process
 from tinybench.tracking.tracker import Tracker
@@ -29,7 +32,8 @@ def running(store: str, *, silent_seconds: float = 0, **identity: str) -> str:
         tags.PROCESS: " ".join(fields.values()),
         tags.HEARTBEAT: f"{time.time() - silent_seconds:.0f}",
     }
-    return str(MlflowClient(store).create_run("0", tags=run_tags, run_name="x").info.run_id)
+    started = int((time.time() - silent_seconds - 1) * 1000)
+    return str(MlflowClient(store).create_run("0", started, run_tags, "x").info.run_id)
 
 
 def status(store: str, run_id: str) -> str:
@@ -45,6 +49,7 @@ def test_a_dead_run_of_this_host_is_killed_with_the_reason(store: str) -> None:
     assert run.data.tags[tags.ERROR] == repaired.reason
     assert DEAD in repaired.reason
     assert abs(run.info.end_time / 1000 - (time.time() - 100)) < 5, "it ended when it was last alive"
+    assert run.info.end_time > run.info.start_time
     assert repair(store) == []
 
 
@@ -106,6 +111,65 @@ def test_the_next_process_says_how_many_dead_runs_there_are(store: str) -> None:
     assert dead_runs.list_dead(tracker.client)[0].run.info.run_id != run.id
     run.end("FINISHED")
     tracker.close()
+
+
+def test_a_living_run_of_a_machine_with_the_same_name_is_judged_by_its_signs_of_life(store: str) -> None:
+    boot = "b7a5d0c4-0000-4000-8000-0123456789ab"
+    alive = running(store, boot=boot, number="4242", silent_seconds=60)
+    dead = running(store, boot=boot, number="4242", silent_seconds=700)
+    (repaired,) = repair(store)
+    assert repaired.run_id == dead
+    assert status(store, alive) == "RUNNING"
+
+
+def test_a_run_that_is_resumed_while_repair_looks_stays(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = running(store, number=DEAD)
+    mark = dead_runs.mark_killed
+    tracker = Tracker.at(store, may_be_away=True)
+
+    def resume_and_mark(client: MlflowClient, dead: dead_runs.DeadRun) -> bool:
+        tracker.reopen(tracker.get_run(run_id))
+        assert tracker.writer.flush()
+        return mark(client, dead)
+
+    monkeypatch.setattr(dead_runs, "mark_killed", resume_and_mark)
+    assert repair(store) == []
+    run = MlflowClient(store).get_run(run_id)
+    assert (run.info.status, run.data.tags[tags.PROCESS]) == ("RUNNING", describe_process())
+    assert tags.ERROR not in run.data.tags
+    tracker.close()
+
+
+def test_a_run_that_ends_while_repair_looks_stays(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = running(store, number=DEAD)
+    mark = dead_runs.mark_killed
+
+    def end_and_mark(client: MlflowClient, dead: dead_runs.DeadRun) -> bool:
+        client.set_terminated(run_id, "FINISHED")
+        return mark(client, dead)
+
+    monkeypatch.setattr(dead_runs, "mark_killed", end_and_mark)
+    assert repair(store) == []
+    assert status(store, run_id) == "FINISHED"
+
+
+def test_a_run_does_not_end_before_its_last_point(store: str) -> None:
+    run_id = running(store, number=DEAD, silent_seconds=100)
+    client = MlflowClient(store)
+    last = int(time.time() * 1000) + 5000
+    client.log_metric(run_id, "loss", 1.0, last, 1)
+    client.log_metric(run_id, "accuracy", 1.0, last - 9000, 1)
+    repair(store)
+    assert client.get_run(run_id).info.end_time == last
+
+
+def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"There is no store sqlite:///missing\.db: check the path"):
+        repair("sqlite:///missing.db")
+    mlflow.set_tracking_uri(None)
+    with pytest.raises(TrackingError, match=r"There is no store sqlite:///.*mlflow\.db"):
+        repair()
+    assert [*tmp_path.glob("*.db*")] == []
 
 
 def test_a_run_that_is_written_gives_signs_of_life(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,9 +178,7 @@ def test_a_store_that_does_not_answer_is_told_and_loses_nothing(machine: Path) -
     (result,) = sync(to="http://127.0.0.1:9")
     assert not result.is_complete
     assert result.unsent > 50
-    assert result.problems == [
-        "Cannot use http://127.0.0.1:9: it does not answer. Check the address and that its server runs."
-    ]
+    assert result.problems == ["it does not answer."]
     assert [*find_journals()]
 
 
@@ -212,7 +210,7 @@ def test_an_artifact_path_of_a_stranger_writes_nowhere(machine: Path, store: str
 @pytest.mark.parametrize("content_of_file", [b"", b"no zip", b"PK\x03\x04broken"])
 def test_a_file_that_is_no_bundle_is_told(tmp_path: Path, content_of_file: bytes) -> None:
     (tmp_path / "bad.zip").write_bytes(content_of_file)
-    with pytest.raises(ConfigError, match="Cannot read the bundle"):
+    with pytest.raises(ConfigError, match="is damaged, or no file of tinybench sync --pack"):
         sync([tmp_path / "bad.zip"])
     with pytest.raises(ConfigError, match="There is no bundle"):
         sync([tmp_path / "none.zip"])
@@ -220,19 +218,22 @@ def test_a_file_that_is_no_bundle_is_told(tmp_path: Path, content_of_file: bytes
         pack(tmp_path / "packed.zip")
 
 
-def test_commands_say_that_a_run_is_unsent(
-    machine: Path, offline: tuple[Path, tinybench.Result, str], tmp_path: Path
+def test_commands_send_a_run_first_or_say_that_it_is_unsent(
+    machine: Path, offline: tuple[Path, tinybench.Result, str]
 ) -> None:
     _, result, uri = offline
     fresh_store = Path(uri.removeprefix("sqlite:///"))
     fresh_store.unlink(missing_ok=True)
     phases = [phase.run_id for phase in result.phases.values()]
-    with pytest.raises(TrackingError, match=r"is not wholly sent to .* tinybench sync"):
-        tinybench.compare(phases, uri=uri)
-    with pytest.raises(TrackingError, match="is not wholly sent"):
-        tinybench.evaluate(result.run_id, uri=uri)
-    with pytest.raises(TrackingError, match="is not wholly sent"):
-        tinybench.promote(result.run_id, uri=uri)
+    with Journal(the_journal(machine)).send_lock:  # as if another process were sending it
+        with pytest.raises(TrackingError, match=r"is not wholly sent to .* tinybench sync"):
+            tinybench.compare(phases, uri=uri)
+        with pytest.raises(TrackingError, match="is not wholly sent"):
+            tinybench.evaluate(result.run_id, uri=uri)
+        with pytest.raises(TrackingError, match="is not wholly sent"):
+            tinybench.promote(result.run_id, uri=uri)
+    tinybench.compare(phases, uri=uri)
+    assert [*find_journals()] == []
     mlflow.set_tracking_uri(None)
 
 

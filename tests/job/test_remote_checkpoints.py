@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
-from small_runs import SMALL, points
+from small_runs import SMALL, all_runs, content, points
 
 import tinybench
 from tinybench.core.errors import TrackingError
@@ -78,6 +78,23 @@ def test_without_the_setting_the_store_has_none(store: str) -> None:
     run_id = interrupted(store, 2, **{"track.checkpoints": "local"})
     (phase,) = children(store, run_id)
     assert MlflowClient(store).list_artifacts(phase.info.run_id, "resume") == []
+
+
+def test_a_machine_without_the_checkpoints_does_not_resume_a_run_that_has_epochs(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would train and log them again."""
+    run_id = interrupted(store, 2, **{"track.checkpoints": "local"})
+    before = [content(store, run.info.run_id) for run in all_runs(store)]
+    with monkeypatch.context() as patch:
+        patch.setenv("TINYBENCH_STATE", str(tmp_path / "another machine"))
+        message = "has 2 epochs of transfer, but their checkpoints are not on this machine. Resume it on the one that"
+        with pytest.raises(TrackingError, match=message):
+            tinybench.resume(run_id, uri=store)
+    assert [content(store, run.info.run_id) for run in all_runs(store)] == before
+    assert tinybench.resume(run_id, uri=store).run_id == run_id
+    steps = sorted(step for name, step, _, _ in points(store, run_id) if name == "val/loss")
+    assert steps == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_half_sent_checkpoint_is_passed_over(store: str, tmp_path: Path) -> None:

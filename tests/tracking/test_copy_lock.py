@@ -86,6 +86,15 @@ def test_a_silent_process_of_another_host_is_waited_for_a_while(side, quick, mon
         assert time.monotonic() - begin > 0.5
 
 
+def test_a_process_of_another_machine_with_the_same_name_is_waited_for(side, quick, monkeypatch):
+    monkeypatch.setattr(copy_lock, "_SILENT_SECONDS", 0.5)
+    host, _, *rest = process_identity.describe_process().split(" ")
+    hold(side, " ".join([host, "b7a5d0c4-0000-4000-8000-0123456789ab", *rest]))
+    begin = time.monotonic()
+    with locked(side, CopyCallbacks()):
+        assert time.monotonic() - begin > 0.5
+
+
 def test_a_lock_that_another_process_took_is_noticed_and_left_alone(side, quick):
     lock = CopyLock(side)
     lock.acquire(CopyCallbacks())

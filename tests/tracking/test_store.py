@@ -9,17 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException, get_error_code
+from servers import https_server
 from sqlalchemy.exc import OperationalError
 
 from tinybench.core.errors import TrackingError
 from tinybench.tracking import store as store_module
+from tinybench.tracking.journal.journal import Journal
 from tinybench.tracking.store import (
     UnreachableError,
+    check_address,
     connect,
     default_uri,
     describe_error,
@@ -29,6 +31,7 @@ from tinybench.tracking.store import (
     is_permanent,
     pages,
     ping,
+    require_exists,
     sqlite_path,
     use_write_ahead_log,
 )
@@ -54,7 +57,12 @@ def closed_port() -> int:
     [
         ("http://tracking:5000", "http://tracking:5000"),
         ("http://tracking:5000/", "http://tracking:5000"),
-        ("https://user:pass@tracking/mlflow/", "https://user@tracking/mlflow/"),
+        ("https://user:pass@tracking/mlflow/", "https://tracking/mlflow"),
+        ("https://token@tracking/mlflow/", "https://tracking/mlflow"),
+        (
+            "postgresql://user:p#s/w?rd@host/db?sslmode=require&password=x",
+            "postgresql://user@host/db?sslmode=require&password=",
+        ),
         ("postgresql://user:p@ss:word@host:5432/db", "postgresql://user@host:5432/db"),
         ("postgresql://host/db?host=/tmp/x", "postgresql://host/db?host=/tmp/x"),
         ("sqlite:////tmp/../tmp/a.db", "sqlite:////tmp/a.db"),
@@ -62,7 +70,7 @@ def closed_port() -> int:
 )
 def test_a_store_is_known_without_its_password(uri: str, known_as: str) -> None:
     assert identity(uri) == known_as
-    assert identity(known_as).rstrip("/") == known_as.rstrip("/")
+    assert identity(known_as) == known_as
 
 
 def test_a_sqlite_store_is_known_by_its_whole_path(tmp_path: Path) -> None:
@@ -70,6 +78,31 @@ def test_a_sqlite_store_is_known_by_its_whole_path(tmp_path: Path) -> None:
     assert sqlite_path("sqlite:///mlflow.db") == Path("mlflow.db")
     assert sqlite_path(f"sqlite:///{tmp_path}/a.db") == tmp_path / "a.db"
     assert sqlite_path("postgresql://host/db") is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://me:hunter2@db/mlflow",
+        "postgresql://me:p#ss/hunter2?x@db:5432/mlflow",
+        "postgresql://me:pa/hunter2@db/mlflow",
+        "postgresql+psycopg://me:hunter2@/mlflow?host=/tmp",
+        "postgresql://db/mlflow?user=me&password=hunter2",
+        "postgresql://db/mlflow?sslpassword=hunter2&user=me",
+        "mysql://me:a:hunter2@db/mlflow",
+        "https://hunter2@tracking:5000",
+        "https://me:hunter2@tracking:5000",
+        "https://tracking:5000/?token=hunter2",
+        "https://tracking:5000/mlflow?api_key=hunter2&x=1",
+    ],
+)
+def test_no_password_gets_to_the_disk(uri: str) -> None:
+    known_as = identity(uri)
+    assert "hunter2" not in known_as
+    assert identity(known_as) == known_as
+    journal = Journal.create(known_as)
+    journal.close()
+    assert b"hunter2" not in (journal.folder / "about").read_bytes()
 
 
 def test_a_password_is_not_shown() -> None:
@@ -184,6 +217,51 @@ def test_an_address_that_can_be_no_store() -> None:
     assert not isinstance(raised.value, UnreachableError)
 
 
+@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:"])
+def test_a_database_in_memory_is_no_store(uri: str) -> None:
+    with pytest.raises(TrackingError, match=r"is a database in memory.*: give sqlite:///FILE"):
+        check_address(uri)
+
+
+@pytest.mark.parametrize("uri", ["foo", "", "htp://x", "file:///tmp/mlruns", "/tmp/mlflow.db", "mlflow.db", "c:/x"])
+def test_what_is_no_address_of_a_store(uri: str) -> None:
+    with pytest.raises(TrackingError, match="is no address of a tracking store: give http://HOST:PORT, sqlite:///FILE"):
+        check_address(uri)
+
+
+@pytest.mark.parametrize("uri", ["http://", "https:///path", "http://:5000"])
+def test_an_address_that_names_no_server(uri: str) -> None:
+    with pytest.raises(TrackingError, match="names no server: give http://HOST:PORT"):
+        check_address(uri)
+
+
+def test_a_file_that_cannot_be_created(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "mlflow.db", tmp_path / "file" / "deep" / "mlflow.db"):
+        with pytest.raises(TrackingError, match=f"Cannot create {path}: {tmp_path}/file cannot be written"):
+            check_address(f"sqlite:///{path}")
+    with pytest.raises(TrackingError, match=r"is a folder: give sqlite:///FILE"):
+        check_address(f"sqlite:///{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://host", "HTTPS://me:x@host:1/a", "sqlite:///new/deep/a.db", "postgresql+psycopg://h/d", "databricks://x"],
+)
+def test_an_address_that_can_be_one_is_not_asked(uri: str, tmp_path: Path) -> None:
+    check_address(uri)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_store_that_must_exist_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"There is no store sqlite:///none\.db: check the path"):
+        require_exists("sqlite:///none.db")
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "mlflow.db").touch()
+    require_exists("sqlite:///mlflow.db")
+    require_exists("http://127.0.0.1:9")
+
+
 def test_a_ping_of_a_file_asks_nobody(tmp_path: Path) -> None:
     ping(f"sqlite:///{tmp_path}/none.db")
     assert [*tmp_path.iterdir()] == []
@@ -227,6 +305,12 @@ def proxy_error(status: int) -> MlflowException:
         (RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "busy"}), False),
         (RestException({"error_code": "PERMISSION_DENIED", "message": "log in"}), False),
         (FileNotFoundError("the journal lost the file"), True),
+        (FileExistsError("a folder is there"), True),
+        (NotADirectoryError("a file is there"), True),
+        (OSError(36, "File name too long"), True),
+        (ModuleNotFoundError("No module named 'boto3'"), True),
+        (OverflowError("int too large"), True),
+        (UnicodeEncodeError("utf-8", "\udce9", 0, 1, "surrogates not allowed"), True),
         (OSError(28, "No space left on device"), False),
         (requests.ConnectionError("refused"), False),
         (http_error(400), False),
@@ -255,11 +339,11 @@ def test_only_what_a_store_refuses_for_ever_is_permanent(error: Exception, expec
         (MlflowException("Timeout: Read timed out"), "it gives no answer in time."),
         (requests.ConnectionError("x"), "it does not answer."),
         (MlflowException("Max retries exceeded with url: /x"), "it does not answer."),
-        (MlflowException("\n\nfirst line\nsecond line"), "first line"),
+        (MlflowException("\n\nfirst line\nsecond line"), "first line."),
         (MlflowException("advice\n(sqlite3.OperationalError) database is locked\nmore"),
-         "(sqlite3.OperationalError) database is locked"),
-        (MlflowException("no http://user:secret@host"), "no http://user:***@host"),
-        (ValueError(""), "ValueError"),
+         "(sqlite3.OperationalError) database is locked."),
+        (MlflowException("no http://user:secret@host"), "no http://user:***@host."),
+        (ValueError(""), "ValueError."),
     ],
 )  # fmt: skip
 def test_an_error_is_told_in_one_line(error: Exception, text: str) -> None:
@@ -286,9 +370,11 @@ def test_a_creating_request_is_sent_once(monkeypatch: pytest.MonkeyPatch, before
     assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == before
 
 
-def test_the_certificate_of_a_server_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get(*_: object, **__: object) -> SimpleNamespace:
-        raise requests.exceptions.SSLError("self-signed")
-
-    monkeypatch.setattr(requests, "get", get)
-    ping("https://tracking")
+def test_a_server_whose_certificate_is_unknown_answers(tmp_path: Path) -> None:
+    """Whether its certificate is trusted is for MLflow to say, which has settings for that."""
+    with https_server(tmp_path) as address:
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(address, timeout=5)
+        ping(address)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        ping(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import mlflow
@@ -15,10 +16,11 @@ from copied_stores import by_source, census, default_store, log_foreign_runs, tr
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 from small_runs import all_runs, points
+from sqlalchemy.exc import OperationalError
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking.copying.copy_report import CopyReport
-from tinybench.tracking.copying.store_copy import copy_store
+from tinybench.tracking.copying.store_copy import _converting_errors, copy_store
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +213,51 @@ def test_a_run_that_came_from_the_target_is_left_as_it_is(small, fresh):
     report = copy_store(fresh, source)
     assert (report.runs, report.known_runs, report.original_runs, report.is_complete) == (0, 0, 1, True)
     assert census(source) == before
+
+
+def test_what_a_copy_got_is_missed_by_a_copy_back(small, fresh):
+    """A run that was resumed in the other store is not copied back, and the copy says so."""
+    source, run_id = small
+    copy_store(source, fresh)
+    client, copy_id = MlflowClient(fresh), the_copy(fresh).info.run_id
+    client.log_metric(copy_id, "loss", 0.5, 20_000_000_000_000, 2)
+    client.log_text(copy_id, "text", "result.txt")
+    report = copy_store(fresh, source)
+    assert not report.is_complete
+    assert [line.partition("): ")[2] for line in report.differences] == [
+        "metric point loss=0.5 of step 2 at 20000000000000 is not in the target",
+        "artifact result.txt is not in the target",
+    ]
+    assert MlflowClient(source).get_run(run_id).data.metrics == {"loss": 1.0}
+
+
+def test_a_promoted_version_is_copied_back_and_forth_without_differences(source, fresh):
+    assert copy_store(source, fresh, experiments=["digits"]).is_complete
+    before = census(source)
+    for from_uri, to_uri in ((fresh, source), (source, fresh), (fresh, source)):
+        report = copy_store(from_uri, to_uri)
+        if to_uri == fresh:
+            continue  # with the runs of the other experiment
+        assert (report.differences, report.problems, report.versions) == ([], [], 0)
+    assert census(source) == before
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite://", "foo", "htp://x", "http://", "sqlite:///file/mlflow.db"])
+def test_an_address_that_can_be_no_store_is_refused_at_once(small, tmp_path, uri):
+    (tmp_path / "file").touch()
+    for pair in ((small[0], uri), (uri, small[0])):
+        began = time.monotonic()
+        with pytest.raises((ConfigError, TrackingError)) as raised:
+            copy_store(*pair)
+        assert time.monotonic() - began < 2
+        assert "\n" not in str(raised.value)
+
+
+def test_a_database_that_stops_during_a_copy_is_told(small):
+    away = "postgresql+psycopg://me:secret@127.0.0.1:9/db"
+    with pytest.raises(TrackingError) as raised, _converting_errors(small[0], away):
+        raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+    assert "secret" not in str(raised.value)
 
 
 def test_one_store_under_two_addresses_is_refused(small, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
+import time
 from pathlib import Path
 
 import mlflow
@@ -16,6 +18,7 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking import tags
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.run_writer import RunWriter
+from tinybench.tracking.store_writer import StoreWriter
 from tinybench.tracking.tracker import Tracker
 from tinybench.training.progress import EPOCH_METRICS
 
@@ -187,6 +190,16 @@ def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
         assert epoch.metrics == {name: logged[epoch.number][name] for name in EPOCH_METRICS}
 
 
+def test_points_that_are_no_numbers_are_read_once(tracker, run):
+    """Of a resumed run they are in the store and in the journal; a store has its largest number for infinity."""
+    run.end("KILLED")
+    reopened = tracker.reopen(tracker.get_run(run.id))
+    for step, value in enumerate([math.nan, math.inf, -math.inf, 3.0]):
+        reopened.log_metrics({"loss": value}, step, step)
+    assert tracker.writer.flush()
+    assert [point.step for point in tracker.read_metric(run.id, "loss")] == [0, 1, 2, 3]
+
+
 def test_a_run_without_epochs(tracker, run):
     run.log_metrics({"test/loss": 0.5}, 1, 1000)
     assert tracker.read_epochs(run.id) == []
@@ -246,6 +259,36 @@ def test_an_experiment_that_was_deleted(tracker):
 def test_a_store_of_an_unknown_kind():
     with pytest.raises(TrackingError, match="foo://bar"):
         Tracker(TrackConfig(uri="foo://bar"))
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///", "sqlite://", "foo", "htp://x", "http://", "sqlite:///file/mlflow.db"])
+@pytest.mark.parametrize("may_be_away", [False, True])
+def test_an_address_that_can_be_no_store_is_refused_at_once(uri: str, may_be_away: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    began = time.monotonic()
+    with pytest.raises(TrackingError) as raised:
+        Tracker(TrackConfig(uri=uri), may_be_away=may_be_away)
+    assert time.monotonic() - began < 2
+    assert "\n" not in str(raised.value)
+
+
+def test_what_was_left_behind_is_sent_before_a_run_is_said_to_be_unsent(tracker):
+    """As by `compare`, for which the store must not be away."""
+    writer = StoreWriter(tracker.uri, None, offline=True)
+    run = writer.create_run({"id": "0"}, "left behind", {})
+    run.log_metrics({"loss": 1.0}, 1, 1)
+    run.end("FINISHED")
+    writer.close()
+    found = Tracker.at(tracker.uri).get_run(run.key)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 1.0})
+
+
+def test_what_another_process_still_writes_is_said_to_be_unsent(tracker):
+    writer = StoreWriter(tracker.uri, None, offline=True)
+    run = writer.create_run({"id": "0"}, "is written", {})
+    with pytest.raises(TrackingError, match=r"is not wholly sent to sqlite.*: 1 entries are on this machine"):
+        Tracker.at(tracker.uri).get_run(run.key)
+    writer.close()
 
 
 def test_a_file_that_is_no_store(tmp_path: Path):

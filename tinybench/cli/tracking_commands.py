@@ -12,14 +12,16 @@ from tinybench.core.errors import ConfigError
 
 
 @click.command()
-def status() -> None:
+def status() -> int:
     """List the runs of this machine that are not wholly sent to their tracking store."""
     from rich.console import Console as Terminal
 
     with quiet_libraries.filter_startup_noise():
-        from tinybench.commands.status import list_unsent
+        from tinybench.commands.status import list_unreadable, list_unsent
         from tinybench.display import unsent_table
-    unsent_table.print_unsent(list_unsent(), Terminal())
+    unreadable = list_unreadable()
+    unsent_table.print_unsent(list_unsent(), unreadable, Terminal())
+    return 1 if unreadable else 0
 
 
 @click.command()
@@ -38,15 +40,19 @@ def sync(bundles: tuple[Path, ...], uri: str | None, pack: Path | None, retry_re
 
     with quiet_libraries.filter_startup_noise():
         from tinybench.commands import sync as syncing
+        from tinybench.commands.status import list_unreadable
         from tinybench.display import unsent_table
     if pack is not None:
         if bundles or uri or retry_refused:
             raise ConfigError("--pack writes a file and sends nothing: leave out BUNDLE, --to and --retry-refused.")
         click.echo(f"{syncing.pack(pack):,} entries packed into {pack}. Send them with: tinybench sync {pack} --to URI")
         return 0
+    if uri == "":
+        raise ConfigError("Invalid value for `--to`: it is empty. Name a store, or leave the option out.")
     results = syncing.sync(bundles, to=uri, retry_refused=retry_refused)
-    unsent_table.print_sync(results, Terminal())
-    return 0 if all(result.is_complete for result in results) else 1
+    unreadable = [] if bundles else list_unreadable()
+    unsent_table.print_sync(results, unreadable, Terminal())
+    return 0 if all(result.is_complete for result in results) and not unreadable else 1
 
 
 @click.command()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tinybench.core.redaction import redact
-from tinybench.tracking import dead_runs, tags
+from tinybench.tracking import dead_runs, store, tags
 from tinybench.tracking.dead_runs import DeadRun
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
 from tinybench.tracking.run_reader import key_of
@@ -42,14 +42,15 @@ def repair(uri: str | None = None, *, include_unknown: bool = False, dry_run: bo
     Raises:
         TrackingError: The store cannot be reached.
     """
+    store.require_exists(uri or store.default_uri())
     tracker = Tracker.at(uri)
     if not dry_run:
         with suppress(*SEND_ERRORS):  # what cannot be sent now is listed by `tinybench status`
             send_left_behind(tracker.uri, tracker.client)
     repaired = []
     for dead in dead_runs.list_dead(tracker.client, include_unknown=include_unknown):
-        if not dry_run:
-            dead_runs.mark_killed(tracker.client, dead)
+        if not dry_run and not dead_runs.mark_killed(tracker.client, dead):
+            continue
         run = dead.run.info
         repaired.append(RepairedRun(run.run_id, run.run_name, dead.reason, _resume_command(dead, uri)))
     return repaired
@@ -57,11 +58,11 @@ def repair(uri: str | None = None, *, include_unknown: bool = False, dry_run: bo
 
 def _resume_command(dead: DeadRun, uri: str | None) -> str:
     run_tags = dead.run.data.tags
-    store = f" --uri {redact(uri)}" if uri else ""
+    address = f" --uri {redact(uri)}" if uri else ""
     if tags.STUDY in run_tags and tags.TRIAL not in run_tags:
         return f"tinybench sweep --resume {run_tags[tags.STUDY]}"
     is_part = run_tags.keys() & {tags.PHASE, tags.FOLD, tags.TRIAL, tags.SEED}
     has_checkpoints = (
         run_directory.can_resume(key_of(dead.run)) or dead.run.data.params.get("track.checkpoints") == "remote"
     )
-    return f"tinybench resume {dead.run.info.run_id}{store}" if has_checkpoints and not is_part else ""
+    return f"tinybench resume {dead.run.info.run_id}{address}" if has_checkpoints and not is_part else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tinybench.core.redaction import redact
-from tinybench.tracking.journal.journal import Journal, find_journals
+from tinybench.tracking.journal.journal import Journal, find_journals, find_unreadable
 
 
 @dataclass
@@ -39,6 +40,11 @@ def list_unsent() -> list[UnsentRun]:
     for journal in find_journals():
         _add_journal(runs, journal)
     return [run for run in runs.values() if run.unsent or run.refused]
+
+
+def list_unreadable() -> list[Path]:
+    """Return the folders of this machine that hold entries which this version of tinybench cannot read."""
+    return find_unreadable()
 
 
 def _add_journal(runs: dict[tuple[str, str], UnsentRun], journal: Journal) -> None:

@@ -41,8 +41,8 @@ class SyncResult:
 
     @property
     def is_complete(self) -> bool:
-        """True if the store has every entry that it does not refuse."""
-        return not (self.unsent or self.damaged)
+        """True if the store has every entry."""
+        return not (self.unsent or self.damaged or self.counts.refused)
 
 
 def sync(bundles: Sequence[Path] = (), *, to: str | None = None, retry_refused: bool = False) -> list[SyncResult]:
@@ -54,8 +54,11 @@ def sync(bundles: Sequence[Path] = (), *, to: str | None = None, retry_refused: 
         retry_refused: Whether to send again what a store has refused.
 
     Raises:
-        ConfigError: A bundle cannot be read.
+        ConfigError: A bundle cannot be read, or names a store that must be confirmed.
+        TrackingError: There can be no store at the address.
     """
+    if to is not None:
+        store.check_address(to)
     results: dict[str, SyncResult] = {}
     target = None if to is None else store.identity(to)
     paths: Sequence[Path | None] = bundles or [None]
@@ -86,6 +89,12 @@ def pack(file: Path) -> int:
 def _open(path: Path | None, target: str | None) -> Iterator[list[Journal]]:
     if path is not None:
         with bundle.open_bundle(path, target) as journals:
+            own = target or store.identity(store.default_uri())
+            strange = next((journal.uri for journal in journals if target is None and journal.uri != own), None)
+            if strange is not None:  # what MLflow is told to log in with must not go to an address that a file names
+                raise ConfigError(
+                    f"{path} was written for {store.display(strange)}: confirm it with --to {store.display(strange)}."
+                )
             yield journals
     else:
         yield [Journal(journal.folder, target) for journal in find_journals()]
@@ -112,7 +121,8 @@ def _send(journal: Journal, uri: str, result: SyncResult, *, keep: bool, retry_r
         result.problems.append(f"Another process sends {journal.folder.name}.")
     except WaitError as error:
         result.problems.append(f"{error} Send the journal that holds it as well.")
-    except SEND_ERRORS as error:
-        result.problems.append(store.describe_error(error))
+    except Exception as error:  # whatever it is, the other journals are sent
+        kind = "" if isinstance(error, SEND_ERRORS) else f"{type(error).__name__}: "
+        result.problems.append(f"{kind}{store.describe_error(error)}")
     result.problems += [f"Refused: {reason}" for reason in journal.sent.refused.values()]
     result.unsent += sum(entry["n"] >= journal.sent.upto for entry in entries)

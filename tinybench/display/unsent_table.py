@@ -10,6 +10,8 @@ from rich.table import Table
 from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console as Terminal
 
     from tinybench.commands.repair import RepairedRun
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
     from tinybench.commands.sync import SyncResult
 
 
-def print_unsent(runs: Sequence[UnsentRun], terminal: Terminal) -> None:
-    """Print the runs that are not wholly sent, with the way to send them."""
-    if not runs:
+def print_unsent(runs: Sequence[UnsentRun], unreadable: Sequence[Path], terminal: Terminal) -> None:
+    """Print the runs that are not wholly sent, with the way to send them, and journals that cannot be read."""
+    _print_unreadable(unreadable, terminal)
+    if not (runs or unreadable):
         print_line(terminal, "Everything is sent.")
-        return
     for uri in dict.fromkeys(run.uri for run in runs):
         rows = [run for run in runs if run.uri == uri]
         table = Table(title=uri, title_justify="left")
@@ -41,12 +43,21 @@ def print_unsent(runs: Sequence[UnsentRun], terminal: Terminal) -> None:
         print_line(terminal, "Try again what was refused with: tinybench sync --retry-refused")
 
 
-def print_sync(results: Sequence[SyncResult], terminal: Terminal) -> None:
-    """Print how many entries went to each store, and the pages of the runs."""
-    if not results:
+def _print_unreadable(unreadable: Sequence[Path], terminal: Terminal) -> None:
+    for folder in unreadable:
+        print_line(terminal, f"{folder} cannot be read: it is damaged, or of another version of tinybench.")
+
+
+def print_sync(results: Sequence[SyncResult], unreadable: Sequence[Path], terminal: Terminal) -> None:
+    """Print how many entries went to each store, the pages of the runs, and journals that cannot be read."""
+    _print_unreadable(unreadable, terminal)
+    if not (results or unreadable):
         print_line(terminal, "Everything is sent.")
     for result in results:
-        print_line(terminal, f"{result.uri}: {result.counts}.")
+        if result.counts.settled or not result.problems:
+            print_line(terminal, f"{result.uri}: {result.counts}.")
+        else:
+            print_line(terminal, f"{result.uri}: nothing was sent.")
         for name, link in result.links:
             print_line(terminal, f"  {name}: {link}")
         if result.damaged:
@@ -60,7 +71,7 @@ def print_sync(results: Sequence[SyncResult], terminal: Terminal) -> None:
 def print_repaired(runs: Sequence[RepairedRun], terminal: Terminal, *, dry_run: bool) -> None:
     """Print the runs that were marked as killed, and the commands that resume them."""
     if not runs:
-        print_line(terminal, "Every run that is marked RUNNING is alive.")
+        print_line(terminal, "No run is known to be dead.")
         return
     for run in runs:
         action = "would be marked" if dry_run else "is marked"

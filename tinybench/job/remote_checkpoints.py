@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from tinybench.core.errors import TrackingError
 from tinybench.tracking import tags
+from tinybench.training import run_directory
+from tinybench.training.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
+    from tinybench.config.run_config import RunConfig
     from tinybench.tracking.run_writer import RunWriter
     from tinybench.tracking.tracker import Tracker
-    from tinybench.training.checkpoint import Checkpoints
 
 _FOLDER = "resume"
 _START = "start.keras"
@@ -64,6 +66,32 @@ class RemoteCheckpoints:
                 path = Path(temporary) / name
                 zipfile.ZipFile(path, "w").close()
                 self._run.replace_artifact(path, _FOLDER)
+
+
+def require_checkpoints(tracker: Tracker, run_id: str, config: RunConfig) -> None:
+    """Raise if a phase of a run has epochs whose checkpoints are not here: it would begin anew and log them again.
+
+    Args:
+        tracker: The store.
+        run_id: The parent run.
+        config: Its configuration.
+
+    Raises:
+        TrackingError: The checkpoints are on another machine.
+    """
+    if config.data.folds or config.track.checkpoints == "remote":
+        return
+    for phase in config.phases:
+        run = tracker.find_phase_run(run_id, phase)
+        folder = run_directory.run_directory(run_id) / phase
+        if run is None or run.info.status == "FINISHED" or Checkpoints(folder, config.checkpoint.keep).start.exists():
+            continue
+        epochs = len(tracker.read_epochs(run.info.run_id))
+        if epochs:
+            raise TrackingError(
+                f"Run {run_id} has {epochs} epochs of {phase}, but their checkpoints are not on this machine. "
+                "Resume it on the one that trained them. A run with --track.checkpoints remote is resumed anywhere."
+            )
 
 
 def download(tracker: Tracker, run_id: str, folder: Path) -> None:

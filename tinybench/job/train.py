@@ -85,7 +85,8 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
         callbacks: Receives the events of the run.
 
     Raises:
-        TrackingError: There is nothing to resume, or another process is working on the run.
+        TrackingError: There is nothing to resume, the checkpoints are on another machine, or another process is working
+            on the run.
     """
     tracker = Tracker.at(uri, may_be_away=True)
     stored = tracker.find_top_run(run_id)
@@ -93,6 +94,7 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
         raise TrackingError(f"Run {stored.info.run_id} is finished: there is nothing to resume.")
     config = run_record.read_config(tracker, stored)
     preflight.check_extras(config)
+    remote_checkpoints.require_checkpoints(tracker, key_of(stored), config)
     with closing(tracker), run_directory.lock_run(key_of(stored)):
         run = tracker.reopen(stored)
         with _open(run, uri, callbacks) as events:

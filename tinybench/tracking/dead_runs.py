@@ -47,10 +47,19 @@ def list_dead(client: MlflowClient, *, include_unknown: bool = False) -> list[De
     return sorted(dead, key=lambda item: (tags.PARENT_RUN in item.run.data.tags, item.run.info.start_time))
 
 
-def mark_killed(client: MlflowClient, dead: DeadRun) -> None:
-    """Mark a dead run KILLED at the time when it was last alive, with the reason as a tag."""
+def mark_killed(client: MlflowClient, dead: DeadRun) -> bool:
+    """Mark a dead run KILLED at the time when it was last alive, with the reason as a tag.
+
+    Returns:
+        False if it ended, was resumed or gave a sign of life since it was judged: then it stays as it is.
+    """
+    run = client.get_run(dead.run.info.run_id)
+    is_changed = any(run.data.tags.get(tag) != dead.run.data.tags.get(tag) for tag in (tags.PROCESS, tags.HEARTBEAT))
+    if is_changed or run.info.status != "RUNNING":
+        return False
     client.set_tag(dead.run.info.run_id, tags.ERROR, dead.reason)
     client.set_terminated(dead.run.info.run_id, "KILLED", dead.ended_at)
+    return True
 
 
 def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
@@ -58,11 +67,13 @@ def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
     process = run.data.tags.get(tags.PROCESS, "")
     if not _PROCESS.fullmatch(process):
         now = time.time_ns() // 1_000_000
-        return DeadRun(run, "Marked as killed by tinybench repair --all.", now) if include_unknown else None
+        reason = "tinybench did not make it, and whether its process lives is not known."
+        return DeadRun(run, reason, now) if include_unknown else None
     heartbeat = _seconds(run.data.tags.get(tags.HEARTBEAT, ""))
-    ended_at = int(heartbeat * 1000) or run.info.start_time
+    points = [metric.timestamp for metric in run.data._metric_objs]
+    ended_at = max(run.info.start_time, int(heartbeat * 1000), *points)
     host, *_, number, _ = process.split(" ")
-    if process_identity.is_same_machine(process):
+    if process_identity.is_same_machine(process) and process_identity.is_same_boot(process):
         if process_identity.is_alive(process):
             return None
         return DeadRun(run, f"Its process, {number} on {host}, is gone.", ended_at)
@@ -74,4 +85,4 @@ def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
 
 def _seconds(text: str) -> float:
     """Return the time of a heartbeat, in seconds since 1970; 0 for a text that is no time."""
-    return float(text) if text.isdigit() else 0.0
+    return float(text) if text.isascii() and text.isdigit() else 0.0

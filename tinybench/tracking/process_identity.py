@@ -22,6 +22,11 @@ def is_same_machine(described: str) -> bool:
     return (host, namespace) == (here, namespace_here)
 
 
+def is_same_boot(described: str) -> bool:
+    """Return whether a described process ran since this machine was started: a host name alone is often shared."""
+    return described.split(" ")[1] == _machine()[1]
+
+
 def is_alive(described: str) -> bool:
     """Return whether a described process of this host lives.
 
@@ -33,7 +38,18 @@ def is_alive(described: str) -> bool:
         is_zombie = psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
         return not is_zombie and boot == _machine()[1] and started == _start_time(int(number))
     except (psutil.Error, OSError, ValueError):
-        return False
+        return boot == _machine()[1] and _is_hidden(int(number))
+
+
+def _is_hidden(number: int) -> bool:
+    """Return whether there is a process of another user that /proc, mounted with hidepid, does not show."""
+    try:
+        os.kill(number, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 def _machine() -> tuple[str, str, str]:

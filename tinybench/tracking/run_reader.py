@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from tinybench.core.redaction import redact
 from tinybench.tracking import store, tags
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
+from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.training.progress import EPOCH_METRICS, Epoch
 
@@ -101,7 +105,8 @@ class RunReader:
         """Return the id of a run; one that is given by its key is searched for."""
         if not is_key(run_id):
             return run_id
-        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        searched = store.pages(lambda token: self.client.search_experiments(page_token=token))
+        experiments = [experiment.experiment_id for experiment in searched]
         runs = self.client.search_runs(experiments, f"tags.`{tags.KEY}` = '{run_id}'", max_results=1)
         return str(runs[0].info.run_id) if runs else run_id
 
@@ -114,14 +119,22 @@ class RunReader:
         Raises:
             TrackingError: Entries of the run, or of its phases, are unsent.
         """
-        runs = LocalRuns(store.identity(self.uri), without=self._own_journal)
-        local = runs.get(run_id)
-        unsent = sum(run.unsent for run in [*([local] if local else []), *runs.children(run_id)])
+        unsent = self._count_unsent(run_id)
+        if unsent and self._client is not None:
+            with suppress(*SEND_ERRORS):
+                send_left_behind(self.uri, self._client)
+            unsent = self._count_unsent(run_id)
         if unsent:
             raise TrackingError(
                 f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
                 "Send them with tinybench sync, then try again."
             )
+
+    def _count_unsent(self, run_id: str) -> int:
+        """Return the number of entries of a run and of the runs below it that other journals of this machine hold."""
+        runs = LocalRuns(store.identity(self.uri), without=self._own_journal)
+        local = runs.get(run_id)
+        return sum(run.unsent for run in [*([local] if local else []), *runs.children(run_id)])
 
     def find_top_run(self, run_id: str) -> MlflowRun:
         """Return the run that a phase or a fold belongs to, or the run itself when it is neither."""
@@ -195,8 +208,8 @@ class RunReader:
         if self._client is None or (local is not None and self._is_known_here(local)):
             return points
         stored = self._client.get_metric_history(local.id if local else self._id_in_store(run_id), name)
-        known = {(point.step, point.timestamp, point.value) for point in stored}
-        return [*stored, *(point for point in points if (point.step, point.timestamp, point.value) not in known)]
+        known = set(map(_identify, stored))
+        return [*stored, *(point for point in points if _identify(point) not in known)]
 
     def metric_names(self, run_id: str) -> list[str]:
         """Return the names of the metrics of a run."""
@@ -238,6 +251,13 @@ class RunReader:
     def _describe_error(self, failed_action: str, error: Exception) -> str:
         reason = store.describe_error(error)
         return f"{failed_action} {redact(self.uri)}: {reason} Check the address and that its server runs."
+
+
+def _identify(point: Any) -> tuple[int, int, str]:
+    """Return what tells a point from others of its metric; a store has the largest number for infinity."""
+    is_infinite = math.isinf(point.value)
+    value = math.copysign(sys.float_info.max, point.value) if is_infinite else point.value
+    return point.step, point.timestamp, repr(value)
 
 
 def key_of(run: MlflowRun) -> str:

@@ -184,9 +184,12 @@ class RunWriter:
 
     def end(self, status: str, reason: str = "") -> None:
         """Mark the run FINISHED, FAILED or KILLED, and store the reason, if there is one, as a tag."""
-        if reason:
+        fields = {}
+        if reason and self._foreign:  # with the end, so that a run that was resumed since gets neither
+            fields["reason"] = redact(reason)[:MAX_TAG_LENGTH]
+        elif reason:
             self.set_tags({tags.ERROR: redact(reason)})
-        self._write("end", status=status, at=now())
+        self._write("end", status=status, at=now(), **fields)
 
     @contextmanager
     def open(self, make_note: Callable[[BaseException], str] = lambda error: "") -> Iterator[RunWriter]:

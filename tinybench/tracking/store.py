@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -21,7 +24,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 
-STORE_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError, ValueError)
+STORE_ERRORS = (
+    MlflowException,
+    SQLAlchemyError,
+    requests.RequestException,
+    OSError,
+    ValueError,
+    OverflowError,
+    ImportError,
+)
 """What a call of a store may raise; a half-sent answer of a server is a ValueError of the JSON parser."""
 
 _PERMANENT_ERRORS = (
@@ -31,16 +42,33 @@ _PERMANENT_ERRORS = (
     "BAD_REQUEST",
     "INVALID_STATE",
 )
+_UNSTORABLE = (UnicodeEncodeError, OverflowError)  # a value that no store takes
+_FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError, ImportError)
+"""Of an artifact: its place can never hold it, or cannot be reached for want of a package."""
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
 _DATABASE_SERVERS = ("postgresql", "mysql")
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")
+_EXPECTED = "give http://HOST:PORT, sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs")
 
 
+_DATABASE_PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
+_SECRET_QUERY = re.compile(r"(?i)([?&][^=&]*(?:password|token|secret|key)=)[^&]*")
+
+
 class UnreachableError(TrackingError):
-    """A store that does not answer now, and may answer later."""
+    """A store that does not answer now, and may answer later.
+
+    Attributes:
+        reason: Why it does not answer, in one sentence.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def prepare_client() -> None:
@@ -56,15 +84,16 @@ def default_uri() -> str:
 
 
 def identity(uri: str) -> str:
-    """Return the address by which a store is known here: without a password; of a file, its whole path."""
+    """Return the address by which a store is known here: without what is secret; of a file, its whole path."""
     path = sqlite_path(uri)
     if path is not None:
         return f"sqlite:///{path.resolve()}"
+    uri = _SECRET_QUERY.sub(r"\1", uri)
+    if not uri.startswith("http"):  # SQLAlchemy takes a password with any character but @
+        return _DATABASE_PASSWORD.sub(r"\1@", uri).rstrip("/")
     parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri.rstrip("/")
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
+    host = parts.netloc.rpartition("@")[2]  # a login may be a token without a name
+    return urlunsplit(parts._replace(netloc=host)).rstrip("/")
 
 
 def display(uri: str) -> str:
@@ -75,12 +104,14 @@ def display(uri: str) -> str:
 def connect(uri: str) -> MlflowClient:
     """Return a client of a store that answers.
 
-    A SQLite file is switched to write-ahead logging, so that reading it does not wait for writing.
+    A SQLite file is switched to write-ahead logging, so that reading it does not wait for writing. One that does not
+    exist is created.
 
     Raises:
         UnreachableError: The store does not answer now.
         TrackingError: There can be no store at the address.
     """
+    check_address(uri)
     prepare_client()
     try:
         ping(uri)
@@ -92,6 +123,37 @@ def connect(uri: str) -> MlflowClient:
         raise _classify(uri, error) from error
     use_write_ahead_log(uri)
     return client
+
+
+def check_address(uri: str) -> None:
+    """Raise a TrackingError at once if there can be no store at an address: MLflow would try for minutes."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    if scheme not in (*_SCHEMES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))):
+        raise TrackingError(f"{redact(uri)!r} is no address of a tracking store: {_EXPECTED}")
+    if scheme in ("http", "https") and not urlsplit(uri).hostname:
+        raise TrackingError(f"{redact(uri)!r} names no server: {_EXPECTED}")
+    if scheme == "sqlite":
+        _check_file(uri)
+
+
+def _check_file(uri: str) -> None:
+    path = sqlite_path(uri)
+    if path is None or path.name == "" or ":memory:" in uri:
+        raise TrackingError(f"{uri!r} is a database in memory, which ends with its process: give sqlite:///FILE.")
+    if path.is_dir():
+        raise TrackingError(f"{uri!r} is a folder: give sqlite:///FILE.")
+    if not path.exists():
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise TrackingError(f"Cannot create {path}: {folder} cannot be written. Choose another file.")
+
+
+def require_exists(uri: str) -> None:
+    """Raise a TrackingError if a store is a SQLite file that is not there: opening it would create it."""
+    check_address(uri)
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise TrackingError(f"There is no store {uri}: check the path.")
 
 
 def ping(uri: str) -> None:
@@ -137,7 +199,9 @@ def pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
 
 def is_permanent(error: BaseException) -> bool:
     """Return whether a store will refuse the same call for ever, and not only now."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, MlflowException) and isinstance(error.__cause__, _UNSTORABLE):
+        return True
+    if isinstance(error, (*_UNSTORABLE, *_FILE_ERRORS)) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
         return True
     if isinstance(error, requests.HTTPError) and error.response is not None:  # of an artifact
         status, text = error.response.status_code, error.response.text
@@ -150,13 +214,16 @@ def is_permanent(error: BaseException) -> bool:
 def describe_error(error: BaseException) -> str:
     """Return the reason for which a call failed, in one line without passwords."""
     text = str(error)
+    if isinstance(error, UnreachableError):
+        return error.reason
     if isinstance(error, requests.Timeout) or "timed out" in text:
         return "it gives no answer in time."
     if isinstance(error, requests.ConnectionError) or "Max retries exceeded" in text or "Connection aborted" in text:
         return "it does not answer."
     lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
-    return redact((database_errors or lines)[0])[:500]
+    sentence = redact((database_errors or lines)[0])[:500].strip()
+    return sentence if sentence.endswith((".", "?", "!", "…")) else f"{sentence}."
 
 
 def use_write_ahead_log(uri: str) -> None:
@@ -194,5 +261,6 @@ def _is_on_network(path: Path) -> bool:
 
 
 def _classify(uri: str, error: Exception) -> TrackingError:
-    message = f"Cannot use {redact(uri)}: {describe_error(error)} Check the address and that its server runs."
-    return UnreachableError(message) if uri.startswith(("http", *_DATABASE_SERVERS)) else TrackingError(message)
+    reason = describe_error(error)
+    message = f"Cannot use {redact(uri)}: {reason} Check the address and that its server runs."
+    return UnreachableError(message, reason) if uri.startswith(("http", *_DATABASE_SERVERS)) else TrackingError(message)

@@ -49,11 +49,11 @@ class StoreWriter(JournalWriter):
             run_tags: The tags that it has.
             metrics: The latest value of each metric that it has.
         """
-        self.write({"do": "restart", "run": key} | ({} if is_key(run_id) else {"id": run_id}))
+        # The run names this process before it is RUNNING
+        restart = {"do": "restart", "run": key, "tags": process_tags()}
+        self.write(restart | ({} if is_key(run_id) else {"id": run_id}))
         self._known_ids[key] = run_id
-        writer = self._writer(key, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=True)
-        writer.set_tags(process_tags())
-        return writer
+        return self._writer(key, logged_tags=run_tags, logged_metrics=metrics, missing_params_only=True)
 
     def amend_run(self, key: str) -> RunWriter:
         """Write to a run that another process wrote or writes, without a change of its status."""

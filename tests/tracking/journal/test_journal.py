@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import python
@@ -14,7 +18,16 @@ from processes import python
 from tinybench.core import atomic
 from tinybench.core.errors import TrackingError
 from tinybench.tracking.journal import journal as journal_module
-from tinybench.tracking.journal.journal import Journal, Sent, find_journals, is_key, journals_folder, new_key
+from tinybench.tracking.journal.entry_file import EntryFile
+from tinybench.tracking.journal.journal import (
+    Journal,
+    Sent,
+    find_journals,
+    find_unreadable,
+    is_key,
+    journals_folder,
+    new_key,
+)
 
 URI = "http://tracking:5000"
 
@@ -175,6 +188,8 @@ def test_files_are_stored_once_by_their_content(journal: Journal, tmp_path: Path
     journal.link_file(digest, tmp_path / "to" / "b.txt")
     assert (tmp_path / "to" / "b.txt").read_text() == "hello"
     journal.drop_file(digest)
+    assert journal.has_file(digest), "it was stored twice"
+    journal.drop_file(digest)
     assert not journal.has_file(digest)
     journal.drop_file(digest)
 
@@ -182,7 +197,7 @@ def test_files_are_stored_once_by_their_content(journal: Journal, tmp_path: Path
 def test_a_damaged_file_is_not_sent(journal: Journal, tmp_path: Path) -> None:
     digest, _ = journal.store_bytes(b"hello")
     (journal.folder / "files" / digest).write_bytes(b"hellO")
-    with pytest.raises(FileNotFoundError, match="the journal lost the file"):
+    with pytest.raises(FileNotFoundError, match="the journal has lost the file"):
         journal.link_file(digest, tmp_path / "b")
     with pytest.raises(FileNotFoundError, match="is no SHA-256 of a file"):
         journal.link_file("../about", tmp_path / "b")
@@ -210,6 +225,107 @@ def test_a_full_disk_keeps_files_in_memory_until_there_is_room(
     assert {path.name for path in (journal.folder / "files").iterdir()} == {*digests}
     with journal.temporary_folder() as folder:
         assert folder.is_relative_to(journal.folder)
+
+
+def test_a_file_that_is_dropped_while_a_disk_has_room_again_does_not_stay(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.Path, "replace", full)
+        digest, _ = journal.store_bytes(b"first")
+    real = Journal._write_file
+
+    def write_and_drop(self: Journal, *arguments: Any) -> bool:
+        self.drop_file(digest)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Journal, "_write_file", write_and_drop)
+    assert journal.flush()
+    assert [*(journal.folder / "files").iterdir()] == []
+
+
+def test_a_file_that_grows_while_it_is_logged_is_stored_as_it_was(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, real = tmp_path / "train.log", journal_module.hash_file
+    log.write_text("line 1\n")
+
+    def hash_and_grow(path: Path, name: str) -> str:
+        digest = real(path, name)
+        with log.open("a") as file:
+            file.write("line 2\n")
+        return digest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "hash_file", hash_and_grow)
+        digest, size = journal.store_file(log)
+    journal.link_file(digest, tmp_path / "logged")
+    assert ((tmp_path / "logged").read_text(), size) == ("line 1\n", 7)
+
+
+def test_a_file_that_another_artifact_needs_is_not_dropped(journal: Journal, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"same")
+    digest, _ = journal.store_file(tmp_path / "a")
+    assert journal.store_bytes(b"same")[0] == digest
+    journal.drop_file(digest)
+    assert journal.has_file(digest)
+    journal.drop_file(digest)
+    assert not journal.has_file(digest)
+
+
+def test_two_threads_store_the_same_content_on_a_slow_disk(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither writes into the half of the other: a file under its SHA-256 is always whole."""
+    content = bytes(range(256)) * 400
+    (tmp_path / "big").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    seen: list[bool] = []
+
+    def copy_slowly(source: Path, target: Path) -> None:
+        with Path(source).open("rb") as read, Path(target).open("wb") as written:
+            while piece := read.read(20_000):
+                written.write(piece)
+                written.flush()
+                time.sleep(0.05)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_slowly)
+    stores = [
+        lambda: journal.store_file(tmp_path / "big"),
+        lambda: time.sleep(0.1) or journal.store_file(tmp_path / "big"),
+        lambda: time.sleep(0.2) or journal.store_bytes(content),
+    ]
+    threads = [threading.Thread(target=each) for each in stores]
+    for thread in threads:
+        thread.start()
+    path = journal.folder / "files" / digest
+    while any(thread.is_alive() for thread in threads):
+        seen += [path.read_bytes() == content] if path.exists() else []
+        time.sleep(0.01)
+    assert seen
+    assert all(seen)
+    assert [file.name for file in path.parent.iterdir()] == [digest]
+
+
+@pytest.mark.parametrize("how", ["emptied", "of another version", "a damaged note of what was sent"])
+def test_a_journal_with_entries_that_cannot_be_read_is_named(journal: Journal, how: str) -> None:
+    journal.append({"do": "tags", "run": "a"})
+    assert find_unreadable() == []
+    about = journal.folder / "about"
+    if how == "emptied":
+        about.write_bytes(b"")
+    elif how == "of another version":
+        about.unlink()
+        file = EntryFile(about)
+        file.append({"version": 2, "id": "a", "uri": URI, "offline": True})
+        file.close()
+    else:
+        file = EntryFile(journal.folder / "sent")
+        file.append({"upto": None})
+        file.close()
+    (journals_folder() / "00000009-0123456789ab").mkdir()
+    assert find_unreadable() == [journal.folder]
+    assert [*find_journals()] == []
 
 
 def test_a_removed_journal_is_gone(journal: Journal) -> None:

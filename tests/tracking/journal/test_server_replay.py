@@ -175,7 +175,7 @@ def test_a_file_that_the_journal_lost_does_not_stop_the_rest(offline: Tracker, c
     assert found.data.metrics == {"good": 1.0}
     assert [item.path for item in client.list_artifacts(found.info.run_id, "notes")] == ["notes/kept.txt"]
     (journal,) = find_journals()
-    assert journal.sent.refused == {1: f"the journal lost the file {digest}"}
+    assert journal.sent.refused == {1: "notes/lost.txt: the journal has lost this file. Sync a bundle that has it."}
 
 
 def test_what_no_disk_takes_is_sent_from_memory(tracker: Tracker, client: MlflowClient, tmp_path: Path) -> None:
@@ -203,6 +203,22 @@ def test_an_artifact_that_was_replaced_before_it_was_sent_is_sent_once(
     (found,) = runs_named(client, "replaced")
     fetched = client.download_artifacts(found.info.run_id, "notes/a.txt", str(tmp_path))
     assert Path(fetched).read_text() == "third"
+
+
+def test_an_artifact_of_the_same_bytes_as_one_that_is_replaced_stays(
+    offline: Tracker, client: MlflowClient, tmp_path: Path
+) -> None:
+    run = offline.writer.create_run({"id": "0"}, "same bytes", {})
+    (tmp_path / "a.zip").write_bytes(b"same")
+    run.replace_artifact(tmp_path / "a.zip", "resume")
+    run.log_text("same", "keep/precious.txt")
+    (tmp_path / "a.zip").write_bytes(b"newer")
+    run.replace_artifact(tmp_path / "a.zip", "resume")
+    counts = send_journal(left_journal(offline), client)
+    assert counts.refused == 0
+    (found,) = runs_named(client, "same bytes")
+    for path, text in (("keep/precious.txt", "same"), ("resume/a.zip", "newer")):
+        assert Path(client.download_artifacts(found.info.run_id, path, str(tmp_path))).read_text() == text
 
 
 def test_an_artifact_that_is_replaced_while_it_is_sent_is_not_refused(

@@ -127,6 +127,6 @@ def locked(side: StoreSide, callbacks: CopyCallbacks) -> Iterator[CopyLock]:
 def _is_dead(held_tags: dict[str, str], silent_seconds: float) -> bool:
     """Return whether the process that has the lock is gone."""
     process = held_tags.get(tags.PROCESS, "")
-    if process and process_identity.is_same_machine(process):
+    if process and process_identity.is_same_machine(process) and process_identity.is_same_boot(process):
         return not process_identity.is_alive(process)
     return silent_seconds > _SILENT_SECONDS

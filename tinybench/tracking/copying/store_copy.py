@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import requests
 from mlflow.entities import LifecycleStage, ViewType
 
 from tinybench.core.errors import ConfigError, TrackingError
@@ -96,6 +95,8 @@ class StoreCopy:
                 lines = check_item(identifier)
                 differences += lines
                 self._callbacks.on_step(f"{identifier}: {f'{len(lines)} differences' if lines else 'the same'}")
+        for run_id in self._ids.runs.keys() & self._ids.originals:  # what was added to a copy is not copied back
+            differences += [line for line in check.check_run(run_id) if line.endswith("is not in the target")]
         differences += self._check_registry()
         self.report.is_verified = True
 
@@ -255,6 +256,8 @@ def copy_store(
     callbacks = callbacks or CopyCallbacks()
     if store.identity(source_uri) == store.identity(target_uri):
         raise ConfigError(f"--from and --to are both {store.display(source_uri)}: give two stores.")
+    for uri in (source_uri, target_uri):
+        store.check_address(uri)
     _require_file(source_uri)
     source, target = StoreSide.open(source_uri), StoreSide.open(target_uri)
     with _converting_errors(source_uri, target_uri), locked(target, callbacks) as lock:
@@ -288,7 +291,7 @@ def _converting_errors(source_uri: str, target_uri: str) -> Iterator[None]:
 
 
 def _is_reachable(uri: str) -> bool:
-    with suppress(requests.RequestException):
+    with suppress(*store.STORE_ERRORS):
         store.ping(uri)
         return True
     return False

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # in a folder from elsewhere a link could lead to any file of the user
+
 Entry = dict[str, Any]
 """A JSON object. Its number `n`, counted from 0, is given by `EntryFile.append`."""
 
@@ -95,7 +97,7 @@ class EntryFile:
     def _write_unwritten(self) -> None:
         try:
             if self._file is None:
-                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW, 0o600)
             while self._unwritten:
                 data = self._unwritten[0]
                 if os.write(self._file, data) < len(data):
@@ -145,7 +147,7 @@ def _decode(line: bytes) -> Entry | None:
         return None
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_entry = isinstance(entry, dict) and isinstance(entry.get("n"), int) and entry["n"] >= 0
     return entry if is_entry else None

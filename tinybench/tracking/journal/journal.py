@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ def new_key() -> str:
 def is_key(run: str) -> bool:
     """Return whether a run is named by a key, and not by the id that a store gave it."""
     return KEY_PATTERN.fullmatch(run) is not None
+
+
+class LostFileError(FileNotFoundError):
+    """A file of an entry that the journal does not hold, or holds damaged."""
 
 
 @dataclass
@@ -87,12 +92,18 @@ class Journal:
             raise TrackingError(f"{folder} was written by another version of tinybench: send it with that version.")
         self._entries: EntryFile | None = None
         self._sent_file: EntryFile | None = None
+        self._uses: Counter[str] = Counter()  # of files, by the entries of this process
         self._bytes: dict[str, bytes] = {}  # of files that a full disk did not take
         self._writer_lock = filelock.FileLock(folder / "writer.lock")
         self.send_lock = filelock.FileLock(folder / "send.lock")
         is_own_store = target in (None, self.uri)
         self._sent_name = "sent" if is_own_store else f"sent-{hashlib.sha256(str(target).encode()).hexdigest()[:12]}"
-        self.sent = self._read_sent()
+        try:
+            self.sent = self._read_sent()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TrackingError(
+                f"{folder / self._sent_name} is damaged: delete it, and everything is sent again."
+            ) from error
 
     @classmethod
     def create(cls, uri: str, *, offline: bool = False) -> Journal:
@@ -152,7 +163,8 @@ class Journal:
         for digest, content in [*self._bytes.items()]:
             if not self._write_file(digest, content):
                 return False
-            del self._bytes[digest]
+            if self._bytes.pop(digest, None) is None:  # dropped by another thread meanwhile
+                (self.folder / "files" / digest).unlink(missing_ok=True)
         return self._entries is None or self._entries.flush()
 
     def read(self) -> tuple[list[Entry], int]:
@@ -164,19 +176,25 @@ class Journal:
 
         A file that a full disk does not take is kept in memory.
         """
-        digest, size = hash_file(source, "sha256"), source.stat().st_size
-        target = self.folder / "files" / digest
-        if not target.exists():
-            try:
-                with atomic.replacing(target) as temporary:
-                    shutil.copyfile(source, temporary)
-            except OSError:
-                self._bytes[digest] = source.read_bytes()
+        copy = self.folder / "files" / f"{uuid.uuid4().hex}.part"
+        try:
+            shutil.copyfile(source, copy)
+            digest, size = (
+                hash_file(copy, "sha256"),
+                copy.stat().st_size,
+            )  # of the copy: the source may change meanwhile
+            copy.replace(self.folder / "files" / digest)
+        except OSError:
+            return self.store_bytes(source.read_bytes())
+        finally:
+            copy.unlink(missing_ok=True)
+        self._uses[digest] += 1
         return digest, size
 
     def store_bytes(self, content: bytes) -> tuple[str, int]:
         """Store the content of a file, and return its SHA-256 and its size."""
         digest = hashlib.sha256(content).hexdigest()
+        self._uses[digest] += 1
         if not ((self.folder / "files" / digest).exists() or self._write_file(digest, content)):
             self._bytes[digest] = content
         return digest, len(content)
@@ -194,9 +212,11 @@ class Journal:
     def temporary_folder(self) -> Iterator[Path]:
         """Yield a folder for files that are about to be sent: beside the journal's own, so that they can be links.
 
-        While a full disk has left files in memory, it is elsewhere.
+        While a full disk has left files in memory, or where the journal cannot be written, it is elsewhere.
         """
-        with TemporaryDirectory(dir=None if self._bytes else self.folder) as folder:
+        with TemporaryDirectory(
+            dir=None if self._bytes or not os.access(self.folder, os.W_OK) else self.folder
+        ) as folder:
             yield Path(folder)
 
     def count_unwritten_files(self) -> int:
@@ -207,17 +227,17 @@ class Journal:
         """Put a stored file at a path, without copying it where the file system can link.
 
         Raises:
-            FileNotFoundError: The journal does not hold the file, or holds it damaged.
+            LostFileError: The journal does not hold the file, or holds it damaged.
         """
         if not _SHA256_PATTERN.fullmatch(digest):
-            raise FileNotFoundError(f"{digest!r} is no SHA-256 of a file")
+            raise LostFileError(f"{digest!r} is no SHA-256 of a file")
         target.parent.mkdir(parents=True, exist_ok=True)
         if digest in self._bytes:
             target.write_bytes(self._bytes[digest])
             return
         source = self.folder / "files" / digest
         if not source.is_file() or hash_file(source, "sha256") != digest:
-            raise FileNotFoundError(f"the journal lost the file {digest}")
+            raise LostFileError(f"the journal has lost the file {digest}")
         try:
             os.link(source, target)
         except OSError:
@@ -228,7 +248,10 @@ class Journal:
         return digest in self._bytes or (self.folder / "files" / digest).is_file()
 
     def drop_file(self, digest: str) -> None:
-        """Delete a file that no entry needs any more."""
+        """Delete a file that an entry needs no more, unless another entry of this process needs it."""
+        self._uses[digest] -= 1
+        if self._uses[digest] > 0:
+            return
         self._bytes.pop(digest, None)
         (self.folder / "files" / digest).unlink(missing_ok=True)
 
@@ -304,6 +327,19 @@ def find_journals(uri: str | None = None) -> Iterator[Journal]:
             continue  # another process has just removed it
         if uri is None or journal.uri == uri:
             yield journal
+
+
+def find_unreadable() -> list[Path]:
+    """Return the folders on this machine that hold entries and are no journal that this version can read."""
+    unreadable = []
+    for path in journals_folder().glob("*/entries"):
+        if _match_name(path.parent):
+            try:
+                Journal(path.parent)
+            except TrackingError:
+                if path.exists():  # otherwise another process has just removed it
+                    unreadable.append(path.parent)
+    return sorted(unreadable)
 
 
 def _write_about(path: Path, about: Entry) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -20,6 +22,8 @@ from tinybench.tracking.process_identity import describe_process
 _CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
 
 _open_writers: list[JournalWriter] = []  # of this process, until everybody who must know has been told
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_writers.clear)  # a child must not close, or remove, its parent's journals
 
 
 class JournalWriter:
@@ -49,6 +53,7 @@ class JournalWriter:
 
     def write(self, entry: Entry) -> None:
         """Write an entry to the journal; it is sent in the background."""
+        entry = _printable(entry)
         if entry["do"] == "end":
             self._running.discard(entry["run"])
         with self._write_lock:  # entries are queued in the order of their numbers
@@ -93,7 +98,9 @@ class JournalWriter:
         if self._is_closed:
             return
         self._is_closed = True
-        is_sent = self._sender is not None and self._sender.close()
+        is_sent = False
+        with suppress(KeyboardInterrupt):  # who waits no longer leaves the rest in the journal
+            is_sent = self._sender is not None and self._sender.close()
         self.unsent = self.count_unsent()
         store.empty_write_ahead_log(self.uri)
         if is_sent and not self.journal.sent.refused and self in _open_writers:
@@ -115,6 +122,15 @@ class JournalWriter:
         for key in [*self._running]:
             with suppress(MlflowException):
                 client.set_tag(resolve(key), tags.HEARTBEAT, f"{time.time():.0f}")
+
+
+def _printable(value: Any) -> Any:
+    """Return a value in which bytes that are no UTF-8, as of a path, are written out: no store takes them."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
 
 
 def now() -> int:

@@ -74,8 +74,10 @@ class LocalRun:
             elif action == "restart":
                 fields |= {"status": "RUNNING", "end_time": None}
                 run_tags.pop(tags.ERROR, None)
+                run_tags |= entry.get("tags", {})
             elif action == "end":
                 fields |= {"status": entry["status"], "end_time": entry["at"]}
+                run_tags |= {tags.ERROR: entry["reason"]} if "reason" in entry else {}
         info = RunInfo(
             run_id=base.info.run_id if base else self.id,
             experiment_id=base.info.experiment_id if base else "",

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.tracking import experiments, store, tags
 from tinybench.tracking.journal import batch_logging, model_replay
 from tinybench.tracking.journal.entry_file import Entry
-from tinybench.tracking.journal.journal import Journal
+from tinybench.tracking.journal.journal import Journal, LostFileError
 from tinybench.tracking.journal.marks import Marks
 from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import StoredRuns, WaitError
@@ -29,7 +29,9 @@ from tinybench.tracking.run_names import is_generated_name
 
 Progress = Callable[[], None]
 
-_SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]+")
+_CUT_OFF = set("#?%")
+_LOST = "the journal has lost this file. Sync a bundle that has it."
+_SAFE_PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]+", re.DOTALL)
 
 
 class Replay:
@@ -61,6 +63,8 @@ class Replay:
         self.runs = StoredRuns(journal, client, again)
         self._unmarked: dict[str, int] = {}  # numbers of entries that no mark covers yet, by run id
         self._refused: dict[int, str] = {}
+        self._is_merged = False
+        self._refused_runs: dict[str, bool] = {}
         self._latest: dict[tuple[str, str], int] = {}  # number of the last entry of an artifact, by run and path
 
     def send(self, entries: Sequence[Entry]) -> None:
@@ -132,7 +136,8 @@ class Replay:
             if entry["do"] == "params":
                 params |= self._missing_params(run_id, values) if entry.get("missing_only") else values
             elif entry["do"] == "metrics":
-                metrics += [Metric(name, value, entry["at"], entry["step"]) for name, value in values.items()]
+                points = [Metric(name, value, entry["at"], entry["step"]) for name, value in values.items()]
+                metrics += points if entry.get("foreign") else self.runs.drop_repeated(run_id, points)
             else:
                 run_tags |= {name: self.runs.resolve_value(value) for name, value in values.items()}
         return params, metrics, run_tags
@@ -168,41 +173,55 @@ class Replay:
         try:
             was_known = self._actions[entry["do"]](self, entry)
             if not (was_known or entry.get("foreign") or entry["do"] == "end"):
-                self._unmarked[self.runs.resolve(entry["run"])] = entry["n"]
+                self._note_sent(entry, is_lost=False)
             return was_known
         except WaitError as error:
-            if entry.get("foreign"):  # whoever sends the run later, or `repair`, ends it
+            if entry.get("foreign") and entry["do"] == "end":  # whoever sends the run later, or `repair`, ends it
                 return True
-            if not self._was_refused(entry["run"]):
+            if not (entry.get("foreign") or self._was_refused(entry["run"])):
                 raise
             self._refused[entry["n"]] = str(error)
         except store.STORE_ERRORS as error:
             if not store.is_permanent(error):
                 raise
             self._refused[entry["n"]] = store.describe_error(error)
+            if isinstance(error, LostFileError) and not entry.get("foreign"):
+                self._note_sent(entry, is_lost=True)
         return False
+
+    def _note_sent(self, entry: Entry, *, is_lost: bool) -> None:
+        """Note that a mark must say that the store has an entry, or all of it but the files that are lost here."""
+        run_id = self.runs.resolve(entry["run"])
+        self._unmarked[run_id] = max(entry["n"], self._unmarked.get(run_id, -1))
+        if entry["do"] in ("file", "model"):
+            self.runs.note_file(run_id, entry["n"], is_lost=is_lost)
 
     def _resolve_or_refuse(self, run: str, entries: list[Entry]) -> str | None:
         """Return the id of a run; None, with a note for each entry, if its creation was refused."""
         try:
             return self.runs.resolve(run)
-        except WaitError:
-            if all(entry.get("foreign") for entry in entries):
-                return None
-            if not self._was_refused(run):
+        except WaitError as error:
+            is_foreign = all(entry.get("foreign") for entry in entries)
+            if not (is_foreign or self._was_refused(run)):
                 raise
-            self._refused |= {entry["n"]: f"Run {run} was refused." for entry in entries}
+            reason = str(error) if is_foreign else f"Run {run} was refused."
+            self._refused |= {entry["n"]: reason for entry in entries}
             return None
 
     def _was_refused(self, run: str) -> bool:
         """Return whether the store refused to create a run of this journal."""
-        refused = {**self.journal.sent.refused, **self._refused}
-        created = (entry for entry in self.journal.read()[0] if entry["do"] == "create" and entry["run"] == run)
-        return bool(refused) and any(entry["n"] in refused for entry in created)
+        if not self._refused_runs.get(run):
+            refused = {**self.journal.sent.refused, **self._refused}
+            created = (entry for entry in self.journal.read()[0] if entry["do"] == "create" and entry["run"] == run)
+            self._refused_runs[run] = bool(refused) and any(entry["n"] in refused for entry in created)
+        return self._refused_runs[run]
 
     def _create(self, entry: Entry) -> bool:
         key = entry["run"]
         if key in self.runs.ids:
+            if self._is_merged and tags.PARENT_RUN in entry["tags"]:  # the parent that it was created with may be gone
+                parent = self.runs.resolve(entry["tags"][tags.PARENT_RUN])
+                self.client.set_tag(self.runs.ids[key], tags.PARENT_RUN, parent)
             return True
         stored = self.runs.find(key, entry)
         if stored is not None:
@@ -231,6 +250,8 @@ class Replay:
         run_id = self.runs.resolve(entry["run"])
         if self.runs.is_complete(run_id, entry):
             return True
+        if "tags" in entry:
+            self.client.log_batch(run_id, tags=[RunTag(*item) for item in entry["tags"].items()])
         self.client.update_run(run_id, status="RUNNING")
         if tags.ERROR in self.client.get_run(run_id).data.tags:
             self.client.delete_tag(run_id, tags.ERROR)
@@ -240,6 +261,14 @@ class Replay:
         run_id = self.runs.resolve(entry["run"])
         if self.runs.is_complete(run_id, entry):
             return True
+        if entry.get("foreign"):
+            run = self.client.get_run(run_id)
+            heartbeat = run.data.tags.get(tags.HEARTBEAT, "")
+            lives_on = heartbeat.isdecimal() and int(heartbeat) * 1000 > entry["at"]
+            if lives_on or run.info.status != "RUNNING":  # ended or resumed since
+                return True
+            if "reason" in entry:
+                self.client.set_tag(run_id, tags.ERROR, entry["reason"])
         self.client.set_terminated(run_id, entry["status"], entry["at"])
         self._unmarked.pop(run_id, None)
         if not entry.get("foreign"):
@@ -263,15 +292,19 @@ class Replay:
             return True
         if not _SAFE_PATH.fullmatch(entry["path"]):
             raise FileNotFoundError(f"{entry['path']!r} is no path of an artifact")
+        if _CUT_OFF & set(entry["path"]):
+            location = self.client.get_run(run_id).info.artifact_uri
+            if location.startswith(("mlflow-artifacts:", "http")):  # MLflow's HTTP client would cut the name
+                raise FileNotFoundError(f"MLflow's server stores no file with #, ? or % in its name: {entry['path']}")
         folder, _, name = entry["path"].rpartition("/")
         with self.journal.temporary_folder() as temporary:
             file = temporary / name
             try:
                 self.journal.link_file(entry["sha256"], file)
-            except FileNotFoundError:
+            except LostFileError:
                 if self._is_replaced(entry):  # meanwhile
                     return True
-                raise
+                raise LostFileError(f"{entry['path']}: {_LOST}") from None
             self.client.log_artifact(run_id, str(file), folder or None)
         return False
 
@@ -292,7 +325,10 @@ class Replay:
             for file in entry["files"]:
                 if not _SAFE_PATH.fullmatch(file["path"]):
                     raise FileNotFoundError(f"{file['path']!r} is no path of a file")
-                self.journal.link_file(file["sha256"], folder / file["path"])
+                try:
+                    self.journal.link_file(file["sha256"], folder / file["path"])
+                except LostFileError:
+                    raise LostFileError(f"{file['path']} of model {entry['name']}: {_LOST}") from None
             model_id, was_known = model_replay.send_model(self.client, run_id, entry, folder)
         self.runs.ids[entry["key"]] = model_id
         self.client.set_tag(run_id, tags.MODEL_URI, f"models:/{model_id}")
@@ -329,6 +365,7 @@ class Replay:
             changed[key] = first_id
         self.runs.new.clear()
         if changed:
+            self._is_merged = True
             self.runs.ids |= changed
             self.runs.marks |= {run_id: Marks() for run_id in changed.values()}
             self.journal.restart_sending(self.runs.ids)

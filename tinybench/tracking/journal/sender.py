@@ -61,6 +61,7 @@ class Sender:
         self._is_flushing = False
         self._try_now = False  # also during a pause after a failed attempt
         self._is_closing = False
+        self._next_heartbeat = 0.0
         self._progress_at = time.monotonic()
         self._answered_at = time.clock_gettime(_CLOCK)
         self._thread = threading.Thread(target=self._run, name="tinybench-sender", daemon=True)
@@ -126,7 +127,7 @@ class Sender:
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
-        next_attempt = next_sync = next_heartbeat = 0.0
+        next_attempt = next_sync = 0.0
         while not self._is_closing:
             with self._changed:
                 self._changed.wait(_GATHER_SECONDS if not self._is_flushing else 0.005)
@@ -134,15 +135,13 @@ class Sender:
             if now >= next_sync:
                 self.journal.flush()
                 next_sync = now + _SYNC_SECONDS
-            if not (self._queue or now >= next_heartbeat) or not (now >= next_attempt or self._try_now):
+            if not (self._queue or now >= self._next_heartbeat) or not (now >= next_attempt or self._try_now):
                 continue
             self._try_now = False
             self._begun_attempts += 1
             try:
                 self._send()
-                if now >= next_heartbeat:
-                    self._beat()
-                    next_heartbeat = now + _HEARTBEAT_SECONDS
+                self._beat_if_due()
                 pause, next_attempt = _FIRST_PAUSE_SECONDS, 0.0
             except Exception as error:  # whatever it is, the entries stay in the journal
                 self._note_failure(error)
@@ -175,16 +174,32 @@ class Sender:
             self._client = store.connect(self._uri)
         if self._replay is None:
             send_left_behind(self._uri, self._client, self._note_progress)
-            self._replay = Replay(self.journal, self._client)
-            dead = len(dead_runs.list_dead(self._client))
+            self._replay = Replay(self.journal, self._client, on_progress=self._on_progress)
+            dead = 0
+            with suppress(*store.STORE_ERRORS):  # a notice is not worth waiting for
+                dead = len(dead_runs.list_dead(self._client))
             if dead:
                 runs = "1 run is" if dead == 1 else f"{dead} runs are"
-                self._notices.append(f"{runs} marked RUNNING although the process is gone: see tinybench repair.")
+                address = "" if self._uri == store.default_uri() else f" --uri {store.display(self._uri)}"
+                self._notices.append(
+                    f"{runs} marked RUNNING although the process is gone: see tinybench repair{address}."
+                )
         return self._replay
 
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()
         self._answered_at = time.clock_gettime(_CLOCK)
+
+    def _on_progress(self) -> None:
+        self._note_progress()
+        self._beat_if_due()
+
+    def _beat_if_due(self) -> None:
+        """Show that this process lives, also while there is more to send than the store takes."""
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self._beat()
+            self._next_heartbeat = now + _HEARTBEAT_SECONDS
 
     def _beat(self) -> None:
         if self._client is not None and self._replay is not None:
@@ -246,5 +261,10 @@ def send_left_behind(uri: str, client: MlflowClient, on_progress: Progress | Non
     """
     for journal in find_journals(store.identity(uri)):
         if not journal.is_written():
-            with suppress(filelock.Timeout, WaitError):
+            try:
                 send_journal(journal, client, on_progress=on_progress)
+            except (filelock.Timeout, WaitError):
+                continue
+            except Exception:  # of this journal, unless the store does not answer: it must not hold up the others
+                store.ping(uri)
+                client.search_experiments(max_results=1)

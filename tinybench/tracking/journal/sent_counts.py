@@ -19,6 +19,11 @@ class SentCounts:
     known: int = 0
     refused: int = 0
 
+    @property
+    def settled(self) -> int:
+        """The number of entries that need not be sent any more."""
+        return self.sent + self.known + self.refused
+
     def __add__(self, other: SentCounts) -> SentCounts:
         return SentCounts(self.sent + other.sent, self.known + other.known, self.refused + other.refused)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+from mlflow.entities import Metric, ViewType
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 from tinybench.tracking.experiments import get_or_create_experiment, set_experiment_kind
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import KEY_PATTERN, Journal, is_key
 from tinybench.tracking.journal.marks import Marks
+from tinybench.training.progress import EPOCH_METRICS
 
 _STATE = {"tags", "restart", "end"}  # what a later journal of the same run makes outdated
 
@@ -47,6 +48,7 @@ class StoredRuns:
         self.marks: dict[str, Marks] = {}
         self._journal_id = journal.id
         self._again = again
+        self._stored_epochs: dict[tuple[str, str], dict[int, int]] = {}  # times of epochs, by run and metric
         self._kinds: set[str] = set()  # experiments whose kind is set
 
     def resolve(self, run: str) -> str:
@@ -72,7 +74,7 @@ class StoredRuns:
             self.learn(entry["run"], self.client.get_run(run_id))
         marks = self.marks[run_id]
         is_outdated = bool(marks.after) and entry["do"] in _STATE
-        return bool(entry["n"] <= marks.upto or is_outdated)
+        return bool((entry["n"] <= marks.upto and entry["n"] not in marks.missing) or is_outdated)
 
     def learn(self, key: str, run: MlflowRun) -> None:
         """Note the id, the experiment and the marks of a run."""
@@ -85,6 +87,35 @@ class StoredRuns:
         """Read the marks again before the next entries: while the store was away, others may have resumed a run."""
         self.marks.clear()
         self.new.clear()
+        self._stored_epochs.clear()
+
+    def drop_repeated(self, run_id: str, points: Sequence[Metric]) -> list[Metric]:
+        """Return points of metrics without those of epochs that another journal of the run has logged.
+
+        A run that is resumed on another machine may train some epochs again that the first one had logged, but not
+        sent; what is sent first stays.
+        """
+        marks = self.marks.get(run_id)
+        if marks is None or not (marks.before or marks.after):
+            return [*points]
+        return [point for point in points if self._is_new(run_id, point)]
+
+    def _is_new(self, run_id: str, point: Metric) -> bool:
+        if point.key not in EPOCH_METRICS:
+            return True
+        metric = (run_id, point.key)
+        if metric not in self._stored_epochs:
+            history = self.client.get_metric_history(*metric)
+            self._stored_epochs[metric] = {stored.step: stored.timestamp for stored in history}
+        return bool(self._stored_epochs[metric].get(point.step, point.timestamp) == point.timestamp)
+
+    def note_file(self, run_id: str, number: int, *, is_lost: bool) -> None:
+        """Note that the files of an entry are lost here, or that the store has them now."""
+        missing = self.marks.setdefault(run_id, Marks()).missing
+        if is_lost:
+            missing.add(number)
+        else:
+            missing.discard(number)
 
     def mark(self, run_id: str, number: int) -> str:
         """Return the tag of a run that has the entries of this journal up to a number."""
@@ -97,7 +128,8 @@ class StoredRuns:
 
     def find_all(self, key: str, experiment: str | None) -> list[MlflowRun]:
         """Return the runs of a key: several after two senders created it at once; of any experiment if None."""
-        experiments = [experiment] if experiment else [item.experiment_id for item in self.client.search_experiments()]
+        searched = store.pages(lambda token: self.client.search_experiments(page_token=token))
+        experiments = [experiment] if experiment else [item.experiment_id for item in searched]
         query = f"tags.`{tags.KEY}` = '{key}'"
         return list(self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=10))
 
