@@ -182,6 +182,14 @@ def test_the_configuration_of_users_is_for_this_user_alone(tmp_path: Path):
     assert "database_uri = postgresql://me:hu%25sh@db/x" in file.read_text()
 
 
+def test_the_web_page_may_send_requests_under_every_name_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = ServerSettings("sqlite:///mlflow.db", "artifacts", allowed_hosts=("mlflow.lab", "*.example"))
+    origins = build_environment(settings, tmp_path)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]
+    assert origins == "https://mlflow.lab,http://mlflow.lab,http://mlflow.lab:5000"
+    monkeypatch.setenv("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "https://another")
+    assert build_environment(settings, tmp_path)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://another"
+
+
 def test_users_are_beside_a_sqlite_file():
     assert users_database("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow-users.db"
     assert users_database("postgresql://db/x") == "postgresql://db/x"

@@ -28,6 +28,7 @@ def quieten_libraries() -> None:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():
         os.environ.setdefault(name, value)
     # It prints the traceback of an exception that it also raises

@@ -121,6 +121,8 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
         "MLFLOW_CONFIGURE_LOGGING": "false",  # the log of this service has one format
         "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _IGNORED_WARNING))),
     }
+    if settings.allowed_hosts:
+        environment.setdefault("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", ",".join(_list_origins(settings)))
     if settings.metrics_token is not None:
         environment[TOKEN_VARIABLE] = settings.metrics_token
     if not settings.auth:
@@ -141,6 +143,14 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_PASSWORD": str(settings.admin_password),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.secret_key or secrets.token_hex(32),
     }
+
+
+def _list_origins(settings: ServerSettings) -> list[str]:
+    """Return the origins of the server's own web page, whose requests MLflow refuses under other names than localhost."""
+    hosts = [host for host in settings.allowed_hosts if "*" not in host]
+    return [
+        origin for host in hosts for origin in (f"https://{host}", f"http://{host}", f"http://{host}:{settings.port}")
+    ]
 
 
 def users_database(backend_store_uri: str) -> str:
