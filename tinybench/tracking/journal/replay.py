@@ -339,13 +339,12 @@ class Replay:
     def merge_duplicates(self) -> bool:
         """Merge runs that another sender of a copy of this journal created at the same moment.
 
-        Of the runs with the same key the one with the smallest id stays. A sender that sees a second one deletes it
-        and sends all entries again to the run that stays.
+        Of the runs with the same key the one with the smallest id stays, and everything is sent to it again.
 
         Returns:
             True if there were such runs; the journal then begins anew and must be sent again.
         """
-        are_merged = self.runs.merge_duplicates()
-        if are_merged:
-            self.journal.restart_sending(self.runs.ids)
-        return are_merged
+        if not self.runs.merge_duplicates():
+            return False
+        self.journal.restart_sending(self.runs.ids)
+        return True
