@@ -293,7 +293,6 @@ def test_two_threads_store_the_same_content_on_a_slow_disk(
     stores = [
         lambda: journal.store_file(tmp_path / "big"),
         lambda: time.sleep(0.25) or journal.store_file(tmp_path / "big"),
-        lambda: time.sleep(0.28) or journal.store_bytes(content),
     ]
     threads = [threading.Thread(target=each) for each in stores]
     for thread in threads:
