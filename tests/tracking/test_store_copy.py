@@ -225,8 +225,8 @@ def test_what_a_copy_got_is_missed_by_a_copy_back(small, fresh):
     report = copy_store(fresh, source)
     assert not report.is_complete
     assert [line.partition("): ")[2] for line in report.differences] == [
-        "metric point loss=0.5 of step 2 at 20000000000000 is not in the target",
         "artifact result.txt is not in the target",
+        "metric point loss=0.5 of step 2 at 20000000000000 is not in the target",
     ]
     assert MlflowClient(source).get_run(run_id).data.metrics == {"loss": 1.0}
 

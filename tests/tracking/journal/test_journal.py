@@ -292,8 +292,7 @@ def test_two_threads_store_the_same_content_on_a_slow_disk(
     monkeypatch.setattr(shutil, "copyfile", copy_slowly)
     stores = [
         lambda: journal.store_file(tmp_path / "big"),
-        lambda: time.sleep(0.1) or journal.store_file(tmp_path / "big"),
-        lambda: time.sleep(0.2) or journal.store_bytes(content),
+        lambda: time.sleep(0.25) or journal.store_file(tmp_path / "big"),
     ]
     threads = [threading.Thread(target=each) for each in stores]
     for thread in threads:

@@ -97,9 +97,10 @@ def test_a_process_that_has_much_to_send_gives_signs_of_life(store: str, monkeyp
     run = writer.create_run({"id": "0"}, "busy", {})
     assert writer.flush()
     client = MlflowClient(store)
-    client.set_tag(run.id, tags.HEARTBEAT, "1")
     for number in range(60):
         run.log_text(f"{number}", f"notes/{number}.txt")
+    time.sleep(0.5)  # in which it begins to send them
+    client.set_tag(run.id, tags.HEARTBEAT, "1")
     deadline = time.monotonic() + 30
     while client.get_run(run.id).data.tags[tags.HEARTBEAT] == "1":
         assert time.monotonic() < deadline

@@ -48,6 +48,17 @@ def log(
         client.log_batch(run_id, tags=marks)
 
 
+def select_missing(client: MlflowClient, run_id: str, params: dict[str, str]) -> dict[str, str]:
+    """Return the parameters that a run of `mlflow run` does not have.
+
+    It has its own parameters, as the user wrote them. One that the user did not set has the value `recipe`; what
+    the recipe says is then logged as `recipe.<key>`.
+    """
+    logged = client.get_run(run_id).data.params
+    renamed = {f"recipe.{key}" if logged.get(key) == "recipe" else key: value for key, value in params.items()}
+    return {key: value for key, value in renamed.items() if key not in logged}
+
+
 def _log_metric_lists(client: MlflowClient, run_id: str, metric_lists: list[list[Metric]]) -> None:
     """Log many metrics, whose order does not matter: by several requests at a time where the store is a server."""
     if client.tracking_uri.startswith("http"):

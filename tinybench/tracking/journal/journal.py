@@ -16,7 +16,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +25,7 @@ from tinybench.core import atomic, paths
 from tinybench.core.errors import TrackingError
 from tinybench.core.hashing import hash_file
 from tinybench.tracking.journal.entry_file import Entry, EntryFile, read_entries
+from tinybench.tracking.journal.sent import Sent
 
 KEY_PATTERN = re.compile(r"local-[0-9a-f]{32}")
 ABOUT_NAME = "about"
@@ -46,21 +46,6 @@ def is_key(run: str) -> bool:
 
 class LostFileError(FileNotFoundError):
     """A file of an entry that the journal does not hold, or holds damaged."""
-
-
-@dataclass
-class Sent:
-    """The progress of sending a journal.
-
-    Attributes:
-        upto: Number of entries that are settled: sent, known to the store already, or refused.
-        ids: Ids that the store gave, by the key of the run or model.
-        refused: The store's reasons for refusing an entry for ever, by the number of the entry.
-    """
-
-    upto: int = 0
-    ids: dict[str, str] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
 
 
 class Journal:

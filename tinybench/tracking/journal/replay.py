@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 from mlflow.entities import Dataset as MlflowDataset
@@ -22,7 +23,6 @@ from tinybench.tracking import experiments, store, tags
 from tinybench.tracking.journal import batch_logging, model_replay
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, LostFileError
-from tinybench.tracking.journal.marks import Marks
 from tinybench.tracking.journal.sent_counts import SentCounts
 from tinybench.tracking.journal.stored_runs import StoredRuns, WaitError
 from tinybench.tracking.run_names import is_generated_name
@@ -63,7 +63,6 @@ class Replay:
         self.runs = StoredRuns(journal, client, again)
         self._unmarked: dict[str, int] = {}  # numbers of entries that no mark covers yet, by run id
         self._refused: dict[int, str] = {}
-        self._is_merged = False
         self._refused_runs: dict[str, bool] = {}
         self._latest: dict[tuple[str, str], int] = {}  # number of the last entry of an artifact, by run and path
 
@@ -134,23 +133,14 @@ class Replay:
         for entry in entries:
             values = entry["values"]
             if entry["do"] == "params":
-                params |= self._missing_params(run_id, values) if entry.get("missing_only") else values
+                is_rest = entry.get("missing_only")
+                params |= batch_logging.select_missing(self.client, run_id, values) if is_rest else values
             elif entry["do"] == "metrics":
                 points = [Metric(name, value, entry["at"], entry["step"]) for name, value in values.items()]
                 metrics += points if entry.get("foreign") else self.runs.drop_repeated(run_id, points)
             else:
                 run_tags |= {name: self.runs.resolve_value(value) for name, value in values.items()}
         return params, metrics, run_tags
-
-    def _missing_params(self, run_id: str, values: dict[str, str]) -> dict[str, str]:
-        """Return the parameters that a run of `mlflow run` does not have.
-
-        It has its own parameters, as the user wrote them. One that the user did not set has the value `recipe`; what
-        the recipe says is then logged as `recipe.<key>`.
-        """
-        logged = self.client.get_run(run_id).data.params
-        renamed = {f"recipe.{key}" if logged.get(key) == "recipe" else key: value for key, value in values.items()}
-        return {key: value for key, value in renamed.items() if key not in logged}
 
     def _send_piecewise(self, run_id: str, entries: list[Entry]) -> None:
         """Send every value by itself, and note the entries of those that the store refuses."""
@@ -219,7 +209,7 @@ class Replay:
     def _create(self, entry: Entry) -> bool:
         key = entry["run"]
         if key in self.runs.ids:
-            if self._is_merged and tags.PARENT_RUN in entry["tags"]:  # the parent that it was created with may be gone
+            if self.runs.are_merged and tags.PARENT_RUN in entry["tags"]:  # its parent may be gone
                 parent = self.runs.resolve(entry["tags"][tags.PARENT_RUN])
                 self.client.set_tag(self.runs.ids[key], tags.PARENT_RUN, parent)
             return True
@@ -290,8 +280,6 @@ class Replay:
             return True
         if self._is_replaced(entry):
             return True
-        if not _SAFE_PATH.fullmatch(entry["path"]):
-            raise FileNotFoundError(f"{entry['path']!r} is no path of an artifact")
         if _CUT_OFF & set(entry["path"]):
             location = self.client.get_run(run_id).info.artifact_uri
             if location.startswith(("mlflow-artifacts:", "http")):  # MLflow's HTTP client would cut the name
@@ -300,13 +288,22 @@ class Replay:
         with self.journal.temporary_folder() as temporary:
             file = temporary / name
             try:
-                self.journal.link_file(entry["sha256"], file)
+                self._link(entry, file)
             except LostFileError:
                 if self._is_replaced(entry):  # meanwhile
                     return True
-                raise LostFileError(f"{entry['path']}: {_LOST}") from None
+                raise
             self.client.log_artifact(run_id, str(file), folder or None)
         return False
+
+    def _link(self, described: Entry, target: Path) -> None:
+        """Put a file of an entry at a path below a temporary folder."""
+        if not _SAFE_PATH.fullmatch(described["path"]):
+            raise FileNotFoundError(f"{described['path']!r} is no path of an artifact")
+        try:
+            self.journal.link_file(described["sha256"], target)
+        except LostFileError:
+            raise LostFileError(f"{described['path']}: {_LOST}") from None
 
     def _is_replaced(self, entry: Entry) -> bool:
         """Return whether a later entry replaces an artifact, whose file may be gone from the journal."""
@@ -323,12 +320,7 @@ class Replay:
         with self.journal.temporary_folder() as temporary:
             folder = temporary / "model"
             for file in entry["files"]:
-                if not _SAFE_PATH.fullmatch(file["path"]):
-                    raise FileNotFoundError(f"{file['path']!r} is no path of a file")
-                try:
-                    self.journal.link_file(file["sha256"], folder / file["path"])
-                except LostFileError:
-                    raise LostFileError(f"{file['path']} of model {entry['name']}: {_LOST}") from None
+                self._link(file, folder / file["path"])
             model_id, was_known = model_replay.send_model(self.client, run_id, entry, folder)
         self.runs.ids[entry["key"]] = model_id
         self.client.set_tag(run_id, tags.MODEL_URI, f"models:/{model_id}")
@@ -347,26 +339,12 @@ class Replay:
     def merge_duplicates(self) -> bool:
         """Merge runs that another sender of a copy of this journal created at the same moment.
 
-        Of the runs with the same key the one with the smallest id stays. A sender that sees a second one deletes it
-        and sends all entries again to the run that stays.
+        Of the runs with the same key the one with the smallest id stays, and everything is sent to it again.
 
         Returns:
             True if there were such runs; the journal then begins anew and must be sent again.
         """
-        changed = {}
-        for run_id in sorted(self.runs.new):
-            key = next(key for key, stored_id in self.runs.ids.items() if stored_id == run_id)
-            same = self.runs.find_all(key, self.runs.experiments[run_id])
-            if len(same) < 2:
-                continue
-            first_id, *other_ids = sorted(run.info.run_id for run in same)
-            for other_id in other_ids:
-                self.client.delete_run(other_id)
-            changed[key] = first_id
-        self.runs.new.clear()
-        if changed:
-            self._is_merged = True
-            self.runs.ids |= changed
-            self.runs.marks |= {run_id: Marks() for run_id in changed.values()}
-            self.journal.restart_sending(self.runs.ids)
-        return bool(changed)
+        if not self.runs.merge_duplicates():
+            return False
+        self.journal.restart_sending(self.runs.ids)
+        return True

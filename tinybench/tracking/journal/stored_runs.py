@@ -38,6 +38,7 @@ class StoredRuns:
         experiments: Ids of the experiments by run id.
         new: Ids of the runs that this process created.
         marks: What the store has of the journals of a run, by run id.
+        are_merged: Whether runs were merged that several senders had created.
     """
 
     def __init__(self, journal: Journal, client: MlflowClient, again: Collection[int]) -> None:
@@ -46,6 +47,7 @@ class StoredRuns:
         self.experiments: dict[str, str] = {}
         self.new: set[str] = set()
         self.marks: dict[str, Marks] = {}
+        self.are_merged = False
         self._journal_id = journal.id
         self._again = again
         self._stored_epochs: dict[tuple[str, str], dict[int, int]] = {}  # times of epochs, by run and metric
@@ -132,6 +134,25 @@ class StoredRuns:
         experiments = [experiment] if experiment else [item.experiment_id for item in searched]
         query = f"tags.`{tags.KEY}` = '{key}'"
         return list(self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=10))
+
+    def merge_duplicates(self) -> bool:
+        """Delete, of the runs with the same key, all but the one with the smallest id; return whether there were any.
+
+        The journal must then be sent again, to the runs that stay.
+        """
+        changed = {}
+        for run_id in sorted(self.new):
+            key = next(key for key, stored_id in self.ids.items() if stored_id == run_id)
+            same = sorted(run.info.run_id for run in self.find_all(key, self.experiments[run_id]))
+            for other_id in same[1:]:
+                self.client.delete_run(other_id)
+            if len(same) > 1:
+                changed[key] = same[0]
+        self.new.clear()
+        self.ids |= changed
+        self.marks |= {run_id: Marks() for run_id in changed.values()}
+        self.are_merged |= bool(changed)
+        return bool(changed)
 
     def experiment(self, described: dict[str, str]) -> str:
         """Return the id of an experiment that is given by its name, its id or one of its runs."""
