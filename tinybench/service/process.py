@@ -146,7 +146,7 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
 
 
 def _list_origins(settings: ServerSettings) -> list[str]:
-    """Return the origins of the server's own web page, whose requests MLflow refuses under other names than localhost."""
+    """Return the origins of the server's own page, which MLflow refuses under other names than localhost."""
     hosts = [host for host in settings.allowed_hosts if "*" not in host]
     return [
         origin for host in hosts for origin in (f"https://{host}", f"http://{host}", f"http://{host}:{settings.port}")

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.tracking import process_identity, store, tags
 
 _SILENT_SECONDS = 600.0  # without a sign of life, after which a run of another host counts as dead
+_SECONDS = re.compile(r"[0-9]{1,10}")  # until the year 2286
 _PROCESS = re.compile(r"\S+ \S+ \S+ \d+ \d+")  # as `describe_process` writes it
 
 
@@ -85,4 +86,4 @@ def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
 
 def _seconds(text: str) -> float:
     """Return the time of a heartbeat, in seconds since 1970; 0 for a text that is no time."""
-    return float(text) if text.isascii() and text.isdigit() else 0.0
+    return float(text) if _SECONDS.fullmatch(text) else 0.0

@@ -45,6 +45,7 @@ _PERMANENT_ERRORS = (
 _UNSTORABLE = (UnicodeEncodeError, OverflowError)  # a value that no store takes
 _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError, ImportError)
 """Of an artifact: its place can never hold it, or cannot be reached for want of a package."""
+_UNKNOWN_PLACE = "Could not find a registered artifact repository"  # of artifacts: a scheme that MLflow does not know
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
@@ -200,6 +201,8 @@ def pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
 def is_permanent(error: BaseException) -> bool:
     """Return whether a store will refuse the same call for ever, and not only now."""
     if isinstance(error, MlflowException) and isinstance(error.__cause__, _UNSTORABLE):
+        return True
+    if _UNKNOWN_PLACE in str(error):
         return True
     if isinstance(error, (*_UNSTORABLE, *_FILE_ERRORS)) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
         return True

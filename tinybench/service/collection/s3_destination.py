@@ -26,7 +26,7 @@ class S3Folder(Destination):
 
     def __init__(self, uri: str) -> None:
         try:
-            import boto3
+            import boto3  # noqa: F401  MLflow imports it by its first call
         except ImportError:
             raise ConfigError("Artifacts in S3 need boto3: install it by pip install 'tinybench[server]'.") from None
         from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository

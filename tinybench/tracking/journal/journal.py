@@ -148,7 +148,8 @@ class Journal:
         for digest, content in [*self._bytes.items()]:
             if not self._write_file(digest, content):
                 return False
-            if self._bytes.pop(digest, None) is None:  # dropped by another thread meanwhile
+            self._bytes.pop(digest, None)
+            if self._uses[digest] <= 0:  # it was dropped by another thread meanwhile
                 (self.folder / "files" / digest).unlink(missing_ok=True)
         return self._entries is None or self._entries.flush()
 

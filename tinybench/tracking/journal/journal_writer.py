@@ -121,7 +121,7 @@ class JournalWriter:
         """Tell the store that the runs of this process are alive."""
         for key in [*self._running]:
             with suppress(MlflowException):
-                client.set_tag(resolve(key), tags.HEARTBEAT, f"{time.time():.0f}")
+                client.set_tag(resolve(key), tags.HEARTBEAT, str(int(time.time())))
 
 
 def _printable(value: Any) -> Any:
@@ -140,7 +140,7 @@ def now() -> int:
 
 def process_tags() -> dict[str, str]:
     """Return the tags by which others can tell whether this process lives."""
-    return {tags.PROCESS: describe_process(), tags.HEARTBEAT: f"{time.time():.0f}"}
+    return {tags.PROCESS: describe_process(), tags.HEARTBEAT: str(int(time.time()))}
 
 
 def close_all() -> list[str]:

@@ -254,7 +254,7 @@ class Replay:
         if entry.get("foreign"):
             run = self.client.get_run(run_id)
             heartbeat = run.data.tags.get(tags.HEARTBEAT, "")
-            lives_on = heartbeat.isdecimal() and int(heartbeat) * 1000 > entry["at"]
+            lives_on = heartbeat.isdecimal() and int(heartbeat[:10]) * 1000 > entry["at"]
             if lives_on or run.info.status != "RUNNING":  # ended or resumed since
                 return True
             if "reason" in entry:

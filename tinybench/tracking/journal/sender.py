@@ -243,14 +243,16 @@ def send_journal(
             journal.restart_sending(journal.sent.ids)
         replay = Replay(journal, client, again=refused, on_progress=on_progress)
         entries, _ = journal.read()
-        settled = SentCounts(known=sum(entry["n"] < journal.sent.upto for entry in entries))
+        settled = [entry["n"] for entry in entries if entry["n"] < journal.sent.upto]
+        refused_count = sum(number in journal.sent.refused for number in settled)
+        earlier = SentCounts(known=len(settled) - refused_count, refused=refused_count)
         replay.send(entries)
         if replay.merge_duplicates():
             replay.send(entries)
         is_kept = keep or journal.sent.refused or journal.is_written()
         if not is_kept and journal.is_settled():  # the writer may have ended, and written more, while this was sent
             journal.remove()
-        return settled + replay.counts
+        return earlier + replay.counts
 
 
 def send_left_behind(uri: str, client: MlflowClient, on_progress: Progress | None = None) -> None:
