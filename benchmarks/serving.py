@@ -117,10 +117,10 @@ def measure_latency(url):
 
 def measure_observation():
     """Return the microseconds that the log and the metrics of a request take."""
-    from tinybench.http import log_format
-    from tinybench.http.request_log import RequestLog
     from tinybench.serving.app import PATHS
     from tinybench.serving.prometheus import ServingMetrics
+    from tinybench.web import log_format
+    from tinybench.web.request_log import RequestLog
 
     async def respond(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -136,7 +136,7 @@ def measure_observation():
             await application(dict(scope), None, discard)
         return 1e6 * (time.perf_counter() - began) / OBSERVED
 
-    logger = logging.getLogger("tinybench.http.request_log")
+    logger = logging.getLogger("tinybench.web.request_log")
     with Path(os.devnull).open("w") as nowhere:
         handler = logging.StreamHandler(nowhere)
         handler.setFormatter(log_format.JsonFormatter())

@@ -14,11 +14,11 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from servers import in_a_thread
 
-from tinybench.http.request_log import RequestRecord
 from tinybench.inference.classifier import Classification, ImageError
 from tinybench.serving import app
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import ServingMetrics
+from tinybench.web.request_log import RequestRecord
 
 PNG = {"content-type": "image/png"}
 
@@ -147,7 +147,7 @@ def test_without_the_library_the_page_says_what_to_install():
 
 PROCESS = """
 import sys
-from tinybench.http.request_log import RequestRecord
+from tinybench.web.request_log import RequestRecord
 from tinybench.serving.prometheus import ServingMetrics
 
 metrics = ServingMetrics(["/invocations"])

@@ -12,7 +12,7 @@ import sys
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from tinybench.http.log_lines import LogLines
+from tinybench.web.log_lines import LogLines
 
 _log = logging.getLogger("tinybench.service.launcher")
 

@@ -25,10 +25,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.http import log_format
 from tinybench.service.metrics_page import TOKEN_VARIABLE
 from tinybench.service.settings import ServerSettings
 from tinybench.tracking import store
+from tinybench.web import log_format
 
 _START_SECONDS = 120
 _APPLICATION = "tinybench"  # the entry point of `access.create_app`

@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from tinybench.http.header_timeout import HeaderTimeoutProtocol
-from tinybench.http.request_log import RequestLog, current_request
 from tinybench.service.metrics_page import TOKEN_VARIABLE, MetricsPage
+from tinybench.web.header_timeout import HeaderTimeoutProtocol
+from tinybench.web.request_log import RequestLog, current_request
 
 QUIET_PATHS = frozenset({"/health", "/metrics"})
 

@@ -35,7 +35,7 @@ class ServerSettings:
         allowed_hosts: Names by which browsers and clients address the server; those of this machine if empty.
         metrics_folder: Folder for the counters of the Prometheus page `/metrics`; no such page if None.
         metrics_token: Token that reads this page besides an administrator's password; None if there is none.
-        log_format: One of `tinybench.http.log_format.FORMATS`.
+        log_format: One of `tinybench.web.log_format.FORMATS`.
     """
 
     backend_store_uri: str = field(repr=False)  # it may hold a password

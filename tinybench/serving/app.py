@@ -18,12 +18,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tinybench.http.request_log import RequestLog
 from tinybench.inference.classifier import ImageClassifier, ImageError
 from tinybench.serving import protocol
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import ServingMetrics
 from tinybench.serving.protocol import RequestError
+from tinybench.web.request_log import RequestLog
 
 JSON = "application/json"
 MAX_PENDING_REQUESTS = 128

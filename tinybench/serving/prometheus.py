@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinybench.http.request_log import RequestRecord
+from tinybench.web.request_log import RequestRecord
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable by which `prometheus_client` keeps its numbers in files, one for each process."""

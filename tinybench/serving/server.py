@@ -14,13 +14,13 @@ import uvicorn
 
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.http import log_format
-from tinybench.http.header_timeout import HeaderTimeoutProtocol
-from tinybench.http.request_log import RequestLog
 from tinybench.inference.classifier import ImageClassifier
 from tinybench.serving import app
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import FOLDER_VARIABLE, ServingMetrics
+from tinybench.web import log_format
+from tinybench.web.header_timeout import HeaderTimeoutProtocol
+from tinybench.web.request_log import RequestLog
 
 _VARIABLE = "TINYBENCH_SERVE"  # environment variable that passes the settings to the processes
 _SHUTDOWN_SECONDS = 30  # for requests under way when the server ends
@@ -37,7 +37,7 @@ class ServerSettings:
         request_threads: Requests that a worker decodes at a time; some of them may wait for a large image.
         max_body_bytes: Limit of a request's body.
         poll_seconds: Seconds between checks for a new version; None serves the first one.
-        log_format: One of `tinybench.http.log_format.FORMATS`.
+        log_format: One of `tinybench.web.log_format.FORMATS`.
     """
 
     model: str

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -61,6 +62,15 @@ def test_a_child_that_is_forked_leaves_the_journals_of_its_parent(store: str) ->
     assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"loss": 1.0})
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_the_end_waits_for_the_store_tells_what_is_unsent(store: str) -> None:
     journal_writer.close_all()
     writer = StoreWriter(store, Slow(MlflowClient(store), 20))

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tinybench.http import header_timeout
+from tinybench.web import header_timeout
 
 REQUEST = b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n"
 

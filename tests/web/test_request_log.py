@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tinybench.http.log_format import JsonFormatter, TextFormatter
-from tinybench.http.request_log import RequestLog, current_request
+from tinybench.web.log_format import JsonFormatter, TextFormatter
+from tinybench.web.request_log import RequestLog, current_request
 
 
 def warn_in_a_thread():

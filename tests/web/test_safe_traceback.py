@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from graphql import parse
 
-from tinybench.http.safe_traceback import format_without_values
+from tinybench.web.safe_traceback import format_without_values
 
 
 def raised(action):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing, redirect_stdout
 
-from tinybench.http.log_lines import LogLines
+from tinybench.web.log_lines import LogLines
 
 
 def test_lines_are_logged_when_they_are_complete(caplog):

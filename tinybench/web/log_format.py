@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.core.redaction import find_secrets, redact_log
-from tinybench.http.request_log import RequestRecord, current_request
-from tinybench.http.safe_traceback import format_without_values
+from tinybench.web.request_log import RequestRecord, current_request
+from tinybench.web.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
 
@@ -114,7 +114,7 @@ def build_config(log_format: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "handlers": {"stderr": {"()": "tinybench.http.log_format.build_handler", "log_format": log_format}},
+        "handlers": {"stderr": {"()": "tinybench.web.log_format.build_handler", "log_format": log_format}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {"uvicorn": inherited, "tinybench": inherited, "mlflow": inherited},
     }

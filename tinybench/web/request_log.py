@@ -17,7 +17,7 @@ _ID_HEADER = b"x-request-id"
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _MAX_PATH_LENGTH = 500
 _current: ContextVar[RequestRecord | None] = ContextVar("request", default=None)
-_log = logging.getLogger("tinybench.http.request_log")
+_log = logging.getLogger("tinybench.web.request_log")
 
 
 @dataclass(slots=True)

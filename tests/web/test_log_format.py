@@ -11,8 +11,8 @@ from datetime import datetime
 
 import pytest
 
-from tinybench.http import log_format
-from tinybench.http.log_format import JsonFormatter, TextFormatter
+from tinybench.web import log_format
+from tinybench.web.log_format import JsonFormatter, TextFormatter
 
 RECORD = logging.LogRecord("here", logging.WARNING, "file.py", 1, "%s is\nodd", ("This",), None)
 
@@ -63,7 +63,7 @@ def test_secrets_of_the_environment_are_hidden_everywhere(monkeypatch, formatter
 def test_the_configuration_can_be_written_as_json_and_takes_everything(kind):
     code = f"""
 import json, logging, logging.config, warnings
-from tinybench.http import log_format
+from tinybench.web import log_format
 logging.config.dictConfig(json.loads(json.dumps(log_format.build_config({kind!r}))))
 logging.getLogger("uvicorn.error").info("of uvicorn")
 logging.getLogger("mlflow.server").info("of mlflow")
