@@ -83,6 +83,8 @@ def _write_line(lines: Any, entry: dict[str, Any]) -> None:
     elif kind == "file":
         kind, given = "log_text", ["-", entry["path"]]
     lines.write(json.dumps([entry["run"], entry["run"], _KINDS.get(kind, kind), given]) + "\n")
+    if kind == "restart":
+        lines.write(json.dumps([entry["run"], entry["run"], "set_tags", [entry["tags"]]]) + "\n")
     lines.flush()
 
 
