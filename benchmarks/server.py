@@ -25,8 +25,9 @@ from tempfile import TemporaryDirectory
 
 import requests
 
+from benchmarks.fault_setup import Setup
 from benchmarks.server_client import Measured, Period
-from benchmarks.tracking_faults import Bench, Outcome
+from benchmarks.stored_runs import Outcome
 from tinybench.core.redaction import redact
 
 _PROCESSES = 4  # of clients
@@ -110,7 +111,7 @@ def postgres_killed(processes: int = 4, away: float = 5.0) -> Outcome:
         before = {name: os.environ.get(name) for name in (*names, "TINYBENCH_STATE")}
         os.environ.update(names)
         try:
-            made = Bench(Path(folder))
+            made = Setup(Path(folder))
             made.uri = server.uri
             running = [made.start(f"p{number}", epochs=80, **names) for number in range(processes)]
             for number in range(processes):

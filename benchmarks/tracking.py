@@ -16,7 +16,9 @@ from typing import Any
 import mlflow
 from mlflow.tracking import MlflowClient
 
-from benchmarks.tracking_faults import Bench, Outcome, bench, eight_at_once, eight_on_postgres
+from benchmarks.fault_setup import Setup, running_setup
+from benchmarks.stored_runs import Outcome
+from benchmarks.tracking_faults import eight_at_once, eight_on_postgres
 from tinybench.config.sections import TrackConfig
 from tinybench.tracking.tracker import Tracker
 
@@ -32,7 +34,7 @@ def main() -> None:
         os.environ["TINYBENCH_STATE"] = f"{folder}/state"
         _print_calls("SQLite", sqlite)
         _print_points("SQLite", f"sqlite:///{folder}/points.db")
-    with bench() as made:
+    with running_setup() as made:
         _print_calls("server", made.uri)
         _print_points("server", made.uri)
         _print_processor_time(made)
@@ -91,7 +93,7 @@ def _print_points(name: str, uri: str) -> None:
     )
 
 
-def _print_processor_time(made: Bench) -> None:
+def _print_processor_time(made: Setup) -> None:
     """Print the processor time that an epoch of two runs costs, the thread that sends it included."""
     tracker = Tracker(TrackConfig(uri=made.uri), may_be_away=True)
     run = tracker.writer.create_run({"id": "0"}, "processor", {})
