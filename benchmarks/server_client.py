@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass
 class Period:
-    """What clients do for a while.
+    """The work of clients for some seconds.
 
     Attributes:
         uri: The server.
@@ -44,7 +44,7 @@ class Period:
 
 @dataclass
 class Measured:
-    """What clients measured.
+    """The measurements of clients.
 
     Attributes:
         writes: Milliseconds of each metric batch.

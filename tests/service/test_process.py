@@ -19,6 +19,8 @@ import requests
 from mlflow.tracking import MlflowClient
 from processes import ROOT
 
+from tinybench.core.errors import ConfigError
+from tinybench.service import process
 from tinybench.service.process import build_environment, users_database
 from tinybench.service.settings import ServerSettings
 
@@ -188,6 +190,21 @@ def test_the_web_page_may_send_requests_under_every_name_of_the_server(tmp_path:
     assert origins == "https://mlflow.lab,http://mlflow.lab,http://mlflow.lab:5000"
     monkeypatch.setenv("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "https://another")
     assert build_environment(settings, tmp_path)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://another"
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "MLFLOW_ENABLE_WORKSPACES"])
+def test_a_variable_that_would_open_the_server_is_not_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setenv(name, "true")
+    assert name not in build_environment(ServerSettings("sqlite:///mlflow.db", "artifacts"), tmp_path)
+
+
+def test_a_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process, "find_spec", lambda name: None)
+    settings = ServerSettings("sqlite:///mlflow.db", "artifacts", auth=True, admin_password=PASSWORD)
+    with pytest.raises(ConfigError, match=r"flask_wtf is missing: install it by pip install 'tinybench\[server\]'"):
+        process.run(settings, lambda: None)
 
 
 def test_users_are_beside_a_sqlite_file():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from stores import fresh
+from stores import add_experiments, fresh
 
 from tinybench import recipes
 from tinybench.config.sections import TrackConfig
-from tinybench.tracking import queries
+from tinybench.tracking import queries, tags
 from tinybench.tracking.tracker import Tracker
 
 NAME = "cifar10-simple5"
@@ -100,3 +100,26 @@ def test_the_top_of_a_child_is_the_whole_run(tracker: Tracker, kind: str) -> Non
     assert tracker.find_top_run(child.id).info.run_id == whole.id
     assert tracker.find_fold_run(whole.id, 2).info.run_id == fold.id
     assert tracker.find_fold_run(whole.id, 1) is None
+
+
+def test_a_run_is_found_among_more_experiments_than_a_page_has(tracker: Tracker) -> None:
+    run_id = finished(tracker, "own", 0.5)
+    run = tracker.amend(tracker.get_run(run_id))
+    run.set_tags({tags.MODEL_URI: "models:/m-1"})
+    tracker.writer.flush()
+    add_experiments(tracker.uri, 1001)
+    found, _ = queries.find_recipe_run(tracker, NAME, "own")
+    assert found.info.run_id == run_id
+    assert [found.info.run_id for found in queries.find_model_runs(tracker)] == [run_id]
+
+
+def test_a_run_that_a_process_left_on_this_machine_is_sent_first(tracker: Tracker) -> None:
+    left = Tracker(TrackConfig(uri=tracker.uri, offline=True), may_be_away=True)
+    run = left.open_parent_run("x")
+    run.log_params({"recipe": NAME})
+    run.set_tags({tags.MODEL_URI: "models:/m-1"})
+    run.end("FINISHED")
+    left.close()
+    (found,) = queries.find_model_runs(Tracker.at(tracker.uri))
+    assert found.data.tags[tags.KEY] == run.key
+    assert queries.find_recipe_run(tracker, NAME, "own") is not None

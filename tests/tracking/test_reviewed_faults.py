@@ -96,10 +96,17 @@ def test_a_run_that_was_alive_half_a_second_ago_is_ended_by_another(store, monke
     assert stored.info.status == "FAILED"
 
 
+def assert_is_killed(store: str, run_id: str) -> None:
+    assert [repaired.run_id for repaired in repair(store)] == [run_id]
+    info = MlflowClient(store).get_run(run_id).info
+    assert info.status == "KILLED"
+    assert info.start_time <= info.end_time <= time.time() * 1000
+
+
 @pytest.mark.parametrize("heartbeat", ["9" * 400, "9" * 30])
 def test_a_heartbeat_of_a_stranger_in_the_far_future_costs_no_traceback(store, heartbeat) -> None:
-    MlflowClient(store).create_run("0", tags={tags.PROCESS: "elsewhere b n 1 1", tags.HEARTBEAT: heartbeat})
-    repair(store)
+    run = MlflowClient(store).create_run("0", tags={tags.PROCESS: "elsewhere b n 1 1", tags.HEARTBEAT: heartbeat})
+    assert_is_killed(store, run.info.run_id)
 
 
 def test_a_dead_run_of_this_host_with_a_heartbeat_of_the_far_future(store) -> None:
@@ -107,5 +114,5 @@ def test_a_dead_run_of_this_host_with_a_heartbeat_of_the_far_future(store) -> No
 
     fields = describe_process().split(" ")
     gone = " ".join([*fields[:3], "4194304", "1"])
-    MlflowClient(store).create_run("0", tags={tags.PROCESS: gone, tags.HEARTBEAT: "9" * 30})
-    repair(store)
+    run = MlflowClient(store).create_run("0", tags={tags.PROCESS: gone, tags.HEARTBEAT: "9" * 30})
+    assert_is_killed(store, run.info.run_id)

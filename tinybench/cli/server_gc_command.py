@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 
+from tinybench.cli.server_store import read_store
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 
@@ -38,8 +38,10 @@ def gc(context: click.Context, dry_run: bool, older_than: str, with_models: bool
     with quiet_libraries.filter_startup_noise():
         from tinybench.display.collection_table import print_collection
         from tinybench.service.collection.collect import collect
+    settings = read_store(context)
     collection = collect(
-        *_store_addresses(context),
+        settings.backend_store_uri,
+        settings.artifacts_destination,
         older_than=seconds,
         dry_run=dry_run,
         with_models=with_models,
@@ -59,16 +61,3 @@ def parse_age(text: str) -> float:
     if match is None:
         raise ConfigError(f"Invalid value for `--older-than`: expected a time such as 30d, 12h or 15m, got {text!r}.")
     return float(match[1]) * _UNITS[match[2]]
-
-
-def _store_addresses(context: click.Context) -> tuple[str, str]:
-    """Return the database and the destination of artifacts that are options of `server`."""
-    from tinybench.service.settings import ServerSettings, read_secret, with_database_password
-
-    assert context.parent is not None
-    options = context.parent.params
-    file: Path | None = options["database_password_file"]
-    settings = ServerSettings(options["backend_store_uri"], options["artifacts_destination"])
-    password = read_secret("--database-password-file", file, "TINYBENCH_DATABASE_PASSWORD")
-    settings = with_database_password(settings, password)
-    return settings.backend_store_uri, settings.artifacts_destination

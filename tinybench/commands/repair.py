@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from tinybench.core.redaction import redact
 from tinybench.tracking import dead_runs, store, tags
 from tinybench.tracking.dead_runs import DeadRun
-from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
 from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
 from tinybench.training import run_directory
@@ -45,8 +43,7 @@ def repair(uri: str | None = None, *, include_unknown: bool = False, dry_run: bo
     store.require_exists(uri or store.default_uri())
     tracker = Tracker.at(uri)
     if not dry_run:
-        with suppress(*SEND_ERRORS):  # what cannot be sent now is listed by `tinybench status`
-            send_left_behind(tracker.uri, tracker.client)
+        tracker.send_left_behind()
     repaired = []
     for dead in dead_runs.list_dead(tracker.client, include_unknown=include_unknown):
         if not dry_run and not dead_runs.mark_killed(tracker.client, dead):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -35,6 +36,11 @@ _APPLICATION = "tinybench"  # the entry point of `access.create_app`
 _PROTOCOL = "tinybench.service.request_protocol:RequestProtocol"
 _COUNTER_FILE = re.compile(r"(counter|summary|histogram|gauge_[a-z]+)_\d+\.db")
 _IGNORED_WARNING = "ignore:starlette.middleware.wsgi is deprecated"  # of MLflow, at each start
+_UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+    "MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
+    "MLFLOW_ENABLE_WORKSPACES",
+)
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -52,9 +58,10 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         The exit code of the server; 0 if it was told to end.
 
     Raises:
-        ConfigError: The port is taken, or cannot be listened on.
+        ConfigError: A package of the extra `server` is missing, or the port cannot be listened on.
         TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
     """
+    _require_extra(settings)
     if settings.auth and _APPLICATION not in entry_points(group="mlflow.app").names:
         raise TrackingError(
             "This installation of tinybench is older than its code: install it again (pip install -e .)."
@@ -108,7 +115,11 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
         settings: The settings.
         folder: A folder that only this user can read, for the configuration of the users' database.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TINYBENCH_")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TINYBENCH_") and name not in _UNSAFE_VARIABLES
+    }
     environment = inherited | {
         "MLFLOW_BACKEND_STORE_URI": settings.backend_store_uri,
         "MLFLOW_REGISTRY_STORE_URI": settings.backend_store_uri,
@@ -143,6 +154,14 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_PASSWORD": str(settings.admin_password),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.secret_key or secrets.token_hex(32),
     }
+
+
+def _require_extra(settings: ServerSettings) -> None:
+    """Raise if a package of the extra `server` is missing, which MLflow would tell by a traceback."""
+    needed = {"flask_wtf": settings.auth, "prometheus_flask_exporter": settings.metrics_folder is not None}
+    missing = [name for name, is_needed in needed.items() if is_needed and find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"The package {missing[0]} is missing: install it by pip install 'tinybench[server]'.")
 
 
 def _list_origins(settings: ServerSettings) -> list[str]:

@@ -10,6 +10,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
 from tinybench.tracking import process_identity, store, tags
+from tinybench.tracking.experiments import list_experiment_ids
 
 _SILENT_SECONDS = 600.0  # without a sign of life, after which a run of another host counts as dead
 _SECONDS = re.compile(r"[0-9]{1,10}")  # until the year 2286
@@ -38,8 +39,7 @@ def list_dead(client: MlflowClient, *, include_unknown: bool = False) -> list[De
         client: A client of the store.
         include_unknown: Whether runs that tinybench did not make count as dead, too.
     """
-    searched = store.pages(lambda token: client.search_experiments(page_token=token))
-    experiments = [experiment.experiment_id for experiment in searched]
+    experiments = list_experiment_ids(client)
     if not experiments:
         return []
     query = "attributes.status = 'RUNNING'"

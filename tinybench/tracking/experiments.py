@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tenacity
 from mlflow.tracking import MlflowClient
 
-from tinybench.tracking import tags
+from tinybench.tracking import store, tags
 
 
 def get_or_create_experiment(client: MlflowClient, name: str) -> str:
@@ -32,3 +32,8 @@ def set_experiment_kind(client: MlflowClient, experiment_id: str) -> None:
     if tags.EXPERIMENT_KIND not in client.get_experiment(experiment_id).tags:
         kind_tag = (experiment_id, tags.EXPERIMENT_KIND, "custom_model_development")
         retry_on_conflict(lambda: client.set_experiment_tag(*kind_tag))
+
+
+def list_experiment_ids(client: MlflowClient) -> list[str]:
+    """Return the ids of all experiments that are not deleted, however many pages they fill."""
+    return [item.experiment_id for item in store.pages(lambda token: client.search_experiments(page_token=token))]

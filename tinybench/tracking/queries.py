@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from tinybench import recipes
 from tinybench.core.errors import ConfigError
 from tinybench.tracking import tags
+from tinybench.tracking.experiments import list_experiment_ids
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def find_recipe_run(tracker: Tracker, recipe: str, identity: str) -> tuple[Mlflo
 
 def _find_newest(tracker: Tracker, query: str) -> MlflowRun | None:
     """Return the newest run that is complete in itself: not that of a phase, of a fold, or of a later evaluation."""
-    experiments = [experiment.experiment_id for experiment in tracker.client.search_experiments()]
+    tracker.send_left_behind()
+    experiments = list_experiment_ids(tracker.client)
     newest_first = ["attributes.start_time DESC"]
     page = tracker.client.search_runs(experiments, query, order_by=newest_first)
     while page:
@@ -134,7 +136,8 @@ def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
         ConfigError: MLflow does not understand the filter.
     """
     query = f"attributes.status = 'FINISHED' and tags.`{tags.MODEL_URI}` != ''" + (f" and {search}" if search else "")
-    experiments = [experiment.experiment_id for experiment in tracker.client.search_experiments()]
+    tracker.send_left_behind()
+    experiments = list_experiment_ids(tracker.client)
     token = None
     while True:
         try:

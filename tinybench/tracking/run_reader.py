@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 from tinybench.tracking import store, tags
+from tinybench.tracking.experiments import list_experiment_ids
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
@@ -105,8 +106,7 @@ class RunReader:
         """Return the id of a run; one that is given by its key is searched for."""
         if not is_key(run_id):
             return run_id
-        searched = store.pages(lambda token: self.client.search_experiments(page_token=token))
-        experiments = [experiment.experiment_id for experiment in searched]
+        experiments = list_experiment_ids(self.client)
         runs = self.client.search_runs(experiments, f"tags.`{tags.KEY}` = '{run_id}'", max_results=1)
         return str(runs[0].info.run_id) if runs else run_id
 
@@ -120,15 +120,20 @@ class RunReader:
             TrackingError: Entries of the run, or of its phases, are unsent.
         """
         unsent = self._count_unsent(run_id)
-        if unsent and self._client is not None:
-            with suppress(*SEND_ERRORS):
-                send_left_behind(self.uri, self._client)
+        if unsent:
+            self.send_left_behind()
             unsent = self._count_unsent(run_id)
         if unsent:
             raise TrackingError(
                 f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
                 "Send them with tinybench sync, then try again."
             )
+
+    def send_left_behind(self) -> None:
+        """Send what processes that have ended left on this machine for the store, as far as it takes it."""
+        if self._client is not None:
+            with suppress(*SEND_ERRORS):  # what cannot be sent is listed by `tinybench status`
+                send_left_behind(self.uri, self._client)
 
     def _count_unsent(self, run_id: str) -> int:
         """Return the number of entries of a run and of the runs below it that other journals of this machine hold."""

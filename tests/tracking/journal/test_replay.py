@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mlflow.entities import ViewType
+from journals import offline, runs_of
 from mlflow.tracking import MlflowClient
 from small_runs import artifacts, points
 from stores import fresh
@@ -36,10 +36,6 @@ def client(store: str) -> MlflowClient:
     return MlflowClient(store)
 
 
-def offline(store: str) -> StoreWriter:
-    return StoreWriter(store, None, offline=True)
-
-
 def whole_run(writer: StoreWriter, name: str = "x") -> RunWriter:
     run = writer.create_run({"id": "0"}, name, {"kind": "test"})
     run.log_params({"lr": 0.1})
@@ -49,10 +45,6 @@ def whole_run(writer: StoreWriter, name: str = "x") -> RunWriter:
     run.log_text("hello", "notes/a.txt")
     run.end("FINISHED")
     return run
-
-
-def runs_of(client: MlflowClient, key: str) -> list[Any]:
-    return list(client.search_runs(["0"], f"tags.`{tags.KEY}` = '{key}'", ViewType.ACTIVE_ONLY))
 
 
 def check(store: str, client: MlflowClient, key: str) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from journals import offline, runs_of
 from mlflow.tracking import MlflowClient
 from small_runs import artifacts, points
-from stores import fresh
+from stores import add_experiments, fresh
 
 from tinybench.commands.sync import pack, sync
 from tinybench.tracking import tags
@@ -30,19 +28,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def client(store: str) -> MlflowClient:
     return MlflowClient(store)
-
-
-def add_experiments(uri: str, count: int) -> None:
-    """Add experiments that are newer than all others, by SQL: MLflow takes seconds for a hundred."""
-    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
-        columns = [row[1] for row in database.execute("pragma table_info(experiments)")]
-        (row,) = database.execute(f"select {', '.join(columns)} from experiments where experiment_id = 0").fetchall()
-        example = dict(zip(columns, row, strict=True))
-        for number in range(1000, 1000 + count):
-            new = example | {"experiment_id": number, "name": f"e{number}", "creation_time": 2 * 10**12 + number}
-            new["last_update_time"] = new["creation_time"]
-            places = ", ".join("?" for _ in columns)
-            database.execute(f"insert into experiments values ({places})", [new[column] for column in columns])
 
 
 def test_a_run_is_found_by_its_key_among_more_than_a_thousand_experiments(

@@ -61,7 +61,7 @@ class Backup:
 
     @cached_property
     def index(self) -> Index:
-        """What is known of it without reading its manifest.
+        """The summary of the backup, which is read without its manifest.
 
         Raises:
             DataError: The index is damaged.
@@ -70,7 +70,7 @@ class Backup:
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether an identity is needed to restore it."""
+        """Whether an identity is needed to restore the backup."""
         return (self.folder / f"{_MANIFEST}.age").exists()
 
     def read_manifest(self, identity: Identity | None) -> Manifest:

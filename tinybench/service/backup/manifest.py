@@ -37,7 +37,7 @@ class BackedUpFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup holds.
+    """The contents of a backup.
 
     Attributes:
         time: When it began, in UTC.
@@ -86,7 +86,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Index:
-    """What can be known of a backup without reading its manifest.
+    """The summary of a backup, which is read without its manifest.
 
     Attributes:
         time: When it began, in UTC.

@@ -13,7 +13,7 @@ from tinybench.service.backup.backup_folder import Backup, BackupFolder
 
 @dataclass(frozen=True)
 class KeepPolicy:
-    """How many backups are kept.
+    """The numbers of backups to keep.
 
     Attributes:
         last: The newest ones.

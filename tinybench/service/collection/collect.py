@@ -19,7 +19,7 @@ _REGISTRY = "MLFLOW_REGISTRY_STORE_URI"
 
 @dataclass(frozen=True)
 class Collection:
-    """What was planned, and what was done.
+    """The plan of a collection, and its outcome.
 
     Attributes:
         plan: What is removed and what is kept.

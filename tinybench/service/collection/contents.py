@@ -122,7 +122,7 @@ class StoredVersion:
 
 @dataclass
 class Contents:
-    """What a database knows of.
+    """The runs, models and versions of a database.
 
     Attributes:
         runs: All runs by id.

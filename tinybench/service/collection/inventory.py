@@ -43,7 +43,7 @@ class Folder:
 
 @dataclass
 class Scan:
-    """What a destination holds.
+    """The folders and files of a destination.
 
     Attributes:
         folders: The files of runs, logged models and traces, by their folder.

@@ -21,7 +21,7 @@ _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 @dataclass(frozen=True)
 class Item:
-    """What is removed, or kept.
+    """A run, model, experiment or folder that is removed or kept.
 
     Attributes:
         kind: `run`, `logged model`, `experiment`, `orphan` or `upload`.

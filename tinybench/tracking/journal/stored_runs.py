@@ -10,8 +10,8 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
-from tinybench.tracking import store, tags
-from tinybench.tracking.experiments import get_or_create_experiment, set_experiment_kind
+from tinybench.tracking import tags
+from tinybench.tracking.experiments import get_or_create_experiment, list_experiment_ids, set_experiment_kind
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import KEY_PATTERN, Journal, is_key
 from tinybench.tracking.journal.marks import Marks
@@ -130,8 +130,7 @@ class StoredRuns:
 
     def find_all(self, key: str, experiment: str | None) -> list[MlflowRun]:
         """Return the runs of a key: several after two senders created it at once; of any experiment if None."""
-        searched = store.pages(lambda token: self.client.search_experiments(page_token=token))
-        experiments = [experiment] if experiment else [item.experiment_id for item in searched]
+        experiments = [experiment] if experiment else list_experiment_ids(self.client)
         query = f"tags.`{tags.KEY}` = '{key}'"
         return list(self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, max_results=10))
 
