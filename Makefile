@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help run test test-images lint docs bench bench-features ui lock clean
+.PHONY: help run test test-browser test-images lint docs bench bench-features ui lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -23,8 +23,11 @@ run: .venv/ready ## Train the quickstart recipe, both phases, on digits
 test: .venv/ready ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+test-browser: .venv/ready ## Look at the pages of MLflow in Debian's Chromium
+	$(BIN)/python -m pytest -m browser -rs tests/browser
+
 test-images: .venv/ready ## Build the images of docker/ and run them; takes root, buildah, debootstrap and 25 GB of disk
-	$(BIN)/python -m pytest -m "image or slow" tests/docker
+	$(BIN)/python -m pytest -m image -rs tests/docker
 
 lint: .venv/ready ## Check style, types and the layers
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tinybench.service import roles
+from tinybench.service import permission_cache, roles
 
 _LEAST_ROLES = (
     (r"experiments/create", "contributor"),
@@ -58,6 +58,7 @@ def create_app() -> Any:
     folder = Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]).parent
     with FileLock(folder / "start.lock"):  # else several workers would create the users' tables at once
         app = auth.create_app()
+    permission_cache.install()
     flask_app.before_request(handlers.catch_mlflow_exception(_check_request))  # after MLflow's own check
     app.user_middleware.append(Middleware(_NativeRoutes, routes=app.routes))  # within that of MLflow's check
     return app
