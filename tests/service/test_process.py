@@ -132,6 +132,23 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path, number: 
     assert (tmp_path / "mlartifacts/under/way.txt").read_text() == "1234567890"
 
 
+def test_a_server_that_is_killed_leaves_no_process_and_no_password(tmp_path: Path):
+    (tmp_path / "admin.txt").write_text(PASSWORD)
+    (tmp_path / "tmp").mkdir()
+    words = ("--auth", "--admin-password-file", "admin.txt", "--workers", "2")
+    with running(tmp_path, *words, TMPDIR=str(tmp_path / "tmp")) as (address, process):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 4
+        assert list((tmp_path / "tmp").rglob("auth.ini"))
+        process.kill()
+        _, alive = psutil.wait_procs(children, 30)
+        assert alive == []
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{address}/health", timeout=10)
+    assert list((tmp_path / "tmp").rglob("auth.ini")) == []
+    assert "tinybench server was killed" in (tmp_path / "output.txt").read_text()
+
+
 def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `tinybench server` with arguments with which it does not start."""
     command = [sys.executable, "-m", "tinybench", "server", "--port", str(free_port()), *arguments]

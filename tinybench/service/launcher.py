@@ -1,6 +1,7 @@
 """Run MLflow's command line with the log of this service: `python -m tinybench.service.launcher LOG_CONFIG …`.
 
-What MLflow prints becomes a part of the log, so that no line of it is in another format or has a secret.
+What MLflow prints becomes a part of the log, so that no line of it is in another format or has a secret. The server ends
+as well if `tinybench server` is killed: its end of the standard input is closed then.
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import os
+import shutil
+import signal
 import sys
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
+from threading import Thread
 
 from tinybench.web.log_lines import LogLines
 
@@ -28,6 +33,7 @@ def main(log_config: str, *words: str) -> int:
         The exit code.
     """
     logging.config.dictConfig(json.loads(Path(log_config).read_text("utf-8")))
+    Thread(target=_end_with_parent, args=(Path(log_config).parent,), daemon=True).start()
     with (
         closing(LogLines(_log, logging.INFO)) as output,
         closing(LogLines(_log, logging.WARNING)) as errors,
@@ -44,6 +50,15 @@ def main(log_config: str, *words: str) -> int:
             _log.critical("MLflow's server failed.", exc_info=True)
             return 1
     return 0
+
+
+def _end_with_parent(folder: Path) -> None:
+    """Wait until the process that started this one is gone, then end the server as it would have done."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    _log.warning("tinybench server was killed: MLflow's server ends too.")
+    shutil.rmtree(folder, ignore_errors=True)  # it has the address of the database; the server has read it
+    os.kill(os.getpid(), signal.SIGTERM)  # MLflow passes it on
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ class _Server:
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.is_ending = False
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Have the server answer the requests under way and end; a handler of signals."""
