@@ -8,6 +8,8 @@ own checks first and then those of this module.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 from pathlib import Path
@@ -20,11 +22,14 @@ from flask import Response, g, request
 from mlflow.server import app as flask_app
 from mlflow.server import auth, handlers
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tinybench.service import permission_cache, roles
+
+_log = logging.getLogger(__name__)
 
 _LEAST_ROLES = (
     (r"experiments/create", "contributor"),
@@ -60,8 +65,17 @@ def create_app() -> Any:
         app = auth.create_app()
     permission_cache.install()
     flask_app.before_request(handlers.catch_mlflow_exception(_check_request))  # after MLflow's own check
+    app.add_exception_handler(OSError, _tell_full_disk)
     app.user_middleware.append(Middleware(_NativeRoutes, routes=app.routes))  # within that of MLflow's check
     return app
+
+
+async def _tell_full_disk(request: Request, error: OSError) -> PlainTextResponse:
+    """Answer an upload for which the disk has no room, so that clients can say so."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    _log.error("The disk of the artifacts is full: %s was not stored.", request.url.path)
+    return PlainTextResponse("The disk of the artifacts is full.", 507)
 
 
 def role_of(username: str) -> str:

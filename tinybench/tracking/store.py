@@ -48,6 +48,8 @@ _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirec
 _UNKNOWN_PLACE = "Could not find a registered artifact repository"  # of artifacts: a scheme that MLflow does not know
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_MANY_ERRORS = re.compile(r"too many (\d{3}) error responses")  # of urllib3, after MLflow's retries
+_DISK_FULL = 507
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
 _DATABASE_SERVERS = ("postgresql", "mysql")
@@ -219,6 +221,10 @@ def describe_error(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, UnreachableError):
         return error.reason
+    if (many := _MANY_ERRORS.search(text)) is not None:
+        return f"it answers with status {many[1]}; the log of the server says why."
+    if isinstance(error, requests.HTTPError) and error.response is not None and error.response.status_code == _DISK_FULL:
+        return "the disk of its artifacts is full."
     if isinstance(error, requests.Timeout) or "timed out" in text:
         return "it gives no answer in time."
     if isinstance(error, requests.ConnectionError) or "Max retries exceeded" in text or "Connection aborted" in text:
