@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:  # a checkout without playwright skips these tests
-    from playwright.sync_api import Page
+    from playwright.sync_api import ConsoleMessage, Page
 
 _SECONDS = 60
 # Browsers report it when a table is laid out twice in a frame
-_HARMLESS = ("ResizeObserver loop",)
+_HARMLESS = ("ResizeObserver loop", "/mlflow/assistant/")  # the assistant is closed to all
 _WITHOUT_ASSISTANT = """
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
@@ -54,9 +54,13 @@ class MlflowPages:
         self.errors: list[str] = []
         page.set_default_timeout(1000 * _SECONDS)
         page.add_init_script(_WITHOUT_ASSISTANT)
-        page.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
+        page.on("console", self._note_message)
         page.on("pageerror", lambda error: self._note(str(error)))
         page.on("response", lambda answer: self._note(answer.url) if answer.status >= 400 else None)
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._note(f"{message.location['url']}: {message.text}")
 
     def _note(self, text: str) -> None:
         if not any(harmless in text for harmless in _HARMLESS):
