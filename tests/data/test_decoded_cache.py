@@ -197,7 +197,7 @@ def test_decoding_keeps_the_order_and_tells_how_far_it_is(tmp_path, encode):
 
 def test_threads_write_what_one_thread_writes(tmp_path, encode):
     data = {str(index): encode(PIXELS[index % 20]) for index in range(200)}
-    pictures = EncodedImages(list(data), np.zeros(200, np.int32), data.__getitem__, (4, 4, 3), fit=True)
+    pictures = EncodedImages(list(data), np.zeros(200, np.int32), data.__getitem__, (4, 4, 3), "squash")
     PoolWriter(tmp_path, progress_bar).write_encoded("train", pictures)
     assert np.array_equal(np.load(tmp_path / "train.images.npy"), PIXELS[np.arange(200) % 20])
 

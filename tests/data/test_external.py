@@ -19,7 +19,7 @@ def source(side: int = 8, channels: int = 3, *, official: bool = False) -> RawDa
 
 def test_labels_are_those_of_the_model_s_classes_and_all_images_are_tested() -> None:
     given = source()
-    found = external.adapt_to_model("own", given, ("ant", "cat", "dog"), (8, 8, 3))
+    found = external.adapt_to_model("own", given, ("ant", "cat", "dog"), (8, 8, 3), "squash")
     assert found.class_names == ("ant", "cat", "dog")
     assert [len(part) for part in found.splits.values()] == [0, 0, 12]
     assert found.test.labels.tolist() == [2, 1] * 6
@@ -27,18 +27,27 @@ def test_labels_are_those_of_the_model_s_classes_and_all_images_are_tested() -> 
 
 
 def test_official_test_images_stay_the_only_ones() -> None:
-    assert len(external.adapt_to_model("own", source(official=True), ("cat", "dog"), (8, 8, 3)).test) == 4
+    assert len(external.adapt_to_model("own", source(official=True), ("cat", "dog"), (8, 8, 3), "squash").test) == 4
 
 
 def test_images_are_fit_to_the_model_s_size() -> None:
-    found = external.adapt_to_model("own", source(), ("cat", "dog"), (4, 6, 3))
+    found = external.adapt_to_model("own", source(), ("cat", "dog"), (4, 6, 3), "squash")
     assert found.shape == (4, 6, 3)
     assert found.test.images().shape == (12, 4, 6, 3)
-    gray = external.adapt_to_model("own", source(channels=1), ("cat", "dog"), (8, 8, 3)).test.images()
+    gray = external.adapt_to_model("own", source(channels=1), ("cat", "dog"), (8, 8, 3), "squash").test.images()
     assert (gray == gray[..., :1]).all()
-    assert external.adapt_to_model("own", source(), ("cat", "dog"), (8, 8, 1)).test.images().shape == (12, 8, 8, 1)
+    one_channel = external.adapt_to_model("own", source(), ("cat", "dog"), (8, 8, 1), "squash")
+    assert one_channel.test.images().shape == (12, 8, 8, 1)
 
 
 def test_what_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(DataError, match=r"does not know 1 of the classes, such as 'dog'\. It knows 'cat', 'cow'"):
-        external.adapt_to_model("own", source(), ("cat", "cow"), (8, 8, 3))
+        external.adapt_to_model("own", source(), ("cat", "cow"), (8, 8, 3), "squash")
+
+
+def test_images_are_identified_as_they_were_given() -> None:
+    given = source(official=True)
+    assert given.test is not None
+    found = external.adapt_to_model("own", given, ("cat", "dog"), (4, 4, 3), "pad")
+    assert found.test.pool.digests.tolist() == given.test.digests.tolist()
+    assert found.resize == found.test.pool.resize == "pad"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tinybench.core.errors import DataError
+from tinybench.data import images, splits
 
 FLAT = {"cat": 10, "dog": 10}
 
@@ -64,16 +65,42 @@ def test_different_sizes_are_fit(make_folder, load, encode):
     data = load(f"folder:{root}", image_size=12)
     assert data.shape == (12, 12, 3)
     assert (data.train.pool.images[0] == 77).all()
-    assert any("each is resized to 12 x 12" in line for line in data.warnings)
+    assert any("images are resized to 12 x 12 pixels by `data.resize`" in line for line in data.warnings)
+
+
+@pytest.mark.parametrize("shape", [(8, 12, 3), (12, 8, 3)])
+def test_images_that_are_no_squares_are_resized(make_folder, load, encode, shape):
+    root = make_folder(FLAT)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for path in root.rglob("*.png"):
+        path.write_bytes(encode(pixels))
+    for method in images.RESIZE_METHODS:
+        data = load(f"folder:{root}", image_size=16, resize=method)
+        np.testing.assert_array_equal(data.train.images(slice(1))[0], images.resize(pixels, (16, 16), method))
+        assert data.resize == data.train.pool.resize == method
+
+
+def test_what_identifies_the_images_does_not_depend_on_how_they_are_resized(make_folder, load, encode):
+    root = make_folder(FLAT)
+    generator = np.random.default_rng(0)
+    for index, path in enumerate(sorted(root.rglob("*.png"))):
+        path.write_bytes(encode(generator.integers(0, 256, (20 + index, 30, 3), np.uint8)))
+    loaded = [
+        load(f"folder:{root}", image_size=side, resize=method) for side in (12, 16) for method in images.RESIZE_METHODS
+    ]
+    assert len({(data.fingerprint, data.split_hash, splits.hash_splits({"test": data.test})) for data in loaded}) == 1
+    assert len({data.train.images().tobytes() for data in loaded}) == len(loaded)
+    (root / "cat/000.png").write_bytes(encode(np.zeros((20, 30, 3), np.uint8)))
+    assert load(f"folder:{root}").fingerprint != loaded[0].fingerprint
 
 
 def test_gray_pictures_have_three_channels(tmp_path, load, encode):
     for label in FLAT:
         (tmp_path / label).mkdir()
         for index in range(4):
-            (tmp_path / label / f"{index}.bmp").write_bytes(encode(np.full((5, 6), index * 9, np.uint8), "BMP"))
+            (tmp_path / label / f"{index}.bmp").write_bytes(encode(np.full((6, 6), index * 9, np.uint8), "BMP"))
     data = load(f"folder:{tmp_path}")
-    assert data.shape == (5, 6, 3)
+    assert data.shape == (6, 6, 3)
     assert data.train.pool.images[1].max() == data.train.pool.images[1].min() == 9
 
 

@@ -8,6 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from tinybench.data import images
@@ -117,11 +119,54 @@ def test_decompression_bomb_is_refused():
 
 def test_fit_gives_the_size_and_averages_when_it_shrinks():
     checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None]
-    small = images.resize(checks, (8, 4))
+    small = images.resize(checks, (8, 4), "squash")
     assert small.shape == (8, 4, 1)
     assert np.abs(small.astype(int) - 127).max() < 10
-    assert images.resize(COLOUR, (8, 8)) is COLOUR
-    assert images.resize(COLOUR, (20, 30)).shape == (20, 30, 3)
+    assert images.resize(COLOUR, (8, 8), "squash") is COLOUR
+    assert images.resize(COLOUR, (20, 30), "squash").shape == (20, 30, 3)
+
+
+def stripes(wide: bool) -> np.ndarray:
+    """Four stripes of the colours 10, 60, 200 and 250, twice as long as they are wide together."""
+    image = np.repeat(np.repeat([[10, 60, 200, 250]], 20, axis=0), 10, axis=1).astype(np.uint8)[..., None]
+    return image if wide else image.transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_each_method_keeps_what_it_says(wide):
+    def along(method):
+        resized = images.resize(stripes(wide), (40, 40), method)
+        assert resized.shape == (40, 40, 1)
+        return resized[20, :, 0].tolist() if wide else resized[:, 20, 0].tolist()
+
+    squashed, cropped, padded = map(along, images.RESIZE_METHODS)
+    assert [squashed[index] for index in (5, 15, 25, 35)] == [10, 60, 200, 250]
+    assert [cropped[index] for index in (2, 10, 30, 38)] == [60, 60, 200, 200]
+    assert [padded[index] for index in (5, 15, 25, 35)] == [10, 60, 200, 250]
+    bars = images.resize(stripes(wide), (40, 40), "pad")[..., 0]
+    bars = bars if wide else bars.T
+    assert (bars[:9] == 117).all()
+    assert (bars[-9:] == 117).all()
+    colour = images.resize(np.repeat(stripes(wide), 3, axis=2), (40, 40), "pad")
+    assert tuple(colour[0, 0]) == (124, 116, 104)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.sampled_from(images.RESIZE_METHODS))
+def test_any_image_fits_any_square(height, width, side, method):
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    resized = images.resize(pixels, (side, side), method)
+    assert resized.shape == (side, side, 3)
+    assert resized.dtype == np.uint8
+    if height == width:
+        np.testing.assert_array_equal(resized, images.resize(pixels, (side, side), "squash"))
+    turned = images.resize(pixels.transpose(1, 0, 2), (side, side), method).transpose(1, 0, 2)
+    if method != "pad" or height == width:  # a bar of an odd width has its wider part on one side
+        assert np.abs(turned.astype(int) - resized).max() <= 1
+
+
+def test_an_unknown_method_is_an_error():
+    with pytest.raises(ValueError, match="one of squash, crop, pad"):
+        images.resize(COLOUR, (3, 3), "stretch")
 
 
 @pytest.mark.parametrize("pixels", [COLOUR, COLOUR.tolist(), COLOUR.astype(np.int64)])

@@ -29,12 +29,14 @@ class LoadedModel:
         class_names: One name per output of the model.
         shape: Height, width and channels of the images that it takes.
         temperature: The temperature at which its probabilities are calibrated.
+        resize: How images of another size are resized, see `data.images.resize`.
     """
 
     model: keras.Model
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
     temperature: float = 1.0
+    resize: str = "squash"
 
     def read_images(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
         """Return the pixels of image files, resized to the model's input, (n, height, width, channels).
@@ -51,7 +53,7 @@ class LoadedModel:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise DataError(f"{path} cannot be read: {error}. Convert it, or leave it out.") from error
-        return images.resize(pixels, self.shape[:2])
+        return images.resize(pixels, self.shape[:2], self.resize)
 
 
 def load_model(source: str, uri: str | None = None) -> LoadedModel:
@@ -67,9 +69,11 @@ def load_model(source: str, uri: str | None = None) -> LoadedModel:
     tracker = Tracker.at(uri)
     if source.startswith(("models:/", "runs:/")):
         with logged_model.download(source) as files:
-            metadata = files.info
-            return LoadedModel(models.load(files.keras_path), metadata.labels, metadata.shape, metadata.temperature)
+            info = files.info
+            model = models.load(files.keras_path)
+            return LoadedModel(model, info.labels, info.shape, info.temperature, info.resize)
     top = tracker.find_top_run(source)
     temperature = run_record.find_final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
     class_names, shape = run_record.read_class_names(tracker, top), run_record.read_image_shape(tracker, top)
-    return LoadedModel(run_record.load_final_model(tracker, source), class_names, shape, temperature)
+    resize = run_record.read_config(tracker, top).data.resize
+    return LoadedModel(run_record.load_final_model(tracker, source), class_names, shape, temperature, resize)

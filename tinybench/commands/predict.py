@@ -63,7 +63,8 @@ def predict_images(
 
 
 def _predict(model: LoadedModel, paths: Sequence[Path], top: int) -> Iterator[ImagePrediction]:
-    classifier = ImageClassifier(model.model, ModelInfo(model.class_names, model.shape, model.temperature))
+    info = ModelInfo(model.class_names, model.shape, model.temperature, model.resize)
+    classifier = ImageClassifier(model.model, info)
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
         pixels: list[NDArray[np.uint8]] = []

@@ -39,12 +39,16 @@ class ImagePool:
     Attributes:
         images: (n, height, width, channels) uint8, memory-mapped where they come from the cache.
         labels: (n,) int32, from 0.
-        digests: (n,) S16, a hash of each image's pixels by which exact duplicates are recognised.
+        digests: (n,) S16, a hash of each image's pixels as they were given, whatever was done to them later. Duplicates
+            are recognised by it, and it is what identifies the data of a run.
+        resize: How images that differed from `images` in size were resized; empty if none were. It is a part of what
+            identifies features of these pixels.
     """
 
     images: Images
     labels: Labels
     digests: NDArray[np.bytes_]
+    resize: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,10 @@ class Dataset:
         class_names: One name per label.
         shape: Height, width and channels of every image.
         fingerprint: Hash of the archive or of the content.
-        split_hash: Hash of the pixels, labels and order of each split.
+        split_hash: Hash of the pixels as they were given, labels and order of each split.
         origin: Where the files are.
         superclasses: The name of the superclass of each label, or empty.
+        resize: How images of another size are resized for the model, see `data.images.resize`.
         duplicates: Number of exact duplicates between two splits, by "a/b" pairs of their names.
         warnings: Lines to show once.
     """
@@ -125,6 +130,7 @@ class Dataset:
     split_hash: str
     origin: str
     superclasses: tuple[str, ...] = ()
+    resize: str = "squash"
     duplicates: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

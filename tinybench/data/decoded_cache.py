@@ -26,7 +26,7 @@ from tinybench.data.dataset import ImagePool, RawDataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMAT = 1
+FORMAT = 2
 
 _SPLITS = ("train", "validation", "test")
 _META = "meta.json"
@@ -41,12 +41,14 @@ class DatasetMetadata:
         superclasses: The name of the superclass of each label, or empty.
         fingerprint: Hash of the archive; None to use the hash of the content.
         warnings: Lines to show whenever the data set is loaded.
+        resize: How images were resized; empty if none were.
     """
 
     class_names: tuple[str, ...]
     superclasses: tuple[str, ...] = ()
     fingerprint: str | None = None
     warnings: tuple[str, ...] = ()
+    resize: str = ""
 
 
 def load_or_build(key: Mapping[str, Any], origin: str, build: Callable[[Path], DatasetMetadata]) -> RawDataset:
@@ -142,6 +144,7 @@ def _write_metadata(folder: Path, metadata: DatasetMetadata) -> None:
         "superclasses": metadata.superclasses,
         "fingerprint": metadata.fingerprint or fingerprint.hash_content(map(pools.get, _SPLITS), metadata.class_names),
         "warnings": metadata.warnings,
+        "resize": metadata.resize,
     }
     (folder / _META).write_text(json.dumps(meta), "utf-8")
 
@@ -153,7 +156,7 @@ def _read_entry(folder: Path, origin: str) -> RawDataset | None:
         complete = all((folder / name).stat().st_size == size for name, size in meta["files"].items())
         if not complete or meta["format"] != FORMAT:
             return None
-        pools = {split: _open_pool(folder, split) for split in meta["splits"]}
+        pools = {split: _open_pool(folder, split, meta["resize"]) for split in meta["splits"]}
         return RawDataset(
             train=pools["train"],
             test=pools.get("test"),
@@ -168,10 +171,10 @@ def _read_entry(folder: Path, origin: str) -> RawDataset | None:
         return None
 
 
-def _open_pool(folder: Path, split: str) -> ImagePool:
+def _open_pool(folder: Path, split: str, resize: str = "") -> ImagePool:
     # A plain array over the map: the memmap class makes every indexing several times slower
     images = np.asarray(np.load(folder / f"{split}.images.npy", mmap_mode="r", allow_pickle=False))
     labels, digests = (np.load(folder / f"{split}.{name}.npy", allow_pickle=False) for name in ("labels", "digests"))
     if not len(images) == len(labels) == len(digests):
         raise ValueError(f"The arrays of {split} differ in length.")
-    return ImagePool(images, labels, digests)
+    return ImagePool(images, labels, digests, resize)

@@ -41,23 +41,23 @@ class EncodedImages:
         labels: (n,) int32.
         read: Returns the bytes of an image by its name, in any thread; raises KeyError or OSError.
         shape: Height, width and channels of every decoded image.
-        fit: Whether an image of another size is resized; otherwise it counts as corrupt.
+        resize: How an image of another size is resized (see `images.resize`); if None, it counts as corrupt.
     """
 
     names: Sequence[str]
     labels: Labels
     read: Callable[[str], bytes]
     shape: tuple[int, int, int]
-    fit: bool = False
+    resize: str | None = None
 
     @property
     def workers(self) -> int:
         """Return the number of threads that decodes fastest."""
-        small = self.shape[0] * self.shape[1] <= _SMALL and not self.fit
+        small = self.shape[0] * self.shape[1] <= _SMALL and self.resize is None
         return 1 if small else os.cpu_count() or 1
 
-    def decode(self, index: int) -> Images:
-        """Return one image of the declared shape.
+    def decode(self, index: int) -> tuple[Images, bytes]:
+        """Return one image of the declared shape, and the hash of its pixels before it was resized.
 
         Raises:
             ValueError: The image cannot be read; the message is a short reason.
@@ -67,11 +67,10 @@ class EncodedImages:
         except (KeyError, OSError) as error:
             raise ValueError(f"cannot be opened: {error}") from None
         image = images.decode(data, channels=1 if self.shape[2] == 1 else 3)
-        if self.fit:
-            return images.resize(image, self.shape[:2])
-        if image.shape != self.shape:
+        if self.resize is None and image.shape != self.shape:
             raise ValueError(f"{image.shape[1]} x {image.shape[0]}, not {self.shape[1]} x {self.shape[0]}")
-        return image
+        digest = fingerprint.hash_image(image)
+        return image if self.resize is None else images.resize(image, self.shape[:2], self.resize), digest
 
 
 @dataclass
@@ -112,8 +111,7 @@ class PoolWriter:
             chunk = range(start, min(start + CHUNK, count))
             for index in chunk:
                 try:
-                    pixels[index] = image = encoded.decode(index)
-                    digests[index] = fingerprint.hash_image(image)
+                    pixels[index], digests[index] = encoded.decode(index)
                 except ValueError as error:
                     errors[index] = str(error)
             return len(chunk)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import fingerprint
+from tinybench.data import images as image_files
 from tinybench.data.dataset import Dataset, ImagePool, Labels, RawDataset, Split
-from tinybench.data.images import convert_array, resize
 from tinybench.data.splits import count_duplicates, hash_splits
 
 
-def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], shape: tuple[int, int, int]) -> Dataset:
+def adapt_to_model(
+    name: str, raw: RawDataset, class_names: tuple[str, ...], shape: tuple[int, int, int], resize: str
+) -> Dataset:
     """Return a data set of test images alone, with the labels and the image size of a model.
 
     The test images are the official ones, or all images where there are none.
@@ -21,6 +24,7 @@ def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], sha
         raw: The data set, with some or all of the model's classes in any order.
         class_names: The classes of the model.
         shape: Height, width and channels of the images that the model takes.
+        resize: How images of another size are resized for the model, see `data.images.resize`.
 
     Raises:
         DataError: The data set has a class that the model does not have.
@@ -35,7 +39,7 @@ def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], sha
     pool = raw.test or raw.train
     model_labels = np.array([class_names.index(class_name) for class_name in raw.class_names], np.int32)
     labels = model_labels[pool.labels]
-    pool = _convert_pool(pool, labels, shape)
+    pool = _convert_pool(pool, labels, shape, resize)
     empty = Split(pool, np.arange(0), labels[:0])
     splits = {"train": empty, "validation": empty, "test": Split(pool, np.arange(len(labels)), labels)}
     return Dataset(
@@ -47,17 +51,20 @@ def adapt_to_model(name: str, raw: RawDataset, class_names: tuple[str, ...], sha
         fingerprint=raw.fingerprint,
         split_hash=hash_splits(splits),
         origin=raw.origin,
+        resize=resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
     )
 
 
-def _convert_pool(pool: ImagePool, labels: Labels, shape: tuple[int, int, int]) -> ImagePool:
+def _convert_pool(pool: ImagePool, labels: Labels, shape: tuple[int, int, int], resize: str) -> ImagePool:
     """Return a pool with other labels, its images converted where they have another size or number of channels."""
     if pool.images.shape[1:] == shape:
-        return ImagePool(pool.images, labels, pool.digests)
+        return replace(pool, labels=labels)
     height, width, channels = shape
     images = np.empty((len(pool.images), height, width, channels), np.uint8)
     for index, image in enumerate(pool.images):
-        images[index] = resize(convert_array(image, channels=1 if channels == 1 else 3), (height, width))
-    return ImagePool(images, labels, fingerprint.hash_images(images))
+        images[index] = image_files.resize(
+            image_files.convert_array(image, channels=1 if channels == 1 else 3), (height, width), resize
+        )
+    return ImagePool(images, labels, pool.digests, resize)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def load(request: LoadRequest) -> RawDataset:
-    """Load the images of a folder: at native size when all have the same size, else resized to that of the run.
+    """Load the images of a folder: at native size when all are squares of one size, else resized to that of the run.
 
     Raises:
         DataError: There is no such folder, it does not hold one folder per class, or images cannot be read.
@@ -38,14 +38,15 @@ def load(request: LoadRequest) -> RawDataset:
     if raw.test is None and raw.validation is not None:  # they are the held-out test set, as for Tiny ImageNet
         raw = replace(raw, test=raw.validation, validation=None)
     side = request.image_size
-    resized = () if size else (f"The images in {root} differ in size: each is resized to {side} x {side}.",)
+    method = request.config.resize
+    resized = () if size else (f"{root}: images are resized to {side} x {side} pixels by `data.resize` {method}.",)
     return replace(raw, warnings=(*layout.warnings, *resized, *raw.warnings))
 
 
 def _load_images(root: Path, layout: FolderLayout, size: tuple[int, int] | None, request: LoadRequest) -> RawDataset:
     height, width = size or (request.image_size, request.image_size)
     shape = (height, width, 3)
-    skip = request.config.skip_corrupt
+    skip, resize = request.config.skip_corrupt, None if size else request.config.resize
 
     def read(name: str) -> bytes:
         return (root / name).read_bytes()
@@ -54,16 +55,16 @@ def _load_images(root: Path, layout: FolderLayout, size: tuple[int, int] | None,
         writer = PoolWriter(folder, request.progress, skip)
         for split, members in layout.members.items():
             labels, names = zip(*members, strict=True)
-            writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), read, shape, fit=size is None))
-        return decoded_cache.DatasetMetadata(layout.classes, warnings=writer.corrupt_warnings())
+            writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), read, shape, resize))
+        return decoded_cache.DatasetMetadata(layout.classes, warnings=writer.corrupt_warnings(), resize=resize or "")
 
     files = scan.hash_listing(layout.files)
     key = {"data": "folder", "path": str(root.resolve()), "files": files, "shape": shape, "skip_corrupt": skip}
-    return decoded_cache.load_or_build({**key, "fit": size is None}, str(root), build)
+    return decoded_cache.load_or_build({**key, "resize": resize}, str(root), build)
 
 
 def _common_size(root: Path, files: tuple[scan.FileEntry, ...]) -> tuple[int, int] | None:
-    """Return height and width where all readable images share them, else None."""
+    """Return height and width if all readable images are squares of one size, else None."""
 
     def read_sizes() -> list[tuple[int, int]]:
         with ThreadPoolExecutor(os.cpu_count()) as executor:
@@ -71,7 +72,7 @@ def _common_size(root: Path, files: tuple[scan.FileEntry, ...]) -> tuple[int, in
 
     key = {"sizes": str(root.resolve()), "files": scan.hash_listing(files)}
     sizes = decoded_cache.compute_once(key, read_sizes)
-    return tuple(sizes[0]) if len(sizes) == 1 else None
+    return tuple(sizes[0]) if len(sizes) == 1 and sizes[0][0] == sizes[0][1] else None
 
 
 def _read_size(path: Path) -> tuple[int, int] | None:

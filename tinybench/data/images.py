@@ -19,6 +19,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 UNSUPPORTED_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")  # of images that are not read
 
+RESIZE_METHODS = ("squash", "crop", "pad")
+_MEAN_COLOUR, _MEAN_GRAY = (124, 116, 104), 117  # of ImageNet
+
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -106,12 +109,15 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
         raise ValueError(_reason(error)) from None
 
 
-def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize an image, bilinear with antialiasing; the aspect ratio may change.
+def resize(image: NDArray[np.uint8], size: tuple[int, int], method: str) -> NDArray[np.uint8]:
+    """Resize an image, bilinear with antialiasing.
 
     Args:
         image: (height, width, 1 or 3) uint8.
         size: The height and width of the result.
+        method: What happens to an image of another aspect ratio, one of `RESIZE_METHODS`. `squash` changes its aspect
+            ratio, `crop` keeps the largest part in the middle that has the right one, and `pad` keeps all of it and
+            fills the rest with the mean colour of ImageNet's photographs.
 
     Returns:
         (*size, 1 or 3) uint8.
@@ -119,8 +125,33 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     if image.shape[:2] == size:
         return image
     original = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    resized = np.asarray(original.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
-    return resized.reshape(*size, image.shape[2])
+    height, width = size
+    if method == "squash":
+        resized = _scale(original, width, height)
+    elif method == "crop":
+        resized = _scale(original, width, height, _middle_box(original, width / height))
+    elif method == "pad":
+        scale = min(width / original.width, height / original.height)
+        inner_width, inner_height = (max(1, round(side * scale)) for side in original.size)
+        resized = Image.new(original.mode, (width, height), _MEAN_COLOUR if original.mode == "RGB" else _MEAN_GRAY)
+        inner = _scale(original, inner_width, inner_height)
+        resized.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
+    else:
+        raise ValueError(f"Expected one of {', '.join(RESIZE_METHODS)}, got {method!r}.")
+    return np.asarray(resized).reshape(*size, image.shape[2])
+
+
+def _scale(
+    image: Image.Image, width: int, height: int, box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=3.0)
+
+
+def _middle_box(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of the largest part in the middle with an aspect ratio (width / height)."""
+    width, height = min(image.width, image.height * aspect), min(image.height, image.width / aspect)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return left, top, left + width, top + height
 
 
 def _open(file: BinaryIO, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:

@@ -70,6 +70,7 @@ def split(name: str, raw: RawDataset, config: DataConfig, seed: int) -> Dataset:
         split_hash=hash_splits(splits),
         origin=raw.origin,
         superclasses=tuple(raw.superclasses[label] for label in selected) if raw.superclasses else (),
+        resize=config.resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
     )

@@ -27,6 +27,7 @@ def summarize_dataset(dataset: Dataset) -> dict[str, Any]:
         "origin": dataset.origin,
         "fingerprint": dataset.fingerprint,
         "split_hash": dataset.split_hash,
+        "resize": dataset.resize,
         "shape": dataset.shape,
         "images": {split: len(images) for split, images in dataset.splits.items()},
         "duplicates": dataset.duplicates,

@@ -28,7 +28,7 @@ def build_jpeg_call(compiled: CompiledModel, shape: tuple[int, int, int]) -> Cal
 
     def call() -> int:
         decoded = images.decode(encoded, channels=1 if channels == 1 else 3)
-        pixels[0] = images.resize(decoded, (height, width))
+        pixels[0] = images.resize(decoded, (height, width), "squash")
         return int(np.argmax(compiled.run(compiled.place_input(pixels))))
 
     return call

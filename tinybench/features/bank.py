@@ -198,6 +198,7 @@ def _without_names(value: Any, placeholders: dict[str, str], key: str = "") -> A
 
 def _hash_images(pool: ImagePool, rows: NDArray[np.int64]) -> str:
     hasher = hashlib.sha256(repr(pool.images.shape[1:]).encode())
+    hasher.update(pool.resize.encode())  # the digests are those of the images before
     hasher.update(pool.digests[rows].tobytes())
     return hasher.hexdigest()
 

@@ -46,11 +46,13 @@ class ModelInfo:
         labels: The class names, in the order of the model's outputs.
         shape: Height, width and channels of the images that the model takes.
         temperature: The logits are divided by it.
+        resize: How images of another size are resized, see `data.images.resize`.
     """
 
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
     temperature: float = 1.0
+    resize: str = "squash"
 
     def as_json(self) -> str:
         """Return the information as JSON."""
@@ -61,7 +63,8 @@ class ModelInfo:
         """Return the information that `as_json` wrote."""
         values = json.loads(text)
         height, width, channels = values["shape"]
-        return cls(tuple(values["labels"]), (height, width, channels), float(values.get("temperature", 1.0)))
+        temperature = float(values.get("temperature", 1.0))
+        return cls(tuple(values["labels"]), (height, width, channels), temperature, values.get("resize", "squash"))
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ class ImageClassifier:
     def _fit(self, image: Any) -> tuple[NDArray[np.uint8], list[str]]:
         """Return the pixels of an image at the model's size, and its warnings."""
         pixels = self._read(image)
-        return image_files.resize(pixels, self.info.shape[:2]), [*self._warnings(pixels)]
+        return image_files.resize(pixels, self.info.shape[:2], self.info.resize), [*self._warnings(pixels)]
 
     def _read(self, image: Any) -> NDArray[np.uint8]:
         """Return the pixels of an image (height, width, channels) at its own size.

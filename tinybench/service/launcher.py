@@ -1,7 +1,7 @@
 """Run MLflow's command line with the log of this service: `python -m tinybench.service.launcher LOG_CONFIG …`.
 
-What MLflow prints becomes a part of the log, so that no line of it is in another format or has a secret. The server ends
-as well if `tinybench server` is killed: its end of the standard input is closed then.
+What MLflow prints becomes a part of the log, so that no line of it is in another format or has a secret. The server
+ends as well if `tinybench server` is killed: its end of the standard input is closed then.
 """
 
 from __future__ import annotations

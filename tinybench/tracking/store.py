@@ -223,7 +223,11 @@ def describe_error(error: BaseException) -> str:
         return error.reason
     if (many := _MANY_ERRORS.search(text)) is not None:
         return f"it answers with status {many[1]}; the log of the server says why."
-    if isinstance(error, requests.HTTPError) and error.response is not None and error.response.status_code == _DISK_FULL:
+    if (
+        isinstance(error, requests.HTTPError)
+        and error.response is not None
+        and error.response.status_code == _DISK_FULL
+    ):
         return "the disk of its artifacts is full."
     if isinstance(error, requests.Timeout) or "timed out" in text:
         return "it gives no answer in time."
