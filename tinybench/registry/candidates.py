@@ -21,6 +21,10 @@ METRICS = {"accuracy": 1, "top5": 1, "loss": -1}
 """Metrics of the validation images; 1 if more is better, -1 if less is."""
 
 
+_TASK_SETTINGS = ("data.classes", "data.labels", "data.test_per_class", "data.test", "dataset")
+"""Settings on which the test images depend."""
+
+
 @dataclass(frozen=True)
 class CandidateQuery:
     """The conditions that a candidate must meet.
@@ -112,11 +116,11 @@ def choose(
         runs: The result of `find_runs`.
         query: The conditions.
         test_hash: The hash of the champion's test images; a run that was tested on others is not chosen, because it
-            would be refused. None if it does not matter.
+            would be refused. None if there is no champion: all runs must have the same test images then.
         rolled_back: Ids of runs that were rolled back; they are promoted again only if they are named by their id.
 
     Raises:
-        ConfigError: The runs have several data sets.
+        ConfigError: The runs have several data sets, or were tested on different images.
         TrackingError: No run has these test images, or all were rolled back.
     """
     if query.run_id is not None:
@@ -132,7 +136,9 @@ def choose(
     eligible = [run for run in comparable if run.info.run_id not in rolled_back]
     if not eligible:
         raise TrackingError(f"Every run {_describe(query)} was rolled back: give its id to promote one again.")
-    best = max(eligible, key=lambda run: (_score(run, query), run.info.start_time))
+    if test_hash is None:
+        _check_same_test_images(eligible, query)
+    best = _best(eligible, query)
     selection = f"{query.metric_name} {best.data.metrics[query.metric_name]:.4f}, the best of {len(eligible)} runs"
     splits = len({run.data.tags.get(tags.SPLIT_HASH) for run in eligible})
     if splits > 1:
@@ -143,6 +149,41 @@ def choose(
     if len(eligible) < len(comparable):
         selection += f"; excluded because they were rolled back: {len(comparable) - len(eligible)}"
     return Candidate(best.info.run_id, common_dataset(eligible), selection)
+
+
+def _check_same_test_images(runs: Sequence[MlflowRun], query: CandidateQuery) -> None:
+    """Raise unless all runs were tested on the same images: figures of different tasks cannot be ranked.
+
+    Raises:
+        ConfigError: They were not; the message has a filter for each group of runs.
+    """
+    groups: dict[str, list[MlflowRun]] = {}
+    for run in runs:
+        groups.setdefault(run.data.tags.get(tags.TEST_HASH, ""), []).append(run)
+    if len(groups) == 1:
+        return
+    key = next((key for key in _TASK_SETTINGS if _tells_apart(groups.values(), key)), None)
+    choices = []
+    for test_hash, members in sorted(groups.items(), key=lambda group: -len(group[1])):
+        best = _best(members, query)
+        condition = f'params.`{key}` = "{best.data.params[key]}"' if key else f'tags.`{tags.TEST_HASH}` = "{test_hash}"'
+        count = "1 run" if len(members) == 1 else f"{len(members)} runs"
+        choices.append(f"--filter '{condition}' ({count}, best {best.info.run_id})")
+    raise ConfigError(
+        f"The {len(runs)} finished runs {_describe(query)} were tested on different images, so that they cannot be "
+        f"ranked. Choose by {' or '.join(choices)}, or give the id of a run."
+    )
+
+
+def _tells_apart(groups: Collection[Sequence[MlflowRun]], key: str) -> bool:
+    """Return whether every group of runs has one value of a setting, and no two groups the same."""
+    values = [{run.data.params.get(key) for run in group} for group in groups]
+    return all(len(each) == 1 and None not in each for each in values) and len(set().union(*values)) == len(values)
+
+
+def _best(runs: Sequence[MlflowRun], query: CandidateQuery) -> MlflowRun:
+    """Return the run with the best metric; of equal ones the newest."""
+    return max(runs, key=lambda run: (_score(run, query), run.info.start_time))
 
 
 def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
