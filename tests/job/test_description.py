@@ -26,6 +26,9 @@ FIGURES = {
 CELLS = "| 0.9123 | 0.9900 | 0.9000 | 0.9950 | 0.2500 | 12.3 |"
 
 
+MANY = (0,) * 100
+
+
 def part(labels: Sequence[int]) -> Split:
     numbers = np.array(labels, np.int32)
     pool = ImagePool(np.zeros((len(labels), 8, 8, 1), np.uint8), numbers, np.zeros(len(labels), "S16"))
@@ -102,13 +105,24 @@ def test_a_phase_s_page(phase, first, second):
 
 
 def test_nothing_to_warn_of():
-    assert description.list_warnings(settings(), dataset(duplicates={"train/test": 0})) == []
+    assert description.list_warnings(settings(), dataset(validation=MANY, duplicates={"train/test": 0})) == []
 
 
 def test_duplicates_and_the_source_s_warnings_are_told():
-    given_data = dataset(duplicates={"train/validation": 0, "train/test": 3}, warnings=("Look.",))
+    given_data = dataset(validation=MANY, duplicates={"train/validation": 0, "train/test": 3}, warnings=("Look.",))
     assert description.list_warnings(settings(), given_data) == ["Look.", "3 exact duplicates across train/test."]
     assert "Note: Look." in description.describe_run(settings(), given_data, {}).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("images", "step", "width"), [(20, "0.05", "0.22"), (99, "0.01", "0.098"), (7, "0.14", "0.37")]
+)
+def test_what_few_validation_images_can_tell_apart(images, step, width):
+    few = dataset(validation=(0,) * images)
+    (line,) = description.list_warnings(settings(), few)
+    assert line.startswith(f"With {images} validation images, accuracy moves in steps of {step}, and its 95 % interval")
+    assert f"up to ± {width} wide" in line
+    assert description.list_warnings(resolve("quickstart", {"data.folds": 5}), few) == []
 
 
 @pytest.mark.parametrize(

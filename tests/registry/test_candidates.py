@@ -15,6 +15,7 @@ from tinybench.core.errors import ConfigError
 from tinybench.registry import candidates
 from tinybench.registry.candidates import CandidateQuery
 from tinybench.tracking import tags
+from tinybench.tracking.tracker import Tracker
 
 
 def run(run_id: str, accuracy: float, test_hash: str, **params: Any) -> Run:
@@ -57,6 +58,29 @@ def test_with_a_champion_its_images_decide_and_a_run_that_is_named_is_taken():
     runs = [run("a", 0.9, "x", data__classes=10), run("b", 0.5, "y", data__classes=20)]
     assert candidates.choose(runs, CandidateQuery(), test_hash="y").run_id == "b"
     assert candidates.choose(runs[:1], CandidateQuery("a")).run_id == "a"
+
+
+@pytest.mark.parametrize("spelling", ["pets", "folder:/data/pets"])
+def test_a_folder_is_found_by_its_name_and_by_its_path(tmp_path_factory, spelling):
+    tracker = Tracker.at(fresh(tmp_path_factory))
+    for dataset in ("folder:/data/pets", "folder:/data/cars"):
+        made = tracker.client.create_run("0", tags={tags.MODEL_URI: "models:/m"}).info.run_id
+        tracker.client.log_param(made, "dataset", dataset)
+        tracker.client.log_metric(made, "best/val_accuracy", 0.5)
+        tracker.client.set_terminated(made)
+    found = candidates.find_runs(tracker, CandidateQuery(dataset=spelling))
+    assert [each.data.params["dataset"] for each in found] == ["folder:/data/pets"]
+
+
+def test_a_folder_that_lies_in_two_places_is_one_data_set_and_two_of_one_name_are_not():
+    def of(path: str, fingerprint: str) -> Run:
+        made = run(path, 0.5, "x", dataset=f"folder:{path}")
+        made.data.tags[tags.DATA_FINGERPRINT] = fingerprint
+        return made
+
+    assert candidates.common_dataset([of("/a/pets", "f"), of("/b/pets", "f")]) == "folder:/a/pets"
+    with pytest.raises(ConfigError, match="There are runs on folder:/a/pets, folder:/b/pets: choose by --dataset"):
+        candidates.common_dataset([of("/a/pets", "f"), of("/b/pets", "g")])
 
 
 def test_the_filters_of_the_message_find_the_runs(tmp_path_factory):

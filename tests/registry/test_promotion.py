@@ -277,8 +277,9 @@ def test_the_commands(store, runs):
     ("dataset", "name"),
     [
         ("digits", "tinybench-digits"),
-        ("folder:/data/my pets", "tinybench-data-my-pets"),
-        ("folder:", "tinybench-model"),
+        ("folder:/data/my pets", "tinybench-my-pets"),
+        ("folder:/data/pets/", "tinybench-pets"),
+        ("folder:/", "tinybench-folder"),
     ],
 )
 def test_a_data_set_gives_a_name_that_mlflow_takes(dataset, name):

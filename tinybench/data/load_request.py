@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,14 @@ if TYPE_CHECKING:
     from tinybench.core.progress_bar import ProgressFactory
 
 FOLDER_PREFIX = "folder:"  # before the path in the name of a data set that is a folder of images
+
+
+def short_name(dataset: str) -> str:
+    """Return the name of a data set for titles, tables and registered models: that of the folder if it is one."""
+    if not dataset.startswith(FOLDER_PREFIX):
+        return dataset
+    path = Path(dataset.removeprefix(FOLDER_PREFIX)).expanduser()
+    return path.name if path.name not in ("", "..") else path.resolve().name or dataset
 
 
 @dataclass(frozen=True)

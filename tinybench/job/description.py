@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.data.load_request import short_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -38,11 +40,13 @@ PRETRAINED_WARNING = (
 )
 
 
+_FEW_IMAGES = 100  # for validation: below, the interval of an accuracy of 0.5 is wider than ± 0.1
+
+
 def run_name(config: RunConfig, phase: str = "") -> str:
     """Return the name of a run, or of one of its phases, by the model and the data set."""
     model = Path(config.model).stem if config.model.endswith(".keras") else config.model
-    folder = config.dataset.removeprefix("folder:")
-    name = f"{model} on {config.dataset if folder == config.dataset else Path(folder).name}"
+    name = f"{model} on {short_name(config.dataset)}"
     return f"{phase}: {name}" if phase else name
 
 
@@ -139,6 +143,13 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
         warnings.append(PRETRAINED_WARNING)
     warnings += [f"{count} exact duplicates across {splits}." for splits, count in dataset.duplicates.items() if count]
+    images = len(dataset.validation)
+    if images < _FEW_IMAGES and not config.data.folds:
+        warnings.append(
+            f"With {images} validation images, accuracy moves in steps of {1 / images:.2g}, and its 95 % interval is up "
+            f"to ± {1.96 * 0.5 / images**0.5:.2g} wide: smaller differences between settings are chance. More images, "
+            "a larger data.validation or data.folds tell more apart."
+        )
     return warnings
 
 

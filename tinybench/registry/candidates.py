@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.data.load_request import short_name
 from tinybench.tracking import queries, tags
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class CandidateQuery:
         run_id: This run; all other attributes are then ignored.
         metric: One of `METRICS`, by which the best run is chosen.
         model: The setting `model`; None for any.
-        dataset: The setting `dataset`; None for any, as long as all runs have the same.
+        dataset: The setting `dataset`, or the name of a folder of images without its path; None for any, as long as
+            all runs have the same.
         recipe: The recipe's name; None for any.
         search: A condition in MLflow's filter language, such as `tags.team = 'x'`.
     """
@@ -99,7 +101,8 @@ def common_dataset(runs: Sequence[MlflowRun]) -> str:
         ConfigError: There are several data sets.
     """
     datasets = sorted({queries.param(run, "dataset") for run in runs})
-    if len(datasets) > 1:
+    content = {(short_name(queries.param(run, "dataset")), run.data.tags.get(tags.DATA_FINGERPRINT)) for run in runs}
+    if len(datasets) > 1 and len(content) > 1:  # else one folder that lies in several places
         raise ConfigError(f"There are runs on {', '.join(datasets)}: choose by --dataset.")
     return datasets[0]
 
@@ -200,8 +203,12 @@ def _score(run: MlflowRun, query: CandidateQuery) -> float:
 
 
 def _matches(run: MlflowRun, query: CandidateQuery) -> bool:
-    settings = {"model": query.model, "dataset": query.dataset, "recipe": query.recipe}
-    return all(value is None or queries.param(run, key) == value for key, value in settings.items())
+    dataset = queries.param(run, "dataset")
+    return (
+        query.model in (None, queries.param(run, "model"))
+        and query.dataset in (None, dataset, short_name(dataset))
+        and query.recipe in (None, queries.param(run, "recipe"))
+    )
 
 
 def _describe(query: CandidateQuery) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.html_table import html_table
+from tinybench.data.load_request import short_name
 from tinybench.registry import candidates, evidence, gates, model_card
 from tinybench.registry.decision import (
     PROMOTE,
@@ -28,11 +29,15 @@ from tinybench.registry.decision import (
     withdrawn_runs,
 )
 from tinybench.registry.locks import lock, lock_model
-from tinybench.tracking import logged_model, model_versions, provenance, tags, test_set_uses
+from tinybench.tracking import logged_model, model_versions, provenance, queries, tags, test_set_uses
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, ModelVersion, RegisteredModel
 from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlflow.entities import Run as MlflowRun
+
     from tinybench.registry.candidates import Candidate, CandidateQuery
     from tinybench.registry.policy import Policy
     from tinybench.tracking.tracker import Tracker
@@ -107,6 +112,8 @@ def promote(
     model = RegisteredModel(tracker.client, name or default_name(candidates.common_dataset(runs)))
     past_decisions = decisions(model)
     champion, moves = _read_champion(model, past_decisions, dry_run=dry_run)
+    if name is None and champion is not None:
+        _check_same_folder(tracker, champion, runs)
     test_hash = None if policy.data is None or champion is None else _find_test_hash(tracker, champion)
     candidate = candidates.choose(runs, query, test_hash, withdrawn_runs(moves))
     decision = _propose(model.name, candidate, champion, past_decisions)
@@ -138,6 +145,23 @@ def _read_champion(
             f"rollback {model.name}, so that there is one to compare with, or begin another model by --name."
         )
     return champion, moves
+
+
+def _check_same_folder(tracker: Tracker, champion: ModelVersion, runs: Sequence[MlflowRun]) -> None:
+    """Raise if the champion was trained on another folder with the same name, of other images.
+
+    Raises:
+        ConfigError: It was.
+    """
+    with suppress(TrackingError):  # its run is gone: the gate of the data judges
+        run = tracker.find_top_run(champion.run_id)
+        theirs, ours = queries.param(run, "dataset"), candidates.common_dataset(runs)
+        fingerprints = {each.data.tags.get(tags.DATA_FINGERPRINT) for each in runs}
+        if theirs != ours and run.data.tags.get(tags.DATA_FINGERPRINT) not in fingerprints:
+            raise ConfigError(
+                f"{champion.uri}, the champion, was trained on {theirs}, and the run on {ours}, a folder of the same "
+                "name with other images: give another --name."
+            )
 
 
 def _find_test_hash(tracker: Tracker, champion: ModelVersion) -> str | None:
@@ -283,7 +307,7 @@ def decisions(model: RegisteredModel) -> list[Decision]:
 
 def default_name(dataset: str) -> str:
     """Return the name of a data set's registered model, without the slashes and colons that MLflow does not allow."""
-    return f"tinybench-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset.removeprefix('folder:')).strip('-') or 'model'}"
+    return f"tinybench-{re.sub(r'[^A-Za-z0-9_.-]+', '-', short_name(dataset)).strip('-') or 'model'}"
 
 
 def resolve_name(tracker: Tracker, name: str | None) -> str:

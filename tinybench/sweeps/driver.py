@@ -18,7 +18,7 @@ from tinybench import data, models
 from tinybench.config import run_config as configuration
 from tinybench.core.errors import ConfigError, TrackingError, format_error
 from tinybench.core.redaction import redact
-from tinybench.job import preflight
+from tinybench.job import description, preflight
 from tinybench.sweeps import optuna_storage, study_files, study_results, trial_runs, winner
 from tinybench.sweeps.deadline import Deadline
 from tinybench.sweeps.driver_lease import DriverLease
@@ -81,7 +81,7 @@ def start(
     Raises:
         TinybenchError: The user can correct the cause.
     """
-    _check_space(space)  # before anything is created that would have to be removed again
+    _check_space(space, callbacks)  # before anything is created that would have to be removed again
     database = optuna_storage.connect(storage)
     tracker = Tracker(track, may_be_away=True)
     name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -116,7 +116,7 @@ def resume(
         TinybenchError: There is no such study, another process drives it, or the user can correct another cause.
     """
     study = Study.load(optuna_storage.connect(storage, must_exist=True), name)
-    _check_space(study.space)
+    _check_space(study.space, callbacks)
     if trials is not None:
         finished = study.counts().finished
         if trials < finished:
@@ -127,14 +127,19 @@ def resume(
     return _drive(study, tracker, workers, callbacks, minutes=minutes, retry_failed=retry_failed)
 
 
-def _check_space(space: Space) -> None:
-    """Raise if all trials would fail; this also decodes the images, which are then cached for the workers."""
+def _check_space(space: Space, callbacks: SweepCallbacks) -> None:
+    """Raise if all trials would fail; this also decodes the images, which are then cached for the workers.
+
+    What a reader of the results should know about the data is told.
+    """
     preflight.check_run(space.base)
     for parameter in space.parameters:
         if parameter.key == "model":
             for model in parameter.choices:
                 models.check(configuration.replace(space.base, {"model": model}))
-    data.load(space.base.dataset, space.base.data, space.base.seed, image_size=space.base.image_size)
+    dataset = data.load(space.base.dataset, space.base.data, space.base.seed, image_size=space.base.image_size)
+    for warning in description.list_warnings(space.base, dataset):
+        callbacks.on_message(f"Note: {warning}")
 
 
 def _drive(
