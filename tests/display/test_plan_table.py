@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from tinybench.commands.estimate import PhaseEstimate, RunEstimate
@@ -82,20 +79,3 @@ def test_official_figures_say_so():
 
 def test_lines_are_not_cut_on_a_narrow_terminal():
     assert printed(plan_table.print_plan_table, estimate(), width=40).splitlines()[-3].endswith("test (counted).")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.6, "1 h 00 min"), (36_061, "10 h 01 min")],
-)
-def test_durations(seconds, text):
-    assert plan_table._format_duration(seconds) == text
-
-
-@given(st.floats(0, 1e7))
-def test_a_duration_says_what_it_is(seconds):
-    text = plan_table._format_duration(seconds)
-    units = {"h": 3600, "min": 60, "s": 1}
-    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (h|min|s)", text)]
-    assert all(number < 60 for number, unit in parts if unit != "h")
-    assert abs(sum(number * units[unit] for number, unit in parts) - seconds) <= (60 if " h" in text else 0.5)

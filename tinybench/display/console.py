@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from tinybench.core.redaction import redact
+from tinybench.display.durations import format_duration
 from tinybench.display.plain_lines import print_line, print_note
 from tinybench.job import description
 from tinybench.training.run_callbacks import RunCallbacks
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from tinybench.training.progress import Epoch
 
 
+def _format_metrics(epoch: Epoch, split: str) -> str:
+    return f"loss {epoch.metrics[f'{split}/loss']:.4g} top-1 {epoch.metrics[f'{split}/accuracy']:.4f}"
+
+
 class PipeSafeTerminal(Terminal):
     """A terminal that ignores a broken pipe: when its reader ends, as `head` does, the run goes on unseen."""
 
@@ -36,7 +42,7 @@ class PipeSafeTerminal(Terminal):
 
 
 class Console(RunCallbacks):
-    """The display of a run on a terminal; the progress bar is shown only on a real terminal, not in a pipe.
+    """The display of a run: a line for each epoch, and on a real terminal, not in a pipe, a progress bar below them.
 
     Args:
         terminal: Where to write; nowhere when None.
@@ -46,9 +52,11 @@ class Console(RunCallbacks):
         self.terminal = terminal or Terminal(quiet=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
+        self._phase = ""
         self._steps_per_epoch = 0
-        self._first_epoch = 1
-        self._validation = ""
+        self._first_epoch = self._last_epoch = 1
+        self._began = self._epoch_ended = time.time()
+        self._epochs = 0  # of this process
 
     def on_run_begin(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
         """Print what is trained, on which data, and the link to the run."""
@@ -78,8 +86,11 @@ class Console(RunCallbacks):
 
     def on_phase_begin(self, context: PhaseContext, feed: FeedDecision, precision: PrecisionChoice) -> None:
         """Start a progress bar over all training steps of the phase."""
+        self._phase, self._epochs = context.phase, 0
+        self._began = self._epoch_ended = time.time()
         self._steps_per_epoch = math.ceil(len(context.dataset.train) / context.config.batch_size)
         self._first_epoch = context.epochs_before + 1
+        self._last_epoch = context.epochs_before + context.settings.epochs
         self._start_bar(context.phase, context.settings.epochs * self._steps_per_epoch)
 
     def _start_bar(self, title: str, total: int) -> None:
@@ -97,19 +108,27 @@ class Console(RunCallbacks):
         self._bar.start()
 
     def on_step_end(self, epoch: int, step: int, loss: float) -> None:
-        """Move the progress bar, and show the loss beside the last validation metrics."""
+        """Move the progress bar, and show the loss of the epoch so far."""
         if self._bar is not None:
             title = f"{self._bar.tasks[0].fields['title']} epoch {epoch}"
             completed = (epoch - self._first_epoch) * self._steps_per_epoch + step
-            metrics = f"loss {loss:.3f} {self._validation}"
-            self._bar.update(self._task, completed=completed, metrics=metrics, description=title)
+            self._bar.update(self._task, completed=completed, metrics=f"loss {loss:.3f}", description=title)
 
     def on_epoch_end(self, epoch: Epoch) -> None:
-        """Move the progress bar to the end of the epoch; its validation metrics are shown from the next step on."""
-        metrics = epoch.metrics
-        self._validation = f"val loss {metrics['val/loss']:.3f} top-1 {metrics['val/accuracy']:.3f}"
+        """Print the metrics of the epoch and the time left, and move the progress bar to its end."""
         if self._bar is not None:
             self._bar.update(self._task, completed=(epoch.number - self._first_epoch + 1) * self._steps_per_epoch)
+        ended = epoch.timestamp / 1000
+        if ended < self._began:  # before the interruption of a run that is resumed
+            return
+        self._epochs += 1
+        seconds, self._epoch_ended = ended - self._epoch_ended, ended
+        left = (ended - self._began) / self._epochs * (self._last_epoch - epoch.number)
+        self._print(
+            f"{self._phase} epoch {epoch.number}/{self._last_epoch}: {_format_metrics(epoch, 'train')}, "
+            f"val {_format_metrics(epoch, 'val')}, {format_duration(seconds)}"
+            + (f", at most {format_duration(left)} left" if left else "")
+        )
 
     def on_phase_end(self, phase: str, metrics: dict[str, float]) -> None:
         """Remove the progress bar and print the metrics of the phase."""

@@ -8,6 +8,7 @@ from rich import filesize
 from rich.markup import escape
 from rich.table import Table
 
+from tinybench.display.durations import format_duration
 from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def print_plan_table(estimate: RunEstimate, terminal: Terminal) -> None:
     for name, phase in estimate.phases.items():
         bank = filesize.decimal(phase.features) if phase.features else "none"
         counts = (str(phase.epochs), f"{phase.steps:,}", f"{phase.trainable:,}")
-        table.add_row(name, *counts, bank, _format_duration(phase.seconds))
+        table.add_row(name, *counts, bank, format_duration(phase.seconds))
     terminal.print(table)
     train, validation, test = estimate.images
     source = "counted" if estimate.counted else "official counts; the data have not been downloaded yet"
@@ -43,14 +44,6 @@ def print_plan_table(estimate: RunEstimate, terminal: Terminal) -> None:
     print_line(terminal, f"Parameters: {estimate.parameters:,}.")
     print_line(
         terminal,
-        f"Estimated from a few steps on this machine: {_format_duration(total)} at most, "
+        f"Estimated from a few steps on this machine: {format_duration(total)} at most, "
         f"{estimate.memory / 2**30:.1f} GiB of memory, {estimate.disk / 2**30:.2f} GiB of disk.",
     )
-
-
-def _format_duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
