@@ -145,9 +145,10 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     warnings += [f"{count} exact duplicates across {splits}." for splits, count in dataset.duplicates.items() if count]
     images = len(dataset.validation)
     if images < _FEW_IMAGES and not config.data.folds:
+        width = 1.96 * 0.5 / images**0.5
         warnings.append(
             f"With {images} validation images, accuracy moves in steps of {1 / images:.2g}, and its 95 % interval is "
-            f"up to ± {1.96 * 0.5 / images**0.5:.2g} wide: smaller differences between settings are chance. More images, "
+            f"up to ± {width:.2g} wide: smaller differences between settings are chance. More images, "
             "a larger data.validation or data.folds tell more apart."
         )
     return warnings
