@@ -29,7 +29,7 @@ from tinybench.cli.server_commands import server
 from tinybench.cli.sweep_commands import sweep, sweep_worker
 from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
-from tinybench.core import quiet_libraries
+from tinybench.core import quiet_libraries, waiting
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
 
 
@@ -58,6 +58,7 @@ def main() -> NoReturn:
     quiet_libraries.quieten_libraries()
     signal.signal(signal.SIGTERM, _terminate)
     atexit.register(gc.freeze)  # else Python looks at every object once more before it ends: half a second
+    waiting.tell_on_stderr()
     try:
         _run_command()
     finally:
@@ -88,7 +89,9 @@ def _close_journals() -> None:
         return
     from tinybench.tracking.journal import journal_writer
 
-    for line in journal_writer.close_all():
+    with waiting.tell_if_slow("Sending what was logged"):
+        lines = journal_writer.close_all()
+    for line in lines:
         click.echo(line, err=True)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinybench.core import atomic, cache, paths
+from tinybench.core import atomic, cache, paths, waiting
 from tinybench.core.errors import DataError
 from tinybench.core.hashing import hash_file
 from tinybench.data import fingerprint
@@ -68,7 +68,9 @@ def load_or_build(key: Mapping[str, Any], origin: str, build: Callable[[Path], D
     if dataset is not None:
         return dataset
     _make_writable(folder.parent)
-    with cache.entry_lock(folder):
+    with waiting.tell_if_slow("Waiting for another process that decodes the same images"):
+        lock = cache.entry_lock(folder).acquire()
+    with lock:
         dataset = _read_entry(folder, origin)
         if dataset is None:
             _build_entry(folder, build)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from tinybench.core import waiting
 from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
 from tinybench.evaluation.split_metrics import SplitEvaluation, evaluate_predictions
 from tinybench.job import evaluation_artifacts, explanation_artifacts
@@ -35,13 +36,16 @@ def evaluate_phase(plot_log: PlotLog, model: keras.Model, dataset: Dataset, conf
         TrainingError: The model's output is not finite.
     """
     predictor = SplitPredictor(model)
-    validation, test = (predictor.predict(split, config.batch_size) for split in (dataset.validation, dataset.test))
+    images = len(dataset.validation) + len(dataset.test)
+    with waiting.tell_if_slow(f"scoring {images:,} validation and test images"):
+        validation, test = (predictor.predict(split, config.batch_size) for split in (dataset.validation, dataset.test))
     run_record.log_predictions(plot_log.run, "validation", validation)
     evaluation = evaluate_split(plot_log, "test", test, dataset, validation)
     if plot_log.enabled:
-        explanation_artifacts.log_explanations(
-            plot_log, model, dataset.test, evaluation, dataset.class_names, config.explain
-        )
+        with waiting.tell_if_slow("drawing maps that explain predictions"):
+            explanation_artifacts.log_explanations(
+                plot_log, model, dataset.test, evaluation, dataset.class_names, config.explain
+            )
     loss = {"test/loss": evaluation.metrics["log_loss"] + regularization_loss(model)}
     return loss | prefix_metrics("test", evaluation) | {"best/temperature": evaluation.temperature}
 
@@ -59,10 +63,12 @@ def evaluate_split(
         validation: Predictions of the validation images, to fit the temperature on.
     """
     run_record.log_predictions(plot_log.run, split, predictions)
-    evaluation = evaluate_predictions(predictions, validation, superclasses=dataset.superclasses)
+    with waiting.tell_if_slow("computing metrics and their intervals"):
+        evaluation = evaluate_predictions(predictions, validation, superclasses=dataset.superclasses)
     evaluation_artifacts.log_tables(plot_log.run, evaluation, dataset.class_names)
     if plot_log.enabled:
-        evaluation_artifacts.log_plots(plot_log, evaluation, dataset.splits[split], dataset.class_names)
+        with waiting.tell_if_slow(f"drawing figures of the {split} images"):
+            evaluation_artifacts.log_plots(plot_log, evaluation, dataset.splits[split], dataset.class_names)
     return evaluation
 
 

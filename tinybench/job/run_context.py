@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinybench.core import waiting
+from tinybench.core.redaction import redact
 from tinybench.tracking import tensorboard_events
 from tinybench.tracking.journal.journal import is_key
 
@@ -60,7 +62,8 @@ class RunContext:
             The fields of the `Result` that depend on the store.
         """
         writer = self.run.store
-        writer.flush()
+        with waiting.tell_if_slow(f"sending what was logged to {redact(self.tracker.uri)}"):
+            writer.flush()
         self.pass_on_notices()
         model_id = writer.id_of(model_key)
         return {

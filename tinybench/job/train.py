@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tinybench import data, models
+from tinybench.core import waiting
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
 from tinybench.data import splits
@@ -150,7 +151,7 @@ def _open(run: RunWriter, uri: str | None, callbacks: RunCallbacks | None) -> It
         store = f" --uri {redact(uri)}" if uri else ""
         return f"Resume it with: tinybench resume {run.id}{store}"
 
-    with run.open(resume_hint), closing(callbacks or RunCallbacks()) as events:
+    with run.open(resume_hint), closing(callbacks or RunCallbacks()) as events, waiting.told_to(events.on_message):
         yield events
 
 
@@ -240,7 +241,8 @@ def _start_model(
     if model is None and context.start_from is not None:
         model = run_record.load_best_model(context.tracker, context.start_from, context.dataset)
     elif model is None:
-        model = models.build(context.config, context.dataset.shape, len(context.dataset.class_names))
+        with waiting.tell_if_slow(f"building {context.config.model}"):
+            model = models.build(context.config, context.dataset.shape, len(context.dataset.class_names))
         phases.check_model(model, context.config)  # before hours of training, not after
     checkpoints.save_start(model)
     return model
@@ -315,7 +317,8 @@ def _conclude(context: RunContext, model: keras.Model, results: dict[str, PhaseR
     context.write_events(run)
     last = [*results.values()][-1]
     temperature = last.metrics.get("best/temperature", 1.0)
-    model_key = model_logging.log_model(run, model, context.dataset, last.last_epoch, temperature)
+    with waiting.tell_if_slow("storing the model"):
+        model_key = model_logging.log_model(run, model, context.dataset, last.last_epoch, temperature)
     result = Result(
         **context.send_all(model_key),
         phases={

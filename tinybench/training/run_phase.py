@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from tinybench.core import waiting
 from tinybench.training import loop, phases, precision
 from tinybench.training.feed_selection import select_feed
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome
@@ -33,7 +34,8 @@ def run_phase(context: PhaseContext, model: keras.Model, callbacks: RunCallbacks
             augmented=selection.decision.augmented,
             train=context.dataset.train,
         )
-        choice = precision.choose_precision(trainer, selection.feed, context)
+        with waiting.tell_if_slow(f"{context.phase}: compiling the training step, and choosing its precision"):
+            choice = precision.choose_precision(trainer, selection.feed, context)
         callbacks.on_phase_begin(context, selection.decision, choice)
         with precision.compute_in(trainer, choice.precision):
             progress = loop.fit(trainer, selection.feed, context, callbacks)
