@@ -18,7 +18,7 @@ from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Candidate, CandidateQuery
 from tinybench.registry.decision import Decision
 from tinybench.registry.gates import GateResult
-from tinybench.tracking import logged_model, run_record
+from tinybench.tracking import logged_model, model_versions, provenance, run_record
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 
 
@@ -176,6 +176,21 @@ def test_what_is_registered_answers_as_the_run_did(tracker, two):
     places = [kept.rows.tolist().index(row) for row in rows]
     assert abs(kept.probabilities(temperature)[places] - given).max() < 1e-3
     assert len(rows) == 32
+
+
+def test_a_run_whose_predictions_and_accuracy_disagree_is_not_judged(tracker, runs):
+    tracker.client.log_metric(runs["good"], "test/accuracy", 0.999, step=1000)
+    with pytest.raises(
+        TrackingError, match=r"logged a test accuracy of 0\.9990, and its stored predictions give 0\.\d+"
+    ):
+        promote(tracker, runs["good"])
+    assert model_versions.list_names(tracker.client) == []
+
+
+def test_the_login_at_a_server_is_the_author(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "rob")
+    assert Decision("promote", "m", 1, "r", None).author.startswith("rob@")
+    assert provenance.source_tags()["mlflow.user"] == "rob"
 
 
 def test_a_worse_one_is_refused_by_the_right_gate_and_becomes_challenger(tracker, runs, two):

@@ -129,6 +129,12 @@ def test_requests_are_logged_with_their_user(server, ann):
     assert line_of(server, upload)["user"] == "admin"
 
 
+def test_behind_a_proxy_the_client_of_the_proxy_is_logged(server):
+    answer = get(server, "/version", headers={"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"})
+    assert line_of(server, answer)["client"] == "203.0.113.7"
+    assert line_of(server, get(server, "/version"))["client"] == "127.0.0.1"
+
+
 def test_who_is_not_let_in_is_not_named(server):
     answer = get(server, f"{API}/experiments/get?experiment_id=0", auth=("somebody", WRONG))
     assert answer.status_code == 401

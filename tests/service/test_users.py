@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 import base64
+import datetime
+import ssl
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from conftest import Team, log_in
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from team_server import ADMIN, TeamServer
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.service.users import User, Users
+from tinybench.tracking import store
 
 _PASSWORD = "first-password-of-the-bee"
 _OTHER = "second-password-of-the-bee"
 _RUNS = "/api/2.0/mlflow/users/current"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/1/none"
+_DAY = datetime.timedelta(days=1)
 _numbers = count()
+
+
+@pytest.fixture
+def https(tmp_path: Path) -> Iterator[str]:
+    """The address of a server whose certificate nobody has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + _DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, format_ = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(pem, format_, serialization.NoEncryption())
+    (tmp_path / "server.pem").write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://localhost:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture
@@ -38,6 +73,15 @@ def test_users_are_listed_with_their_roles(team: Team, users: Users):
     listed = users.all()
     for role, (name, _) in team.logins.items():
         assert User(name, "none" if role == "outsider" else role) in listed
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_that(https: str):
+    with pytest.raises(
+        TrackingError, match="its certificate is not trusted here: set MLFLOW_TRACKING_SERVER_CERT_PATH"
+    ):
+        Users(https)
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_SERVER_CERT_PATH"):
+        store.connect(https)
 
 
 def test_an_administrator_that_was_added_may_add_others(team: Team, users: Users, monkeypatch: pytest.MonkeyPatch):

@@ -341,6 +341,18 @@ def test_only_what_a_store_refuses_for_ever_is_permanent(error: Exception, expec
         (MlflowException("Max retries exceeded with url: /x"), "it does not answer."),
         (MlflowException("Max retries exceeded with url: /x (Caused by ResponseError('too many 500 error responses'))"),
          "it answers with status 500; the log of the server says why."),
+        (MlflowException("API request to endpoint /x failed with error code 403 != 200. Response body: 'no'"),
+         "it does not allow this login to do that: ask its administrator for another role."),
+        (MlflowException("API request to endpoint /x failed with error code 401 != 200. Response body: 'no'"),
+         "it does not accept the login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."),
+        (requests.HTTPError("403 Client Error: FORBIDDEN for url: https://h/x"),
+         "it does not allow this login to do that: ask its administrator for another role."),
+        (MlflowException("Max retries exceeded (Caused by SSLError(SSLCertVerificationError(1, '[SSL: "
+                         "CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer')))"),
+         "its certificate is not trusted here: set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of the authority that "
+         "has signed it."),
+        (requests.exceptions.SSLError("certificate verify failed: IP address mismatch, certificate is not valid for 1"),
+         "its certificate is for another name: use the address that the certificate names."),
         (http_error(507), "the disk of its artifacts is full."),
         (MlflowException("\n\nfirst line\nsecond line"), "first line."),
         (MlflowException("advice\n(sqlite3.OperationalError) database is locked\nmore"),

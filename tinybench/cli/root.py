@@ -106,6 +106,10 @@ def _report_error(error: BaseException) -> int:
         cause = error.__cause__ or error
         _print_error(str(cause) or "Interrupted.", cause)
         return 143 if isinstance(cause, Interrupted) else 130
+    refusal = _describe_refusal(error)
+    if refusal:
+        _print_error(f"Error: {refusal}", error)
+        return 1
     message = format_error(error)
     _mark_mlflow_run_failed(message)
     if isinstance(error, TinybenchError):
@@ -113,6 +117,15 @@ def _report_error(error: BaseException) -> int:
         return error.exit_code
     _print_error(f"Error: {message} (tinybench --debug … shows the traceback)", error)
     return 1
+
+
+def _describe_refusal(error: BaseException) -> str:
+    """Return what a tracking server said that refused the login or what it may do; empty for another error."""
+    if isinstance(error, TinybenchError) or "tinybench.tracking.store" not in sys.modules:
+        return ""
+    from tinybench.tracking import store
+
+    return f"The tracking server refuses: {store.describe_error(error)}" if store.is_refused(error) else ""
 
 
 def _one_line_usage(error: click.ClickException) -> str:

@@ -45,9 +45,9 @@ class DataConfig:
     )
     test: float = setting(0.2, float_range(0, 0.5, min_open=True), "Share for testing if there is no test split.")
     resize: str = setting(
-        "squash",
-        choice("squash", "crop", "pad"),
-        "Images of another aspect ratio: change it, cut off the sides, or fill up the sides.",
+        "crop",
+        choice("crop", "squash", "pad"),
+        "Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides.",
     )
     skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
 

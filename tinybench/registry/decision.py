@@ -6,7 +6,6 @@ a tag of the registered model, which remains when the version is deleted.
 
 from __future__ import annotations
 
-import getpass
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from tinybench.registry.gates import GateResult
 from tinybench.registry.policy import GATES
-from tinybench.tracking import tags
+from tinybench.tracking import provenance, tags
 
 PROMOTE, REFUSE, ROLLBACK = "promote", "refuse", "rollback"
 
@@ -48,7 +47,7 @@ class Decision:
         previous: The champion before the decision; None if there was none.
         selection: How the candidate was chosen, for people.
         decided_at: The time, UTC.
-        author: User and machine.
+        author: User, by the login at the tracking server if there is one, and machine.
         commit: The git commit of the code that decided.
         test_set_uses: How often the test images have been used to decide something, including this time.
         gate_results: The results of the gates.
@@ -63,7 +62,7 @@ class Decision:
     previous: int | None
     selection: str = ""
     decided_at: str = field(default_factory=lambda: utc_now())
-    author: str = field(default_factory=lambda: f"{_user_name()}@{platform.node()}")
+    author: str = field(default_factory=lambda: f"{provenance.user_name()}@{platform.node()}")
     commit: str = ""
     test_set_uses: int = 0
     gate_results: tuple[GateResult, ...] = ()
@@ -175,10 +174,3 @@ def withdrawn_runs(moves: Sequence[Decision]) -> set[str]:
 def utc_now() -> str:
     """Return the current time, UTC, as `2026-01-31T12:00:00.000000Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "unknown"

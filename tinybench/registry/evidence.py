@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tinybench.core.errors import EngineError, TrackingError, format_error
 from tinybench.efficiency import measurement
 from tinybench.efficiency.measurement_spec import MeasurementSpec
@@ -18,6 +20,9 @@ from tinybench.registry.gates import EvaluatedModel, LostChampion
 from tinybench.tracking import logged_model, run_record, tags
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+    from tinybench.evaluation.predictions import Predictions
     from tinybench.registry.policy import Policy
     from tinybench.tracking.logged_model import ModelFiles
     from tinybench.tracking.tracker import Tracker
@@ -91,7 +96,9 @@ def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> Evaluat
     predictions = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
     if predictions is None:
         raise TrackingError(f"Run {run_id} has no predictions for test images: it cannot be judged.")
-    run_tags = tracker.find_top_run(run_id).data.tags
+    run = tracker.find_top_run(run_id)
+    _check_accuracy(run, predictions)
+    run_tags = run.data.tags
     return EvaluatedModel(
         run_id,
         predictions,
@@ -102,6 +109,21 @@ def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> Evaluat
         files.signature,
         size_bytes=files.keras_path.stat().st_size,
     )
+
+
+def _check_accuracy(run: MlflowRun, predictions: Predictions) -> None:
+    """Raise unless stored predictions give the accuracy that the run logged: who writes to runs may replace them.
+
+    Raises:
+        TrackingError: They do not.
+    """
+    logged = run.data.metrics.get("test/accuracy")
+    found = float(np.mean(predictions.logits.argmax(axis=1) == predictions.labels))
+    if logged is not None and abs(found - logged) * len(predictions.labels) > 0.5:  # less than one image: rounding
+        raise TrackingError(
+            f"Run {run.info.run_id} has logged a test accuracy of {logged:.4f}, and its stored predictions give "
+            f"{found:.4f}: one of them was changed later. It cannot be judged; train it again."
+        )
 
 
 def _add_reload_check(model: EvaluatedModel, files: ModelFiles) -> EvaluatedModel:

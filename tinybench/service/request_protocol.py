@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tinybench.service.metrics_page import TOKEN_VARIABLE, MetricsPage
 from tinybench.web.header_timeout import HeaderTimeoutProtocol
@@ -27,12 +28,16 @@ class RequestProtocol(HeaderTimeoutProtocol):
 
 
 @functools.cache
-def _wrap(app: ASGIApp) -> RequestLog:
+def _wrap(app: ASGIApp) -> ASGIApp:
     from flask import request_finished
 
     request_finished.connect(_note_user)
     token = os.environ.get(TOKEN_VARIABLE)
-    return RequestLog(app if token is None else MetricsPage(app, token), quiet_paths=QUIET_PATHS)
+    log = RequestLog(app if token is None else MetricsPage(app, token), quiet_paths=QUIET_PATHS)
+    # uvicorn reads the address of a client behind a proxy within `app`, which is too late for the log
+    behind_proxy: Any = ProxyHeadersMiddleware
+    wrapped: ASGIApp = behind_proxy(log, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
+    return wrapped
 
 
 def _note_user(_: Any, **__: Any) -> None:

@@ -155,10 +155,14 @@ class Users:
                     f"{self._uri} has no users: start it by tinybench server --auth, or correct --uri."
                 ) from error
             if "failed with exception" in str(error):  # how MLflow reports that there was no answer
-                raise TrackingError(f"{self._uri} does not answer: start the server, or correct --uri.") from error
+                raise self._no_answer(error) from error
             raise TrackingError(f"{self._uri} answered: {redact(format_error(error))}") from error
         except requests.RequestException as error:
-            raise TrackingError(f"{self._uri} does not answer: start the server, or correct --uri.") from error
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: Exception) -> TrackingError:
+        reason = store.describe_error(error)
+        return TrackingError(f"Cannot use {self._uri}: {reason} Check --uri, and that the server runs.")
 
 
 def _role(user: dict[str, Any]) -> str:

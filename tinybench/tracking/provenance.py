@@ -46,7 +46,7 @@ def git_commit() -> str:
 
 def source_tags() -> dict[str, str]:
     """Return MLflow's own tags for the user and the program; `mlflow run` sets them on a run that it creates."""
-    return {tags.USER: _user_name(), tags.SOURCE_NAME: "tinybench", tags.SOURCE_TYPE: "LOCAL"}
+    return {tags.USER: user_name(), tags.SOURCE_NAME: "tinybench", tags.SOURCE_TYPE: "LOCAL"}
 
 
 def library_versions() -> dict[str, str]:
@@ -99,7 +99,11 @@ def _repository_root() -> Path:
     return Path(__file__).parents[2]
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Return the name of the login at the tracking server if there is one, else that of the user of this machine."""
+    login = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if login:
+        return login
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name

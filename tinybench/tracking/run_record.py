@@ -105,6 +105,10 @@ def log_data(run: RunWriter, dataset: Dataset) -> None:
     )
 
 
+_OLD_VALUES = {"data.resize": "squash"}
+"""What settings were before they existed, where their default is another value."""
+
+
 def read_config(tracker: Tracker, run: MlflowRun) -> RunConfig:
     """Return the configuration that a run logged, with the store in which the run was found.
 
@@ -115,7 +119,7 @@ def read_config(tracker: Tracker, run: MlflowRun) -> RunConfig:
         values = _read_json(tracker, run, _CONFIG)
     except OSError as error:
         raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
-    return from_flat(values | {"track.uri": tracker.uri})
+    return from_flat(_OLD_VALUES | values | {"track.uri": tracker.uri})
 
 
 def derive_config(

@@ -49,6 +49,11 @@ _UNKNOWN_PLACE = "Could not find a registered artifact repository"  # of artifac
 _PROXY_ERROR = "API request to endpoint"  # how MLflow reports an answer that no MLflow server gave
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _MANY_ERRORS = re.compile(r"too many (\d{3}) error responses")  # of urllib3, after MLflow's retries
+_REFUSED = re.compile(r"(?:failed with error code |^)(401|403)\b(?: Client Error)?")
+_REFUSALS = {
+    "401": "it does not accept the login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+    "403": "it does not allow this login to do that: ask its administrator for another role.",
+}
 _DISK_FULL = 507
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
@@ -221,6 +226,10 @@ def describe_error(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, UnreachableError):
         return error.reason
+    if isinstance(error, requests.exceptions.SSLError) or "SSLError" in text or "CERTIFICATE_VERIFY_FAILED" in text:
+        return _describe_certificate_error(text)
+    if (refused := _REFUSED.search(text)) is not None:
+        return _REFUSALS[refused[1]]
     if (many := _MANY_ERRORS.search(text)) is not None:
         return f"it answers with status {many[1]}; the log of the server says why."
     if (
@@ -237,6 +246,20 @@ def describe_error(error: BaseException) -> str:
     database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
     sentence = redact((database_errors or lines)[0])[:500].strip()
     return sentence if sentence.endswith((".", "?", "!", "…")) else f"{sentence}."
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether a server refuses the login, or what it may do: the same call fails until that is changed."""
+    return _REFUSED.search(str(error)) is not None
+
+
+def _describe_certificate_error(text: str) -> str:
+    if "mismatch" in text or "doesn't match" in text or "is not valid for" in text:
+        return "its certificate is for another name: use the address that the certificate names."
+    return (
+        "its certificate is not trusted here: set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of the authority that "
+        "has signed it."
+    )
 
 
 def use_write_ahead_log(uri: str) -> None:
@@ -275,5 +298,7 @@ def _is_on_network(path: Path) -> bool:
 
 def _classify(uri: str, error: Exception) -> TrackingError:
     reason = describe_error(error)
+    if is_refused(error):
+        return TrackingError(f"Cannot use {redact(uri)}: {reason}")
     message = f"Cannot use {redact(uri)}: {reason} Check the address and that its server runs."
     return UnreachableError(message, reason) if uri.startswith(("http", *_DATABASE_SERVERS)) else TrackingError(message)

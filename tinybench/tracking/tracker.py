@@ -117,7 +117,7 @@ class Tracker(RunReader):
 
     def _raise_refusal(self, run: RunWriter) -> None:
         """Raise if the store refuses a new run or one of its tags, before anything is trained."""
-        reasons = [*self.writer.journal.sent.refused.values()]
+        reasons = [*self.writer.journal.sent.refused.values(), *filter(None, [self.writer.login_refusal()])]
         if reasons:
             run.end("FAILED", reasons[0])
             self.writer.discard()

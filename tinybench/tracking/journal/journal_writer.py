@@ -85,6 +85,10 @@ class JournalWriter:
         """Return the number of entries that are not sent."""
         return self._offline_count if self._sender is None else self._sender.count_unsent()
 
+    def login_refusal(self) -> str:
+        """Return what a server says that refuses this login, or does not let it write; empty if none does."""
+        return self._sender.error if self._sender is not None and self._sender.is_refused else ""
+
     def take_notice(self) -> str | None:
         """Return a line about the store for the person at the terminal, once; None if there is none."""
         return None if self._sender is None else self._sender.take_notice()

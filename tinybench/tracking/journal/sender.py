@@ -50,6 +50,7 @@ class Sender:
     ) -> None:
         self.journal = journal
         self.error = ""
+        self.is_refused = False
         self._uri = uri
         self._client = client
         self._heartbeat = heartbeat
@@ -168,6 +169,7 @@ class Sender:
             if self.error:
                 self._notices.append(f"{store.display(self._uri)} answers again: sending what was logged meanwhile.")
                 self.error = ""
+        self.is_refused = False  # the store took everything
 
     def _connect(self) -> Replay:
         if self._client is None:
@@ -213,6 +215,7 @@ class Sender:
                 "and is sent when it can be; training goes on."
             )
         self.error = store.describe_error(error)
+        self.is_refused = store.is_refused(error)
 
 
 def send_journal(
