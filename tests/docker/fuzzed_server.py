@@ -1,0 +1,149 @@
+"""What a fuzz does to the team server: the answers it gave, the errors in its log, the files and programs it touched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+SECRET = "a secret outside of the artifacts: 4711-0815"
+SCRIPT = b"<script>alert('tinybench')</script>"
+NOBODY = "nobody"
+_OURS = re.compile(r"/tinybench/(service|web)/")
+_FRAME = re.compile(r'^ *File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
+_RUNS_SCRIPTS = ("text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml")
+
+
+@dataclass
+class Answers:
+    """The answers to a fuzz.
+
+    Attributes:
+        secrets: What no answer may contain.
+        statuses: Number of answers by user and status.
+        errors: Number of answers 5xx by operation, status and the code that raised the error.
+        problems: What is wrong with answers, one line each.
+        requests: Operation of every request that was answered by 5xx, by its id.
+    """
+
+    secrets: list[bytes]
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    requests: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    slowest: tuple[float, str] = (0.0, "")
+
+    def add(self, operation: str, user: str, is_open: bool, answer: requests.Response) -> None:
+        """Count an answer and check what can be said of it alone."""
+        self.statuses[user, answer.status_code] += 1
+        self.slowest = max(self.slowest, (answer.elapsed.total_seconds(), operation))
+        if answer.status_code >= 500:
+            identifier = str(answer.request.headers["X-Request-ID"])
+            self.requests[identifier] = (operation, answer.status_code, answer.text[:150])
+        for reason in self._find_problems(user, is_open, answer):
+            target = answer.request.path_url[:300]
+            self.problems.append(f"{user}: {operation} {target}: {reason}: {answer.status_code} {answer.text[:200]}")
+
+    def _find_problems(self, user: str, is_open: bool, answer: requests.Response) -> list[str]:
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        is_shown = not answer.headers.get("Content-Disposition", "").startswith("attachment")
+        found = {
+            "the proxy lost the server": answer.status_code in (502, 504),
+            "a secret": any(secret in answer.content for secret in self.secrets),
+            "a traceback": b"Traceback (most recent call last)" in answer.content,
+            "a script as a page": SCRIPT in answer.content and is_shown and kind in _RUNS_SCRIPTS,
+            "its type may be guessed": answer.headers.get("X-Content-Type-Options") != "nosniff",
+            "an answer to nobody": user == NOBODY and not is_open and answer.status_code not in (401, 403),
+        }
+        return [reason for reason, is_so in found.items() if is_so]
+
+
+@dataclass(frozen=True)
+class LoggedError:
+    """A traceback in the server's log.
+
+    Attributes:
+        request_id: The request that was answered; None outside requests.
+        frames: File, line and function that raised, of the exception and of those that led to it.
+        text: The traceback.
+    """
+
+    request_id: str | None
+    frames: tuple[str, ...]
+    text: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether our own code raised it."""
+        return any(_OURS.search(frame) for frame in self.frames)
+
+
+def read_errors(log: Path) -> list[LoggedError]:
+    """Return the tracebacks of a log in JSON."""
+    errors = []
+    for line in log.read_text("utf-8", "replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if "traceback" in record:
+            errors.append(LoggedError(record.get("request_id"), _innermost(record["traceback"]), record["traceback"]))
+    return errors
+
+
+def _innermost(text: str) -> tuple[str, ...]:
+    parts = (_FRAME.findall(part) for part in text.split("Traceback (most recent call last):"))
+    return tuple(f"{part[-1][0]}:{part[-1][1]} {part[-1][2]}" for part in parts if part)
+
+
+def attribute(answers: Answers, errors: list[LoggedError]) -> Counter[str]:
+    """Count the answers 5xx by operation, status and what raised the error."""
+    raised = {error.request_id: error for error in errors}
+    counts: Counter[str] = Counter()
+    for identifier, (operation, status, text) in answers.requests.items():
+        error = raised.get(identifier)
+        if error is None:
+            cause = re.sub(r"\s+", " ", text)[:100]
+        else:
+            cause = re.sub(r".*/site-packages/", "", error.frames[-1]) + ": " + error.text.splitlines()[-1][:80]
+        counts[f"{status} {operation}: {cause}"] += 1
+    return counts
+
+
+def read_audit(file: Path, offset: int) -> list[list[str]]:
+    """Return what `audit/sitecustomize.py` wrote after an offset in bytes: event and words."""
+    with file.open("rb") as audit:
+        audit.seek(offset)
+        return [json.loads(line) for line in audit]
+
+
+def find_trespasses(events: list[list[str]], allowed: list[Path]) -> list[str]:
+    """Return the events that are neither a read nor within an allowed folder."""
+    trespasses = set()
+    for event, *words in events:
+        paths = [Path(word) for word in words]
+        is_file = event == "open" or event.startswith("os.") and event not in ("os.system", "os.exec")
+        is_within = all(path.is_absolute() and any(path.is_relative_to(each) for each in allowed) for path in paths)
+        if not (is_file and is_within):
+            trespasses.add(f"{event} {' '.join(words)[:300]}")
+    return sorted(trespasses)
+
+
+def list_tree(folder: Path, left_out: list[Path]) -> dict[str, Any]:
+    """Return the size and time of change of everything below a folder but what is left out."""
+    return {
+        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) if not path.is_dir() else None
+        for path in sorted(folder.rglob("*"))
+        if not any(path.is_relative_to(each) for each in left_out)
+    }
+
+
+def list_processes(parent: int) -> set[int]:
+    """Return a process and its descendants."""
+    process = psutil.Process(parent)
+    return {process.pid, *(child.pid for child in process.children(recursive=True))}
