@@ -1,4 +1,4 @@
-"""What a fuzz does to the team server: the answers it gave, the errors in its log, the files and programs it touched."""
+"""What a fuzz does to the team server: its answers, the errors in its log, the files and programs that it touches."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 
 import psutil
 import requests
+from team_content import MARK
 
 SECRET = "a secret outside of the artifacts: 4711-0815"
 SCRIPT = b"<script>alert('tinybench')</script>"
 NOBODY = "nobody"
-_OURS = re.compile(r"/tinybench/(service|web)/")
+_OURS = re.compile(r"/tinybench/(core|service|tracking|web)/")
+_CHECKS = re.compile(r"/tinybench/service/(access|permission_cache)\.py\", line \d+, in (?!__call__)")
 _FRAME = re.compile(r'^ *File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
+_NO_ROUTE = '{"detail":"Not Found"}'  # FastAPI's answer to all where a path has a line break
+_PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn")
 _RUNS_SCRIPTS = ("text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml")
 
 
@@ -27,15 +31,15 @@ class Answers:
     Attributes:
         secrets: What no answer may contain.
         statuses: Number of answers by user and status.
-        errors: Number of answers 5xx by operation, status and the code that raised the error.
         problems: What is wrong with answers, one line each.
-        requests: Operation of every request that was answered by 5xx, by its id.
+        failed: Operation, status and text of every request that was answered by 5xx, by its id.
+        slowest: The longest time until an answer in seconds, and its operation.
     """
 
     secrets: list[bytes]
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    requests: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    failed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     slowest: tuple[float, str] = (0.0, "")
 
     def add(self, operation: str, user: str, is_open: bool, answer: requests.Response) -> None:
@@ -44,7 +48,7 @@ class Answers:
         self.slowest = max(self.slowest, (answer.elapsed.total_seconds(), operation))
         if answer.status_code >= 500:
             identifier = str(answer.request.headers["X-Request-ID"])
-            self.requests[identifier] = (operation, answer.status_code, answer.text[:150])
+            self.failed[identifier] = (operation, answer.status_code, answer.text[:150])
         for reason in self._find_problems(user, is_open, answer):
             target = answer.request.path_url[:300]
             self.problems.append(f"{user}: {operation} {target}: {reason}: {answer.status_code} {answer.text[:200]}")
@@ -56,9 +60,13 @@ class Answers:
             "the proxy lost the server": answer.status_code in (502, 504),
             "a secret": any(secret in answer.content for secret in self.secrets),
             "a traceback": b"Traceback (most recent call last)" in answer.content,
+            "content to nobody": user == NOBODY and not is_open and MARK.encode() in answer.content,
             "a script as a page": SCRIPT in answer.content and is_shown and kind in _RUNS_SCRIPTS,
             "its type may be guessed": answer.headers.get("X-Content-Type-Options") != "nosniff",
-            "an answer to nobody": user == NOBODY and not is_open and answer.status_code not in (401, 403),
+            "an answer to nobody": user == NOBODY
+            and not is_open
+            and answer.status_code not in (401, 403)
+            and answer.text != _NO_ROUTE,
         }
         return [reason for reason, is_so in found.items() if is_so]
 
@@ -81,6 +89,11 @@ class LoggedError:
     def is_ours(self) -> bool:
         """Whether our own code raised it."""
         return any(_OURS.search(frame) for frame in self.frames)
+
+    @property
+    def is_within_our_check(self) -> bool:
+        """Whether it was raised while our code asked who may send the request, by what that called."""
+        return _CHECKS.search(self.text) is not None
 
 
 def read_errors(log: Path) -> list[LoggedError]:
@@ -105,12 +118,14 @@ def attribute(answers: Answers, errors: list[LoggedError]) -> Counter[str]:
     """Count the answers 5xx by operation, status and what raised the error."""
     raised = {error.request_id: error for error in errors}
     counts: Counter[str] = Counter()
-    for identifier, (operation, status, text) in answers.requests.items():
+    for identifier, (operation, status, text) in answers.failed.items():
         error = raised.get(identifier)
         if error is None:
-            cause = re.sub(r"\s+", " ", text)[:100]
+            cause = re.sub(r"\s+", " ", text.replace("/ajax-api", "/api"))[:100]
         else:
-            cause = re.sub(r".*/site-packages/", "", error.frames[-1]) + ": " + error.text.splitlines()[-1][:80]
+            frame = re.sub(r".*/(site-packages|lib/python[\d.]+)/", "", error.frames[-1])
+            cause = f"{frame}: {error.text.splitlines()[-1][:80]}"
+            cause += " (within our check)" if error.is_within_our_check else ""
         counts[f"{status} {operation}: {cause}"] += 1
     return counts
 
@@ -127,8 +142,8 @@ def find_trespasses(events: list[list[str]], allowed: list[Path]) -> list[str]:
     trespasses = set()
     for event, *words in events:
         paths = [Path(word) for word in words]
-        is_file = event == "open" or event.startswith("os.") and event not in ("os.system", "os.exec")
-        is_within = all(path.is_absolute() and any(path.is_relative_to(each) for each in allowed) for path in paths)
+        is_file = event == "open" or (event.startswith("os.") and event not in _PROGRAMS)
+        is_within = all(any(path.is_relative_to(each) for each in allowed) for path in paths)
         if not (is_file and is_within):
             trespasses.add(f"{event} {' '.join(words)[:300]}")
     return sorted(trespasses)

@@ -1,8 +1,8 @@
 """Print an OpenAPI document of the server's application, as it is built with this process's environment.
 
-MLflow publishes none of its Flask routes. Their fields are those of its protobuf messages, and those of the request that
-`judged_routes.py` has for a route; FastAPI describes its own routes. A text that begins with `$` names an object of
-`team_content.Content`.
+MLflow publishes none of its Flask routes. Their fields are those of its protobuf messages, and those of the request
+that `judged_routes.py` has for a route; FastAPI describes its own routes. A text that begins with `$` names an object
+of `team_content.Content`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Write down what the Python process that imports this writes, removes and runs, in the file TINYBENCH_TEST_AUDIT."""
+"""Write down what the Python process that imports this writes, removes and runs, in the file AUDIT_LOG."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn")
-_FILES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
+_FILES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -16,22 +17,25 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = arguments
         if isinstance(flags, int) and flags & _WRITES and not isinstance(path, int):
-            _write("open", [path])
+            _write(event, [str(Path.cwd() / os.fsdecode(path))])
     elif event in _FILES:
-        _write(event, [each for each in arguments if isinstance(each, (str, bytes, os.PathLike))])
+        folder = _read_folder(arguments[-1])
+        paths = (os.fsdecode(each) for each in arguments if isinstance(each, (str, bytes, os.PathLike)))
+        _write(event, [str(folder / path) for path in paths])
     elif event in _PROGRAMS:
-        _write(event, list(arguments[:2]))
+        _write(event, [str(each) for each in arguments[:2]])
 
 
-def _write(event: str, words: list[Any]) -> None:
-    paths = [os.fsdecode(word) if isinstance(word, (bytes, os.PathLike)) else repr_or_text(word) for word in words]
-    os.write(_file, json.dumps([event, *paths]).encode() + b"\n")
+def _read_folder(descriptor: Any) -> Path:
+    """Return the folder to which the paths of an event are relative."""
+    is_open = isinstance(descriptor, int) and descriptor >= 0
+    return Path(f"/proc/self/fd/{descriptor}").readlink() if is_open else Path.cwd()
 
 
-def repr_or_text(word: Any) -> str:
-    return word if isinstance(word, str) else repr(word)
+def _write(event: str, words: list[str]) -> None:
+    os.write(_file, json.dumps([event, *words]).encode() + b"\n")
 
 
-if "TINYBENCH_TEST_AUDIT" in os.environ:
-    _file = os.open(os.environ["TINYBENCH_TEST_AUDIT"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+if "AUDIT_LOG" in os.environ:
+    _file = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.addaudithook(_audit)
