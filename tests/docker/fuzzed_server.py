@@ -1,4 +1,4 @@
-"""What a fuzz does to the team server: its answers, the errors in its log, the files and programs that it touches."""
+"""What a fuzz does to the team server: its responses, the errors in its log, the files and programs that it touches."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ NOBODY = "nobody"
 _OURS = re.compile(r"/tinybench/(core|service|tracking|web)/")
 _CHECKS = re.compile(r"/tinybench/service/(access|permission_cache)\.py\", line \d+, in (?!__call__)")
 _FRAME = re.compile(r'^ *File "([^"]+)", line (\d+), in (\S+)', re.MULTILINE)
-_NO_ROUTE = '{"detail":"Not Found"}'  # FastAPI's answer to all where a path has a line break
+_NO_ROUTE = '{"detail":"Not Found"}'  # FastAPI's response to all where a path has a line break
 _PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn")
 _RUNS_SCRIPTS = ("text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml")
 
 
 @dataclass
-class Answers:
-    """The answers to a fuzz.
+class Responses:
+    """The responses to a fuzz.
 
     Attributes:
-        secrets: What no answer may contain.
-        statuses: Number of answers by user and status.
-        problems: What is wrong with answers, one line each.
-        failed: Operation, status and text of every request that was answered by 5xx, by its id.
-        slowest: The longest time until an answer in seconds, and its operation.
+        secrets: What no response may contain.
+        statuses: Number of responses by user and status.
+        problems: What is wrong, a line for a response.
+        failed: Operation, status and text of every request that failed with 5xx, by its id.
+        slowest: The longest time until a response in seconds, and its operation.
     """
 
     secrets: list[bytes]
@@ -42,33 +42,35 @@ class Answers:
     failed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     slowest: tuple[float, str] = (0.0, "")
 
-    def add(self, operation: str, user: str, is_open: bool, answer: requests.Response) -> None:
-        """Count an answer and check what can be said of it alone."""
-        self.statuses[user, answer.status_code] += 1
-        self.slowest = max(self.slowest, (answer.elapsed.total_seconds(), operation))
-        if answer.status_code >= 500:
-            identifier = str(answer.request.headers["X-Request-ID"])
-            self.failed[identifier] = (operation, answer.status_code, answer.text[:150])
-        for reason in self._find_problems(user, is_open, answer):
-            target = answer.request.path_url[:300]
-            self.problems.append(f"{user}: {operation} {target}: {reason}: {answer.status_code} {answer.text[:200]}")
+    def add(self, operation: str, user: str, is_open: bool, response: requests.Response) -> None:
+        """Count a response and check what can be said of it alone."""
+        self.statuses[user, response.status_code] += 1
+        self.slowest = max(self.slowest, (response.elapsed.total_seconds(), operation))
+        if response.status_code >= 500:
+            identifier = str(response.request.headers["X-Request-ID"])
+            self.failed[identifier] = (operation, response.status_code, response.text[:150])
+        for reason in self._find_problems(user, is_open, response):
+            target = response.request.path_url[:300]
+            self.problems.append(
+                f"{user}: {operation} {target}: {reason}: {response.status_code} {response.text[:200]}"
+            )
 
-    def _find_problems(self, user: str, is_open: bool, answer: requests.Response) -> list[str]:
-        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        is_shown = not answer.headers.get("Content-Disposition", "").startswith("attachment")
-        found = {
-            "the proxy lost the server": answer.status_code in (502, 504),
-            "a secret": any(secret in answer.content for secret in self.secrets),
-            "a traceback": b"Traceback (most recent call last)" in answer.content,
-            "content to nobody": user == NOBODY and not is_open and MARK.encode() in answer.content,
-            "a script as a page": SCRIPT in answer.content and is_shown and kind in _RUNS_SCRIPTS,
-            "its type may be guessed": answer.headers.get("X-Content-Type-Options") != "nosniff",
-            "an answer to nobody": user == NOBODY
+    def _find_problems(self, user: str, is_open: bool, response: requests.Response) -> list[str]:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        is_shown = not response.headers.get("Content-Disposition", "").startswith("attachment")
+        checks = {
+            "the proxy lost the server": response.status_code in (502, 504),
+            "a secret": any(secret in response.content for secret in self.secrets),
+            "a traceback": b"Traceback (most recent call last)" in response.content,
+            "content to nobody": user == NOBODY and not is_open and MARK.encode() in response.content,
+            "a script as a page": SCRIPT in response.content and is_shown and kind in _RUNS_SCRIPTS,
+            "its type may be guessed": response.headers.get("X-Content-Type-Options") != "nosniff",
+            "a response to nobody": user == NOBODY
             and not is_open
-            and answer.status_code not in (401, 403)
-            and answer.text != _NO_ROUTE,
+            and response.status_code not in (401, 403)
+            and response.text != _NO_ROUTE,
         }
-        return [reason for reason, is_so in found.items() if is_so]
+        return [reason for reason, is_so in checks.items() if is_so]
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class LoggedError:
 def read_errors(log: Path) -> list[LoggedError]:
     """Return the tracebacks of a log in JSON."""
     errors = []
-    for line in log.read_text("utf-8", "replace").splitlines():
+    for line in log.read_text("utf-8", "replace").split("\n"):
         try:
             record = json.loads(line)
         except ValueError:
@@ -114,11 +116,11 @@ def _innermost(text: str) -> tuple[str, ...]:
     return tuple(f"{part[-1][0]}:{part[-1][1]} {part[-1][2]}" for part in parts if part)
 
 
-def attribute(answers: Answers, errors: list[LoggedError]) -> Counter[str]:
-    """Count the answers 5xx by operation, status and what raised the error."""
+def attribute(responses: Responses, errors: list[LoggedError]) -> Counter[str]:
+    """Count the responses 5xx by operation, status and what raised the error."""
     raised = {error.request_id: error for error in errors}
     counts: Counter[str] = Counter()
-    for identifier, (operation, status, text) in answers.failed.items():
+    for identifier, (operation, status, text) in responses.failed.items():
         error = raised.get(identifier)
         if error is None:
             cause = re.sub(r"\s+", " ", text.replace("/ajax-api", "/api"))[:100]
@@ -131,7 +133,7 @@ def attribute(answers: Answers, errors: list[LoggedError]) -> Counter[str]:
 
 
 def read_audit(file: Path, offset: int) -> list[list[str]]:
-    """Return what `audit/sitecustomize.py` wrote after an offset in bytes: event and words."""
+    """Return what `audit/sitecustomize.py` wrote after an offset in bytes: event and arguments."""
     with file.open("rb") as audit:
         audit.seek(offset)
         return [json.loads(line) for line in audit]
@@ -140,12 +142,12 @@ def read_audit(file: Path, offset: int) -> list[list[str]]:
 def find_trespasses(events: list[list[str]], allowed: list[Path]) -> list[str]:
     """Return the events that are neither a read nor within an allowed folder."""
     trespasses = set()
-    for event, *words in events:
-        paths = [Path(word) for word in words]
+    for event, *arguments in events:
+        paths = [Path(argument) for argument in arguments]
         is_file = event == "open" or (event.startswith("os.") and event not in _PROGRAMS)
-        is_within = all(any(path.is_relative_to(each) for each in allowed) for path in paths)
+        is_within = all(any(path.is_relative_to(folder) for folder in allowed) for path in paths)
         if not (is_file and is_within):
-            trespasses.add(f"{event} {' '.join(words)[:300]}")
+            trespasses.add(f"{event} {' '.join(arguments)[:300]}")
     return sorted(trespasses)
 
 
@@ -154,7 +156,7 @@ def list_tree(folder: Path, left_out: list[Path]) -> dict[str, Any]:
     return {
         str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) if not path.is_dir() else None
         for path in sorted(folder.rglob("*"))
-        if not any(path.is_relative_to(each) for each in left_out)
+        if not any(path.is_relative_to(other) for other in left_out)
     }
 
 

@@ -2,7 +2,7 @@
 
 The team server is asked as nobody, as a contributor and as an administrator, with valid and invalid data for every
 operation. MLflow's own errors 5xx are listed and counted; ours, files outside of the artifacts, programs that are run,
-answers to nobody and a server that ends are failures.
+responses to nobody and a server that ends are failures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import proxy_process
 import psutil
 import pytest
 import requests
-from fuzzed_server import NOBODY, SECRET, Answers
+from fuzzed_server import NOBODY, SECRET, Responses
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from team_content import Content
@@ -64,7 +64,7 @@ class Fuzzed:
     uri: str
     services: compose_file.Services
     document: dict[str, Any]
-    answers: Answers
+    responses: Responses
     sessions: dict[str, requests.Session]
     root: Path
     audit: Path
@@ -72,9 +72,9 @@ class Fuzzed:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def send(self, case: Any, operation: str, paths: list[str], is_open: bool) -> None:
-        """Send a case as every user, and note the answers."""
+        """Send a case as every user, and note the responses."""
         number = next(self.numbers)
-        path = paths[number % len(paths)]
+        case.path = paths[number % len(paths)]
         wanted = case.as_transport_kwargs(self.uri)
         for user, session in self.sessions.items():
             if user == ADMIN[0] and operation in NOT_ASKED:
@@ -88,14 +88,13 @@ class Fuzzed:
             except (requests.exceptions.InvalidHeader, UnicodeError):  # no client sends it
                 return
             tail = str(prepared.url).partition("?")[1:]
-            route = schemathesis.transport.prepare.prepare_path(path, case.path_parameters)
-            prepared.url = self.uri + route + "".join(tail)  # with the dots that a client would take out
+            prepared.url = self.uri + case.formatted_path + "".join(tail)  # with the dots that a client would take out
             try:
-                answer = session.send(prepared, timeout=60, allow_redirects=False)
+                response = session.send(prepared, timeout=60, allow_redirects=False)
             except requests.RequestException as error:
-                self.answers.problems.append(f"{user}: {operation} {prepared.path_url[:300]}: no answer: {error!r}")
+                self.responses.problems.append(f"{user}: {operation} {prepared.path_url[:300]}: no response: {error!r}")
                 continue
-            self.answers.add(operation, user, is_open, answer)
+            self.responses.add(operation, user, is_open, response)
 
 
 def make_document(folder: Path) -> dict[str, Any]:
@@ -152,12 +151,12 @@ def fuzzed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzzed]:
         content = Content(uri, make_session(authority, ADMIN))
         text = json.dumps(document).replace("$outside", str(tmp_path / "outside"))
         hidden = [SECRET.encode(), str(services.folder).encode()]
-        answers = Answers([*hidden, *(file.read_bytes().strip() for file in secrets.iterdir())])
+        responses = Responses([*hidden, *(file.read_bytes().strip() for file in secrets.iterdir())])
         logins = {NOBODY: None, "contributor": CONTRIBUTOR, "admin": ADMIN}
         sessions = {user: make_session(authority, login) for user, login in logins.items()}
         filled = content.fill(json.loads(text), fresh=False)
-        (pid,) = (each.pid for each in psutil.Process().children() if "server" in each.cmdline())
-        yield Fuzzed(uri, services, filled, answers, sessions, tmp_path, audit, pid)
+        (pid,) = (child.pid for child in psutil.Process().children() if "server" in child.cmdline())
+        yield Fuzzed(uri, services, filled, responses, sessions, tmp_path, audit, pid)
     assert services.exit_codes["mlflow"] == 0
 
 
@@ -168,6 +167,7 @@ def order(operation: Any) -> tuple[bool, str]:
 def fuzz(fuzzed: Fuzzed, seconds: Counter[str]) -> None:
     """Send valid and invalid requests to every operation."""
     graphql = fuzzed.document.pop("x-graphql")
+    schemathesis.serializer.alias("application/x-protobuf", "application/octet-stream")
     api = schemathesis.openapi.from_dict(fuzzed.document)
     operations = sorted((result.ok() for result in api.get_all_operations()), key=order)
     operations += [result.ok() for result in schemathesis.graphql.from_file(graphql).get_all_operations()]
@@ -204,8 +204,8 @@ def _send_examples(fuzzed: Fuzzed, operation: Any, mode: Any, paths: list[str], 
 def test_a_fuzz_of_the_whole_api(fuzzed: Fuzzed, capsys: pytest.CaptureFixture[str]):
     volumes = fuzzed.services.folder
     allowed = [volumes / "artifacts", volumes / "tmp"]
-    own = [*allowed, volumes / "data", volumes / "mlflow.log", volumes / "proxy.log", fuzzed.audit]
-    tree, offset = fuzzed_server.list_tree(fuzzed.root, own), fuzzed.audit.stat().st_size
+    changing = [*allowed, volumes / "data", volumes / "mlflow.log", volumes / "proxy.log", fuzzed.audit]
+    tree, offset = fuzzed_server.list_tree(fuzzed.root, changing), fuzzed.audit.stat().st_size
     processes = fuzzed_server.list_processes(fuzzed.pid)
     began, seconds = time.monotonic(), Counter[str]()
     fuzz(fuzzed, seconds)
@@ -214,24 +214,24 @@ def test_a_fuzz_of_the_whole_api(fuzzed: Fuzzed, capsys: pytest.CaptureFixture[s
     trespasses = fuzzed_server.find_trespasses(fuzzed_server.read_audit(fuzzed.audit, offset), allowed)
     errors = fuzzed_server.read_errors(volumes / "mlflow.log")
     with capsys.disabled():
-        print(report(fuzzed.answers, errors, time.monotonic() - began, seconds))
-    assert fuzzed.answers.problems == []
+        print(report(fuzzed.responses, errors, time.monotonic() - began, seconds))
+    assert fuzzed.responses.problems == []
     assert [error.text for error in errors if error.is_ours] == []
     assert trespasses == []
     logs = [(volumes / name).read_text("utf-8", "replace") for name in ("mlflow.log", "proxy.log")]
     assert [secret for secret in (*PASSWORDS, SECRET) if any(secret in log for log in logs)] == []
-    assert fuzzed_server.list_tree(fuzzed.root, own) == tree
+    assert fuzzed_server.list_tree(fuzzed.root, changing) == tree
     assert fuzzed_server.list_processes(fuzzed.pid) == processes
 
 
-def report(answers: Answers, errors: list[Any], took: float, seconds: Counter[str]) -> str:
-    """Return the numbers of answers by user and status, and the errors 5xx by operation."""
-    lines = [f"\n{sum(answers.statuses.values())} answers in {took:.0f} s; slowest: {answers.slowest}"]
-    for user in sorted({user for user, _ in answers.statuses}):
-        counts = {status: count for (each, status), count in sorted(answers.statuses.items()) if each == user}
+def report(responses: Responses, errors: list[Any], took: float, seconds: Counter[str]) -> str:
+    """Return the numbers of responses by user and status, and the errors 5xx by operation."""
+    lines = [f"\n{sum(responses.statuses.values())} responses in {took:.0f} s; slowest: {responses.slowest}"]
+    for user in sorted({user for user, _ in responses.statuses}):
+        counts = {status: count for (name, status), count in sorted(responses.statuses.items()) if name == user}
         lines.append(f"{user}: " + ", ".join(f"{count} of {status}" for status, count in counts.items()))
     lines.append(f"slowest operations: {seconds.most_common(5)}")
-    lines += ["problems:", *answers.problems[:50]]
+    lines += ["problems:", *responses.problems[:50]]
     lines.append("5xx:")
-    lines += [f"  {count} x {cause}" for cause, count in sorted(fuzzed_server.attribute(answers, errors).items())]
+    lines += [f"  {count} x {cause}" for cause, count in sorted(fuzzed_server.attribute(responses, errors).items())]
     return "\n".join(lines)

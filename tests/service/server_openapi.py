@@ -52,7 +52,7 @@ _OTLP = {
     "parameters": [
         {"in": "header", "name": "X-Mlflow-Experiment-Id", "required": True, "schema": {"enum": ["$experiment", "0"]}}
     ],
-    "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    "requestBody": {"content": {"application/x-protobuf": {"schema": {"type": "string", "format": "binary"}}}},
 }
 
 

@@ -17,13 +17,13 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = arguments
         if isinstance(flags, int) and flags & _WRITES and not isinstance(path, int):
-            _write(event, [str(Path.cwd() / os.fsdecode(path))])
+            _write(event, [str(Path(os.fsdecode(path)).resolve())])
     elif event in _FILES:
         folder = _read_folder(arguments[-1])
-        paths = (os.fsdecode(each) for each in arguments if isinstance(each, (str, bytes, os.PathLike)))
-        _write(event, [str(folder / path) for path in paths])
+        paths = (os.fsdecode(argument) for argument in arguments if isinstance(argument, (str, bytes, os.PathLike)))
+        _write(event, [str((folder / path).resolve()) for path in paths])
     elif event in _PROGRAMS:
-        _write(event, [str(each) for each in arguments[:2]])
+        _write(event, [str(argument) for argument in arguments[:2]])
 
 
 def _read_folder(descriptor: Any) -> Path:
@@ -32,8 +32,8 @@ def _read_folder(descriptor: Any) -> Path:
     return Path(f"/proc/self/fd/{descriptor}").readlink() if is_open else Path.cwd()
 
 
-def _write(event: str, words: list[str]) -> None:
-    os.write(_file, json.dumps([event, *words]).encode() + b"\n")
+def _write(event: str, arguments: list[str]) -> None:
+    os.write(_file, json.dumps([event, *arguments]).encode() + b"\n")
 
 
 if "AUDIT_LOG" in os.environ:
