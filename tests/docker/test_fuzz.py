@@ -42,7 +42,7 @@ schemathesis = pytest.importorskip("schemathesis")
 
 HOST = "localhost"
 CONTRIBUTOR = ("cat", "a-password-of-the-cat")
-EXAMPLES = int(os.environ.get("TINYBENCH_FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("TINYBENCH_FUZZ_EXAMPLES", "3"))
 """Valid and as many invalid requests of each user to each operation."""
 NOT_ASKED = {
     "GET /api/3.0/mlflow/gateway/supported-models": "it reads a list from the internet",
@@ -231,7 +231,7 @@ def report(responses: Responses, errors: list[Any], took: float, seconds: Counte
         counts = {status: count for (name, status), count in sorted(responses.statuses.items()) if name == user}
         lines.append(f"{user}: " + ", ".join(f"{count} of {status}" for status, count in counts.items()))
     lines.append(f"slowest operations: {seconds.most_common(5)}")
-    lines += ["problems:", *responses.problems[:50]]
+    lines += [f"problems: {len(responses.problems)}", *responses.problems[:50]]
     lines.append("5xx:")
     lines += [f"  {count} x {cause}" for cause, count in sorted(fuzzed_server.attribute(responses, errors).items())]
     return "\n".join(lines)
