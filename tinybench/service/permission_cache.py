@@ -21,6 +21,7 @@ SECONDS = 2.0
 
 _METHODS = ("get_user", "list_grants", "list_user_roles")
 _READS = ("SELECT", "PRAGMA")
+_Rights = tuple[Any, list[Any]]  # a resource, and what its users need
 _SIZE = 10_000  # entries; and runs, of some 300 bytes each
 
 
@@ -77,7 +78,7 @@ def remember_users(store: Any, timer: Callable[[], float] = time.monotonic) -> N
     event.listen(store.engine, "checkin", forget)  # after the transaction is committed
 
 
-def remember_experiments(read: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+def remember_experiments(read: Callable[[Any, str], _Rights | None]) -> Callable[[Any, str], _Rights | None]:
     """Remember which rights an action on a run takes: they follow from its experiment, which never changes.
 
     Args:
@@ -92,7 +93,7 @@ def remember_experiments(read: Callable[[Any, str], Any]) -> Callable[[Any, str]
             raise LookupError
         return found[0], tuple(found[1])
 
-    def requirement(run_id: Any, action: str) -> tuple[Any, list[Any]] | None:
+    def requirement(run_id: Any, action: str) -> _Rights | None:
         if not isinstance(run_id, str):  # whatever a request may send
             return read(run_id, action)
         try:
