@@ -42,7 +42,7 @@ schemathesis = pytest.importorskip("schemathesis")
 
 HOST = "localhost"
 CONTRIBUTOR = ("cat", "a-password-of-the-cat")
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
 """Valid and as many invalid requests of each user to each operation."""
 NOT_ASKED = {
     "GET /api/3.0/mlflow/gateway/supported-models": "it reads a list from the internet",
