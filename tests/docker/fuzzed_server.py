@@ -30,6 +30,7 @@ class Responses:
 
     Attributes:
         secrets: What no response may contain.
+        folder: Folder of the server, which no error may name.
         statuses: Number of responses by user and status.
         problems: What is wrong, a line for a response.
         failed: Operation, status and text of every request that failed with 5xx, by its id.
@@ -37,6 +38,7 @@ class Responses:
     """
 
     secrets: list[bytes]
+    folder: bytes
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     failed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Responses:
         checks = {
             "the proxy lost the server": response.status_code in (502, 504),
             "a secret": any(secret in response.content for secret in self.secrets),
+            "a path of the server": response.status_code >= 400 and self.folder in response.content,
             "a traceback": b"Traceback (most recent call last)" in response.content,
             "content to nobody": user == NOBODY and not is_open and MARK.encode() in response.content,
             "a script as a page": SCRIPT in response.content and is_shown and kind in _RUNS_SCRIPTS,

@@ -150,8 +150,8 @@ def fuzzed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzzed]:
         Users(uri).add(CONTRIBUTOR[0], "contributor", CONTRIBUTOR[1])
         content = Content(uri, make_session(authority, ADMIN))
         text = json.dumps(document).replace("$outside", str(tmp_path / "outside"))
-        hidden = [SECRET.encode(), str(services.folder).encode()]
-        responses = Responses([*hidden, *(file.read_bytes().strip() for file in secrets.iterdir())])
+        hidden = [SECRET.encode(), *(file.read_bytes().strip() for file in secrets.iterdir())]
+        responses = Responses(hidden, str(services.folder).encode())
         logins = {NOBODY: None, "contributor": CONTRIBUTOR, "admin": ADMIN}
         sessions = {user: make_session(authority, login) for user, login in logins.items()}
         filled = content.fill(json.loads(text), fresh=False)
