@@ -44,7 +44,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 @pytest.fixture(scope="session")
 def content(team: Team) -> Content:
     """What the administrator put on the server."""
-    return Content(team.server)
+    return Content(team.server.uri)
 
 
 @pytest.fixture

@@ -125,3 +125,17 @@ def test_a_run_that_is_missing_is_asked_for_again():
     requirement = permission_cache.remember_experiments(lambda *_: found.pop(0))
     assert requirement("a", "read") is None
     assert requirement("a", "read") == (("experiment", "7"), [])
+
+
+@pytest.mark.parametrize("sent", [["a"], {"a": "b"}, 1.0, None])
+def test_what_is_no_id_is_left_to_mlflow(sent):
+    requirement = permission_cache.remember_experiments(lambda run_id, _: (("experiment", "7"), [run_id]))
+    assert requirement(sent, "read") == (("experiment", "7"), [sent])
+
+
+def test_what_is_no_name_is_left_to_mlflow(tmp_path):
+    store = Users(f"sqlite:///{tmp_path / 'users.db'}").store
+    store.get_user = lambda name: name
+    store.get_user.__name__ = "get_user"
+    permission_cache.remember_users(store)
+    assert store.get_user(["ann"]) == ["ann"]

@@ -38,6 +38,14 @@ def test_a_message_cannot_forge_a_line_of_text():
     assert second == "    odd"
 
 
+def test_a_message_cannot_forge_a_line_of_a_terminal():
+    message = "Exception on /a\r2026-11-27 06:20:55 INFO: all is well\x1b[2K\u2028\x85\x9b\tb"
+    record = logging.LogRecord("here", logging.ERROR, "file.py", 1, message, (), None)
+    line = TextFormatter().format(record)
+    assert line.endswith(r"/a\r2026-11-27 06:20:55 INFO: all is well\x1b[2K\u2028\x85\x9b" + "\tb")
+    assert json.loads(JsonFormatter().format(record))["message"] == message
+
+
 def test_a_traceback_is_a_field_of_json_and_lines_of_text():
     line = JsonFormatter().format(failing("at the end"))
     assert "\n" not in line

@@ -147,3 +147,18 @@ def test_checks_of_health_are_not_logged_unless_they_fail(log, url, observed):
 
 def test_there_is_no_request_outside_of_one():
     assert current_request() is None
+
+
+def test_what_uvicorn_logs_of_a_failure_has_the_id_and_no_value(url, log):
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(log)
+    try:
+        assert requests.get(f"{url}/fail", headers={"X-Request-ID": "of-a-test"}, timeout=10).status_code == 500
+        line = log.wait(2)[1]
+    finally:
+        logger.removeHandler(log)
+    assert "of-a-test" in line
+    assert "ValueError: …" in line
+    assert "it fails" not in line.replace('raise ValueError("it fails")', "").replace(
+        'raise ValueError(\\"it fails\\")', ""
+    )

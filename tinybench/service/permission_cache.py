@@ -7,7 +7,7 @@ with all its parameters and metrics, only to learn its experiment. Under load, t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
 from threading import Lock
 from typing import Any
@@ -21,6 +21,7 @@ SECONDS = 2.0
 
 _METHODS = ("get_user", "list_grants", "list_user_roles")
 _READS = ("SELECT", "PRAGMA")
+_Rights = tuple[Any, list[Any]]  # a resource, and what its users need
 _SIZE = 10_000  # entries; and runs, of some 300 bytes each
 
 
@@ -45,6 +46,8 @@ def remember_users(store: Any, timer: Callable[[], float] = time.monotonic) -> N
         @wraps(method)
         def read(*arguments: Any) -> Any:
             key = (method.__name__, *(frozenset(one) if isinstance(one, set) else one for one in arguments))
+            if not all(isinstance(one, Hashable) for one in key):  # a request may send a list as a name
+                return method(*arguments)
             with lock:
                 before = changes
                 answer = answers.get(key)
@@ -75,7 +78,7 @@ def remember_users(store: Any, timer: Callable[[], float] = time.monotonic) -> N
     event.listen(store.engine, "checkin", forget)  # after the transaction is committed
 
 
-def remember_experiments(read: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
+def remember_experiments(read: Callable[[Any, str], _Rights | None]) -> Callable[[Any, str], _Rights | None]:
     """Remember which rights an action on a run takes: they follow from its experiment, which never changes.
 
     Args:
@@ -90,7 +93,9 @@ def remember_experiments(read: Callable[[str, str], Any]) -> Callable[[str, str]
             raise LookupError
         return found[0], tuple(found[1])
 
-    def requirement(run_id: str, action: str) -> tuple[Any, list[Any]] | None:
+    def requirement(run_id: Any, action: str) -> _Rights | None:
+        if not isinstance(run_id, str):  # whatever a request may send
+            return read(run_id, action)
         try:
             anchor, requirements = remembered(run_id, action)
         except LookupError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from tinybench.web.request_log import RequestRecord, current_request
 from tinybench.web.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the end of a line and the tab
 
 
 class _SafeFormatter(logging.Formatter):
@@ -43,6 +46,10 @@ class _SafeFormatter(logging.Formatter):
         within_request = _request_of(record) is not None
         text = format_without_values(error) if within_request else "".join(traceback.format_exception(error)).rstrip()
         return self.hide(text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 class JsonFormatter(_SafeFormatter):
@@ -75,7 +82,8 @@ class TextFormatter(_SafeFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        message = self.read_message(record).replace("\n", "\n    ")  # no line of it begins like a record
+        message = _CONTROLS.sub(_escape, self.read_message(record))
+        message = message.replace("\n", "\n    ")  # no line of it begins like a record
         line = f"{time} {record.levelname}: {message}"
         request = _request_of(record)
         if request is not None:

@@ -86,7 +86,7 @@ class RequestLog:
             record.seconds = time.perf_counter() - began
             record.user = record.user or scope.get("state", {}).get("username")
             self._report(record)
-            _current.reset(token)
+        _current.reset(token)  # not after an exception, which uvicorn logs as part of the request
 
     def _report(self, record: RequestRecord) -> None:
         if self._observe is not None:

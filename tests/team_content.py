@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from team_server import ADMIN, TeamServer
+from team_server import ADMIN
 
 MARK = "zebra"
 _FILE = b"zebra artifact"
@@ -22,9 +22,9 @@ _FILE = b"zebra artifact"
 class Content:
     """Objects by name; a name that begins with `new_` is made again at each call."""
 
-    def __init__(self, server: TeamServer) -> None:
-        self._server = server
-        self._session = requests.Session()
+    def __init__(self, uri: str, session: requests.Session | None = None) -> None:
+        self._uri = uri
+        self._session = session or requests.Session()
         self._session.auth = ADMIN
         self._numbers = itertools.count()
         self._made: dict[str, str] = {}
@@ -86,7 +86,7 @@ class Content:
 
     def send(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """Send a request as administrator and return its JSON."""
-        answer = self._session.request(method, self._server.uri + path, json=body, timeout=30, **options)
+        answer = self._session.request(method, self._uri + path, json=body, timeout=30, **options)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content and answer.text.startswith("{") else None
 
