@@ -8,7 +8,8 @@ import pytest
 
 from tinybench.commands import estimate
 from tinybench.commands.estimate import RunEstimate
-from tinybench.core.errors import DataError, ModelError
+from tinybench.core.errors import ConfigError, DataError, ModelError, WeightsError
+from tinybench.job import preflight
 from tinybench.recipes.resolve import resolve
 
 HEAD, WHOLE = 4_810, 69_802
@@ -120,6 +121,23 @@ def test_a_folder_that_is_absent_is_told_as_a_run_tells_it(tmp_path):
 def test_classes_that_are_not_there_are_told(dataset):
     with pytest.raises(DataError, match=r"`data\.classes` asks for 11 classes, but there are 10"):
         counted(dataset, classes=11)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"recipe": "tiny-imagenet-tlft", "model": "smallcnn", "dataset": "digits"}, WeightsError),
+        ({"recipe": "quickstart", "callbacks": "nothing.py:Missing"}, ConfigError),
+        ({"recipe": "quickstart", "data.classes": 2, "loss.class_weights": "1,2,3"}, ConfigError),
+    ],
+)
+def test_what_a_run_refuses_is_refused(settings, error):
+    config = resolve(None, settings)
+    with pytest.raises(error) as refused:
+        preflight.check_run(config)
+    with pytest.raises(error) as raised:
+        estimate.estimate_run(config)
+    assert str(raised.value) == str(refused.value)
 
 
 def test_an_unknown_data_set():

@@ -11,6 +11,7 @@ import tinybench
 from tinybench import recipes
 from tinybench.config.run_config import SETTINGS
 from tinybench.core.errors import ConfigError
+from tinybench.job import preflight
 from tinybench.recipes.resolve import resolve
 
 
@@ -35,6 +36,21 @@ def test_a_recipe_among_the_overrides_is_the_recipe():
 
 def test_a_recipe_among_the_overrides_takes_precedence():
     assert resolve("tiny-imagenet-tlft", {"recipe": "quickstart"}).recipe == "quickstart"
+
+
+@pytest.mark.parametrize(("dataset", "size"), [("digits", 28), ("cifar10", 32), ("folder:/pets", 64)])
+@pytest.mark.parametrize("recipe", [None, "recipe"])
+def test_a_small_network_without_a_recipe_is_trained_from_scratch(recipe, dataset, size):
+    config = resolve(recipe, {"model": "smallcnn", "dataset": dataset})
+    assert (config.weights, config.phases, config.image_size) == ("none", ("scratch",), size)
+    preflight.check_run(config)
+
+
+def test_what_is_given_goes_before_what_a_small_network_takes():
+    config = resolve(None, {"model": "smallcnn", "image_size": 48, "phases": "transfer,finetune"})
+    assert (config.phases, config.image_size) == (("transfer", "finetune"), 48)
+    assert resolve("tiny-imagenet-tlft", {"model": "smallcnn"}).weights == "imagenet"
+    assert resolve(None, {"model": "vgg16"}).phases == ("transfer", "finetune")
 
 
 def test_an_unknown_recipe_is_refused():

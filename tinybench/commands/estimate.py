@@ -22,6 +22,7 @@ from tinybench.data.dataset import DatasetCard
 from tinybench.efficiency import cost_metrics
 from tinybench.features import engines, phase_banks
 from tinybench.hardware import device
+from tinybench.job import preflight
 from tinybench.training import feed_selection, phases, precision
 from tinybench.training.steps import ArraySource, Steps
 
@@ -93,8 +94,9 @@ def estimate_run(config: RunConfig) -> RunEstimate:
 
     Raises:
         DataError: The folder of the data does not exist, or the data do not have what the configuration asks for.
-        ModelError: The model cannot be built.
+        TinybenchError: A run with this configuration could only fail.
     """
+    preflight.check_run(config)
     size = _count_images(config)
     device.select_device(config.device)
     model = models.build(config, size.shape, size.classes, pretrained=False)

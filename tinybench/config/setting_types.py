@@ -75,6 +75,9 @@ class Settings(TypedDict, total=False):
     data_test: float
     """Share for testing if there is no test split."""
 
+    data_resize: str
+    """Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides."""
+
     data_skip_corrupt: bool
     """Leave out images that cannot be read instead of stopping."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.data.load_request import short_name
 
 if TYPE_CHECKING:
@@ -142,6 +143,11 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     warnings = list(dataset.warnings)
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
         warnings.append(PRETRAINED_WARNING)
+    if config.model in PUBLISHED_SIZES and config.recipe == type(config)().recipe and config.phases == ("scratch",):
+        warnings.append(
+            f"{config.model} has no pretrained weights: it is trained from scratch, at {config.image_size} pixels. "
+            "--recipe names other settings (tinybench recipes)."
+        )
     warnings += [f"{count} exact duplicates across {splits}." for splits, count in dataset.duplicates.items() if count]
     images = len(dataset.validation)
     if images < _FEW_IMAGES and not config.data.folds:

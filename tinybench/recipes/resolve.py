@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinybench import recipes
+from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.config.run_config import UNSET_VALUES, RunConfig, canonical_overrides, replace
+
+_LOW_RESOLUTIONS = {"mnist": 28, "digits": 28, "cifar10": 32, "cifar100": 32}
 
 
 def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -16,7 +19,7 @@ def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = Non
         recipe: A recipe's name; the default recipe when None.
         overrides: Values by dotted key, as text or as Python values; `recipe` among them takes precedence over the
             argument. A value that is empty text or `recipe` leaves the recipe's value, as an MLproject parameter does
-            that the user did not set.
+            that the user did not set. Where neither names a recipe, a small network is trained from scratch.
 
     Raises:
         ConfigError: The recipe or a key is unknown, or a value is not allowed.
@@ -24,5 +27,14 @@ def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = Non
     overrides = canonical_overrides(overrides or {})
     name = overrides.pop("recipe", None) or recipe
     if name is None or name in UNSET_VALUES:
+        overrides = _small_network_defaults(overrides) | overrides
         name = RunConfig().recipe
     return replace(recipes.build(name), overrides)
+
+
+def _small_network_defaults(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what goes with a small network, which has no pretrained weights, where no recipe is named."""
+    if overrides.get("model") not in PUBLISHED_SIZES:
+        return {}
+    dataset = str(overrides.get("dataset", RunConfig().dataset))
+    return {"weights": "none", "phases": "scratch", "image_size": _LOW_RESOLUTIONS.get(dataset, 64)}
