@@ -33,7 +33,7 @@ from tinybench.core import quiet_libraries, waiting
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tinybench")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from tinybench.config.run_config import RunConfig, replace
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.suggestion import suggest
 from tinybench.evaluation import comparison
 from tinybench.evaluation.comparison import Comparison, RunGroup
 from tinybench.evaluation.metrics import COUNT_METRICS
@@ -36,7 +37,10 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
         TrackingError: A run does not exist or stored no predictions, or the test images of two runs differ.
     """
     if metric not in METRICS:
-        raise ConfigError(f"Invalid value for `metric`: expected one of {', '.join(METRICS)}, got {metric!r}.")
+        raise ConfigError(
+            f"Invalid value for `metric`: expected one of {', '.join(METRICS)}, got {metric!r}."
+            + suggest(metric, METRICS)
+        )
     tracker = Tracker.at(uri)
     phases = {}  # by run id; empty for a run that is not a phase
     for run in map(tracker.get_run, dict.fromkeys(run_ids)):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybench import data
 from tinybench.core.errors import ConfigError
+from tinybench.core.suggestion import suggest
 from tinybench.data import external
 from tinybench.evaluation import metrics
 from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
@@ -61,7 +62,9 @@ def evaluate_run(
     """
     split = "validation" if split == "val" else split
     if split not in SPLITS:
-        raise ConfigError(f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.")
+        raise ConfigError(
+            f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.{suggest(split, SPLITS)}"
+        )
     tracker = Tracker.at(uri)
     source = tracker.find_top_run(run_id)
     config = run_record.derive_config(tracker, source, settings or {}, _FIXED_SETTINGS)

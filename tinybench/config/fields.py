@@ -20,11 +20,13 @@ class ValueType:
         expected: A noun phrase for error messages, as in "expected a number in [0, 1)".
         parse: Converts text or a Python value; raises ValueError, TypeError, KeyError or OverflowError if it cannot.
         none_text: The text that stands for None, if None is allowed.
+        choices: The texts to choose from, if they can be listed.
     """
 
     expected: str
     parse: Callable[[Any], Any]
     none_text: str = "none"
+    choices: tuple[str, ...] = ()
 
 
 def setting(default: Any, value_type: ValueType, help: str) -> Any:
@@ -163,7 +165,8 @@ def choice(*choices: str) -> ValueType:
             raise ValueError(value)
         return str(value)
 
-    return ValueType("one of " + ", ".join(choices) if len(choices) > 1 else choices[0], parse)
+    expected = "one of " + ", ".join(choices) if len(choices) > 1 else choices[0]
+    return ValueType(expected, parse, choices=choices)
 
 
 def text_list(expected: str, choices: tuple[str, ...] = ()) -> ValueType:
@@ -208,7 +211,7 @@ def optional(value_type: ValueType, none_text: str = "none") -> ValueType:
     def parse(value: Any) -> Any:
         return None if value is None or value in ("", none_text) else value_type.parse(value)
 
-    return ValueType(f"{value_type.expected}, or {none_text}", parse, none_text)
+    return ValueType(f"{value_type.expected}, or {none_text}", parse, none_text, value_type.choices)
 
 
 def union(*value_types: ValueType) -> ValueType:

@@ -46,6 +46,7 @@ from tinybench.config.sections import (
 )
 from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
+from tinybench.core.suggestion import suggest
 
 PHASES = ("scratch", "transfer", "finetune")
 _ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
@@ -207,7 +208,8 @@ def parse_value(key: str, value: Any) -> Any:
     try:
         return value_type.parse(value)
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise ConfigError(f"Invalid value for `{key}`: expected {value_type.expected}, got {value!r}.") from None
+        hint = suggest(value, value_type.choices) if isinstance(value, str) else ""
+        raise ConfigError(f"Invalid value for `{key}`: expected {value_type.expected}, got {value!r}.{hint}") from None
 
 
 def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from functools import cache
 
 from tinybench.core.errors import DataError
+from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import DatasetCard, RawDataset
 from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
 
@@ -53,11 +53,9 @@ def find(name: str) -> tuple[DatasetCard, Loader]:
         return DatasetCard(name, "A folder of your own images, one folder per class."), folder.load
     choices = names()
     if name not in choices:
-        near = difflib.get_close_matches(name, choices, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
         raise DataError(
-            f"Unknown data set `{name}`: {hint}Choose one of {', '.join(choices)}, or {FOLDER_PREFIX}/path for a "
-            "folder of your own images."
+            f"Unknown data set {name!r}: choose one of {', '.join(choices)}, or {FOLDER_PREFIX}/path for a folder of "
+            f"your own images.{suggest(name, choices)}"
         )
     return _entries[name]
 

@@ -22,6 +22,7 @@ from tinybench.config import network_size
 from tinybench.config.network_size import NetworkSize
 from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import ModelError
+from tinybench.core.suggestion import suggest
 from tinybench.models import networks, weights
 
 # Those that are tested and documented; any other name of Keras Applications is looked up in Keras itself
@@ -85,7 +86,7 @@ def check(config: RunConfig) -> NetworkSize | None:
         choices = ", ".join([*network_size.PUBLISHED_SIZES, *APPLICATIONS])
         raise ModelError(
             f"Unknown model {config.model!r}: expected one of {choices}, another Keras Applications name in lower "
-            "case (tinybench models lists them), or the path of a .keras file."
+            "case (tinybench models lists them), or the path of a .keras file." + suggest(config.model, names())
         )
     return network_size.effective_size(config.model, config.network)
 

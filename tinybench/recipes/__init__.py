@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import ConfigError
+from tinybench.core.suggestion import suggest
 from tinybench.recipes.recipe import Recipe
 
 
@@ -25,7 +26,9 @@ def find(name: str) -> Recipe:
     """
     recipes = all_recipes()
     if name not in recipes:
-        raise ConfigError(f"Invalid value for `recipe`: expected one of {', '.join(recipes)}, got {name!r}.")
+        raise ConfigError(
+            f"Invalid value for `recipe`: expected one of {', '.join(recipes)}, got {name!r}.{suggest(name, recipes)}"
+        )
     return recipes[name]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.suggestion import suggest
 from tinybench.data.load_request import short_name
 from tinybench.tracking import queries, tags
 
@@ -78,7 +79,7 @@ def find_runs(tracker: Tracker, query: CandidateQuery) -> list[MlflowRun]:
     if query.metric not in METRICS:
         raise ConfigError(
             f"Invalid value for `--metric`: expected one of {', '.join(METRICS)}, of validation images, got "
-            f"{query.metric!r}. Test images judge a candidate; they do not choose it."
+            f"{query.metric!r}.{suggest(query.metric, METRICS)} Test images judge a candidate; they do not choose it."
         )
     if query.run_id is not None:
         return [_get_finished_run(tracker, query.run_id)]

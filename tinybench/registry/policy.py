@@ -10,6 +10,7 @@ from typing import Any
 
 from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.errors import ConfigError
+from tinybench.core.suggestion import suggest
 
 FILE = "gates.toml"
 """The file that is read from the working directory if it exists."""
@@ -199,7 +200,9 @@ def parse(text: str, file_name: str = FILE) -> Policy:
     gates: dict[str, Any] = {}
     for name, table in tables.values.items():
         if name not in GATES:
-            tables.fail((name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.")
+            tables.fail(
+                (name,), f"there is no gate `{name}`: expected one of {', '.join(GATES)}.{suggest(name, GATES)}"
+            )
         if not isinstance(table, Mapping):
             tables.fail((name,), f"`{name}`: expected a table of limits, got {table!r}.")
         gates[name] = _parse_gate(tables, name, table)
@@ -213,7 +216,9 @@ def _parse_gate(tables: TomlDocument, name: str, table: Mapping[str, Any]) -> An
     for key, value in table.items():
         if key not in (*defaults, "off"):
             choices = ", ".join((*defaults, "off"))
-            tables.fail((name, key), f"gate `{name}` has no `{key}`: expected one of {choices}.")
+            tables.fail(
+                (name, key), f"gate `{name}` has no `{key}`: expected one of {choices}.{suggest(key, defaults)}"
+            )
         if isinstance(defaults.get(key, False), bool):
             limits[key] = _parse_flag(tables, name, key, value)
         else:

@@ -14,6 +14,7 @@ from tinybench.config import toml_lines
 from tinybench.config.fields import format_value
 from tinybench.config.run_config import RunConfig, canonical_key, parse_value
 from tinybench.config.toml_tables import TomlDocument
+from tinybench.core.suggestion import suggest
 from tinybench.recipes.resolve import resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
 
@@ -244,7 +245,11 @@ class _SpaceFile(TomlDocument):
             if metric.startswith("test/"):
                 self.fail(("objective",), f"{metric} would choose by the test images: take a validation metric.")
             if metric not in OBJECTIVES:
-                self.fail(("objective",), f"unknown objective {metric!r}: expected one of {', '.join(OBJECTIVES)}.")
+                choices = ", ".join(OBJECTIVES)
+                self.fail(
+                    ("objective",),
+                    f"unknown objective {metric!r}: expected one of {choices}.{_suggest_objective(metric)}",
+                )
         defaults = ["maximize" if metric in MAXIMIZED else "minimize" for metric in metrics]
         directions = self._read_texts("direction", defaults)
         if len(directions) != len(metrics) or not set(directions) <= {*_DIRECTIONS}:
@@ -267,7 +272,8 @@ class _SpaceFile(TomlDocument):
         value = self.values.get(key, names[0])
         table = {"name": value} if isinstance(value, str) else value
         if not isinstance(table, dict) or table.get("name") not in names:
-            self.fail((key,), f"`{key}`: expected one of {', '.join(names)}, got {value!r}.")
+            given = str(table.get("name") if isinstance(table, dict) else value)
+            self.fail((key,), f"`{key}`: expected one of {', '.join(names)}, got {value!r}.{suggest(given, names)}")
         options = ("name", "seed") if key == "sampler" else ("name",)
         for option in table:
             if option not in options:
@@ -314,3 +320,8 @@ class _SpaceFile(TomlDocument):
 def _convert_choice(value: Any) -> Any:
     """Return a choice as Optuna's database can store it: a list becomes text."""
     return format_value(tuple(value)) if isinstance(value, list) else value
+
+
+def _suggest_objective(metric: str) -> str:
+    """Return the objective that was meant, also where `val/` was left out."""
+    return f" Did you mean 'val/{metric}'?" if f"val/{metric}" in OBJECTIVES else suggest(metric, OBJECTIVES)

@@ -1,0 +1,71 @@
+"""What was meant is suggested, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from tinybench.cli import root
+from tinybench.config.run_config import parse_value
+from tinybench.core.errors import ConfigError, DataError, ModelError
+from tinybench.core.suggestion import suggest
+from tinybench.recipes.resolve import resolve
+from tinybench.sweeps import space_file
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("vgg61", " Did you mean 'vgg16'?"), ("ResNet50", " Did you mean 'resnet50'?"), ("zzz", ""), ("", "")],
+)
+def test_the_nearest_choice_is_suggested(given, expected):
+    assert suggest(given, ["vgg10", "vgg16", "vgg19", "resnet50"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "meant"),
+    [
+        ({"recipe": "quickstrat"}, "quickstart"),
+        ({"recipe": "quickstart", "data.resize": "corp"}, "crop"),
+        ({"recipe": "quickstart", "head.pooling": "AVG"}, "avg"),
+    ],
+)
+def test_values_of_settings(settings, meant):
+    with pytest.raises(ConfigError, match=f"Did you mean '{meant}'"):
+        resolve(None, settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant", "kind"),
+    [
+        (["train", "--model", "vgg61", "--dry-run"], "vgg16", ModelError),
+        (["train", "--model", "ResNet50", "--dry-run"], "resnet50", ModelError),
+        (["train", "--recipe", "quickstart", "--dataset", "cifar-10", "--dry-run"], "cifar10", DataError),
+    ],
+)
+def test_names_on_the_command_line(words, meant, kind):
+    result = CliRunner().invoke(root.cli, words)
+    assert isinstance(result.exception, kind)
+    assert f"Did you mean '{meant}'?" in str(result.exception)
+
+
+def test_an_objective_without_its_split():
+    text = (
+        'recipe = "quickstart"\nobjective = "accuracy"\ntrials = 2\n'
+        '[space]\nhead.dropout = { distribution = "uniform", low = 0.0, high = 0.6 }\n'
+    )
+    with pytest.raises(ConfigError, match="Did you mean 'val/accuracy'"):
+        space_file.read(text, "s", {})
+
+
+def test_a_value_without_choices_has_no_suggestion():
+    with pytest.raises(ConfigError, match=r"got 'abc'\.$"):
+        parse_value("head.dropout", "abc")
+
+
+@pytest.mark.parametrize(
+    "words", [["-h"], ["train", "-h"], ["registry", "list", "-h"], ["server", "user", "add", "-h"]]
+)
+def test_the_short_option_for_help(words):
+    result = CliRunner().invoke(root.cli, words)
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage:")
