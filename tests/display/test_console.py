@@ -159,6 +159,14 @@ def test_the_bar_shows_the_loss_of_its_epoch(bar):
     assert re.search(r"loss 0\.123 *$", plain(written()), re.MULTILINE)
 
 
+def test_all_columns_of_the_bar_fit_into_80_characters():
+    shown, written = console(terminal=True, width=80)
+    begin_phase(shown, resolve("quickstart", {"finetune.epochs": 200}), "finetune", images=100_000)
+    shown.on_step_end(100, 3000, 0.12345)
+    shown.close()
+    assert re.search(r"finetune epoch 100 .* +3\d\d\d\d\d/\d+ .*loss 0\.123 *$", plain(written()), re.MULTILINE)
+
+
 def test_the_end_of_a_phase_takes_the_bar_away(bar):
     shown, written = bar
     shown.on_phase_end("finetune", {"test/accuracy": 0.91239, "test/loss": 0.25, "best/epoch": 5.0})

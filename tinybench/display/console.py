@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tinybench.training.progress import Epoch
 
 
+_BAR_WIDTH = 20  # so that all columns fit into 80 characters
+
+
 def _format_metrics(epoch: Epoch, split: str) -> str:
     return f"loss {epoch.metrics[f'{split}/loss']:.4g} top-1 {epoch.metrics[f'{split}/accuracy']:.4f}"
 
@@ -98,7 +101,7 @@ class Console(RunCallbacks):
             return
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(_BAR_WIDTH),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[metrics]}"),
