@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.server import auth
 from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import event
 
@@ -139,3 +142,12 @@ def test_what_is_no_name_is_left_to_mlflow(tmp_path):
     store.get_user.__name__ = "get_user"
     permission_cache.remember_users(store)
     assert store.get_user(["ann"]) == ["ann"]
+
+
+@pytest.mark.parametrize("denied", [set(), {"logged_model"}])
+def test_runs_are_read_again_only_where_something_must_be_withheld(monkeypatch, denied):
+    monkeypatch.setattr(auth, "authenticate_request", lambda: SimpleNamespace(username="ann"))
+    monkeypatch.setattr(auth, "_denied_sibling_tiers", lambda username, types: denied & set(types))
+    calls = []
+    permission_cache.skip_needless_redaction(lambda *given: calls.append(given))("response", "message", list)
+    assert calls == ([("response", "message", list)] if denied else [])

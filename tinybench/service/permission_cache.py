@@ -20,15 +20,17 @@ SECONDS = 2.0
 """How long another process of the server may go by rights that were changed; the one that changes them forgets."""
 
 _METHODS = ("get_user", "list_grants", "list_user_roles")
+_LOGGED_MODEL = auth.RESOURCE_TYPE_LOGGED_MODEL
 _READS = ("SELECT", "PRAGMA")
 _Rights = tuple[Any, list[Any]]  # a resource, and what its users need
 _SIZE = 10_000  # entries; and runs, of some 300 bytes each
 
 
 def install() -> None:
-    """Remember what MLflow's checks read; once for each process, after MLflow has opened its database of users."""
+    """Remember what MLflow's checks read, and leave out one that cannot change anything; once for each process, after MLflow has opened its database of users."""
     remember_users(auth.store)
     auth._run_requirement = remember_experiments(auth._run_requirement)
+    auth._redact_run_response = skip_needless_redaction(auth._redact_run_response)
 
 
 def remember_users(store: Any, timer: Callable[[], float] = time.monotonic) -> None:
@@ -103,3 +105,19 @@ def remember_experiments(read: Callable[[Any, str], _Rights | None]) -> Callable
         return anchor, [*requirements]
 
     return requirement
+
+
+def skip_needless_redaction(redact: Callable[..., None]) -> Callable[..., None]:
+    """Read the runs of a response again only for a user from whom something in them must be withheld.
+
+    Args:
+        redact: MLflow's function, which withholds the logged models of runs from users who may not read such models.
+            It reads all runs of the response first, which takes a third of the time of a search.
+    """
+
+    def redact_if_denied(response: Any, message: Any, runs_of: Callable[[Any], Any]) -> None:
+        username = auth.authenticate_request().username
+        if _LOGGED_MODEL in auth._denied_sibling_tiers(username, (_LOGGED_MODEL,)):
+            redact(response, message, runs_of)
+
+    return redact_if_denied
