@@ -22,10 +22,9 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 import requests
-from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.core.redaction import redact
+from tinybench.service import start_checks
 from tinybench.service.metrics_page import TOKEN_VARIABLE
 from tinybench.service.settings import ServerSettings
 from tinybench.tracking import store
@@ -58,7 +57,8 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         The exit code of the server; 0 if it was told to end.
 
     Raises:
-        ConfigError: A package of the extra `server` is missing, or the port cannot be listened on.
+        ConfigError: A package of the extra `server` is missing, the port cannot be listened on, or the database cannot
+            be written to.
         TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
     """
     _require_extra(settings)
@@ -67,7 +67,7 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
             "This installation of tinybench is older than its code: install it again (pip install -e .)."
         )
     _check_port(settings)
-    _check_database(settings.backend_store_uri)
+    start_checks.check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
         environment = build_environment(settings, Path(folder))
         if settings.metrics_folder is not None:
@@ -190,19 +190,6 @@ def _check_port(settings: ServerSettings) -> None:
             f"Invalid value for `--port`: cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
             "Give another --port or --host."
         ) from error
-
-
-def _check_database(uri: str) -> None:
-    """Raise if a database server does not answer; a SQLite file is created by MLflow's server."""
-    try:
-        store.ping(uri)
-    except (ImportError, SQLAlchemyError) as error:
-        raise TrackingError(f"Cannot use {redact(uri)}: {store.describe_error(error)}") from error
-    path = store.sqlite_path(uri)
-    if path is not None and not path.absolute().parent.is_dir():
-        raise ConfigError(
-            f"Invalid value for `--backend-store-uri`: the folder {path.absolute().parent} does not exist. Create it."
-        )
 
 
 def _remove_old_counters(folder: Path) -> None:
