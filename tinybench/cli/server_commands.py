@@ -49,9 +49,7 @@ _SECRET_FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--admin-username",
     envvar="MLFLOW_AUTH_ADMIN_USERNAME",
-    default="admin",
-    show_default=True,
-    help="With --auth: the first administrator.",
+    help="With --auth: the first administrator.  [default: admin]",
 )
 @click.option(
     "--admin-password-file",
@@ -93,7 +91,7 @@ def server(
     port: int,
     workers: int,
     auth: bool,
-    admin_username: str,
+    admin_username: str | None,
     admin_password_file: Path | None,
     secret_key_file: Path | None,
     allowed_hosts: str,
@@ -120,7 +118,7 @@ def server(
         port=port,
         workers=workers,
         auth=auth,
-        admin_username=admin_username,
+        admin_username=admin_username or None,
         allowed_hosts=tuple(filter(None, allowed_hosts.replace(" ", "").split(","))),
         metrics_folder=metrics_folder,
         metrics_token=read_secret("--metrics-token-file", metrics_token_file, "TINYBENCH_METRICS_TOKEN"),

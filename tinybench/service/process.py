@@ -26,7 +26,7 @@ import requests
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.service import start_checks
 from tinybench.service.metrics_page import TOKEN_VARIABLE
-from tinybench.service.settings import ServerSettings
+from tinybench.service.settings import DEFAULT_ADMIN, ServerSettings
 from tinybench.tracking import store
 from tinybench.web import log_format
 
@@ -142,7 +142,7 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
     config["mlflow"] = {
         "default_permission": DEFAULT_PERMISSION,
         "database_uri": users_database(settings.backend_store_uri),
-        "admin_username": settings.admin_username,
+        "admin_username": settings.admin_username or DEFAULT_ADMIN,
         "grant_default_workspace_access": "false",
         "auth_cache_ttl_seconds": str(_AUTH_CACHE_SECONDS),
     }
