@@ -40,6 +40,7 @@ _UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
     "MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
     "MLFLOW_ENABLE_WORKSPACES",
 )
+_UMASK = 0o077  # with users: who may read is asked by the server, and its database has hashes of passwords
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -72,7 +73,8 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         environment = build_environment(settings, Path(folder))
         if settings.metrics_folder is not None:
             _remove_old_counters(settings.metrics_folder)
-        with _running(build_command(settings, Path(folder)), environment) as server:
+        umask = _UMASK if settings.auth else -1
+        with _running(build_command(settings, Path(folder)), environment, umask) as server:
             try:
                 _wait_until_ready(settings, server.process)
             except TrackingError:
@@ -217,9 +219,11 @@ def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]
 class _Server:
     """The process of MLflow's server, in a session of its own: a Ctrl-C at the terminal reaches it once, through us."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], umask: int) -> None:
         self.is_ending = False
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, start_new_session=True, umask=umask
+        )
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Have the server answer the requests under way and end; a handler of signals."""
@@ -228,9 +232,9 @@ class _Server:
 
 
 @contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[_Server]:
+def _running(command: list[str], environment: dict[str, str], umask: int) -> Iterator[_Server]:
     """Start the server and pass SIGTERM and SIGINT on to it; leave no process behind."""
-    server = _Server(command, environment)
+    server = _Server(command, environment, umask)
     before = {number: signal.signal(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield server
