@@ -108,7 +108,7 @@ def server(
     if context.invoked_subcommand is not None:
         return 0
     with quiet_libraries.filter_startup_noise():
-        from tinybench.service import process
+        from tinybench.service import process, start_checks
         from tinybench.service.settings import ServerSettings, check, read_secret, with_database_password
 
     settings = ServerSettings(
@@ -128,7 +128,7 @@ def server(
     )
     password = read_secret("--database-password-file", database_password_file, "TINYBENCH_DATABASE_PASSWORD")
     settings = with_database_password(settings, password)
-    notices = check(settings)
+    notices = [*check(settings), *start_checks.check(settings)]
 
     def print_ready() -> None:
         who = "users who log in" if auth else "everybody on this machine, without a password"

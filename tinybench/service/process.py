@@ -9,7 +9,6 @@ import re
 import secrets
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,6 @@ from types import FrameType
 import requests
 
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.service import start_checks
 from tinybench.service.metrics_page import TOKEN_VARIABLE
 from tinybench.service.settings import DEFAULT_ADMIN, ServerSettings
 from tinybench.tracking import store
@@ -51,24 +49,21 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
     """Run the server until it ends; SIGTERM and SIGINT end it after the requests under way.
 
     Args:
-        settings: The settings, checked by `settings.check`.
+        settings: The settings, checked by `settings.check` and `start_checks.check`.
         on_ready: Called once the server answers.
 
     Returns:
         The exit code of the server; 0 if it was told to end.
 
     Raises:
-        ConfigError: A package of the extra `server` is missing, the port cannot be listened on, or the database cannot
-            be written to.
-        TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
+        ConfigError: A package of the extra `server` is missing.
+        TrackingError: The server ends or does not answer within two minutes.
     """
     _require_extra(settings)
     if settings.auth and _APPLICATION not in entry_points(group="mlflow.app").names:
         raise TrackingError(
             "This installation of tinybench is older than its code: install it again (pip install -e .)."
         )
-    _check_port(settings)
-    start_checks.check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
         environment = build_environment(settings, Path(folder))
         if settings.metrics_folder is not None:
@@ -178,20 +173,6 @@ def users_database(backend_store_uri: str) -> str:
     """Return the database of users: that of the runs; beside a SQLite file, a file of its own."""
     path = store.sqlite_path(backend_store_uri)
     return backend_store_uri if path is None else f"sqlite:///{path.with_name(f'{path.stem}-users.db')}"
-
-
-def _check_port(settings: ServerSettings) -> None:
-    """Raise if the port cannot be listened on: uvicorn would say so in a traceback."""
-    try:
-        family, *_, address = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"Invalid value for `--port`: cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Give another --port or --host."
-        ) from error
 
 
 def _remove_old_counters(folder: Path) -> None:
