@@ -66,8 +66,7 @@ def backup(
     settings = read_store(context)
     encryption = Encryption.to(recipients)
     policy = pruning.KeepPolicy(keep_last, keep_daily, keep_weekly)
-    backups.create()
-    with backups.locked():
+    with backups.opened():
         result = take_backup.take(
             settings.backend_store_uri,
             settings.artifacts_destination,
