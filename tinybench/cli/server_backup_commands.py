@@ -21,6 +21,16 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command()
 @click.argument("folder", type=_FOLDER, metavar="DEST")
 @click.option("--list", "is_listing", is_flag=True, help="List the backups in DEST; take none.")
+@click.option("--verify", "is_verifying", is_flag=True, help="Read a backup in DEST again and check it; take none.")
+@click.option(
+    "--backup", "name", metavar="TIME", help="With --verify: which one, as --list names it.  [default: the newest]"
+)
+@click.option(
+    "--identity",
+    "identity_file",
+    type=_FILE,
+    help="With --verify: file with the secret key of age of an encrypted backup.",
+)
 @click.option(
     "--encrypt-to",
     "recipients",
@@ -41,12 +51,15 @@ def backup(
     context: click.Context,
     folder: Path,
     is_listing: bool,
+    is_verifying: bool,
+    name: str | None,
+    identity_file: Path | None,
     recipients: tuple[str, ...],
     keep_last: int,
     keep_daily: int,
     keep_weekly: int,
     leave_out_elsewhere: bool,
-) -> None:
+) -> int:
     """Back up the store into the folder DEST, while it is in use.
 
     The store is the one of tinybench server: its options come before the word backup. A second backup adds only files
@@ -56,7 +69,11 @@ def backup(
     """
     if is_listing:
         _print_list(folder)
-        return
+        return 0
+    if is_verifying:
+        return _verify(folder, name, identity_file)
+    if name is not None or identity_file is not None:
+        raise click.UsageError("--backup and --identity have an effect only with --verify")
     with quiet_libraries.filter_startup_noise():
         from tinybench.service.backup import pruning, take_backup
         from tinybench.service.backup.backup_folder import BackupFolder
@@ -92,6 +109,29 @@ def backup(
         f"  tinybench server restore {folder} --backup {result.backup.name}{identity} --backend-store-uri {scheme} "
         "--artifacts-destination NEW"
     )
+    return 0
+
+
+def _verify(folder: Path, name: str | None, identity_file: Path | None) -> int:
+    from tinybench.service.backup.backup_folder import BackupFolder
+    from tinybench.service.backup.encryption import Identity
+    from tinybench.service.backup.verify import verify
+
+    backups = BackupFolder(folder)
+    backups.require()
+    backup = backups.get(name)
+    verified = verify(backup, Identity(identity_file) if identity_file is not None else None)
+    for problem in verified.damaged:
+        click.echo(problem)
+    subject = f"{verified.objects:,} objects ({verified.files:,} files, {_in_mb(verified.size)})"
+    if verified.damaged:
+        click.echo(
+            f"Backup {backup.name}: {len(verified.damaged):,} of {subject} are damaged. Delete these objects: the next "
+            "backup then stores them again, if the server still has the files."
+        )
+        return 1
+    click.echo(f"Backup {backup.name}: {subject} are as they were stored. Only a restore proves a backup.")
+    return 0
 
 
 @click.command()
