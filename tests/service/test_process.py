@@ -68,6 +68,7 @@ def test_it_answers_without_a_password_and_says_so(one_person):
     output = (folder / "output.txt").read_text()
     assert "Serving sqlite:///mlflow.db and mlartifacts to everybody on this machine, without a password." in output
     assert f"Open {address} " in output
+    assert "cors-allowed-origins" not in output  # no option of this command
 
 
 def test_runs_and_artifacts_are_kept_in_the_folder(one_person, tmp_path):

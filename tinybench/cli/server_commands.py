@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -132,12 +133,25 @@ def server(
 
     def print_ready() -> None:
         who = "users who log in" if auth else "everybody on this machine, without a password"
-        click.echo(f"Serving {redact(settings.backend_store_uri)} and {redact(artifacts_destination)} to {who}.")
+        _print(
+            f"Serving {redact(settings.backend_store_uri)} and {redact(artifacts_destination)} to {who}.", log_format
+        )
         for notice in notices:
-            click.echo(notice)
-        click.echo(f"Open http://{host}:{port}   (end with Ctrl-C)")
+            _print(notice, log_format)
+        _print(f"Open http://{host}:{port}   (end with Ctrl-C)", log_format)
 
     return process.run(settings, print_ready)
+
+
+def _print(line: str, log_format: str) -> None:
+    """Print a line; with `--log-format json`, as an object of the log."""
+    if log_format != "json":
+        click.echo(line)
+        return
+    from tinybench.web.log_format import JsonFormatter
+
+    record = logging.LogRecord(__name__, logging.INFO, __file__, 0, line, (), None)
+    click.echo(JsonFormatter().format(record), err=True)
 
 
 for _command in (user, backup, restore, gc):

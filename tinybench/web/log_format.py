@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from tinybench.web.request_log import RequestRecord, current_request
 from tinybench.web.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
+_NEEDLESS = re.compile(  # of MLflow: an option that `tinybench server` does not have, and a line for each worker
+    r"configure --allowed-hosts and --cors-allowed-origins|^This feature is still experimental and may change"
+)
 
 
 class _SafeFormatter(logging.Formatter):
@@ -100,6 +104,7 @@ def build_handler(log_format: str) -> logging.Handler:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(lambda record: _NEEDLESS.search(record.getMessage()) is None)
     logging.captureWarnings(True)
     return handler
 
