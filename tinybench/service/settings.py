@@ -97,8 +97,9 @@ def with_database_password(settings: ServerSettings, password: str | None) -> Se
     parts = urlsplit(settings.backend_store_uri)
     if not parts.username:
         raise ConfigError(
-            "Invalid value for `--backend-store-uri`: expected postgresql://USER@HOST/DATABASE with a password file, "
-            f"got {redact(settings.backend_store_uri)!r}."
+            "A password of a database is given (--database-password-file or TINYBENCH_DATABASE_PASSWORD), but "
+            f"{redact(settings.backend_store_uri)} has no user to log in. Add --backend-store-uri "
+            "postgresql://USER@HOST/DATABASE."
         )
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{parts.username}:{quote(password, safe='')}@{host}"
