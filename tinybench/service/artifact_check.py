@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
 from tinybench.service.collection.destination import local_path
 
@@ -22,7 +22,6 @@ def check_artifacts(destination: str) -> list[str]:
     Raises:
         ConfigError: The folder can be neither made nor written to, there is no such bucket, or credentials or boto3 are
             missing.
-        TrackingError: S3 does not answer.
     """
     if destination.startswith("s3://"):
         return _check_bucket(destination)
@@ -79,7 +78,7 @@ def _check_bucket(address: str) -> list[str]:
     except ClientError as error:
         return _judge_answer(address, bucket, error)
     except (HTTPClientError, S3ConnectionError) as error:
-        raise TrackingError(f"Cannot use {redact(address)}: {redact(str(error))}. {_CHECK}") from error
+        return [f"Uploads fail until S3 answers: {redact(str(error)).rstrip('.')}. {_CHECK}"]
     except ParamValidationError as error:
         raise ConfigError(
             f"Invalid value for `{_OPTION}`: expected s3://BUCKET/PATH, got {redact(address)}."

@@ -25,7 +25,7 @@ def check(settings: ServerSettings) -> list[str]:
     Raises:
         ConfigError: The port cannot be listened on, the artifacts or counters cannot be written, or the database of a
             SQLite file.
-        TrackingError: The database server or the store of artifacts does not answer.
+        TrackingError: The database server does not answer.
     """
     _check_port(settings)
     check_database(settings.backend_store_uri)
