@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 
@@ -13,6 +15,7 @@ from tinybench.core import quiet_libraries
 if TYPE_CHECKING:
     from tinybench.service.backup.backup_folder import Backup
     from tinybench.service.backup.restore import Restored
+    from tinybench.service.settings import ServerSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -102,14 +105,30 @@ def backup(
     )
     if removed:
         click.echo(f"Removed {len(removed)} older backups: {', '.join(old.name for old in removed)}.")
-    identity = " --identity KEY_FILE" if index.recipients else ""
-    scheme = "postgresql://…" if not settings.is_sqlite else "sqlite:///NEW.db"
-    click.echo("It is unproved: never restored. Prove it by:")
-    click.echo(
-        f"  tinybench server restore {folder} --backup {result.backup.name}{identity} --backend-store-uri {scheme} "
-        "--artifacts-destination NEW"
-    )
+    assert context.parent is not None
+    password_file = context.parent.params["database_password_file"]
+    first = "" if settings.is_sqlite else ", after createdb restored"
+    click.echo(f"It is unproved: never restored. Prove it{first} by:")
+    click.echo(f"  {_restore_command(folder, result.backup, settings, password_file)}")
     return 0
+
+
+def _restore_command(folder: Path, backup: Backup, settings: ServerSettings, password_file: Path | None) -> str:
+    """Return a command that restores a backup beside its store: to a database `restored`, which in Postgres exists."""
+    words = ["tinybench", "server", "restore", str(folder), "--backup", backup.name]
+    if backup.index.recipients:
+        words += ["--identity", "key.txt"]
+    if settings.is_sqlite:
+        uri = "sqlite:///restored.db"
+    else:
+        parts = urlsplit(settings.backend_store_uri)
+        user, _, host = parts.netloc.rpartition("@")
+        netloc = f"{user.partition(':')[0]}@{host}" if user else host
+        uri = urlunsplit(parts._replace(netloc=netloc, path="/restored"))
+    words += ["--backend-store-uri", uri]
+    if password_file is not None:
+        words += ["--database-password-file", str(password_file)]
+    return shlex.join([*words, "--artifacts-destination", "restored"])
 
 
 def _verify(folder: Path, name: str | None, identity_file: Path | None) -> int:
