@@ -120,7 +120,8 @@ def _report_error(error: BaseException) -> int:
 def _one_line_usage(error: click.ClickException) -> str:
     """Return click's message with a pointer to the command's help, which click would print on lines of its own."""
     if isinstance(error, click.NoSuchOption) and error.possibilities:
-        error.possibilities = _near(error.option_name, error.possibilities)
+        near = _near(error.option_name, error.possibilities)
+        error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"
     end = "" if message[-1] in ".?" else "."
