@@ -43,6 +43,11 @@ def test_help_lists_every_setting(command):
         (["train", "--seed", "--model", "a"], "Error: Got unexpected extra argument (a). See tinybench train --help."),
         (["train", "--seed", "1", "--seed", "2"], "Error: `seed` is given twice, as '1' and as '2': give it once."),
         (["finetune", "--bogus"], "Error: No such option '--bogus'. See tinybench finetune --help."),
+        (["server", "--bogus"], "Error: No such option '--bogus'. See tinybench server --help."),
+        (
+            ["server", "--hots", "x"],
+            "Error: No such option '--hots'. Did you mean '--host'? See tinybench server --help.",
+        ),
         (["resume"], "Error: Missing argument 'RUN_ID'. See tinybench resume --help."),
         (["bogus"], "Error: No such command 'bogus'. See tinybench --help."),
         (["train", "--dropout", "abc"], "Error: Invalid value for `head.dropout`: expected a number in [0, 1), got "),

@@ -34,6 +34,9 @@ def test_a_user_is_added_listed_and_removed(server: TeamServer, tmp_path: Path):
     added = _run(server, "add", "ada", "--role", "contributor")
     assert added.returncode == 0, added.stderr
     assert added.stderr == ""
+    roles, *lines = added.stdout.splitlines()
+    assert roles == "Roles: created the role reader; created the role contributor; created the role registrar."
+    assert len(lines) == 2
     password = re.search(r"^Password of ada \(not shown again\): (\S+)$", added.stdout, re.MULTILINE)
     assert password is not None
     assert server.ask(("ada", password[1]), "GET", "/api/2.0/mlflow/users/current").ok

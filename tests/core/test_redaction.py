@@ -22,12 +22,30 @@ def test_secrets_are_hidden(text, expected):
     assert redact(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "tinybench train --seed 1", "http://host:5000/x", "sqlite:///runs.db"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tinybench train --seed 1",
+        "http://host:5000/x",
+        "sqlite:///runs.db",
+        "postgresql://ann@db:5432/x",
+        "mysql+pymysql://a-b.c@db/x",
+    ],
+)
 def test_other_text_stays(text):
     assert redact(text) == text
 
 
-@pytest.mark.parametrize("text", ["http://me:hu@hush@host/x", "https://hush@host/x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://me:hu@hush@host/x",
+        "https://hush@host/x",
+        "postgresql://u@hush@db/x",
+        "postgresql://a@db/x,postgresql://b:hush@db/x",
+    ],
+)
 def test_secrets_in_unusual_addresses_are_hidden(text):
     assert "hush" not in redact(text)
 

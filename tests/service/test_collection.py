@@ -326,12 +326,12 @@ def test_one_that_fails_does_not_stop_the_others(planted, destination, monkeypat
 def test_the_command(planted, destination):
     words = ["--backend-store-uri", planted.uri, "--artifacts-destination", str(destination), "gc"]
     planted.sql("UPDATE runs SET name = :n WHERE name = 'garbage'", n="[red]evil\x1b[2J")
-    listed = CliRunner().invoke(server, [*words, "--dry-run"], env={"COLUMNS": "220"})
+    listed = CliRunner().invoke(server, [*words, "--dry-run"])
     assert listed.exit_code == 0, listed.output
     assert "Nothing was removed" in listed.output
     assert "[red]evil?[2J" in listed.output
     assert "needed by version 1 of digits (champion)" in listed.output
-    freed = CliRunner().invoke(server, words, env={"COLUMNS": "220"})
+    freed = CliRunner().invoke(server, words)
     assert re.search(r"Freed [\d.]+ kB: .*runs", freed.output)
     assert_is_clean(planted, lambda folder: (destination / folder).exists())
     assert "nothing to remove" in CliRunner().invoke(server, words).output

@@ -68,6 +68,7 @@ def test_it_answers_without_a_password_and_says_so(one_person):
     output = (folder / "output.txt").read_text()
     assert "Serving sqlite:///mlflow.db and mlartifacts to everybody on this machine, without a password." in output
     assert f"Open {address} " in output
+    assert "cors-allowed-origins" not in output  # no option of this command
 
 
 def test_runs_and_artifacts_are_kept_in_the_folder(one_person, tmp_path):
@@ -111,6 +112,11 @@ def test_with_passwords_nobody_else_is_served_and_no_password_is_shown(tmp_path:
         children = psutil.Process(process.pid).children(recursive=True)
         arguments = [" ".join(child.cmdline()) for child in [psutil.Process(process.pid), *children]]
         assert not [line for line in arguments if PASSWORD in line]
+        upload = f"{address}/api/2.0/mlflow-artifacts/artifacts/a/b.txt"
+        assert requests.put(upload, data=b"secret", auth=("admin", PASSWORD), timeout=10).ok
+        written = [*tmp_path.glob("mlflow*.db*"), *(tmp_path / "mlartifacts").rglob("*"), tmp_path / "mlartifacts"]
+        assert {"mlflow.db", "mlflow-users.db", "b.txt"} <= {path.name for path in written}
+        assert [path for path in written if path.stat().st_mode & 0o077] == []  # others of this machine do not log in
     assert PASSWORD not in (tmp_path / "output.txt").read_text()
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 

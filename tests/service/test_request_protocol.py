@@ -111,7 +111,11 @@ def test_every_line_is_a_json_object(server):
     assert len(lines) > 5
     for line in lines:
         assert line.keys() >= {"time", "level", "message", "logger"}
-    assert all(line.startswith(("Serving ", "Open ")) for line in server.stdout.splitlines())
+    assert server.stdout == ""
+    messages = [line["message"] for line in lines]
+    assert any(message.startswith("Serving ") for message in messages)
+    assert f"Open {server.url}   (end with Ctrl-C)" in messages
+    assert not [message for message in messages if "experimental" in message or "cors-allowed-origins" in message]
 
 
 def test_requests_are_logged_with_their_user(server, ann):

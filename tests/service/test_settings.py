@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinybench.cli.server_commands import server
 from tinybench.core.errors import ConfigError
 from tinybench.service.settings import ServerSettings, check, is_loopback, read_secret, with_database_password
 
@@ -32,10 +34,14 @@ def test_a_team_is_told_that_the_port_is_not_encrypted():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"auth": False}, "`--host`: 0.0.0.0 is reached by other machines"),
-        ({"host": "192.168.1.7", "auth": False}, "`--host`: 192.168.1.7 is reached by other machines"),
-        ({"host": "::", "auth": False}, "`--host`: :: is reached by other machines"),
-        ({"host": "mlflow.lab", "auth": False}, "`--host`: mlflow.lab is reached by other machines"),
+        (
+            {"host": "192.168.1.7", "auth": False, "admin_password": None},
+            "`--host`: 192.168.1.7 is reached by other machines",
+        ),
+        (
+            {"host": "mlflow.lab", "auth": False, "admin_password": None},
+            "`--host`: mlflow.lab is reached by other machines",
+        ),
         ({"allowed_hosts": ()}, "`--host`: 0.0.0.0 needs --allowed-hosts"),
         ({"allowed_hosts": ("a b",)}, "`--allowed-hosts`: expected names such as mlflow.lab, got 'a b'"),
         ({"admin_password": None}, "Missing password of the administrator"),
@@ -54,6 +60,34 @@ def test_what_is_not_safe_is_refused(changes, message):
         check(replace(TEAM, **changes))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "mlflow.lab"])
+def test_an_address_for_other_machines_needs_passwords(host: str):
+    with pytest.raises(ConfigError, match=f"`--host`: {host} is reached by other machines"):
+        check(replace(ONE_PERSON, host=host))
+
+
+@pytest.mark.parametrize("name", ["admin_username", "admin_password", "secret_key"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_what_has_an_effect_only_with_passwords_starts_no_server_without(name: str, host: str):
+    with pytest.raises(ConfigError, match=r"^--[a-z-]+ .* is given, but without --auth .* Add --auth"):
+        check(replace(ONE_PERSON, host=host, **{name: "admin"}))
+
+
+def test_the_command_knows_what_was_given(tmp_path: Path):
+    """Also a name that is the default one, and variables of the environment."""
+    (tmp_path / "admin.txt").write_text(PASSWORD)
+    for words, variables in (
+        (["--admin-username", "admin"], {}),
+        (["--admin-password-file", str(tmp_path / "admin.txt")], {}),
+        (["--secret-key-file", str(tmp_path / "admin.txt")], {}),
+        ([], {"MLFLOW_AUTH_ADMIN_USERNAME": "admin"}),
+        ([], {"MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD}),
+    ):
+        result = CliRunner().invoke(server, words, env=variables)
+        assert isinstance(result.exception, ConfigError), result.output
+        assert "Add --auth" in str(result.exception)
 
 
 def test_the_message_of_a_wrong_store_hides_its_password():
@@ -105,7 +139,7 @@ def test_a_password_is_put_into_the_address_of_the_database():
 
 
 def test_a_password_needs_a_user():
-    with pytest.raises(ConfigError, match="expected postgresql://USER@HOST/DATABASE"):
+    with pytest.raises(ConfigError, match=r"^A password of a database is given .* but sqlite:///mlflow.db has no user"):
         with_database_password(ONE_PERSON, "x")
 
 

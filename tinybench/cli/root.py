@@ -6,10 +6,12 @@ Nothing heavy is imported before a command needs it, so that `tinybench --help` 
 from __future__ import annotations
 
 import atexit
+import difflib
 import gc
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -130,10 +132,20 @@ def _describe_refusal(error: BaseException) -> str:
 
 def _one_line_usage(error: click.ClickException) -> str:
     """Return click's message with a pointer to the command's help, which click would print on lines of its own."""
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        near = _near(error.option_name, error.possibilities)
+        error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"
     end = "" if message[-1] in ".?" else "."
     return f"{message}{end} See {command} --help."
+
+
+def _near(option: str, possibilities: Iterable[str]) -> list[str]:
+    """Return the options that are near a misspelt one: click counts the dashes, by which all short ones are near."""
+    word = option.lstrip("-")
+    bare = {name: name.lstrip("-") for name in possibilities}
+    return [name for name, text in bare.items() if difflib.get_close_matches(word, [text, text.rpartition(".")[2]])]
 
 
 def _print_error(line: str, error: BaseException) -> None:

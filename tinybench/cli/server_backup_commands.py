@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 
@@ -13,6 +15,7 @@ from tinybench.core import quiet_libraries
 if TYPE_CHECKING:
     from tinybench.service.backup.backup_folder import Backup
     from tinybench.service.backup.restore import Restored
+    from tinybench.service.settings import ServerSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -21,6 +24,16 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command()
 @click.argument("folder", type=_FOLDER, metavar="DEST")
 @click.option("--list", "is_listing", is_flag=True, help="List the backups in DEST; take none.")
+@click.option("--verify", "is_verifying", is_flag=True, help="Read a backup in DEST again and check it; take none.")
+@click.option(
+    "--backup", "name", metavar="TIME", help="With --verify: which one, as --list names it.  [default: the newest]"
+)
+@click.option(
+    "--identity",
+    "identity_file",
+    type=_FILE,
+    help="With --verify: file with the secret key of age of an encrypted backup.",
+)
 @click.option(
     "--encrypt-to",
     "recipients",
@@ -41,12 +54,15 @@ def backup(
     context: click.Context,
     folder: Path,
     is_listing: bool,
+    is_verifying: bool,
+    name: str | None,
+    identity_file: Path | None,
     recipients: tuple[str, ...],
     keep_last: int,
     keep_daily: int,
     keep_weekly: int,
     leave_out_elsewhere: bool,
-) -> None:
+) -> int:
     """Back up the store into the folder DEST, while it is in use.
 
     The store is the one of tinybench server: its options come before the word backup. A second backup adds only files
@@ -56,7 +72,11 @@ def backup(
     """
     if is_listing:
         _print_list(folder)
-        return
+        return 0
+    if is_verifying:
+        return _verify(folder, name, identity_file)
+    if name is not None or identity_file is not None:
+        raise click.UsageError("--backup and --identity have an effect only with --verify")
     with quiet_libraries.filter_startup_noise():
         from tinybench.service.backup import pruning, take_backup
         from tinybench.service.backup.backup_folder import BackupFolder
@@ -66,8 +86,7 @@ def backup(
     settings = read_store(context)
     encryption = Encryption.to(recipients)
     policy = pruning.KeepPolicy(keep_last, keep_daily, keep_weekly)
-    backups.create()
-    with backups.locked():
+    with backups.opened():
         result = take_backup.take(
             settings.backend_store_uri,
             settings.artifacts_destination,
@@ -86,13 +105,52 @@ def backup(
     )
     if removed:
         click.echo(f"Removed {len(removed)} older backups: {', '.join(old.name for old in removed)}.")
-    identity = " --identity KEY_FILE" if index.recipients else ""
-    scheme = "postgresql://…" if not settings.is_sqlite else "sqlite:///NEW.db"
-    click.echo("It is unproved: never restored. Prove it by:")
-    click.echo(
-        f"  tinybench server restore {folder} --backup {result.backup.name}{identity} --backend-store-uri {scheme} "
-        "--artifacts-destination NEW"
-    )
+    assert context.parent is not None
+    password_file = context.parent.params["database_password_file"]
+    first = "" if settings.is_sqlite else ", after createdb restored"
+    click.echo(f"It is unproved: never restored. Prove it{first} by:")
+    click.echo(f"  {_restore_command(folder, result.backup, settings, password_file)}")
+    return 0
+
+
+def _restore_command(folder: Path, backup: Backup, settings: ServerSettings, password_file: Path | None) -> str:
+    """Return a command that restores a backup beside its store: to a database `restored`, which in Postgres exists."""
+    words = ["tinybench", "server", "restore", str(folder), "--backup", backup.name]
+    if backup.index.recipients:
+        words += ["--identity", "key.txt"]
+    if settings.is_sqlite:
+        uri = "sqlite:///restored.db"
+    else:
+        parts = urlsplit(settings.backend_store_uri)
+        user, _, host = parts.netloc.rpartition("@")
+        netloc = f"{user.partition(':')[0]}@{host}" if user else host
+        uri = urlunsplit(parts._replace(netloc=netloc, path="/restored"))
+    words += ["--backend-store-uri", uri]
+    if password_file is not None:
+        words += ["--database-password-file", str(password_file)]
+    return shlex.join([*words, "--artifacts-destination", "restored"])
+
+
+def _verify(folder: Path, name: str | None, identity_file: Path | None) -> int:
+    from tinybench.service.backup.backup_folder import BackupFolder
+    from tinybench.service.backup.encryption import Identity
+    from tinybench.service.backup.verify import verify
+
+    backups = BackupFolder(folder)
+    backups.require()
+    backup = backups.get(name)
+    verified = verify(backup, Identity(identity_file) if identity_file is not None else None)
+    for problem in verified.damaged:
+        click.echo(problem)
+    subject = f"{verified.objects:,} objects ({verified.files:,} files, {_in_mb(verified.size)})"
+    if verified.damaged:
+        click.echo(
+            f"Backup {backup.name}: {len(verified.damaged):,} of {subject} are damaged. Delete these objects: the next "
+            "backup then stores them again, if the server still has the files."
+        )
+        return 1
+    click.echo(f"Backup {backup.name}: {subject} are as they were stored. Only a restore proves a backup.")
+    return 0
 
 
 @click.command()

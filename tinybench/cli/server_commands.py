@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -49,9 +50,7 @@ _SECRET_FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--admin-username",
     envvar="MLFLOW_AUTH_ADMIN_USERNAME",
-    default="admin",
-    show_default=True,
-    help="With --auth: the first administrator.",
+    help="With --auth: the first administrator.  [default: admin]",
 )
 @click.option(
     "--admin-password-file",
@@ -93,7 +92,7 @@ def server(
     port: int,
     workers: int,
     auth: bool,
-    admin_username: str,
+    admin_username: str | None,
     admin_password_file: Path | None,
     secret_key_file: Path | None,
     allowed_hosts: str,
@@ -110,7 +109,7 @@ def server(
     if context.invoked_subcommand is not None:
         return 0
     with quiet_libraries.filter_startup_noise():
-        from tinybench.service import process
+        from tinybench.service import process, start_checks
         from tinybench.service.settings import ServerSettings, check, read_secret, with_database_password
 
     settings = ServerSettings(
@@ -120,7 +119,7 @@ def server(
         port=port,
         workers=workers,
         auth=auth,
-        admin_username=admin_username,
+        admin_username=admin_username or None,
         allowed_hosts=tuple(filter(None, allowed_hosts.replace(" ", "").split(","))),
         metrics_folder=metrics_folder,
         metrics_token=read_secret("--metrics-token-file", metrics_token_file, "TINYBENCH_METRICS_TOKEN"),
@@ -130,16 +129,29 @@ def server(
     )
     password = read_secret("--database-password-file", database_password_file, "TINYBENCH_DATABASE_PASSWORD")
     settings = with_database_password(settings, password)
-    notices = check(settings)
+    notices = [*check(settings), *start_checks.check(settings)]
 
     def print_ready() -> None:
         who = "users who log in" if auth else "everybody on this machine, without a password"
-        click.echo(f"Serving {redact(settings.backend_store_uri)} and {redact(artifacts_destination)} to {who}.")
+        _print(
+            f"Serving {redact(settings.backend_store_uri)} and {redact(artifacts_destination)} to {who}.", log_format
+        )
         for notice in notices:
-            click.echo(notice)
-        click.echo(f"Open http://{host}:{port}   (end with Ctrl-C)")
+            _print(notice, log_format)
+        _print(f"Open http://{host}:{port}   (end with Ctrl-C)", log_format)
 
     return process.run(settings, print_ready)
+
+
+def _print(line: str, log_format: str) -> None:
+    """Print a line; with `--log-format json`, as an object of the log."""
+    if log_format != "json":
+        click.echo(line)
+        return
+    from tinybench.web.log_format import JsonFormatter
+
+    record = logging.LogRecord(__name__, logging.INFO, __file__, 0, line, (), None)
+    click.echo(JsonFormatter().format(record), err=True)
 
 
 for _command in (user, backup, restore, gc):

@@ -47,8 +47,9 @@ def add(name: str, role: str, password_file: Path | None, uri: str | None) -> No
     Example: tinybench server user add ada --role contributor
     """
     password = _read_password(name, password_file)
-    for change in _connect(uri).add(name, role, password):
-        click.echo(f"Roles: {change}.")
+    changes = _connect(uri).add(name, role, password)
+    if changes:
+        click.echo(f"Roles: {'; '.join(changes)}.")
     click.echo(f"Added {name} as {role}.")
     _print_password(name, password, password_file)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 _MIN_SECRET_LENGTH = 8  # shorter values may be ordinary words
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|credential|_key(_id)?$")
 _FILE_NAME = re.compile(r"(?i)_(file|path|dir|url|uri)$")
+_USER_INFO = re.compile(r"((?:postgresql|mysql)(?:\+\w+)?)?://([^\s'\"]*)@")  # to the last @: a password may have one
 _ADDRESS_PASSWORD = re.compile(r"://[^\s:@/'\"]*:([^\s'\"]+)@")
 _LOGGED_SECRETS = (
     re.compile(
@@ -26,7 +27,7 @@ _QUERY_PASSWORD = re.compile(r"(?i)[?&](?:password|passwd|token|secret|sslpasswo
 
 def redact(text: str) -> str:
     """Return a text with passwords in addresses, and values after words such as `token`, replaced by `***`."""
-    text = re.sub(r"://([^\s'\"]*)@", _hide_password, text)  # up to the last @, since a password may contain one
+    text = _USER_INFO.sub(_hide_password, text)
     return re.sub(
         r"(?i)((?:token|password|secret|api[_-]?key|bearer)['\"]?[=:\s]+)('[^']*'|\"[^\"]*\"|\S+)", r"\1***", text
     )
@@ -56,7 +57,7 @@ def redact_log(text: str, secrets: Iterable[str] = ()) -> str:
         text = text.replace(secret, "***")
     if not _MARK.search(text):  # most paths: as cheap as a log of every request has to be
         return text
-    text = re.sub(r"://([^\s'\"]*)@", _hide_password, text)
+    text = _USER_INFO.sub(_hide_password, text)
     for pattern in _LOGGED_SECRETS:
         text = pattern.sub(r"\1***", text)
     return text
@@ -71,5 +72,9 @@ def _list_secrets(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _hide_password(match: re.Match[str]) -> str:
-    user, colon, _ = match[1].partition(":")
-    return f"://{user}:***@" if colon else "://***@"
+    database, user_info = match[1] or "", match[2]
+    user, colon, _ = user_info.partition(":")
+    if colon:
+        return f"{database}://{user}:***@"
+    is_user = database and re.fullmatch(r"[\w.-]+", user)  # in other addresses it may be a token
+    return match[0] if is_user else f"{database}://***@"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import filesize
-from rich.markup import escape
-from rich.table import Table
 
 from tinybench.display.plain_lines import print_line
 
@@ -18,14 +17,16 @@ if TYPE_CHECKING:
     from tinybench.service.collection.collect import Collection
     from tinybench.service.collection.plan import Item
 
-_ROWS = 200  # of a table
+_ITEMS = 200  # that are listed
+_INDENT = " " * 12  # below the kind
+_MIN_WIDTH = 20
 
 
 def print_collection(collection: Collection, terminal: Terminal) -> None:
     """Print what was, or would be, removed and kept, each the largest first, and what was freed."""
     plan, removed = collection.plan, collection.removed
-    _print_table("Would be removed" if removed is None else "Removed", plan.removed, terminal)
-    _print_table("Kept", plan.kept, terminal)
+    _print_items("Would be removed" if removed is None else "Removed", plan.removed, terminal)
+    _print_items("Kept", plan.kept, terminal)
     if removed is None:
         print_line(terminal, f"Would free {filesize.decimal(plan.bytes)}: {_count(plan.removed)}. Nothing was removed.")
         return
@@ -36,21 +37,25 @@ def print_collection(collection: Collection, terminal: Terminal) -> None:
         print_line(terminal, f"Not removed: {_printable(name)}: {reason} Run it again.")
 
 
-def _print_table(title: str, items: Sequence[Item], terminal: Terminal) -> None:
+def _print_items(title: str, items: Sequence[Item], terminal: Terminal) -> None:
+    """Print some lines for each item: a table would cut ids, names and reasons at 80 columns."""
     if not items:
         return
-    table = Table(title=title, title_justify="left")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("id", no_wrap=True, min_width=min(36, max(len(item.id) for item in items)))  # to be copied
-    table.add_column("name")
-    table.add_column("reason")
-    for item in items[:_ROWS]:
-        cells = (item.kind, _printable(item.id), _printable(item.name), _printable(item.reason))
-        table.add_row(filesize.decimal(item.bytes), *map(escape, cells))
-    terminal.print(table)
-    if len(items) > _ROWS:
-        print_line(terminal, f"… and {len(items) - _ROWS:,} more, none of them larger.")
+    print_line(terminal, f"{title}:")
+    for item in items[:_ITEMS]:
+        print_line(terminal, f"{filesize.decimal(item.bytes):>10}  {item.kind} {_printable(item.id)}")
+        if item.name not in ("", item.id):
+            _print_indented(terminal, _printable(item.name))
+        _print_indented(terminal, _printable(item.reason))
+    if len(items) > _ITEMS:
+        print_line(terminal, f"… and {len(items) - _ITEMS:,} more, none of them larger.")
+
+
+def _print_indented(terminal: Terminal, text: str) -> None:
+    """Print a line that is wrapped on a terminal alone, so that it is found by `grep`."""
+    width = max(terminal.width - len(_INDENT), _MIN_WIDTH) if terminal.is_terminal else len(text)
+    for line in textwrap.wrap(text, max(width, 1), break_on_hyphens=False):
+        print_line(terminal, f"{_INDENT}{line}")
 
 
 def _count(items: Sequence[Item]) -> str:

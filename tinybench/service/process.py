@@ -9,7 +9,6 @@ import re
 import secrets
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,12 +21,10 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 import requests
-from sqlalchemy.exc import SQLAlchemyError
 
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.core.redaction import redact
 from tinybench.service.metrics_page import TOKEN_VARIABLE
-from tinybench.service.settings import ServerSettings
+from tinybench.service.settings import DEFAULT_ADMIN, ServerSettings
 from tinybench.tracking import store
 from tinybench.web import log_format
 
@@ -41,6 +38,7 @@ _UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
     "MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
     "MLFLOW_ENABLE_WORKSPACES",
 )
+_UMASK = 0o077  # with users: who may read is asked by the server, and its database has hashes of passwords
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -51,28 +49,27 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
     """Run the server until it ends; SIGTERM and SIGINT end it after the requests under way.
 
     Args:
-        settings: The settings, checked by `settings.check`.
+        settings: The settings, checked by `settings.check` and `start_checks.check`.
         on_ready: Called once the server answers.
 
     Returns:
         The exit code of the server; 0 if it was told to end.
 
     Raises:
-        ConfigError: A package of the extra `server` is missing, or the port cannot be listened on.
-        TrackingError: The database does not answer, or the server ends or does not answer within two minutes.
+        ConfigError: A package of the extra `server` is missing.
+        TrackingError: The server ends or does not answer within two minutes.
     """
     _require_extra(settings)
     if settings.auth and _APPLICATION not in entry_points(group="mlflow.app").names:
         raise TrackingError(
             "This installation of tinybench is older than its code: install it again (pip install -e .)."
         )
-    _check_port(settings)
-    _check_database(settings.backend_store_uri)
     with TemporaryDirectory(prefix="tinybench-server-") as folder:
         environment = build_environment(settings, Path(folder))
         if settings.metrics_folder is not None:
             _remove_old_counters(settings.metrics_folder)
-        with _running(build_command(settings, Path(folder)), environment) as server:
+        umask = _UMASK if settings.auth else -1
+        with _running(build_command(settings, Path(folder)), environment, umask) as server:
             try:
                 _wait_until_ready(settings, server.process)
             except TrackingError:
@@ -142,7 +139,7 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
     config["mlflow"] = {
         "default_permission": DEFAULT_PERMISSION,
         "database_uri": users_database(settings.backend_store_uri),
-        "admin_username": settings.admin_username,
+        "admin_username": settings.admin_username or DEFAULT_ADMIN,
         "grant_default_workspace_access": "false",
         "auth_cache_ttl_seconds": str(_AUTH_CACHE_SECONDS),
     }
@@ -178,33 +175,6 @@ def users_database(backend_store_uri: str) -> str:
     return backend_store_uri if path is None else f"sqlite:///{path.with_name(f'{path.stem}-users.db')}"
 
 
-def _check_port(settings: ServerSettings) -> None:
-    """Raise if the port cannot be listened on: uvicorn would say so in a traceback."""
-    try:
-        family, *_, address = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"Invalid value for `--port`: cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Give another --port or --host."
-        ) from error
-
-
-def _check_database(uri: str) -> None:
-    """Raise if a database server does not answer; a SQLite file is created by MLflow's server."""
-    try:
-        store.ping(uri)
-    except (ImportError, SQLAlchemyError) as error:
-        raise TrackingError(f"Cannot use {redact(uri)}: {store.describe_error(error)}") from error
-    path = store.sqlite_path(uri)
-    if path is not None and not path.absolute().parent.is_dir():
-        raise ConfigError(
-            f"Invalid value for `--backend-store-uri`: the folder {path.absolute().parent} does not exist. Create it."
-        )
-
-
 def _remove_old_counters(folder: Path) -> None:
     """Remove the counters of processes of an earlier server: they would be added to those of this one for ever."""
     for file in folder.glob("*.db"):
@@ -230,9 +200,11 @@ def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]
 class _Server:
     """The process of MLflow's server, in a session of its own: a Ctrl-C at the terminal reaches it once, through us."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], umask: int) -> None:
         self.is_ending = False
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, start_new_session=True, umask=umask
+        )
 
     def end(self, number: int, frame: FrameType | None) -> None:
         """Have the server answer the requests under way and end; a handler of signals."""
@@ -241,9 +213,9 @@ class _Server:
 
 
 @contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[_Server]:
+def _running(command: list[str], environment: dict[str, str], umask: int) -> Iterator[_Server]:
     """Start the server and pass SIGTERM and SIGINT on to it; leave no process behind."""
-    server = _Server(command, environment)
+    server = _Server(command, environment, umask)
     before = {number: signal.signal(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield server

@@ -65,8 +65,10 @@ def create_or_repair(client: AdminClient) -> list[str]:
     for role in ROLES:
         if role.name not in stored:
             stored[role.name] = client.create_role(WORKSPACE, role.name, role.description)
+            _repair_grants(client, role, stored[role.name].id)
             changes.append(f"created the role {role.name}")
-        changes += _repair_grants(client, role, stored[role.name].id)
+        else:
+            changes += _repair_grants(client, role, stored[role.name].id)
     return changes
 
 

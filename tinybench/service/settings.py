@@ -13,6 +13,7 @@ from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
 from tinybench.service import passwords
 
+DEFAULT_ADMIN = "admin"
 MIN_TOKEN_LENGTH = 16
 _HOST_PATTERN = re.compile(r"[A-Za-z0-9.*:\[\]_-]+")
 
@@ -29,7 +30,7 @@ class ServerSettings:
         port: Port to listen on.
         workers: Number of processes.
         auth: Whether users must log in.
-        admin_username: Name of the first administrator.
+        admin_username: Name of the first administrator; None for `DEFAULT_ADMIN`, and unless `auth` is set.
         admin_password: Password of the first administrator; None unless `auth` is set.
         secret_key: Signs what the server gives browsers; the same for all workers. None unless `auth` is set.
         allowed_hosts: Names by which browsers and clients address the server; those of this machine if empty.
@@ -44,7 +45,7 @@ class ServerSettings:
     port: int = 5000
     workers: int = 1
     auth: bool = False
-    admin_username: str = "admin"
+    admin_username: str | None = None
     admin_password: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
@@ -96,8 +97,9 @@ def with_database_password(settings: ServerSettings, password: str | None) -> Se
     parts = urlsplit(settings.backend_store_uri)
     if not parts.username:
         raise ConfigError(
-            "Invalid value for `--backend-store-uri`: expected postgresql://USER@HOST/DATABASE with a password file, "
-            f"got {redact(settings.backend_store_uri)!r}."
+            "A password of a database is given (--database-password-file or TINYBENCH_DATABASE_PASSWORD), but "
+            f"{redact(settings.backend_store_uri)} has no user to log in. Add --backend-store-uri "
+            "postgresql://USER@HOST/DATABASE."
         )
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{parts.username}:{quote(password, safe='')}@{host}"
@@ -114,6 +116,8 @@ def check(settings: ServerSettings) -> list[str]:
     for host in settings.allowed_hosts:
         if not _HOST_PATTERN.fullmatch(host):
             raise ConfigError(f"Invalid value for `--allowed-hosts`: expected names such as mlflow.lab, got {host!r}.")
+    if not settings.auth:
+        _refuse_what_needs_auth(settings)
     if settings.is_public and not settings.auth:
         raise ConfigError(
             f"Invalid value for `--host`: {settings.host} is reached by other machines, and without a password all of "
@@ -146,6 +150,20 @@ def _check_store(settings: ServerSettings) -> None:
         )
 
 
+def _refuse_what_needs_auth(settings: ServerSettings) -> None:
+    """Raise if somebody who wants a server with a password would get one without."""
+    given = {
+        "--admin-username (MLFLOW_AUTH_ADMIN_USERNAME)": settings.admin_username,
+        "--admin-password-file (MLFLOW_AUTH_ADMIN_PASSWORD)": settings.admin_password,
+        "--secret-key-file (MLFLOW_FLASK_SERVER_SECRET_KEY)": settings.secret_key,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} is given, but without --auth the server asks for no password. Add --auth, or leave it out."
+            )
+
+
 def _check_metrics(settings: ServerSettings) -> None:
     if settings.metrics_token is None:
         return
@@ -170,6 +188,6 @@ def _check_auth(settings: ServerSettings) -> None:
         raise ConfigError(
             "Missing password of the administrator: write it into a file and name that by --admin-password-file."
         )
-    passwords.check("the administrator's password", password, settings.admin_username)
+    passwords.check("the administrator's password", password, settings.admin_username or DEFAULT_ADMIN)
     if settings.secret_key is not None and len(settings.secret_key) < 16:
         raise ConfigError("Invalid value for `--secret-key-file`: expected at least 16 characters.")

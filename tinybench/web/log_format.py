@@ -16,6 +16,9 @@ from tinybench.web.request_log import RequestRecord, current_request
 from tinybench.web.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
+_NEEDLESS = re.compile(  # of MLflow: an option that `tinybench server` does not have, and a line for each worker
+    r"configure --allowed-hosts and --cors-allowed-origins|^This feature is still experimental and may change"
+)
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the end of a line and the tab
 
@@ -108,6 +111,7 @@ def build_handler(log_format: str) -> logging.Handler:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(lambda record: _NEEDLESS.search(record.getMessage()) is None)
     logging.captureWarnings(True)
     return handler
 

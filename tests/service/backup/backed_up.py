@@ -82,6 +82,10 @@ def restore(folder: object, uri: str, artifacts: object, *words: str) -> tuple[i
     return _run("server", "restore", str(folder), *options, *words)
 
 
+def verify(folder: object, *words: str) -> tuple[int, list[str]]:
+    return _run("server", "backup", str(folder), "--verify", *words)
+
+
 def listed(folder: object) -> list[str]:
     return _run("server", "backup", str(folder), "--list")[1]
 

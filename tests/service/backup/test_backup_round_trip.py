@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 from contextlib import closing
@@ -13,10 +14,16 @@ import numpy as np
 import pytest
 import stores
 from backed_up import backup, listed, log_champion, log_small_runs, restore, small_store
+from click.testing import CliRunner
 from copied_stores import census, default_store, log_foreign_runs
 
+from tinybench.cli import root
+from tinybench.cli.server_backup_commands import _restore_command
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.service.backup import artifact_stores
+from tinybench.service.backup.backup_folder import Backup
+from tinybench.service.backup.manifest import Index
+from tinybench.service.settings import ServerSettings
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +89,23 @@ def test_a_restored_store_holds_the_same_and_its_champion_answers_alike(store, t
     with closing(sqlite3.connect(target / "runs-users.db")) as users:
         assert users.execute("SELECT * FROM users").fetchall() == [("ada", "scrypt:…")]
     assert sorted(path.name for path in target.iterdir()) == ["artifacts", "runs-users.db", "runs.db"]
+
+
+def test_the_printed_command_proves_the_backup_as_it_is(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = shlex.split(backup(*small, "my backups")[-1])
+    assert command[:4] == ["tinybench", "server", "restore", "my backups"]
+    assert CliRunner().invoke(root.cli, command[1:], standalone_mode=False).exception is None
+    assert "proved on" in listed("my backups")[0]
+
+
+def test_the_printed_command_of_a_postgres_store_has_its_user_and_no_password(tmp_path):
+    settings = ServerSettings("postgresql://ann:hush@db:5432/runs", "artifacts")
+    taken = Backup(tmp_path / "2026-01-01T000000Z")
+    taken.__dict__["index"] = Index(taken.name, {}, 0, ("age1x",), {})
+    command = _restore_command(tmp_path, taken, settings, Path("secrets/db.txt"))
+    assert "--backend-store-uri postgresql://ann@db:5432/restored --database-password-file secrets/db.txt" in command
+    assert "--identity key.txt" in command
 
 
 def test_a_second_backup_adds_only_what_is_new(small, tmp_path):

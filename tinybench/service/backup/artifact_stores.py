@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Protocol
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
 from tinybench.service.backup.artifact_root import local_path
+from tinybench.service.backup.new_folders import NewFolders
 
 UNFINISHED = ".tinybench-restore-unfinished"
 """The name of a file among the artifacts of a store whose restore has not ended."""
@@ -66,6 +67,9 @@ class ArtifactStore(Protocol):
     def remove(self, path: str) -> None:
         """Remove an artifact."""
 
+    def remove_new_folders(self) -> None:
+        """Remove the folders that were made for the artifacts, if they are empty."""
+
 
 def open_store(destination: str) -> ArtifactStore:
     """Return the artifacts of a destination, as `--artifacts-destination` takes it.
@@ -96,6 +100,7 @@ class FolderArtifacts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._new_folders = NewFolders(folder)
         self.links: list[str] = []
 
     def require_exists(self) -> None:
@@ -154,6 +159,10 @@ class FolderArtifacts:
                 return
             with suppress(OSError):
                 folder.rmdir()
+
+    def remove_new_folders(self) -> None:
+        """Remove the folder if it was made meanwhile and is empty, with those above."""
+        self._new_folders.remove()
 
     @staticmethod
     def _describe(path: Path, relative: str) -> ArtifactFile:
@@ -244,6 +253,9 @@ class S3Artifacts:
     def remove(self, path: str) -> None:
         """Remove an object."""
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
+
+    def remove_new_folders(self) -> None:
+        """Do nothing: S3 has no folders."""
 
     @staticmethod
     def _describe(path: str, size: int, item: dict[str, Any]) -> ArtifactFile:

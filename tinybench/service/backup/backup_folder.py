@@ -30,12 +30,14 @@ from tinybench.core import atomic
 from tinybench.core.errors import ConfigError, DataError
 from tinybench.service.backup.encryption import Encryption, Identity
 from tinybench.service.backup.manifest import Index, Manifest
+from tinybench.service.backup.new_folders import NewFolders
 from tinybench.service.backup.object_store import PART_SUFFIX, open_private, require_identity
 
 _TIME_FORMAT = "%Y-%m-%dT%H%M%SZ"
 _TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
 _INCOMPLETE = "incomplete-"
 _CHECKSUMS, _INDEX, _MANIFEST, _PROOF = "checksums.txt", "index.json", "manifest.json", "proof.json"
+_LOCK = ".lock"
 _LOCK_SECONDS = 10
 
 
@@ -157,13 +159,32 @@ class BackupFolder:
             raise ConfigError(f"Expected a folder with backups, got {self.path}: it has no folder `objects`.")
 
     @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Create the folder unless it exists, and lock it; if the first backup is refused, nothing of it is left.
+
+        Raises:
+            ConfigError: There is a folder of something else, or another process is at work there.
+        """
+        folders, has_objects = NewFolders(self.path.absolute()), self.objects.exists()
+        self.create()
+        with self.locked():
+            try:
+                yield
+            except BaseException:
+                if not has_objects and not self.list_backups():
+                    shutil.rmtree(self.objects, ignore_errors=True)
+                    (self.path / _LOCK).unlink(missing_ok=True)
+                    folders.remove()
+                raise
+
+    @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other backups, and pruning, away from the folder.
 
         Raises:
             ConfigError: Another process is at work there.
         """
-        lock = FileLock(self.path / ".lock", timeout=_LOCK_SECONDS)
+        lock = FileLock(self.path / _LOCK, timeout=_LOCK_SECONDS)
         try:
             lock.acquire()
         except Timeout:

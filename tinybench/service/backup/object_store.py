@@ -155,11 +155,11 @@ class ObjectReader:
         self._folder = folder
         self._identity = identity
 
-    def copy_to(self, target: BinaryIO, name: str, sha256: str, label: str) -> None:
+    def copy_to(self, target: BinaryIO | None, name: str, sha256: str, label: str) -> None:
         """Copy an object.
 
         Args:
-            target: The file to write to.
+            target: The file to write to; None only to check the object.
             name: The object's name.
             sha256: The SHA-256 that its content must have.
             label: The file that it is, for messages.

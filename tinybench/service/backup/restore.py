@@ -168,6 +168,7 @@ def _remove(target: RestoreTarget, artifacts: ArtifactStore, manifest: Manifest)
         for path in manifest.artifacts:
             artifacts.remove(path)
         artifacts.remove(UNFINISHED)
+        artifacts.remove_new_folders()
 
 
 def _record_proof(restored: Restored) -> None:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 import sqlalchemy
 
 from tinybench.service.backup import databases, postgres_dump, sqlite_dump
+from tinybench.service.backup.new_folders import NewFolders
 from tinybench.service.backup.object_store import open_private
 
 Fill = Callable[[BinaryIO], None]
@@ -59,6 +60,7 @@ class SqliteTarget:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._files = sqlite_dump.temporary_files(uri)
+        self._new_folders = NewFolders(self._files["runs"].absolute().parent)
 
     @property
     def uri(self) -> str:
@@ -90,8 +92,9 @@ class SqliteTarget:
         sqlite_dump.publish(self._uri)
 
     def clear(self) -> None:
-        """Remove the hidden files."""
+        """Remove the hidden files, and the folder if it was made for them."""
         sqlite_dump.remove_temporary(self._uri)
+        self._new_folders.remove()
 
 
 class PostgresTarget:
