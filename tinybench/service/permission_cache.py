@@ -27,7 +27,10 @@ _SIZE = 10_000  # entries; and runs, of some 300 bytes each
 
 
 def install() -> None:
-    """Remember what MLflow's checks read, and leave out one that cannot change anything; once for each process, after MLflow has opened its database of users."""
+    """Remember what MLflow's checks read, and leave out one that cannot change anything.
+
+    Call it once for each process, after MLflow has opened its database of users.
+    """
     remember_users(auth.store)
     auth._run_requirement = remember_experiments(auth._run_requirement)
     auth._redact_run_response = skip_needless_redaction(auth._redact_run_response)
