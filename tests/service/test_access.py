@@ -37,6 +37,10 @@ def test_only_an_administrator_says_where_a_trace_keeps_its_files(team: Team, co
         body = {"key": key, "value": f"file://{tmp_path}"}
         answer = team.server.ask(team.logins["contributor"], "PATCH", f"/api/3.0/mlflow/traces/{trace}/tags", json=body)
         assert answer.status_code == 403, (key, answer.text)
+        info = {"trace_id": "$new", "trace_location": {}, "tags": {key: str(tmp_path)}}
+        body = {"trace": {"trace_info": info}}
+        answer = team.server.ask(team.logins["contributor"], "POST", "/api/3.0/mlflow/traces", json=body)
+        assert answer.status_code == 403, (key, answer.text)
     path = f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={trace}"
     assert "secret" not in team.server.ask(team.logins["contributor"], "GET", path).text
 
@@ -50,7 +54,14 @@ def test_a_contributor_replaces_files_of_models_until_they_are_registered(team: 
     content.send("POST", f"{_API}/registered-models/create", {"name": name})
     source = f"mlflow-artifacts:/{experiment}/models/{model}/artifacts"
     content.send("POST", f"{_API}/model-versions/create", {"name": name, "source": source, "model_id": model})
-    spellings = [path, path.replace("models", "models/."), path.replace("m-", "%6d-"), path.replace("m-", "%256d-")]
+    removed = [path.replace("m-", f"m-{each}") for each in ("%09", "%0d", "%2509", "%25250a")]
+    spellings = [
+        *removed,
+        path,
+        path.replace("models", "models/."),
+        path.replace("m-", "%6d-"),
+        path.replace("m-", "%256d-"),
+    ]
     for address in (prefix + each for prefix in (_API, "/ajax-api/2.0/mlflow", f"/{_API}") for each in spellings):
         answer = team.server.ask(cat, "PUT", address, data=b"second")
         assert answer.status_code in (400, 403), (address, answer.status_code)
@@ -118,3 +129,31 @@ def test_a_version_comes_from_no_place_of_the_servers_machine(team: Team, conten
     body = {"name": content.get("version_name"), "source": source}
     answer = team.server.ask(team.logins["registrar"], "POST", f"{_API}/model-versions/create", json=body)
     assert answer.status_code == 400, answer.text
+
+
+def test_a_contributor_does_not_replace_what_a_promotion_compares(team: Team, content: Content):
+    """The files of a registered run and of its phases, such as the predictions for test images."""
+    cat, experiment = team.logins["contributor"], content.get("experiment")
+    runs = f"{_API}/runs/create"
+    run = content.send("POST", runs, {"experiment_id": experiment})["run"]["info"]["run_id"]
+    tags = [{"key": "mlflow.parentRunId", "value": run}]
+    phase = content.send("POST", runs, {"experiment_id": experiment, "tags": tags})["run"]["info"]["run_id"]
+    files = [f"-artifacts/artifacts/{experiment}/{each}/artifacts/predictions/test.npz" for each in (run, phase)]
+    assert all(team.server.ask(cat, "PUT", _API + file, data=b"own").ok for file in files)
+    name = content.get("unique")
+    content.send("POST", f"{_API}/registered-models/create", {"name": name})
+    version = {"name": name, "source": f"mlflow-artifacts:/{experiment}/{run}/artifacts/predictions", "run_id": run}
+    content.send("POST", f"{_API}/model-versions/create", version)
+    for file in files:
+        assert team.server.ask(cat, "PUT", _API + file, data=b"forged").status_code == 403, file
+        assert team.server.ask(team.logins["registrar"], "PUT", _API + file, data=b"mended").ok
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in run)
+    for body in (f'{{"run_id": "{escaped}", "path": "x"}}', f'{{"path": "{escaped}/x"}}'):
+        answer = team.server.ask(
+            cat,
+            "POST",
+            f"{_API}/artifacts/presigned-upload-url",
+            data=body,
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code in (400, 403), (body, answer.text)

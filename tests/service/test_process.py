@@ -155,6 +155,48 @@ def test_a_server_that_is_killed_leaves_no_process_and_no_password(tmp_path: Pat
     assert "tinybench server was killed" in (tmp_path / "output.txt").read_text()
 
 
+def test_a_server_that_is_killed_after_its_terminal_has_gone_leaves_no_process(tmp_path: Path):
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinybench", "server", "--port", str(port)],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_until_it_answers(port)
+    children = psutil.Process(process.pid).children(recursive=True)
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(children, 40)
+    assert alive == []
+
+
+def test_a_server_that_dies_is_an_error(tmp_path: Path):
+    with running(tmp_path) as (_, process):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "uvicorn" in child.cmdline():
+                child.kill()
+        assert process.wait(60) not in (None, 0)
+    assert "has ended by itself" in (tmp_path / "output.txt").read_text()
+
+
+def test_a_client_that_never_finishes_does_not_keep_the_server(tmp_path: Path):
+    command = process.build_command(ServerSettings("sqlite:///mlflow.db", "artifacts"), tmp_path)
+    assert "--timeout-graceful-shutdown 30" in command[command.index("--uvicorn-opts") + 1]
+
+
+def wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError("it does not answer")
+
+
 def fail(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `tinybench server` with arguments with which it does not start."""
     command = [sys.executable, "-m", "tinybench", "server", "--port", str(free_port()), *arguments]

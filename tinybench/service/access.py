@@ -12,6 +12,8 @@ import errno
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,8 +21,10 @@ from urllib.parse import unquote
 from anyio import to_thread
 from filelock import FileLock
 from flask import Response, g, request
+from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import auth, handlers
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -46,7 +50,7 @@ _LEAST_ROLES = (
 
 _API = re.compile(r"/(?:ajax-)?api/\d\.\d/mlflow/")
 _OPEN_NATIVE = re.compile(
-    r"/health|/v1/traces|/(ajax-)?api/3\.0/mlflow/server-info|/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/.*"
+    r"/health|/(ajax-)?api/3\.0/mlflow/server-info|/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/.*"
 )
 _CLOSED_NATIVE = re.compile(r"/ajax-api/3\.0/mlflow/assistant(/.*)?")  # it runs commands on the server's machine
 
@@ -56,6 +60,7 @@ _LOCATION_TAGS = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation", "ml
 
 _WRITES_FILES = re.compile(r"upload-artifact|artifacts/presigned-upload-url|-artifacts/(artifacts|mpu)/.*")
 _OWNER_OF_FILES = re.compile(r"m-[0-9a-f]{32}|[0-9a-f]{32}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLflow leaves some of them out of a path, after it was checked
 
 
 def create_app() -> Any:
@@ -106,8 +111,8 @@ def _check_request() -> Response | None:
         return _refuse() if names_location and not _is_at_least(username, roles.ADMIN) else None
     if _WRITES_FILES.search(route) and request.method != "GET":
         names_in_body = "mpu" in route or "presigned" in route
-        body = request.get_data(as_text=True) if names_in_body else ""
-        return None if _may_write(username, f"{request.full_path} {body}") else _refuse()
+        body = handlers._get_normalized_request_json() if names_in_body else None
+        return None if _may_write(username, request.full_path, *_texts(body)) else _refuse()
     return None
 
 
@@ -118,21 +123,47 @@ def _refuse() -> Response:
 def _has_location(value: Any) -> bool:
     """Return whether a request says where the server keeps files."""
     if isinstance(value, dict):
-        return any((key in _LOCATION_FIELDS and item) or _has_location(item) for key, item in value.items())
+        names = (*_LOCATION_FIELDS, *_LOCATION_TAGS)
+        return any((key in names and item) or _has_location(item) for key, item in value.items())
     if isinstance(value, list):
         return any(map(_has_location, value))
     return value in _LOCATION_TAGS
 
 
-def _may_write(username: str, target: str) -> bool:
-    """Return whether a user may write the files that a text names; those of registered models are the registrars'."""
-    while (plain := unquote(target)) != target:
-        target = plain
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    for item in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _may_write(username: str, *targets: str) -> bool:
+    """Return whether a user may write the files that texts name; those of registered models are the registrars'."""
+    owners: set[str] = set()
+    for target in targets:
+        while (plain := unquote(target)) != target:
+            target = plain
+        if _CONTROL.search(target):
+            return False
+        owners.update(_OWNER_OF_FILES.findall(target))
+    return not any(map(_is_registered, owners)) or _is_at_least(username, "registrar")
+
+
+def _is_registered(owner: str) -> bool:
+    """Return whether files of a run or a logged model belong to a version of a registered model.
+
+    Those of its run belong to it as well, and of the phases of that run: the predictions that a promotion compares.
+    """
     registry = handlers._get_model_registry_store()
-    for owner in set(_OWNER_OF_FILES.findall(target)):
-        if registry.search_model_versions(f"source_path LIKE '%{owner}%'", max_results=1):
-            return _is_at_least(username, "registrar")
-    return True
+    filters = [f"source_path LIKE '%{owner}%'"]
+    if not owner.startswith("m-"):
+        runs = [owner]
+        with suppress(MlflowException):  # no run, or that of an experiment's or trace's files
+            parent = handlers._get_tracking_store().get_run(owner).data.tags.get(MLFLOW_PARENT_RUN_ID)
+            runs += [parent] if parent and _OWNER_OF_FILES.fullmatch(parent) else []
+        filters += [f"run_id = '{run}'" for run in runs]
+    return any(registry.search_model_versions(each, max_results=1) for each in filters)
 
 
 def _has_other_scheme(scope: Scope) -> bool:

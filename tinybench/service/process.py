@@ -39,6 +39,7 @@ _UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
     "MLFLOW_ENABLE_WORKSPACES",
 )
 _UMASK = 0o077  # with users: who may read is asked by the server, and its database has hashes of passwords
+_SHUTDOWN_SECONDS = 30  # for requests under way: a client that never finishes must not keep the server
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -79,7 +80,11 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
             store.use_write_ahead_log(settings.backend_store_uri)
             on_ready()
             code = server.process.wait()
-            return 0 if server.is_ending else code
+            if server.is_ending:
+                return 0
+            if code == 0:  # MLflow does not pass on how uvicorn ended
+                raise TrackingError("MLflow's server has ended by itself: see its messages above, or the system's log.")
+            return code
 
 
 def build_command(settings: ServerSettings, folder: Path) -> list[str]:
@@ -95,6 +100,7 @@ def build_command(settings: ServerSettings, folder: Path) -> list[str]:
     command += ["--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers)]
     inherited = shlex.split(os.environ.get("MLFLOW_UVICORN_OPTS", ""))
     uvicorn = [*inherited, "--log-config", str(log_config), "--no-access-log", "--http", _PROTOCOL]
+    uvicorn += ["--timeout-graceful-shutdown", str(_SHUTDOWN_SECONDS)]
     command += ["--uvicorn-opts", shlex.join(uvicorn)]
     if settings.auth:
         command += ["--app-name", _APPLICATION]

@@ -117,7 +117,7 @@ class FolderArtifacts:
 
     def list_files(self) -> Iterator[ArtifactFile]:
         """Yield all regular files."""
-        for folder, names, files in os.walk(self.folder):
+        for folder, names, files in os.walk(self.folder, onerror=_raise_unreadable):
             names.sort()
             for name in sorted(files):
                 path = Path(folder, name)
@@ -265,3 +265,15 @@ class S3Artifacts:
 
 def _is_missing(error: Any) -> bool:
     return error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound")
+
+
+def _raise_unreadable(error: OSError) -> None:
+    """Raise for a folder that cannot be read: its files would be missing in the backup without a word.
+
+    Raises:
+        TrackingError: The folder is there.
+    """
+    if not isinstance(error, FileNotFoundError):  # removed meanwhile
+        raise TrackingError(
+            f"Cannot read {error.filename}: {error.strerror}. Run this as the user of the server."
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -194,9 +195,11 @@ class LocalFolder(Destination):
         """Yield the open folder that a path is in, and its last part; no part of the path may be a link.
 
         Raises:
-            OSError: There is no such folder, or a part of the path is a link.
+            OSError: There is no such folder, or a part of the path is a link, empty, `.` or `..`.
         """
         *parents, name = path.split("/")
+        if not {"", ".", ".."}.isdisjoint([*parents, name]):
+            raise OSError(errno.EINVAL, "a part of the path is no name", path)
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for part in parents:

@@ -120,7 +120,7 @@ class Remover:
                 return False
             traces = [*session.scalars(select(SqlTraceInfo.request_id).where(is_inside))]
             session.execute(delete(SqlTraceInfo).where(is_inside))
-        for trace in traces if item.folder else ():
+        for trace in filter(_is_folder_name, traces if item.folder else ()):  # clients choose the ids of traces
             self._destination.remove_folder(f"{item.folder}/traces/{trace}")
         with self._database.ManagedSessionMaker(read_only=False) as session:
             if not _is_empty_and_deleted(session, experiment_id):
@@ -129,6 +129,10 @@ class Remover:
         if item.folder:
             self._destination.remove_empty_folders(item.folder)
         return True
+
+
+def _is_folder_name(name: str) -> bool:
+    return name not in ("", ".", "..") and "/" not in name
 
 
 def _remove_run(session: Session, run_id: str) -> bool:
