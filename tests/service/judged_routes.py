@@ -82,6 +82,7 @@ _TAG = {"key": "colour", "value": "zebra"}
 _METRICS = {"run_ids": "$run", "metric_key": "zebra_loss"}
 _SCORER = {"experiment_id": "$experiment", "name": "$scorer"}
 _QUEUE = {"queue_id": "$queue"}
+_NEW_FILE = {"artifact_path": "$experiment/$new_run/artifacts/zebra.txt"}
 _ARTIFACT = {"run_id": "$run", "path": "zebra.txt"}
 _FILE = b"zebra"
 _SCORER_TEXT = json.dumps({"name": "z", "mlflow_version": "3.17.2", "serialization_version": 1})
@@ -175,25 +176,23 @@ _FILES = {
     "GET /get-artifact": J(READER, _ARTIFACT),
     "GET /model-versions/get-artifact": J(READER, _VERSION | {"path": "zebra.txt"}),
     "GET /api/2.0/mlflow/artifacts/list": J(READER, _RUN),
-    "POST /api/2.0/mlflow/artifacts/presigned-upload-url": J(CONTRIBUTOR, body=_ARTIFACT, status=400),
+    "POST /api/2.0/mlflow/artifacts/presigned-upload-url": J(CONTRIBUTOR, body=_ARTIFACT | _NEW_RUN, status=400),
     "POST /api/2.0/mlflow/artifacts/presigned-download-url": J(READER, body=_ARTIFACT, status=400),
     "POST /api/2.0/mlflow/upload-artifact": J(
-        CONTRIBUTOR, query={"run_uuid": "$run", "path": "zebra2.txt"}, body=_FILE
+        CONTRIBUTOR, query={"run_uuid": "$new_run", "path": "zebra2.txt"}, body=_FILE
     ),
     "GET /api/2.0/mlflow-artifacts/artifacts": J(READER, {"path": "$experiment/$run/artifacts"}),
     "GET /api/2.0/mlflow-artifacts/artifacts/<artifact_path>": J(READER),
-    "PUT /api/2.0/mlflow-artifacts/artifacts/<artifact_path>": J(CONTRIBUTOR, body=_FILE),
-    "DELETE /api/2.0/mlflow-artifacts/artifacts/<artifact_path>": J(
-        ADMIN, parts={"artifact_path": "$experiment/$new_run/artifacts/zebra.txt"}
-    ),
+    "PUT /api/2.0/mlflow-artifacts/artifacts/<artifact_path>": J(CONTRIBUTOR, body=_FILE, parts=_NEW_FILE),
+    "DELETE /api/2.0/mlflow-artifacts/artifacts/<artifact_path>": J(ADMIN, parts=_NEW_FILE),
     "POST /api/2.0/mlflow-artifacts/mpu/create/<artifact_path>": J(
-        CONTRIBUTOR, body={"path": "zebra.txt", "num_parts": 1}, status=501
+        CONTRIBUTOR, body={"path": "zebra.txt", "num_parts": 1}, parts=_NEW_FILE, status=501
     ),
     "POST /api/2.0/mlflow-artifacts/mpu/complete/<artifact_path>": J(
-        CONTRIBUTOR, body={"path": "zebra.txt", "upload_id": "1", "parts": []}, status=501
+        CONTRIBUTOR, body={"path": "zebra.txt", "upload_id": "1", "parts": []}, parts=_NEW_FILE, status=501
     ),
     "POST /api/2.0/mlflow-artifacts/mpu/abort/<artifact_path>": J(
-        CONTRIBUTOR, body={"path": "zebra.txt", "upload_id": "1"}, status=501
+        CONTRIBUTOR, body={"path": "zebra.txt", "upload_id": "1"}, parts=_NEW_FILE, status=501
     ),
     "GET /api/2.0/mlflow-artifacts/presigned/<artifact_path>": J(READER, status=501),
 }
