@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
+from processes import ROOT
 
 from tinybench.cli import root
 from tinybench.config.run_config import parse_value
@@ -62,10 +67,10 @@ def test_a_value_without_choices_has_no_suggestion():
         parse_value("head.dropout", "abc")
 
 
-@pytest.mark.parametrize(
-    "words", [["-h"], ["train", "-h"], ["registry", "list", "-h"], ["server", "user", "add", "-h"]]
-)
+@pytest.mark.parametrize("words", [["-h"], ["train", "-h"], ["server", "user", "add", "-h"]])
 def test_the_short_option_for_help(words):
-    result = CliRunner().invoke(root.cli, words)
-    assert result.exit_code == 0
-    assert result.output.startswith("Usage:")
+    """In a process of its own: click keeps the help option of a command that a test has called without its group."""
+    command = [sys.executable, "-m", "tinybench", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.startswith("Usage:")
