@@ -169,6 +169,18 @@ def test_any_damage_to_a_bundle_is_told_in_a_line(store: str, packed: Path, tmp_
     assert all("\n" not in line for line in told)
 
 
+def test_a_name_that_is_not_the_utf_8_it_says_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("é/entries", "x")  # marked as UTF-8
+    content = (tmp_path / "bad.zip").read_bytes()
+    (tmp_path / "bad.zip").write_bytes(content.replace("é".encode(), b"\x83\x83"))
+    with (
+        pytest.raises(TinybenchError, match="is damaged, or no file of tinybench sync --pack"),
+        bundle.open_bundle(tmp_path / "bad.zip", None),
+    ):
+        pass
+
+
 NO_JOURNALS: dict[str, list[Any]] = {
     "no action": [created(KEY), {"run": KEY}],
     "unknown action": [created(KEY), {"do": "x", "run": KEY}],

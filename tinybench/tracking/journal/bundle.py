@@ -88,5 +88,5 @@ def _unpack(bundle: Path, folder: Path) -> None:
                     shutil.copyfileobj(member, file)
     except OSError as error:
         raise ConfigError(f"Cannot unpack {bundle}: {error.strerror or error}.") from error
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
         raise ConfigError(f"{bundle} is damaged, or no file of tinybench sync --pack: pack it again.") from error
