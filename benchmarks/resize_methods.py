@@ -64,8 +64,8 @@ def write_images(archive: Path, folder: Path, classes: int, most: float, per_cla
                 path = folder / split / label / f"{index}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 short = round(_LONG_SIDE / np.exp(generator.uniform(0, np.log(most))))
-                place, is_wide = generator.integers(0, _LONG_SIDE - short + 1), generator.random() < 0.5
-                box = (0, place, _LONG_SIDE, place + short) if is_wide else (place, 0, place + short, _LONG_SIDE)
+                offset, is_wide = generator.integers(0, _LONG_SIDE - short + 1), generator.random() < 0.5
+                box = (0, offset, _LONG_SIDE, offset + short) if is_wide else (offset, 0, offset + short, _LONG_SIDE)
                 Image.open(io.BytesIO(file.read(name))).convert("RGB").crop(box).save(path)
     return count
 
@@ -76,16 +76,16 @@ def print_methods(images: Path, backbone: Path, image_size: int, folder: str) ->
     from tinybench.data.images import RESIZE_METHODS
 
     for method in RESIZE_METHODS:
-        found = []
+        accuracies = []
         for seed in _SEEDS:
             settings = {
                 "model": str(backbone), "weights": "imagenet", "dataset": f"folder:{images}", "image_size": image_size,
                 "data.resize": method, "phases": "transfer", "transfer.epochs": 15, "seed": seed,
                 "track.uri": f"sqlite:///{folder}/mlflow.db", "track.costs": "off", "track.pictures": False,
             }  # fmt: skip
-            found.append(tinybench.train(recipe="tiny-imagenet-tlft", **settings).metrics["test/accuracy"])
-        mean, deviation = statistics.mean(found), statistics.stdev(found)
-        print(f"  {backbone.stem}, {method}: top-1 {mean:.4f} ± {deviation:.4f}, n {len(found)}", flush=True)
+            accuracies.append(tinybench.train(recipe="tiny-imagenet-tlft", **settings).metrics["test/accuracy"])
+        mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+        print(f"  {backbone.stem}, {method}: top-1 {mean:.4f} ± {deviation:.4f}, n {len(accuracies)}", flush=True)
 
 
 if __name__ == "__main__":

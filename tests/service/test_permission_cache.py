@@ -151,3 +151,11 @@ def test_runs_are_read_again_only_where_something_must_be_withheld(monkeypatch, 
     calls = []
     permission_cache.skip_needless_redaction(lambda *given: calls.append(given))("response", "message", list)
     assert calls == ([("response", "message", list)] if denied else [])
+
+
+def test_an_error_of_mlflow_s_own_is_not_a_run_that_is_missing():
+    def read(*_):
+        raise KeyError("column")
+
+    with pytest.raises(KeyError, match="column"):
+        permission_cache.remember_experiments(read)("a", "read")

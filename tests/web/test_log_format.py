@@ -86,3 +86,15 @@ warnings.warn("of Python")
     for message, expected in zip(messages, ("of uvicorn", "of mlflow", "of others", "of Python"), strict=False):
         assert expected in message
     assert "not to be seen" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "is_kept"),
+    [
+        ("[MLflow] Security middleware enabled with x, configure --allowed-hosts and --cors-allowed-origins", False),
+        ("This feature is still experimental and may change in a future release", False),
+        ("GET /Security middleware enabled configure --allowed-hosts and --cors-allowed-origins 404", True),
+    ],
+)
+def test_lines_that_tell_nothing_are_left_out_and_no_request_can_hide_itself(message, is_kept):
+    assert (log_format._NEEDLESS.search(message) is None) is is_kept

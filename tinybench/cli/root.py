@@ -109,11 +109,11 @@ def _report_error(error: BaseException) -> int:
         _print_error(str(cause) or "Interrupted.", cause)
         return 143 if isinstance(cause, Interrupted) else 130
     refusal = _describe_refusal(error)
-    if refusal:
-        _print_error(f"Error: {refusal}", error)
-        return 1
-    message = format_error(error)
+    message = refusal or format_error(error)
     _mark_mlflow_run_failed(message)
+    if refusal:
+        _print_error(f"Error: {message}", error)
+        return 1
     if isinstance(error, TinybenchError):
         _print_error(f"Error: {message}", error)
         return error.exit_code

@@ -147,7 +147,7 @@ def _may_write(username: str, *targets: str) -> bool:
         if _CONTROL.search(target):
             return False
         owners.update(_OWNER_OF_FILES.findall(target))
-    return not any(map(_is_registered, owners)) or _is_at_least(username, "registrar")
+    return _is_at_least(username, "registrar") or not any(map(_is_registered, owners))
 
 
 def _is_registered(owner: str) -> bool:

@@ -56,7 +56,9 @@ def _end_with_parent(folder: Path) -> None:
     """Wait until the process that started this one is gone, then end the server as it would have done."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)  # MLflow passes it on; first, since the log may be gone, too
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # MLflow is still starting, and this process ends at once
+        shutil.rmtree(folder, ignore_errors=True)
+    os.kill(os.getpid(), signal.SIGTERM)  # MLflow passes it on; before the log is written, which may be gone as well
     shutil.rmtree(folder, ignore_errors=True)  # it has the address of the database
     _log.warning("tinybench server was killed: MLflow's server ends too.")
 

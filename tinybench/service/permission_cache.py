@@ -26,6 +26,10 @@ _Rights = tuple[Any, list[Any]]  # a resource, and what its users need
 _SIZE = 10_000  # entries; and runs, of some 300 bytes each
 
 
+class _NoRunError(Exception):
+    """There is no such run."""
+
+
 def install() -> None:
     """Remember what MLflow's checks read, and leave out one that cannot change anything.
 
@@ -95,7 +99,7 @@ def remember_experiments(read: Callable[[Any, str], _Rights | None]) -> Callable
     def remembered(run_id: str, action: str) -> tuple[Any, tuple[Any, ...]]:
         found = read(run_id, action)
         if found is None:
-            raise LookupError
+            raise _NoRunError
         return found[0], tuple(found[1])
 
     def requirement(run_id: Any, action: str) -> _Rights | None:
@@ -103,7 +107,7 @@ def remember_experiments(read: Callable[[Any, str], _Rights | None]) -> Callable
             return read(run_id, action)
         try:
             anchor, requirements = remembered(run_id, action)
-        except LookupError:
+        except _NoRunError:
             return None
         return anchor, [*requirements]
 

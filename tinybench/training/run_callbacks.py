@@ -62,7 +62,10 @@ class RunCallbacks:
         """Handle the measurement of a model that is not trained, such as by the command `measure`."""
 
     def on_message(self, text: str) -> None:
-        """Handle one line for the person who waits: a plan, a decision with its reason, a pause."""
+        """Handle one line for the person who waits: a plan, a decision with its reason, a pause.
+
+        Lines about what takes longer than two seconds come from another thread.
+        """
 
     def close(self) -> None:
         """Release what the callbacks hold, such as a progress bar; called whatever happened, perhaps twice."""

@@ -17,7 +17,8 @@ from tinybench.web.safe_traceback import format_without_values
 
 FORMATS = ("text", "json")
 _NEEDLESS = re.compile(  # of MLflow: an option that `tinybench server` does not have, and a line for each worker
-    r"configure --allowed-hosts and --cors-allowed-origins|^This feature is still experimental and may change"
+    r"^(\[MLflow\] )?Security middleware enabled .*configure --allowed-hosts"
+    r"|^This feature is still experimental and may change"
 )
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the end of a line and the tab

@@ -13,7 +13,7 @@ from tinybench.service.backup.object_store import ObjectReader
 
 @dataclass
 class Verified:
-    """What was read of a backup.
+    """The result of verifying a backup.
 
     Attributes:
         objects: Number of objects, each of which may be several files.
