@@ -24,7 +24,7 @@ def mlflow_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def runs(folder: Path) -> list[Run]:
-    return list(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["0"]))
+    return list(MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["0", "1"]))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tinybench.core.errors import ConfigError, ModelError
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
-from tinybench.tracking import run_record
+from tinybench.tracking import references, run_record
 from tinybench.tracking.tracker import Tracker
 
 _IMAGES_PER_PLOT = 8
@@ -112,7 +112,8 @@ def _read_test_images(source: str, uri: str | None) -> tuple[list[str], NDArray[
     if ":/" in source:
         raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
-    config = run_record.read_config(tracker, tracker.find_top_run(source))
+    run = tracker.find_top_run(references.find_run_id(tracker, source))
+    config = run_record.read_config(tracker, run)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     indices = np.sort(sample_rows(len(dataset.test), _TEST_IMAGES))
     titles = [f"is {dataset.class_names[label]}" for label in dataset.test.labels[indices]]

@@ -64,7 +64,7 @@ def load(model: keras.Model, path: Path) -> None:
         WeightsError: There is no such file, or it does not fit the model.
     """
     if not path.is_file():
-        raise WeightsError(f"No weights file at {path}: expected imagenet, none, or a .keras or .h5 file.")
+        raise WeightsError(f"No weights file at {path}: expected imagenet, none, file, or a .keras or .h5 file.")
     try:
         if path.suffix == ".keras":
             model.set_weights(load_model_file(path).get_weights())

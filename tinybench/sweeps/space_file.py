@@ -15,7 +15,7 @@ from tinybench.config.fields import format_value
 from tinybench.config.run_config import RunConfig, canonical_key, parse_value
 from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.suggestion import suggest
-from tinybench.recipes.resolve import resolve
+from tinybench.recipes.resolve import override, resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
 
 _DIRECTIONS = ("maximize", "minimize")
@@ -119,10 +119,14 @@ class _SpaceFile(TomlDocument):
             with self.errors_at(path):
                 parse_value(key, value)
         with self.errors_at(("settings",)):
-            base = configuration.replace(base, fixed | self.overrides)
+            base = override(base, fixed | self.overrides, searched=self._searched_keys())
         if base.data.folds:
             self.fail(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
         return base
+
+    def _searched_keys(self) -> list[str]:
+        table = self.values.get("space", {})
+        return [*self.read_table(("space",), table)] if isinstance(table, dict) else []
 
     def _read_parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
         table = self.values.get("space", {})

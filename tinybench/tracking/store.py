@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 
@@ -122,9 +123,10 @@ def connect(uri: str) -> MlflowClient:
     check_address(uri)
     prepare_client()
     try:
-        ping(uri)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
+        with waiting.tell_if_slow(f"waiting for {redact(uri)}"):
+            ping(uri)
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
     except ImportError as error:
         raise TrackingError(f"Cannot use {redact(uri)}: {error}. Install the driver of this database.") from error
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
