@@ -60,7 +60,7 @@ def test_a_new_parent_says_where_it_comes_from(tracker):
     assert found.info.run_name == "smallcnn on digits"
     assert found.info.status == "RUNNING"
     assert {"host", "command", "version.keras"} <= set(found.data.tags)
-    assert experiment_of(tracker, parent.id) == "Default"
+    assert experiment_of(tracker, parent.id) == "tinybench"
 
 
 def test_name_tags_and_experiment_of_the_user(tracker):
@@ -165,7 +165,9 @@ def test_phases_are_found_by_their_parent_and_name(tracker):
 
 
 def test_a_run_that_is_not_there(tracker):
-    with pytest.raises(TrackingError, match=r"No run .gone. in sqlite:///.*: check the id, or name its store"):
+    with pytest.raises(
+        TrackingError, match=r"No run .gone. in sqlite:///.*: tinybench runs lists them; --uri names another"
+    ):
         tracker.get_run("gone")
 
 
