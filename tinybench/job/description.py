@@ -50,7 +50,7 @@ PRETRAINED_WARNING = (
 _FEW_IMAGES = 100  # for validation: below, the interval of an accuracy of 0.5 is wider than ± 0.1
 
 
-_MAX_NAMED_SETTINGS = 3
+_MAX_NAMED_SETTINGS = 2
 
 
 def run_title(config: RunConfig, phase: str = "") -> str:
@@ -76,12 +76,13 @@ def _list_changed_settings(config: RunConfig) -> list[tuple[str, str]]:
         usual = compared_text(resolve(recipe, {"model": config.model, "dataset": config.dataset}))
     except TinybenchError:  # a recipe that there is no longer, or one of the user that is not registered here
         return []
-    return [
+    changed = [
         (key, text)
         for key, text in compared_text(config).items()
         if usual.get(key) != text and key not in ("recipe", "model", "dataset", "device", "engine")
         if not key.startswith("track.")
     ]
+    return sorted(changed, key=lambda item: item[0].startswith("data."))  # those of the training first
 
 
 def describe_run(config: RunConfig, dataset: Dataset, results: dict[str, PhaseResult]) -> str:
