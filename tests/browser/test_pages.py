@@ -54,7 +54,7 @@ def test_the_comparison_has_parallel_coordinates_of_both_runs(pages, team_server
 
 
 def test_a_run_shows_its_pictures(pages, team_server):
-    pages.open(f"/experiments/0/runs/{team_server.runs['smallcnn'].run_id}/artifacts", "figures")
+    pages.open(f"/experiments/1/runs/{team_server.runs['smallcnn'].run_id}/artifacts", "figures")
     pages.page.get_by_text("figures", exact=True).first.click()
     for picture in ("curves.png", "samples.png", "class_distribution.png"):
         pages.page.get_by_text(picture, exact=True).first.click()

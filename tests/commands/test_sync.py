@@ -82,7 +82,7 @@ def test_sync_sends_everything_once(machine: Path, store: str) -> None:
     assert len([point for point in points(store, parent.info.run_id) if point[0] == "val/loss"]) == 4
     assert {"config.json", "figures/curves.csv"} <= artifacts(store, parent.info.run_id)
     assert [link for _, link in result.links] == [
-        f"http://127.0.0.1:5000/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+        f"http://127.0.0.1:5000/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}?workflowType=machine_learning"
     ]
     assert not [*find_journals()], "what is sent is removed"
     assert status.list_unsent() == []
