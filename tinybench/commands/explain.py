@@ -74,11 +74,11 @@ def explain_run(
     model = load_model(source, uri)
     if label is not None and label not in model.class_names:
         raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.")
-    output.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     areas: list[dict[str, NDArray[np.float32]]] = []
     plot_numbers, image_numbers = count(1), count(1)
     for titles, pixels in _read_chunks(source, images, model, uri):
+        output.mkdir(parents=True, exist_ok=True)  # not before: images that cannot be read leave no folder
         classes, captions = _choose_classes(model, titles, pixels, label)
         maps = _compute_maps(model, pixels, classes, layer)
         files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)

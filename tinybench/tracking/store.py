@@ -43,6 +43,13 @@ _PERMANENT_ERRORS = (
     "BAD_REQUEST",
     "INVALID_STATE",
 )
+_PASSING_DATABASE_ERRORS = re.compile(
+    r"\.(?:InterfaceError|InternalError|DatabaseError|OperationalError|InFailedSqlTransaction|SerializationFailure"
+    r"|DeadlockDetected|QueryCanceled|LockNotAvailable|AdminShutdown|CrashShutdown|CannotConnectNow"
+    r"|TooManyConnections|IdleInTransactionSessionTimeout)\)"
+    r"|QueuePool limit|transaction is rolled back|Connection is closed|closed automatically"
+)
+"""Of an error of a server's database that it reports as a bad request, although the same request will do later."""
 _UNSTORABLE = (UnicodeEncodeError, OverflowError)  # a value that no store takes
 _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError, ImportError)
 """Of an artifact: its place can never hold it, or cannot be reached for want of a package."""
@@ -220,7 +227,9 @@ def is_permanent(error: BaseException) -> bool:
         return status in _TOO_LARGE or (status == 400 and '"error_code"' in text)
     if str(error).startswith(_PROXY_ERROR):
         return any(f"failed with error code {status} " in str(error) for status in _TOO_LARGE)
-    return isinstance(error, MlflowException) and error.error_code in _PERMANENT_ERRORS
+    if not isinstance(error, MlflowException) or error.error_code not in _PERMANENT_ERRORS:
+        return False
+    return error.error_code != "BAD_REQUEST" or _PASSING_DATABASE_ERRORS.search(str(error)) is None
 
 
 def describe_error(error: BaseException) -> str:
