@@ -75,7 +75,7 @@ def evaluate_run(
     device.select_device(config.device)
     dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
     target = Tracker(config.track, may_be_away=True)
-    run = target.open_parent_run(f"evaluate {description.run_name(config)}", run_kinds.EVALUATION)
+    run = target.open_parent_run(f"evaluate {description.run_title(config)}", run_kinds.EVALUATION)
     with closing(target), run.open():
         run.log_params({"run_id": run_id, "split": split} | compared_text(config))
         run.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})

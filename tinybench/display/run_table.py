@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from tinybench.commands.runs import DIED
 from tinybench.display.durations import format_duration
+from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_line
 from tinybench.tracking import run_kinds
 
@@ -29,13 +29,15 @@ def print_runs(runs: Sequence[ListedRun], terminal: Terminal) -> None:
     if not runs:
         print_line(terminal, "No runs.")
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("run", "name", "status", "epoch", "val top-1", "test top-1", "started", "time"):
-        is_number = title in ("epoch", "val top-1", "test top-1", "time")
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=title != "name")
-    for run in runs:
-        table.add_row(*_cells(run))
-    terminal.print(table)
+    columns = [
+        Column("run", head=True),
+        Column("name", wraps=True, head=True),
+        "status",
+        *number_columns("epoch", "val top-1", "test top-1"),
+        "started",
+        Column("time", right=True),
+    ]
+    print_table(terminal, columns, map(_cells, runs))
     for run in runs:
         if run.resumable:
             print_line(terminal, f"{shorten_id(run.run_id)} {run.status}: tinybench resume {shorten_id(run.run_id)}")
@@ -45,13 +47,12 @@ def print_runs(runs: Sequence[ListedRun], terminal: Terminal) -> None:
         print_line(terminal, "Some runs are only on this machine: tinybench sync sends them.")
 
 
-def _cells(run: ListedRun) -> list[str]:
-    colour = _COLOURS.get(run.status)
+def _cells(run: ListedRun) -> list[str | Text]:
     kind = "" if run.kind in (run_kinds.TRAINING, run_kinds.EVALUATION, run_kinds.STUDY) else f" ({run.kind})"
     return [
         shorten_id(run.run_id),
-        escape(run.name) + (kind if run.kind not in run.name else ""),
-        f"[{colour}]{run.status}[/{colour}]" if colour else run.status,
+        run.name + (kind if run.kind not in run.name else ""),
+        Text(run.status, _COLOURS.get(run.status, "")),
         "" if run.epoch is None else str(run.epoch),
         _format_share(run.val_accuracy),
         _format_share(run.test_accuracy),
