@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
-from tinybench import recipes
+from tinybench import data, recipes
 from tinybench.commands.clean import Leftover
 from tinybench.commands.estimate import PhaseEstimate, RunEstimate
 from tinybench.commands.explain import Explanation
@@ -23,9 +23,11 @@ from tinybench.display import (
     cache_table,
     comparison_table,
     cost_table,
+    dataset_table,
     faithfulness_table,
     impact_table,
     leftover_table,
+    model_table,
     plan_table,
     recipe_table,
     registry_table,
@@ -37,6 +39,7 @@ from tinybench.display.console import Console
 from tinybench.display.sweep_progress import SweepConsole
 from tinybench.evaluation.comparison import Comparison, Difference, MetricEstimate
 from tinybench.job.description import FOLD_COLUMNS, TEST_COLUMNS
+from tinybench.models.model_cards import MODEL_CARDS
 from tinybench.recipes.resolve import resolve
 from tinybench.registry.candidates import Candidate
 from tinybench.registry.decision import PROMOTE, REFUSE, ROLLBACK, Decision
@@ -156,6 +159,10 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
             lambda to: registry_table.print_registered_models([model, model], to)
         ],
         "run_table.print_runs": [lambda to: run_table.print_runs(_listed_runs(), to)],
+        "model_table.print_models": [lambda to: model_table.print_models(MODEL_CARDS, to)],
+        "dataset_table.print_datasets": [
+            lambda to: dataset_table.print_datasets([data.card(name) for name in data.names()], to)
+        ],
         "sweep_progress._print_top_trials": [
             lambda to, study=study: SweepConsole(to).print_result(
                 SweepResult(study, study.best_trials(), None, None, 0)

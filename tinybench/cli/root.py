@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -34,6 +35,7 @@ from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
 from tinybench.core import quiet_libraries, waiting
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
+from tinybench.core.suggestion import suggest
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -135,10 +137,18 @@ def _one_line_usage(error: click.ClickException) -> str:
     """Return click's message with a pointer to the command's help, which click would print on lines of its own."""
     if isinstance(error, click.NoSuchOption) and error.possibilities:
         error = no_such_option(error, near_options(error.option_name, error.possibilities))
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()) + _suggest_value(error)
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"
     end = "" if message[-1] in ".?" else "."
     return f"{message}{end} See {command} --help."
+
+
+def _suggest_value(error: click.ClickException) -> str:
+    """Return which choice of an option was meant by one that does not exist."""
+    if not (isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice)):
+        return ""
+    given = re.match(r"'(.*?)' is not one of", error.message)
+    return suggest(given[1], map(str, error.param.type.choices)) if given else ""
 
 
 def _print_error(line: str, error: BaseException) -> None:

@@ -16,6 +16,7 @@ from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, ModelError
+from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
@@ -73,7 +74,8 @@ def explain_run(
     """
     model = load_model(source, uri)
     if label is not None and label not in model.class_names:
-        raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.")
+        near = suggest(label, model.class_names)
+        raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.{near}")
     files: list[Path] = []
     areas: list[dict[str, NDArray[np.float32]]] = []
     plot_numbers, image_numbers = count(1), count(1)

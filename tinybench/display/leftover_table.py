@@ -25,7 +25,7 @@ def print_leftovers(leftovers: Sequence[Leftover], terminal: Terminal, *, dry_ru
     if not leftovers:
         print_line(terminal, "There is nothing to remove.")
         return
-    columns = ["kind", Column("size", right=True), "folder", Column("reason", wraps=True)]
+    columns: list[str | Column] = ["kind", Column("size", right=True), "folder", Column("reason", wraps=True)]
     rows = [
         (leftover.kind, filesize.decimal(leftover.bytes), leftover.path.name[:_NAME_LENGTH], leftover.reason)
         for leftover in leftovers

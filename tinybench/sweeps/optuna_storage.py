@@ -64,6 +64,21 @@ def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage
     return storage
 
 
+def connect_existing(url: str) -> optuna.storages.RDBStorage | None:
+    """Return the storage at an address; None for an SQLite file that does not exist, which is not created.
+
+    Raises:
+        TrackingError: It cannot be reached, or is no database of Optuna's.
+    """
+    file = _find_sqlite_file(url)
+    return None if file is not None and not file.exists() else connect(url)
+
+
+def list_studies(storage: optuna.storages.RDBStorage) -> list[str]:
+    """Return the names of the studies in a storage."""
+    return optuna.get_all_study_names(storage)
+
+
 def _find_sqlite_file(url: str) -> Path | None:
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", url)
     return Path(match[1]) if match and match[1] != ":memory:" else None

@@ -78,9 +78,10 @@ class _SpaceFile(TomlDocument):
         self.dropped: set[str] = set()  # parameters whose conditions the overrides rule out
 
     def read_space(self) -> Space:
+        known = (*_TOP_KEYS, *_TABLES)
         for key in self.values:
-            if key not in (*_TOP_KEYS, *_TABLES):
-                self.fail((key,), f"unknown key `{key}`: expected one of {', '.join((*_TOP_KEYS, *_TABLES))}.")
+            if key not in known:
+                self.fail((key,), f"unknown key `{key}`: expected one of {', '.join(known)}.{suggest(key, known)}")
         base = self._build_base()
         parameters = self._read_parameters(base)
         sampler, pruner = self._read_algorithm("sampler", SAMPLERS), self._read_algorithm("pruner", PRUNERS)
@@ -174,11 +175,13 @@ class _SpaceFile(TomlDocument):
         """Return a parameter; `earlier` are those above it in the file."""
         kind = value.get("distribution")
         if kind not in _DISTRIBUTIONS:
-            self.fail(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.")
+            near = suggest(str(kind), _DISTRIBUTIONS)
+            self.fail(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.{near}")
         allowed = (*_RANGES.get(kind, ("choices",)), "distribution", "when")
         for name in value:
             if name not in allowed:
-                self.fail((*path, name), f"`{key}`: a {kind} distribution has no `{name}`, but {', '.join(allowed)}.")
+                has = f"{', '.join(allowed)}.{suggest(name, allowed)}"
+                self.fail((*path, name), f"`{key}`: a {kind} distribution has no `{name}`, but {has}")
         when = self._read_conditions(value.get("when", {}), (*path, "when"), base, earlier)
         if kind == "categorical":
             return Parameter(key, kind, choices=self._read_choices(key, value, path), when=when)
@@ -294,7 +297,8 @@ class _SpaceFile(TomlDocument):
         options = ("name", "seed") if key == "sampler" else ("name",)
         for option in table:
             if option not in options:
-                self.fail((key, option), f"`{key}` has no `{option}`, but {', '.join(options)}.")
+                has = f"{', '.join(options)}.{suggest(option, options)}"
+                self.fail((key, option), f"`{key}` has no `{option}`, but {has}")
         return table
 
     def _read_count(self, key: str) -> int | None:
@@ -340,5 +344,6 @@ def _convert_choice(value: Any) -> Any:
 
 
 def _suggest_objective(metric: str) -> str:
-    """Return the objective that was meant, also where `val/` was left out."""
-    return f" Did you mean 'val/{metric}'?" if f"val/{metric}" in OBJECTIVES else suggest(metric, OBJECTIVES)
+    """Return the objective that was meant, also where the split was left out or written in full."""
+    name = f"val/{metric.removeprefix('validation/')}"
+    return f" Did you mean {name!r}?" if name in OBJECTIVES else suggest(metric, OBJECTIVES)

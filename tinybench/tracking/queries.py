@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tinybench.recipes.recipe import Expected, Recipe
 
+STUDY_PARAM = "sweep.study"
+"""The parameter of a study's run that has the name of the study."""
+
 
 @dataclass(frozen=True)
 class RecipeResult:
@@ -156,6 +159,26 @@ def find_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
         if not search:
             raise
         raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
+
+
+def find_study_runs(tracker: Tracker) -> dict[str, MlflowRun]:
+    """Return the newest run of each study by the study's name; runs of trials are not among them.
+
+    Args:
+        tracker: The store; all of its experiments are searched.
+    """
+    tracker.send_left_behind()
+    experiments, oldest_first = list_experiment_ids(tracker.client), ["attributes.start_time ASC"]
+    runs: dict[str, MlflowRun] = {}
+    token = None
+    while True:
+        page = tracker.client.search_runs(
+            experiments, f"params.`{STUDY_PARAM}` != ''", order_by=oldest_first, page_token=token
+        )
+        runs |= {run.data.params[STUDY_PARAM]: run for run in page}
+        token = page.token
+        if not token:
+            return runs
 
 
 def param(run: MlflowRun, key: str) -> str:
