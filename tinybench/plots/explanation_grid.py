@@ -98,7 +98,7 @@ def _describe_maps(names: Iterable[str], overlaid: Collection[str]) -> str:
 
 
 def _draw_overlay(axes: Axes, pixels: NDArray[np.uint8], values: Maps) -> None:
-    """Draw an image in the colours of a map; one that is the same at every pixel points at nothing, which is written."""
+    """Draw an image in the colours of a map, or in gray with a note where the map points at nothing."""
     if values.min() < _CONSTANT * values.max():
         axes.imshow(_colour(pixels, values / _maximum(values)))
         return
