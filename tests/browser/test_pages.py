@@ -70,6 +70,19 @@ def test_a_run_shows_its_pictures(pages, team_server):
             pages.keep("run-pictures")
 
 
+def test_logged_images_can_be_read_in_full_screen(pages, team_server):
+    pages.open(f"/experiments/0/runs/{team_server.runs['smallcnn'].run_id}/model-metrics", "Model metrics")
+    pages.page.get_by_placeholder("Search metric charts").fill("confusion_matrix")
+    card = pages.page.get_by_test_id("experiment-view-compare-runs-card-menu").first
+    card.click()
+    pages.page.get_by_role("menuitem", name="Configure").click()
+    pages.page.get_by_text("Show run parameters").click()
+    pages.page.get_by_role("button", name="Save changes").click()
+    pages.page.get_by_text("scratch.epochs=").first.wait_for(state="hidden")
+    pages.keep("logged-images")
+    assert max(pages.image_widths()) > 600  # MLflow's own copies have 256 pixels
+
+
 def test_the_registry_shows_the_alias_and_the_model_card(pages, team_server):
     pages.open("/models", NAME)
     row = pages.page.get_by_role("row").filter(has_text=NAME)

@@ -12,7 +12,7 @@ from tinybench.config.run_config import RunConfig
 from tinybench.data.dataset import Dataset, ImagePool, Split
 from tinybench.job import description
 from tinybench.recipes.resolve import resolve
-from tinybench.tracking.results import PhaseResult
+from tinybench.tracking.results import FoldResult, PhaseResult
 from tinybench.training.progress import Epoch, Progress
 
 FIGURES = {
@@ -100,8 +100,37 @@ def test_a_phase_s_page(phase, first, second):
     assert lines[0] == first
     assert lines[1] == f"{second} best: 2."
     assert lines[2] == "It trained on pixels."
+    assert lines[3].startswith("Pictures are in `figures/` of this run's artifacts; the tag `figures.absent` names")
     assert lines[-1] == CELLS
-    assert {line.count("|") for line in lines[4:]} == {7}
+    assert {line.count("|") for line in lines[5:]} == {7}
+
+
+def test_a_run_says_where_its_pictures_are():
+    done = {phase: PhaseResult("a", 1, 1, FIGURES) for phase in ("transfer", "finetune")}
+    assert (
+        "Pictures, among the artifacts: classes, samples and curves in `figures/` of this run; confusion matrix, "
+        "predictions, calibration and explanations in `figures/` of the child runs `transfer: smallcnn on digits` and "
+        "`finetune: smallcnn on digits`."
+    ) in description.describe_run(settings(), dataset(), done).splitlines()
+    one = description.describe_run(settings(), dataset(), {"scratch": PhaseResult("a", 1, 1, FIGURES)})
+    assert "in `figures/` of the child run `scratch: smallcnn on digits`." in one
+    folds = [FoldResult(number, "a", {"out_of_fold/accuracy": 0.5}) for number in (1, 2)]
+    summary = dict.fromkeys(("folds/accuracy_mean", "folds/accuracy_sd"), 0.5)
+    summary |= dict.fromkeys(("folds/test_accuracy_mean", "folds/test_accuracy_sd"), 0.5)
+    assert (
+        "Pictures, among the artifacts in `figures/` of this run: classes, samples, curves, confusion matrix, "
+        "predictions, calibration."
+    ) in description.describe_folds(settings(), dataset(), folds, summary).splitlines()
+
+
+def test_a_run_without_pictures_names_none():
+    bare = resolve("quickstart", {"track.pictures": False})
+    progress = Progress([Epoch(1, {}, 0)], best_epoch=1)
+    for text in (
+        description.describe_run(bare, dataset(), {"transfer": PhaseResult("a", 1, 1, FIGURES)}),
+        description.describe_phase("transfer", bare, progress, "trained on pixels", FIGURES),
+    ):
+        assert "Pictures" not in text
 
 
 def test_nothing_to_warn_of():

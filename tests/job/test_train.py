@@ -146,13 +146,21 @@ def test_every_picture_lies_beside_its_data(store: str, done: tinybench.Result) 
     of_whole = {"curves": ".csv", "class_distribution": ".csv", "samples": ".npz"}
     of_phase = dict.fromkeys(("curves", "confusion_matrix", "per_class_accuracy", "reliability", "roc"), ".csv")
     of_phase |= dict.fromkeys(("right", "wrong", "worst"), ".csv")
-    of_phase |= dict.fromkeys(("explanations", "feature_maps", "first_filters"), ".npz")
+    of_phase |= dict.fromkeys(("explanations", "feature_maps"), ".npz")
     of_augmented = of_phase | {"augmented": ".npz"}  # the second phase freezes nothing, and augments
     wanted = {done.run_id: of_whole, done.phases["transfer"].run_id: of_phase}
     wanted[done.phases["finetune"].run_id] = of_augmented
     for run_id, pictures in wanted.items():
         found = {Path(item.path).name for item in client.list_artifacts(run_id, "figures")}
         assert found == {name + end for name, data in pictures.items() for end in (".png", data)}
+
+
+def test_a_picture_that_would_say_nothing_is_left_out_with_the_reason(store: str, done: tinybench.Result) -> None:
+    for run in children(store, done.run_id).values():
+        assert "first_filters: filters of 3 by 3 pixels show no pattern" in run.data.tags["figures.absent"]
+        assert "`figures.absent`" in run.data.tags["mlflow.note.content"]
+    note = MlflowClient(store).get_run(done.run_id).data.tags["mlflow.note.content"]
+    assert "`figures/` of the child runs `transfer: smallcnn on digits` and `finetune: smallcnn on digits`" in note
 
 
 def test_maps_are_judged_beside_one_of_chance(store: str, done: tinybench.Result) -> None:
@@ -168,7 +176,7 @@ def test_some_pictures_are_among_mlflow_s_images_a_phase_a_step(store: str, done
     """From 0, where the slider of the page stands at first: else it would say that there is no image."""
     names = [Path(item.path).name for item in MlflowClient(store).list_artifacts(done.run_id, "images")]
     shown = {tuple(name.split("+")[:3]) for name in names}
-    pictures = ("confusion_matrix", "reliability", "worst", "explanations")
+    pictures = ("confusion_matrix", "worst")
     assert shown == {(name, "step", step) for name in pictures for step in ("0", "1")}
 
 

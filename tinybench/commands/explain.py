@@ -132,7 +132,7 @@ def _choose_classes(
         classes = np.full(len(pixels), model.class_names.index(label))
     explained = probabilities[np.arange(len(classes)), classes]
     captions = [
-        f"{title}\n{model.class_names[number]} {probability:.0%}"
+        f"{title}\n{probability:.0%} {model.class_names[number]}"
         for title, number, probability in zip(titles, classes, explained, strict=True)
     ]
     return classes, captions
@@ -195,7 +195,7 @@ def _write_feature_maps(
     layer_maps = feature_maps.compute_feature_maps(model.model, pixels, layer)
     for image, image_maps, caption in zip(pixels, layer_maps, captions, strict=True):
         file = output / f"feature_maps_{next(numbers)}.png"
-        title = f"{' is '.join(caption.splitlines())}: depth slices of {layer}"
+        title = f"Feature maps of {layer} for {', '.join(caption.splitlines())}"
         feature_map_grid.plot_feature_maps(image, image_maps, title).savefig(file, dpi=_DPI)
         arrays = file.with_suffix(".npz")
         np.savez_compressed(arrays, allow_pickle=False, image=image, maps=image_maps)

@@ -40,6 +40,13 @@ class CalibrationBins:
         """Return the maximum calibration error: the largest gap of any bin."""
         return float(np.abs(self.accuracy - self.confidence).max())
 
+    def accuracy_interval(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Return Wilson's interval of the accuracy of each bin (bins, 2)."""
+        from statsmodels.stats.proportion import proportion_confint
+
+        hits = np.rint(self.accuracy * self.count)
+        return np.column_stack(proportion_confint(hits, self.count, 1 - level, method="wilson"))
+
 
 def bin_by_confidence(labels: Labels, probabilities: Probabilities, count: int = BINS) -> CalibrationBins:
     """Group images by confidence into bins of about equal size; images of equal confidence share a bin.

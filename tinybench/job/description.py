@@ -47,6 +47,10 @@ PRETRAINED_WARNING = (
 )
 
 
+_PHASE_FIGURES = (
+    "Pictures are in `figures/` of this run's artifacts; the tag `figures.absent` names those that were left out "
+    "because they would say nothing."
+)
 _FEW_IMAGES = 100  # for validation: below, the interval of an accuracy of 0.5 is wider than ± 0.1
 
 
@@ -104,6 +108,7 @@ def describe_run(config: RunConfig, dataset: Dataset, results: dict[str, PhaseRe
         "",
         f"Evaluated once per phase on the test images; weights were chosen by {config.monitor}.",
         f"Data: {counts} images, {len(dataset.class_names)} classes, fingerprint `{dataset.fingerprint[:12]}`.",
+        *_describe_figures(config, [f"`{run_name(config, phase)}`" for phase in results]),
         *(f"Note: {warning}" for warning in list_warnings(config, dataset)),
     ]
     return "\n".join(lines)
@@ -133,6 +138,7 @@ def describe_folds(config: RunConfig, dataset: Dataset, folds: Sequence[FoldResu
         "Each fold is evaluated on the images that it held out, which also chose its best epoch.",
         f"Test images, evaluated once by the mean of all folds: {test}; "
         f"top-1 of a single fold {format_spread(summary, 'folds/test_accuracy')}.",
+        *_describe_figures(config, []),
         *(f"Note: {warning}" for warning in list_warnings(config, dataset)),
     ]
     return "\n".join(lines)
@@ -167,6 +173,7 @@ def describe_phase(
             f"Phase **{phase}** of {run_title(config)}, {trained[phase]}.",
             f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
             f"It {feed}.",
+            *([_PHASE_FIGURES] if config.track.pictures else []),
             "",
             f"| {' | '.join(TEST_COLUMNS.values())} |",
             "|---" * len(TEST_COLUMNS) + "|",
@@ -174,6 +181,26 @@ def describe_phase(
             *(["", f"Note: {warning}"] if warning else []),
         ]
     )
+
+
+def _describe_figures(config: RunConfig, phase_runs: Sequence[str]) -> list[str]:
+    """Return the line that says where the pictures are.
+
+    Args:
+        config: The run's configuration.
+        phase_runs: The names of the runs that were evaluated; empty if the run itself was.
+    """
+    if not config.track.pictures:
+        return []
+    place = "in `figures/` of"
+    evaluated = "confusion matrix, predictions, calibration"
+    if not phase_runs:
+        return [f"Pictures, among the artifacts {place} this run: classes, samples, curves, {evaluated}."]
+    child_runs = f"the child run{'s' if len(phase_runs) > 1 else ''} {' and '.join(phase_runs)}"
+    return [
+        f"Pictures, among the artifacts: classes, samples and curves {place} this run; {evaluated} and explanations "
+        f"{place} {child_runs}."
+    ]
 
 
 def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:

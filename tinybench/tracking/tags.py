@@ -58,6 +58,8 @@ ENGINE_PRECISION = "engine.precision"
 PRECISION = "precision"
 EXPLAIN = "explain"
 """Why a phase has no explanations."""
+FIGURES_ABSENT = "figures.absent"
+"""Of a run: the figures that it lacks because they would say nothing, each with the reason."""
 
 # Where a run was computed
 HOST = "host"
