@@ -76,7 +76,10 @@ def train_run(
         run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
         with _open(run, config.track.uri), run_directory.lock_run(run.key):
             run_record.log_configuration(run, config, start_from)
-            return _train(_begin(config, inputs, tracker, run, events, start_from, model))
+            context = _begin(config, inputs, tracker, run, events, start_from, model)
+            if config.data.folds:
+                return cross_validate(context, train_phases)
+            return _conclude(context, *train_phases(context))
 
 
 def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | None = None) -> Result:
@@ -103,7 +106,10 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
         run = tracker.reopen(stored)
         with _open(run, uri):
             start_from = stored.data.tags.get(tags.SOURCE_RUN)
-            return _train(_begin(config, inputs, tracker, run, events, start_from, resumed=True))
+            context = _begin(config, inputs, tracker, run, events, start_from, resumed=True)
+            if config.data.folds:
+                return cross_validate(context, train_phases)
+            return _conclude(context, *train_phases(context))
 
 
 def finetune_run(
@@ -219,13 +225,6 @@ def _begin(
     callbacks.on_run_begin(config, first_split, device_name, link)
     folder = run_directory.run_directory(run.key)
     return RunContext(config, tracker, run, callbacks, dataset, folder, device_name, start_from, first_model, resumed)
-
-
-def _train(context: RunContext) -> Result:
-    """Train all folds, or all phases, of a run that has begun."""
-    if context.config.data.folds:
-        return cross_validate(context, train_phases)
-    return _conclude(context, *train_phases(context))
 
 
 def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResult]]:
