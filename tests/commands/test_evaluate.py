@@ -187,7 +187,9 @@ def test_an_evaluation_has_pictures_where_they_are_wanted(store, done):
     )
     (run,) = [each for each in evaluations(store, done.run_id) if each.info.run_name == "drawn"]
     found = {Path(item.path).name for item in MlflowClient(store).list_artifacts(run.info.run_id, "figures")}
-    assert {"confusion_matrix.png", "confusion_matrix.csv", "reliability.png", "worst.png", "worst.csv"} <= found
+    assert {"confusion_matrix.png", "confusion_matrix.csv", "reliability.csv", "worst.png", "worst.csv"} <= found
+    assert "reliability.png" not in found, "there are too few images"
+    assert "reliability: " in run.data.tags["figures.absent"]
 
 
 def test_the_same_classes_in_another_order(store, done):

@@ -12,9 +12,11 @@ from optuna.trial import TrialState
 from rich.console import Console as Terminal
 
 from tinybench import data, recipes
+from tinybench.commands.clean import Leftover
 from tinybench.commands.estimate import PhaseEstimate, RunEstimate
 from tinybench.commands.explain import Explanation
 from tinybench.commands.measure import MeasureResult
+from tinybench.commands.runs import ListedRun
 from tinybench.commands.status import UnsentRun
 from tinybench.core.cache import CacheEntry
 from tinybench.display import (
@@ -24,10 +26,12 @@ from tinybench.display import (
     dataset_table,
     faithfulness_table,
     impact_table,
+    leftover_table,
     model_table,
     plan_table,
     recipe_table,
     registry_table,
+    run_table,
     unsent_table,
     user_table,
 )
@@ -133,6 +137,11 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
         ],
         "impact_table.print_impact_table": [lambda to: impact_table.print_impact_table(steps, to)],
         "impact_table._print_published": [lambda to: impact_table.print_impact_table(steps, to)],
+        "leftover_table.print_leftovers": [
+            lambda to: leftover_table.print_leftovers(
+                [Leftover("checkpoints", folder, 123_456_789, "not worked on for 1,234 days")], to, dry_run=True
+            )
+        ],
         "plan_table.print_settings_table": [
             lambda to: plan_table.print_settings_table(resolve("tiny-imagenet-tlft", {"data.classes": _CLASSES}), to)
         ],
@@ -149,6 +158,7 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
         "registry_table.print_registered_models": [
             lambda to: registry_table.print_registered_models([model, model], to)
         ],
+        "run_table.print_runs": [lambda to: run_table.print_runs(_listed_runs(), to)],
         "model_table.print_models": [lambda to: model_table.print_models(MODEL_CARDS, to)],
         "dataset_table.print_datasets": [
             lambda to: dataset_table.print_datasets([data.card(name) for name in data.names()], to)
@@ -165,6 +175,16 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
 
 
 _CLASSES = "n01443537,n01629819,n01641577,n01644900,n01698640"
+
+
+def _listed_runs() -> list[ListedRun]:
+    common = {"model": "efficientnetv2b0", "dataset": "tiny-imagenet", "started": 1_795_000_000_000, "error": ""}
+    return [
+        ListedRun(RUN, NAMES[0], "training", "finished", epoch=20, val_accuracy=0.7512, test_accuracy=0.7427,
+                  seconds=12_345.0, resumable=False, is_sent=True, **common),
+        ListedRun(RUN, NAMES[1], "fold", "died", epoch=None, val_accuracy=None, test_accuracy=None, seconds=None,
+                  resumable=True, is_sent=False, **common),
+    ]  # fmt: skip
 
 
 def _comparison(models: bool) -> Comparison:

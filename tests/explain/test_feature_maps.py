@@ -83,3 +83,16 @@ def test_what_is_not_there_is_refused():
         feature_maps.compute_feature_maps(ensemble, images(1), "block1_pool")
     with pytest.raises(ModelError, match="fold_1"):
         feature_maps.first_kernels(ensemble)
+
+
+@pytest.mark.parametrize(("side", "layer"), [(64, "pool"), (32, "pool"), (16, "second"), (8, None)])
+def test_the_last_layer_whose_maps_can_be_seen_is_no_padding(side: int, layer: str | None):
+    entry = keras.Input((side, side, 3))
+    hidden = keras.layers.Conv2D(2, 3, strides=2, padding="same", name="first")(entry)
+    hidden = keras.layers.Conv2D(2, 3, padding="same", name="second")(hidden)
+    hidden = keras.layers.MaxPooling2D(2, name="pool")(hidden)
+    hidden = keras.layers.ZeroPadding2D(1, name="padding")(hidden)
+    keras.Model(entry, keras.layers.Conv2D(2, 3, strides=8, padding="same", name="last")(hidden)).save("own.keras")
+    settings = {"model": "own.keras", "weights": "imagenet", "image_size": side, "head.hidden": "none"}
+    model = models.build(resolve(None, settings), (side, side, 3), 3)
+    assert feature_maps.last_visible_layer(model) == layer

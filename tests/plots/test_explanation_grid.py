@@ -32,9 +32,8 @@ def test_a_row_an_image_and_a_column_a_map() -> None:
     for row, (shown, gradient, cam) in enumerate((figure.axes[1:4], figure.axes[5:])):
         np.testing.assert_array_equal(drawn(shown)[0], images[row])
         np.testing.assert_array_equal(drawn(gradient), gradients[row : row + 1])
-        gray, overlay = drawn(cam)
-        assert gray.shape == (8, 6)
-        np.testing.assert_array_equal(overlay, cams[row])
+        (coloured,) = drawn(cam)
+        assert coloured.shape == (8, 6, 3)
 
 
 def test_maps_are_bright_from_the_99th_percentile_on() -> None:
@@ -44,14 +43,49 @@ def test_maps_are_bright_from_the_99th_percentile_on() -> None:
     assert image.get_clim() == pytest.approx((0, np.percentile(gradients, 99)))
 
 
-def test_an_overlay_is_clear_where_its_map_is_zero() -> None:
-    cams = np.zeros((1, 4, 4))
-    cams[0, 0, 0], cams[0, 0, 1:] = 2, 1
-    figure = explanation_grid.plot_explanations(pixels(1, 4, 4, 3), {"seen": cams}, ["cat"], overlaid=["seen"])
-    alpha = figure.axes[2].get_images()[1].get_alpha()
-    assert (alpha[1:] == 0).all()
-    assert alpha[0, 0] == alpha.max() < 1
-    assert (alpha[0, 1:] > 0).all()
+@pytest.mark.parametrize("brightness", [0, 128, 255])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_overlay_has_the_colour_of_its_map_on_dark_and_on_light_images(brightness: int, channels: int) -> None:
+    cams = np.array([[[0.0, 1.0, 2.0]]])
+    image = np.full((1, 1, 3, channels), brightness, np.uint8)
+    figure = explanation_grid.plot_explanations(image, {"seen": cams}, ["cat"], overlaid=["seen"])
+    ((none, half, most),) = drawn(figure.axes[2])[0]
+    assert none[2] > 2 * none[0], "blue"
+    assert most[0] > 2 * max(most[1:]), "red"
+    assert min(half[:2]) > half[2], "yellow"
+    assert max(none) - min(none) > 0.2
+    assert max(most) - min(most) > 0.2
+
+
+def test_an_overlay_has_the_brightness_of_its_image() -> None:
+    image = np.array([0, 100, 255, 0], np.uint8).reshape(1, 1, 4, 1)
+    figure = explanation_grid.plot_explanations(image, {"Grad-CAM": np.array([[[1, 1, 1, 0.0]]])}, ["cat"])
+    ((dark, gray, light, _),) = drawn(figure.axes[2])[0].sum(axis=-1)
+    assert dark < gray < light
+
+
+@pytest.mark.parametrize(("value", "note"), [(0, "nothing supports it"), (1, "the same everywhere")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_map_that_points_at_nothing_says_so(value: float, note: str, channels: int) -> None:
+    image = pixels(1, 4, 4, channels)
+    figure = explanation_grid.plot_explanations(image, {"Grad-CAM": np.full((1, 4, 4), value)}, ["cat"])
+    assert [text.get_text() for text in figure.axes[2].texts] == [note]
+    (gray,) = drawn(figure.axes[2])
+    assert gray.shape == (4, 4)
+
+
+@pytest.mark.parametrize("names", [["Gradient"], ["Grad-CAM"], ["Gradient", "Grad-CAM"]])
+def test_the_legend_says_what_the_colours_of_each_map_are(names: list[str]) -> None:
+    figure = explanation_grid.plot_explanations(pixels(1, 4, 4, 3), {name: maps(1, 4, 4) for name in names}, ["cat"])
+    legend = " ".join(figure.texts[0].get_text().split())
+    assert ("black is 0" in legend) == ("Gradient" in names)
+    assert ("red pixels" in legend) == ("Grad-CAM" in names)
+
+
+def test_of_many_images_the_first_are_shown_and_counted() -> None:
+    figure = explanation_grid.plot_explanations(pixels(25, 4, 4, 3), {"Grad-CAM": maps(25, 4, 4)}, ["cat"] * 25)
+    assert len(figure.axes) == 24 * 3
+    assert figure.texts[0].get_text().endswith("The first 24 of 25 images.")
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, 1e-30])

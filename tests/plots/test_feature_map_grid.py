@@ -20,30 +20,57 @@ def drawn(figure) -> list[np.ndarray]:
     return [np.asarray(axes.get_images()[0].get_array()) for axes in figure.axes if axes.get_images()]
 
 
-@pytest.mark.parametrize(("channels", "shown", "said"), [(1, 1, "all 1"), (9, 9, "all 9"), (1280, 64, "64 of 1,280")])
-def test_slices_stand_behind_their_image(channels: int, shown: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("channels", "shown", "said"), [(1, 1, "all 1"), (9, 9, "all 9"), (1280, 32, "the strongest 32 of 1,280")]
+)
+def test_slices_stand_behind_their_image_the_strongest_first(channels: int, shown: int, said: str) -> None:
     image, maps = np.arange(75, dtype=np.uint8).reshape(5, 5, 3), numbers(4, 3, channels)
     figure = feature_map_grid.plot_feature_maps(image, maps, "conv")
     first, *slices = drawn(figure)
     np.testing.assert_array_equal(first, image)
-    np.testing.assert_array_equal(slices, np.moveaxis(maps, -1, 0)[:shown])
+    strongest = np.argsort(-maps.std(axis=(0, 1)))[:shown]
+    np.testing.assert_array_equal(slices, np.moveaxis(maps, -1, 0)[strongest])
+    assert figure.get_suptitle() == f"conv, {said} channels"
+
+
+@pytest.mark.parametrize(("dead", "said"), [(1, "4 of 5 channels, 1 is dead"), (3, "2 of 5 channels, 3 are dead")])
+def test_dead_channels_are_counted_and_not_shown(dead: int, said: str) -> None:
+    maps = numbers(4, 4, 5)
+    maps[..., 1 : 1 + dead] = 0.5
+    figure = feature_map_grid.plot_feature_maps(np.zeros((5, 5, 1), np.uint8), maps, "conv")
+    _, *slices = drawn(figure)
+    assert len(slices) == 5 - dead
+    assert all(np.ptp(each) > 0 for each in slices)
     assert figure.get_suptitle() == f"conv, {said}"
+
+
+def test_of_many_live_channels_beside_dead_ones_the_strongest_are_shown() -> None:
+    maps = numbers(4, 4, 40)
+    maps[..., 7] = 0
+    figure = feature_map_grid.plot_feature_maps(np.zeros((5, 5, 1), np.uint8), maps, "conv")
+    assert figure.get_suptitle() == "conv, the strongest 32 of 40 channels, 1 is dead"
 
 
 def test_fewer_slices_can_be_asked_for() -> None:
     figure = feature_map_grid.plot_feature_maps(np.zeros((5, 5, 1), np.uint8), numbers(4, 4, 9), "conv", max_panels=2)
     assert len(drawn(figure)) == 3
-    assert figure.get_suptitle() == "conv, 2 of 9"
+    assert figure.get_suptitle() == "conv, the strongest 2 of 9 channels"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_constant_slices_of_gray_images_can_be_drawn_whatever_the_layer_is_called(name: str) -> None:
+def test_dead_slices_of_gray_images_are_left_out_whatever_the_layer_is_called(name: str) -> None:
     figure = feature_map_grid.plot_feature_maps(np.full((5, 5, 1), 7, np.uint8), np.zeros((1, 1, 2)), name)
     picture = io.BytesIO()
     figure.savefig(picture)
     assert Image.open(picture).size[0] > 100
+    assert len(drawn(figure)) == 1
+    assert figure.get_suptitle().endswith((", all 2 channels are dead", "…"))
+
+
+def test_a_map_of_one_pixel_is_live_if_it_is_not_zero() -> None:
+    figure = feature_map_grid.plot_feature_maps(np.full((5, 5, 1), 7, np.uint8), np.array([[[0, 0.5]]]), "conv")
     _, *slices = drawn(figure)
-    assert [each.item() for each in slices] == [0, 0]
+    assert [each.item() for each in slices] == [0.5]
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1, 100])
@@ -63,7 +90,7 @@ def test_filters_of_other_channels_are_gray(channels: int) -> None:
     figure = feature_map_grid.plot_filters(kernels)
     found, mean = np.stack(drawn(figure)), np.moveaxis(kernels.mean(axis=2), -1, 0)
     np.testing.assert_allclose((found - 0.5) * 2 * np.abs(mean).max(), mean, rtol=1e-4, atol=1e-6)
-    assert {axes.get_images()[0].get_clim() for axes in figure.axes} == {(0, 1)}
+    assert {image.get_clim() for axes in figure.axes for image in axes.get_images()} == {(0, 1)}
 
 
 def test_of_many_filters_the_first_are_shown() -> None:

@@ -67,6 +67,35 @@ def test_names_of_strangers_and_a_single_point_can_be_drawn() -> None:
     assert alone.axes[0].lines[0].get_xydata().tolist() == [[1, 1]]
 
 
+def test_names_that_begin_alike_are_told_apart() -> None:
+    names = [f"mobilenetv2_gluon_imagenet_notop on tiny-imagenet ({run})" for run in ("1f0e9a77", "1f0e2b13", "77c0d1")]
+    legend = pareto_front.plot_pareto_front([point(name, 0.5, 1.0) for name in names]).axes[2]
+    lines = legend.texts[0].get_text().splitlines()
+    assert [line[3:7] for line in lines] == ["mobi"] * 3
+    assert [line.rpartition("…")[2] for line in lines] == ["1f0e9a77)", "1f0e2b13)", "77c0d1)"]
+
+
+def test_of_many_points_those_of_a_front_and_the_most_accurate_are_named() -> None:
+    points = [point(f"model {number}", 0.9 - number / 1000, 100.0 + number) for number in range(60)]
+    points[50] = point("cheap", 0.4, 1.0)
+    lines = pareto_front.plot_pareto_front(points).axes[2].texts[0].get_text().splitlines()
+    assert lines[:39] == [f"{number + 1}  model {number}" for number in range(39)]
+    assert lines[39:] == ["51  cheap", "and 20 others without a number"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 100), (1, 11), (0.01, 10_000)])
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers_apart(low: float, high: float) -> None:
+    figure = pareto_front.plot_pareto_front([point("a", 0.5, low), point("b", 0.6, high)])
+    draw(figure)
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    ticks = [tick for tick in axes.xaxis.get_ticklabels() if tick.get_text()]
+    left, right = axes.get_xlim()
+    assert 2 <= sum(left <= tick.get_position()[0] <= right for tick in ticks) <= 5
+    np.testing.assert_allclose([float(tick.get_text()) for tick in ticks], [tick.get_position()[0] for tick in ticks])
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))
+
+
 def test_the_table_has_a_row_a_point() -> None:
     points = [point("small", 0.6, 1.0, 2.0), point("large", 0.8, 30.0, 9.0), point("slow", 0.5, 40.0, 1.0)]
     rows = [*csv.DictReader(io.StringIO(pareto_front.pareto_front_csv(points)))]

@@ -27,6 +27,14 @@ def test_accuracy_against_confidence_with_counts_below() -> None:
         np.testing.assert_allclose([bar.get_x() + bar.get_width() / 2 for bar in axes.patches], bins.confidence)
 
 
+def test_each_bin_has_the_interval_of_its_accuracy() -> None:
+    top = reliability_diagram.plot_reliability_diagram(BEFORE).axes[0]
+    (whiskers,) = top.collections
+    ends = np.array([segment[:, 1] for segment in whiskers.get_segments()])
+    np.testing.assert_allclose(ends, BEFORE.accuracy_interval())
+    np.testing.assert_allclose(ends, [[0.2366, 0.7634], [0.5212, 0.8334]], atol=1e-4)  # Wilson, 5 of 10 and 21 of 30
+
+
 def test_before_and_after_differ_by_more_than_colour() -> None:
     _, before, after = reliability_diagram.plot_reliability_diagram(BEFORE, AFTER).axes[0].lines
     assert before.get_marker() != after.get_marker()

@@ -73,10 +73,18 @@ def test_a_mixed_image_says_what_it_is_mixed_of():
     )
     assert [axes.texts[-1].get_text() if axes.texts else "" for axes in figure.axes] == [
         "cat",
-        "70 % cat\n30 % a very lon…",
+        "70 % cat\n30 % a very lo…",
         "",
         "100 % dog",
     ]
+
+
+def test_of_many_rows_the_first_are_shown_and_counted():
+    names = [f"class {number}" for number in range(21)]
+    figure = sample_grid.plot_samples([pixels(2, 4, 4, 3)] * 21, names, title="Images")
+    assert [axes.texts[0].get_text() for axes in figure.axes[::2]] == names[:20]
+    assert figure.get_suptitle() == "Images, the first 20 of 21"
+    assert sample_grid.plot_samples([pixels(2, 4, 4, 3)] * 20, names[:20]).get_suptitle() == ""
 
 
 @pytest.mark.parametrize("count", [3, 200])

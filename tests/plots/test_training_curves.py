@@ -55,6 +55,33 @@ def test_a_single_epoch_can_be_drawn(epochs: list[Epoch]) -> None:
     assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [2]
 
 
+def test_the_values_of_a_single_epoch_are_written(epochs: list[Epoch]) -> None:
+    figure = training_curves.plot_training_curves(epochs[1:2], "title", best=2)
+    for axes, name in zip(figure.axes, ("loss", "accuracy", "top5"), strict=True):
+        expected = [
+            f"{split} {epochs[1].metrics[f'{key}/{name}']:.3g}"
+            for split, key in (("training", "train"), ("validation", "val"))
+        ]
+        assert [text.get_text() for text in axes.texts] == expected
+    assert not any(axes.texts for axes in training_curves.plot_training_curves(epochs, "title").axes)
+
+
+@pytest.mark.parametrize(("values", "panels"), [((1.0, 1.0), 2), ((1.0, 0.99), 3), ((0.5, 0.5), 3)])
+def test_top_5_of_few_classes_which_is_always_1_has_no_panel(
+    epochs: list[Epoch], values: tuple[float, float], panels: int
+) -> None:
+    flat = [
+        Epoch(epoch.number, epoch.metrics | dict(zip(("train/top5", "val/top5"), values, strict=True)), 0)
+        for epoch in epochs
+    ]
+    for figure in (
+        training_curves.plot_training_curves(flat, "title"),
+        training_curves.plot_fold_curves([flat, flat], "title"),
+    ):
+        assert [axes.get_ylabel() for axes in figure.axes] == ["Loss", "Top-1 accuracy", "Top-5 accuracy"][:panels]
+        assert figure.get_suptitle() == ("title\nTop-5 accuracy is 100% in every epoch" if panels == 2 else "title")
+
+
 def test_folds_are_drawn_with_their_mean_over_the_epochs_that_all_have(epochs: list[Epoch]) -> None:
     folds = [epochs, epochs[:2]]
     figure = training_curves.plot_fold_curves(folds, "title")

@@ -206,3 +206,20 @@ def test_an_end_without_a_reason_sets_no_tag(run):
 
 def test_a_system_exit_is_no_success():
     assert status_and_reason(SystemExit(3)) == ("FAILED", "SystemExit: 3")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((1500, 600), (1024, 410)), ((300, 200), (300, 200)), ((9, 2048), (4, 1024))]
+)
+def test_mlflow_s_page_shows_an_image_as_large_as_can_be_read(run, tmp_path, size, shown):
+    Image.new("RGBA", size, "white").save(tmp_path / "worst.png")
+    run.log_image(tmp_path / "worst.png", 1)
+    names = sorted(item.path for item in client_of(run).list_artifacts(run.id, "images"))
+    preview, full = names
+    assert full.startswith("images/worst+step+1+timestamp+")
+    assert preview == full.removesuffix(".png") + "+compressed.webp"
+    with Image.open(artifact(run, full)) as picture:
+        assert (picture.format, picture.size) == ("PNG", size)
+    with Image.open(artifact(run, preview)) as picture:
+        assert picture.format == "WEBP"
+        assert picture.size == pytest.approx(shown, abs=1)

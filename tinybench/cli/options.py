@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import click
 
+from tinybench.config.effects import find_ineffective
 from tinybench.config.fields import format_value
 from tinybench.config.run_config import SETTINGS, UNSET_VALUES, RunConfig, SettingSpec, canonical_key, option_names
 from tinybench.core.errors import ConfigError
+from tinybench.recipes.resolve import resolve
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 STORAGE_VARIABLE = "TINYBENCH_STORAGE"
@@ -84,11 +88,14 @@ class SettingsCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; for a misspelt setting suggest only dotted keys."""
+        given = [*args]  # which click empties
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            near = sorted({f"--{_dotted(name.lstrip('-'))}" for name in error.possibilities or ()})
-            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
+            near = _settings_that_end_in(error.option_name.lstrip("-"), given) or near_options(
+                error.option_name, {f"--{_dotted(name.lstrip('-'))}" for name in error.possibilities or ()}
+            )
+            raise no_such_option(error, near) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command with the settings that were given as one dictionary."""
@@ -112,6 +119,40 @@ class SettingsCommand(click.Command):
             default = f"a default of the recipe is that of {RunConfig().recipe}"
         with formatter.section(f"Settings (--KEY VALUE; {default})"):
             formatter.write_dl([param.get_help_record(ctx) for param in self.params if isinstance(param, Setting)])
+
+
+def no_such_option(error: click.NoSuchOption, near: Sequence[str]) -> click.NoSuchOption:
+    """Return the error that there is no such option, with the options that may have been meant."""
+    meant = " or ".join(f"'{option}'" for option in near)
+    message = f"No such option '{error.option_name}'." + (f" Did you mean {meant}?" if meant else "")
+    return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
+
+
+def near_options(option: str, possibilities: Iterable[str]) -> list[str]:
+    """Return the options that are near a misspelt one: click counts the dashes, by which all short ones are near."""
+    word = option.lstrip("-")
+    bare = {name: name.lstrip("-") for name in sorted(possibilities)}
+    return [name for name, text in bare.items() if difflib.get_close_matches(word, [text, text.rpartition(".")[2]])]
+
+
+def _settings_that_end_in(word: str, args: Sequence[str]) -> list[str]:
+    """Return the options for a name without its section, such as epochs, that have an effect with the other arguments.
+
+    Args:
+        word: The name.
+        args: All arguments of the command.
+    """
+    keys = [key for key in SETTINGS if key.rpartition(".")[2] == word.replace("-", "_")]
+    given = {}
+    for option, value in zip(args, [*args[1:], ""], strict=True):
+        name, is_joined, joined = option.partition("=")
+        if name in ("--recipe", "--model", "--dataset", "--phases"):
+            given[name.removeprefix("--")] = joined if is_joined else value
+    try:
+        without_effect = {item.key for item in find_ineffective(resolve(None, given))}
+    except ConfigError:
+        without_effect = set()
+    return [f"--{key}" for key in keys if key not in without_effect]
 
 
 def _starts_from_recipe(ctx: click.Context) -> bool:

@@ -20,7 +20,7 @@ from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
-from tinybench.tracking import run_record
+from tinybench.tracking import references, run_record
 from tinybench.tracking.tracker import Tracker
 
 _IMAGES_PER_PLOT = 8
@@ -76,11 +76,11 @@ def explain_run(
     if label is not None and label not in model.class_names:
         near = suggest(label, model.class_names)
         raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.{near}")
-    output.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     areas: list[dict[str, NDArray[np.float32]]] = []
     plot_numbers, image_numbers = count(1), count(1)
     for titles, pixels in _read_chunks(source, images, model, uri):
+        output.mkdir(parents=True, exist_ok=True)  # not before: images that cannot be read leave no folder
         classes, captions = _choose_classes(model, titles, pixels, label)
         maps = _compute_maps(model, pixels, classes, layer)
         files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)
@@ -114,7 +114,8 @@ def _read_test_images(source: str, uri: str | None) -> tuple[list[str], NDArray[
     if ":/" in source:
         raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
-    config = run_record.read_config(tracker, tracker.find_top_run(source))
+    run = tracker.find_top_run(references.find_run_id(tracker, source))
+    config = run_record.read_config(tracker, run)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     indices = np.sort(sample_rows(len(dataset.test), _TEST_IMAGES))
     titles = [f"is {dataset.class_names[label]}" for label in dataset.test.labels[indices]]
@@ -131,7 +132,7 @@ def _choose_classes(
         classes = np.full(len(pixels), model.class_names.index(label))
     explained = probabilities[np.arange(len(classes)), classes]
     captions = [
-        f"{title}\n{model.class_names[number]} {probability:.0%}"
+        f"{title}\n{probability:.0%} {model.class_names[number]}"
         for title, number, probability in zip(titles, classes, explained, strict=True)
     ]
     return classes, captions
@@ -194,7 +195,7 @@ def _write_feature_maps(
     layer_maps = feature_maps.compute_feature_maps(model.model, pixels, layer)
     for image, image_maps, caption in zip(pixels, layer_maps, captions, strict=True):
         file = output / f"feature_maps_{next(numbers)}.png"
-        title = f"{' is '.join(caption.splitlines())}: depth slices of {layer}"
+        title = f"Feature maps of {layer} for {', '.join(caption.splitlines())}"
         feature_map_grid.plot_feature_maps(image, image_maps, title).savefig(file, dpi=_DPI)
         arrays = file.with_suffix(".npz")
         np.savez_compressed(arrays, allow_pickle=False, image=image, maps=image_maps)

@@ -67,7 +67,7 @@ class Console(RunCallbacks):
 
     def on_run_begin(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
         """Print what is trained, on which data, and the link to the run."""
-        title = escape(description.run_name(config))
+        title = escape(description.run_title(config))
         self.terminal.print(f"[bold]{title}[/bold] (recipe {config.recipe}) on {device}")
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
         self._print(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
@@ -196,7 +196,7 @@ class Console(RunCallbacks):
             self._print(
                 f"One image takes {metrics['efficiency/cpu_latency_p50_ms']:.3g} ms on the CPU (median, batch 1) and "
                 f"{peak:,.0f} MB of memory; weights {weights:,.3g} MB; efficiency ratio "
-                f"{metrics['efficiency/ratio']:.3g} (percent of accuracy per ms)"
+                f"{metrics['efficiency/ratio']:.3g} (percent of accuracy per ms, of one quick measurement)"
             )
 
     def _print_links(self, result: Result) -> None:

@@ -13,6 +13,8 @@ from tinybench.core.errors import ModelError
 from tinybench.explain import inputs, layer_outputs
 from tinybench.models import submodels
 
+_MIN_VISIBLE = 7  # pixels: in smaller maps nothing of the image can be recognised
+
 
 def compute_feature_maps(model: keras.Model, pixels: NDArray[Any], layer: str) -> NDArray[np.float32]:
     """Compute the output of a layer of the backbone.
@@ -35,6 +37,19 @@ def compute_feature_maps(model: keras.Model, pixels: NDArray[Any], layer: str) -
     batches = inputs.batch_indices(len(pixels), inputs.max_batch_size(model))
     outputs = [lower(entrance(pixels[batch], training=False), training=False) for batch in batches]
     return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs]).astype(np.float32)
+
+
+def last_visible_layer(model: keras.Model) -> str | None:
+    """Return the name of the last layer of the backbone whose maps show where something is; None if none does.
+
+    Raises:
+        ModelError: There is no backbone.
+    """
+    nodes = submodels.sorted_nodes(layer_outputs.get_backbone(model))
+    padding = {node.operation.name for node in nodes if isinstance(node.operation, keras.layers.ZeroPadding2D)}
+    sizes = layer_outputs.map_sizes(model).items()
+    names = [name for name, size in sizes if min(size) >= _MIN_VISIBLE and name not in padding]
+    return names[-1] if names else None
 
 
 def first_kernels(model: keras.Model) -> NDArray[np.float32]:

@@ -30,7 +30,10 @@ def log_data_plots(run: RunWriter, dataset: Dataset) -> None:
     class_count = min(_SAMPLE_CLASSES, len(names))
     indices = [np.flatnonzero(train.labels == label)[:_SAMPLES_PER_CLASS] for label in range(class_count)]
     samples = [train.images(class_indices) for class_indices in indices]
-    run.log_figure(sample_grid.plot_samples(samples, names[:class_count]), "figures/samples.png")
+    title = (
+        "Training images" if class_count == len(names) else f"Training images, {class_count} of {len(names)} classes"
+    )
+    run.log_figure(sample_grid.plot_samples(samples, names[:class_count], title=title), "figures/samples.png")
     run.log_arrays("figures/samples.npz", images=np.concatenate(samples), labels=train.labels[np.concatenate(indices)])
 
 

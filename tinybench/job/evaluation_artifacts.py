@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinybench.core.csv_text import to_csv
 from tinybench.evaluation import calibration, metrics, roc
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tinybench.tracking.run_writer import RunWriter
 
 _MAX_IMAGES = 24  # in a plot of predictions
+_MIN_CLASS_IMAGES = 5  # of most classes: the accuracy of fewer has an interval from about 0.5 to 1
+_MIN_RELIABILITY_IMAGES = 100  # ten bins of ten images
 
 
 def log_tables(run: RunWriter, evaluation: SplitEvaluation, class_names: Sequence[str]) -> None:
@@ -40,7 +43,7 @@ def log_tables(run: RunWriter, evaluation: SplitEvaluation, class_names: Sequenc
 
 
 def log_plots(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, class_names: Sequence[str]) -> None:
-    """Log every plot of the evaluation of a split, and the data that `log_tables` does not log.
+    """Log every plot of the evaluation of a split that says something, and the data that `log_tables` does not log.
 
     Args:
         plot_log: Where the plots are logged to.
@@ -51,13 +54,22 @@ def log_plots(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, clas
     by_class = evaluation.class_metrics
     counts = evaluation.confusion_matrix
     plot_log.log_figure(confusion_matrix.plot_confusion_matrix(counts, class_names), "confusion_matrix")
-    recall, interval = by_class.recall, by_class.recall_interval()
-    bars = recall_by_class.plot_recall_by_class(recall, by_class.support, class_names, interval)
-    plot_log.log_figure(bars, "per_class_accuracy")
+    few = _describe_few(by_class.support)
+    if few:
+        plot_log.leave_out("per_class_accuracy", few)
+    else:
+        recall, interval = by_class.recall, by_class.recall_interval()
+        bars = recall_by_class.plot_recall_by_class(recall, by_class.support, class_names, interval)
+        plot_log.log_figure(bars, "per_class_accuracy")
     _log_reliability(plot_log, evaluation)
-    if "auc_ovr_macro" in evaluation.metrics:  # undefined for images of a single class
-        _log_roc(plot_log, evaluation)
+    _log_roc(plot_log, evaluation, few)
     _log_predictions(plot_log, evaluation, split, class_names)
+
+
+def _describe_few(support: NDArray[np.integer[Any]]) -> str:
+    """Return why metrics of single classes say nothing; empty if most classes have enough images."""
+    median = np.median(support[support > 0])
+    return f"half of the classes have fewer than {_MIN_CLASS_IMAGES} images" if median < _MIN_CLASS_IMAGES else ""
 
 
 def _log_reliability(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
@@ -70,15 +82,26 @@ def _log_reliability(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
         after = calibration.bin_by_confidence(predictions.labels, scaled)
     plot_log.run.log_text(reliability_diagram.reliability_diagram_csv(before, after), "figures/reliability.csv")
     ece_after = None if after is None else after.ece
+    images = len(predictions.labels)
+    if images < _MIN_RELIABILITY_IMAGES:
+        plot_log.leave_out("reliability", f"{images} images are too few for bins, at least {_MIN_RELIABILITY_IMAGES}")
+        return
     figure = reliability_diagram.plot_reliability_diagram(before, after, before.ece, ece_after)
     plot_log.log_figure(figure, "reliability")
 
 
-def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
+def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation, few: str) -> None:
+    """Log the ROC curve; `few` is why single classes say nothing, empty if they do."""
+    if "auc_ovr_macro" not in evaluation.metrics:
+        plot_log.leave_out("roc", "it is not defined for images of a single class")
+        return
     predictions = evaluation.predictions
     curve = roc.macro_roc_curve(predictions.labels, predictions.probabilities())
     columns = (curve.false_positive, curve.true_positive_mean, curve.low, curve.high)
     plot_log.run.log_text(roc_curve.roc_curve_csv(*columns), "figures/roc.csv")
+    if few:
+        plot_log.leave_out("roc", few)
+        return
     plot_log.log_figure(roc_curve.plot_roc_curve(*columns, evaluation.metrics["auc_ovr_macro"]), "roc")
 
 
@@ -100,6 +123,10 @@ def _log_predictions(plot_log: PlotLog, evaluation: SplitEvaluation, split: Spli
     ):
         indices = candidates[:_MAX_IMAGES]
         if len(indices) == 0:
+            plot_log.leave_out(name, f"no prediction is {'correct' if name == 'right' else 'wrong'}")
+            continue
+        if name == "wrong" and len(wrong) <= _MAX_IMAGES:
+            plot_log.leave_out(name, f"worst has all {len(wrong)} wrong predictions")
             continue
         true_names = [class_names[label] for label in labels[indices]]
         predicted_names = [class_names[label] for label in predicted[indices]]

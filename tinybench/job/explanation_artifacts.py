@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STEPS = 8  # of deletion and insertion; each is a pass over the images
 _SAMPLES = 8  # of SmoothGrad; `tinybench explain`, which has more time, takes more
+_MIN_KERNEL = 5  # pixels: smaller filters show no pattern
 
 
 def log_explanations(
@@ -58,15 +59,12 @@ def log_explanations(
             "SmoothGrad": gradients.smooth_grad(model, images, predicted, samples=_SAMPLES),
             "Grad-CAM": gradcam.grad_cam(model, images, predicted),
         }
-        layer = gradcam.last_spatial_layer(model)
-        layer_maps = feature_maps.compute_feature_maps(model, images[:1], layer)[0]
-        kernels = feature_maps.first_kernels(model)
     except ModelError as error:
         plot_log.run.set_tags({tags.EXPLAIN: str(error)})
         return
     confidence = predictions.probabilities()[indices].max(axis=1)
     captions = [
-        f"{class_names[label]} {share:.0%}" + ("" if label == true_label else f"\nis {class_names[true_label]}")
+        f"{share:.0%} {class_names[label]}" + ("" if label == true_label else f"\nis {class_names[true_label]}")
         for true_label, label, share in zip(true, predicted, confidence, strict=True)
     ]
     plot_log.log_figure(explanation_grid.plot_explanations(images, maps, captions), "explanations")
@@ -75,9 +73,33 @@ def log_explanations(
     plot_log.run.log_text(to_csv(["method", "deletion", "insertion"], rows), "tables/faithfulness.csv")
     arrays = {method.lower().replace("-", "_"): values for method, values in maps.items()}
     plot_log.run.log_arrays("figures/explanations.npz", images=images, true=true, predicted=predicted, **arrays)
-    slices = feature_map_grid.plot_feature_maps(images[0], layer_maps, f"Depth slices of {layer}")
-    plot_log.log_figure(slices, "feature_maps")
-    plot_log.run.log_arrays("figures/feature_maps.npz", image=images[0], maps=layer_maps)
+    _log_feature_maps(plot_log, model, images[0])
+    _log_filters(plot_log, model)
+
+
+def _log_feature_maps(plot_log: PlotLog, model: keras.Model, image: NDArray[np.uint8]) -> None:
+    """Log the feature maps of the last layer whose maps are large enough to be recognised."""
+    layer = feature_maps.last_visible_layer(model)
+    if layer is None:
+        plot_log.leave_out("feature_maps", "every layer gives maps of only a few pixels")
+        return
+    maps = feature_maps.compute_feature_maps(model, image[None], layer)[0]
+    title = f"Feature maps of {layer}, {maps.shape[0]} by {maps.shape[1]} pixels"
+    plot_log.log_figure(feature_map_grid.plot_feature_maps(image, maps, title), "feature_maps")
+    plot_log.run.log_arrays("figures/feature_maps.npz", image=image, maps=maps)
+
+
+def _log_filters(plot_log: PlotLog, model: keras.Model) -> None:
+    """Log the filters of the first convolution if they are large enough to show a pattern."""
+    try:
+        kernels = feature_maps.first_kernels(model)
+    except ModelError as error:
+        plot_log.leave_out("first_filters", str(error))
+        return
+    height, width = kernels.shape[:2]
+    if min(height, width) < _MIN_KERNEL:
+        plot_log.leave_out("first_filters", f"filters of {height} by {width} pixels show no pattern")
+        return
     plot_log.log_figure(feature_map_grid.plot_filters(kernels), "first_filters")
     plot_log.run.log_arrays("figures/first_filters.npz", kernels=kernels)
 

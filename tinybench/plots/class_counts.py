@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tinybench.core.csv_text import to_csv
-from tinybench.plots import style
+from tinybench.plots import short_names, style
 
 _COLOURS = {"train": style.BLUE, "validation": style.ORANGE, "test": style.GREEN}
 _PANEL, _NAME = 3.2, 1.8  # inches
@@ -38,7 +38,7 @@ def plot_class_counts(counts: Mapping[str, NDArray[np.int64]], names: Sequence[s
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         style.style_axes(axes, grid="x")
     if named:
-        panels[0].set_yticks(range(len(names)), [style.fit_text(name, _NAME) for name in names])
+        panels[0].set_yticks(range(len(names)), short_names.shorten_names(names, _NAME))
     else:
         panels[0].set_ylabel("Class index")
     panels[0].invert_yaxis()

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from tinybench.core.csv_text import to_csv
-from tinybench.plots import style
+from tinybench.plots import short_names, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ Shares = NDArray[np.float64]
 
 _MAX_CLASSES = 30  # the labels of more would be too small to read
 _MAX_NUMBERED = 12  # cells of more classes are too small for numbers
-_CELL, _LARGE_CELL = 0.23, 0.5  # inches
+_CELL, _LARGE_CELL, _PADDING = 0.23, 0.5, 0.1  # inches
 _MIN_SIDE = 2.6  # inches of all cells together: a narrower figure would cut off its title
 _NAME = 1.5  # inches
 _DARK = 0.55  # of the colour scale: text is white from here on
@@ -47,8 +47,11 @@ def plot_confusion_matrix(counts: Counts, names: Sequence[str]) -> Figure:
     classes = np.arange(len(names)) if complete else _lowest_recall(counts)
     shares = np.divide(counts, images[:, None], out=np.full(counts.shape, np.nan), where=images[:, None] > 0)
     block = np.ix_(classes, classes)
-    labels = [style.fit_text(names[label], _NAME) for label in classes]
-    cell = _LARGE_CELL if len(labels) <= _MAX_NUMBERED else _CELL
+    shown_names = short_names.shorten_names(names, _NAME)
+    labels = [shown_names[label] for label in classes]
+    cell = _CELL
+    if len(labels) <= _MAX_NUMBERED:  # with room for the largest number
+        cell = max(_LARGE_CELL, style.text_width(f"{counts[block].max():,}") + _PADDING)
     margin = max(style.text_width(label) for label in labels) + 0.6  # inches, with the label of the axis
     side = max(cell * len(labels), _MIN_SIDE)
     figure = style.new_figure(side + margin + (1.2 if complete else 3.2), side + margin + 0.8)
@@ -58,7 +61,7 @@ def plot_confusion_matrix(counts: Counts, names: Sequence[str]) -> Figure:
     if len(labels) <= _MAX_NUMBERED:
         _draw_numbers(axes, counts[block], shares[block])
     if not complete:
-        _draw_most_confused(axes, shares[classes], classes, names)
+        _draw_most_confused(axes, shares[classes], classes, shown_names)
     return figure
 
 
@@ -107,7 +110,7 @@ def _draw_most_confused(axes: Axes, shares: Shares, classes: NDArray[np.int64], 
     errors = shares.copy()
     errors[np.arange(len(classes)), classes] = 0
     labels = [
-        f"{row[label]:.0%} {style.fit_text(names[label], _NAME)}" if row[label] else "-"
+        f"{row[label]:.0%} {names[label]}" if row[label] else "-"
         for row, label in zip(errors, errors.argmax(axis=1), strict=True)
     ]
     right_axis = axes.secondary_yaxis("right")

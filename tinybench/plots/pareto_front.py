@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from tinybench.core.csv_text import to_csv
-from tinybench.plots import style
+from tinybench.plots import point_labels, short_names, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LARGEST_AREA, _SMALLEST_AREA = 350.0, 25.0  # square points; the largest is that of the most memory
 _NAME, _PANEL, _HEIGHT, _LINE = 3.4, 4.2, 4.2, 0.17  # inches
 _COSTS = ("latency", "size")
+_MAX_LISTED = 40  # the names of more would make a figure too high to see
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,24 @@ def plot_pareto_front(points: Sequence[ParetoPoint]) -> Figure:
     Args:
         points: At least one, all measured on one machine.
     """
-    names = [f"{number}  {style.fit_text(point.name, _NAME - 0.4)}" for number, point in enumerate(points, 1)]
-    height = max(_HEIGHT, _LINE * len(names) + 1)
+    costs = [np.array([getattr(point, cost) for point in points]) for cost in _COSTS]
+    listed = _choose_listed(points, costs)
+    lines = _legend_lines(points, listed)
+    height = max(_HEIGHT, _LINE * len(lines) + 1)
     figure = style.new_figure(2 * _PANEL + _NAME, height, "Accuracy and cost")
     latency_axes, size_axes, legend = figure.subplots(1, 3, width_ratios=[_PANEL, _PANEL, _NAME])
-    latency = np.array([point.latency for point in points])
     errors = np.array([[point.latency - point.latency_low, point.latency_high - point.latency] for point in points]).T
-    _draw_panel(latency_axes, points, latency, errors, "Latency per image, ms (p50)")
-    _draw_panel(size_axes, points, np.array([point.size for point in points]), None, "Weights, MB")
+    _draw_panel(latency_axes, points, costs[0], errors, "Latency per image, ms (p50)")
+    _draw_panel(size_axes, points, costs[1], None, "Weights, MB")
     legend.axis("off")
-    legend.text(0, 1, "\n".join(names), va="top", fontsize=style.SMALL, linespacing=1.5)
+    # Not in the layout, which would otherwise make the panels narrower for a name that fits its column
+    legend.text(0, 1, "\n".join(lines), va="top", fontsize=style.SMALL, linespacing=1.5, in_layout=False)
     largest = max(point.memory for point in points)
     note = f"Area: peak memory, at most {largest:,.0f} MB. Bars: 95 % intervals. Line: no cheaper model is as accurate."
     figure.supxlabel(style.wrap_text(note, 2 * _PANEL), fontsize=style.SMALL)
+    for axes, values in ((latency_axes, costs[0]), (size_axes, costs[1])):
+        positions = [(float(values[index]), points[index].accuracy) for index in listed]
+        point_labels.label_points(axes, positions, [str(index + 1) for index in listed])
     return figure
 
 
@@ -92,6 +98,21 @@ def find_pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> li
     return front
 
 
+def _choose_listed(points: Sequence[ParetoPoint], costs: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Return the indices of the points that have a number: all of few, else those on a front and the most accurate."""
+    accuracies = [point.accuracy for point in points]
+    fronts = {index for values in costs for index in find_pareto_front(values.tolist(), accuracies)}
+    order = sorted(range(len(points)), key=lambda index: (index not in fronts, -accuracies[index]))
+    return sorted(order[:_MAX_LISTED])
+
+
+def _legend_lines(points: Sequence[ParetoPoint], listed: Sequence[int]) -> list[str]:
+    names = short_names.shorten_names([points[index].name for index in listed], _NAME - 0.4)
+    lines = [f"{index + 1}  {name}" for index, name in zip(listed, names, strict=True)]
+    absent = len(points) - len(listed)
+    return [*lines, f"and {absent:,} others without a number"] if absent else lines
+
+
 def _draw_panel(
     axes: Axes,
     points: Sequence[ParetoPoint],
@@ -109,11 +130,9 @@ def _draw_panel(
     axes.errorbar(costs, accuracy, errors, cost_errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=2, zorder=3)
     area = np.maximum(_LARGEST_AREA * memory / memory.max(), _SMALLEST_AREA)
     axes.scatter(costs, accuracy, area, color=style.SKY, edgecolor=style.BLUE, alpha=0.6, zorder=2)
-    for number, position in enumerate(zip(costs, accuracy, strict=True), 1):
-        axes.annotate(str(number), position, (4, 4), textcoords="offset points", fontsize=style.MEDIUM, zorder=4)
-    if costs.max() > 10 * costs.min() > 0:
-        axes.set_xscale("log")
     axes.margins(0.15)
+    if costs.max() > 10 * costs.min() > 0:
+        style.set_log_scale(axes, "x")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(label, fontsize=style.MEDIUM)
     axes.set_ylabel("Top-1 accuracy on test images", fontsize=style.MEDIUM)

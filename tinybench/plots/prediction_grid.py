@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tinybench.plots import style
+from tinybench.plots import short_names, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,11 +47,17 @@ def plot_predictions(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[shown_count:]:
         axes.axis("off")
-    for axes, *prediction in zip(panels, images, true, predicted, confidence, strict=False):
-        _draw_prediction(axes, *prediction)
+    names = dict(zip(both := [*true[:shown_count], *predicted[:shown_count]], _shorten(both), strict=True))
+    for axes, pixels, name, answer, share in zip(panels, images, true, predicted, confidence, strict=False):
+        _draw_prediction(axes, pixels, names[name], names[answer], share)
     if not shown_count:
         panels[1].text(0.5, 0.5, "none", ha="center", va="center")
     return figure
+
+
+def _shorten(names: Sequence[str]) -> list[str]:
+    """Return names that fit above an image, with the mark before them and the probability behind them."""
+    return short_names.shorten_names(names, _SIDE - style.text_width(f"{_WRONG[2]} 100%"))
 
 
 def _draw_prediction(axes: Axes, pixels: NDArray[np.uint8], true: str, predicted: str, confidence: float) -> None:
@@ -59,9 +65,7 @@ def _draw_prediction(axes: Axes, pixels: NDArray[np.uint8], true: str, predicted
     style.show_image(axes, pixels)
     for spine in axes.spines.values():
         spine.set(color=colour, linestyle=line, linewidth=2.5)
-    probability = f" {confidence:.0%}"
-    width = _SIDE - style.text_width(mark + probability)
-    caption = f"{mark}{style.fit_text(predicted, width)}{probability}"
+    caption = f"{mark}{predicted} {confidence:.0%}"
     if true != predicted:
-        caption += f"\nis {style.fit_text(true, _SIDE - 0.15)}"
+        caption += f"\nis {true}"
     axes.set_title(caption, fontsize=style.SMALL, loc="left", pad=4)

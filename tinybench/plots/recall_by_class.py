@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from tinybench.plots import style
+from tinybench.plots import short_names, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +48,7 @@ def plot_recall_by_class(
     many = len(order) > _MAX_CLASSES
     groups = {f"The {_ENDS} best": order[:_ENDS], f"The {_ENDS} worst": order[-_ENDS:]} if many else {"": order}
     mean = float(recall[present].mean())
+    shown_names = short_names.shorten_names(names, _NAME - 0.6)
     bars_height = _BAR * max(*map(len, groups.values()), 4) + 0.5
     figure = style.new_figure(
         (_NAME + 4) * len(groups),
@@ -59,7 +60,7 @@ def plot_recall_by_class(
     for column, (title, classes) in enumerate(groups.items()):
         axes = figure.add_subplot(grid[0, column])
         axes.set_title(title, fontsize=style.MEDIUM)
-        _draw_bars(axes, recall[classes], support[classes], [names[label] for label in classes])
+        _draw_bars(axes, recall[classes], support[classes], [shown_names[label] for label in classes])
         if intervals is not None:
             _draw_intervals(axes, recall[classes], intervals[classes])
         axes.axvline(mean, color="black", linestyle=":", linewidth=1)
@@ -78,8 +79,7 @@ def _draw_bars(axes: Axes, recall: Values, support: Counts, names: Sequence[str]
     positions = np.arange(len(recall))
     axes.barh(positions, recall, color=style.SKY, height=0.75)
     labels = [
-        f"{style.fit_text(name, _NAME - 0.6)} ({share * count:,.0f} of {count:,})"
-        for name, share, count in zip(names, recall, support, strict=True)
+        f"{name} ({share * count:,.0f} of {count:,})" for name, share, count in zip(names, recall, support, strict=True)
     ]
     axes.set_yticks(positions, labels, fontsize=style.SMALL)
     axes.set(xlim=(0, 1), ylim=(len(recall) - 0.4, -0.6))

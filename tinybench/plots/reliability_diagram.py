@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -24,7 +25,7 @@ def plot_reliability_diagram(
     ece_before: float | None = None,
     ece_after: float | None = None,
 ) -> Figure:
-    """Plot accuracy against confidence, and below it the number of images of each bin.
+    """Plot accuracy against confidence with 95 % intervals, and below it the number of images of each bin.
 
     Args:
         before: Bins of the model as trained.
@@ -43,6 +44,8 @@ def plot_reliability_diagram(
         top.plot(
             bins.confidence, bins.accuracy, color=colour, marker=marker, linestyle=line, label=label, clip_on=False
         )
+        whiskers = np.abs(bins.accuracy_interval().T - bins.accuracy)
+        top.errorbar(bins.confidence, bins.accuracy, whiskers, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
         axes.bar(bins.confidence, bins.count, _BAR, color=colour)
         axes.set_ylabel("Images")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
@@ -51,7 +54,7 @@ def plot_reliability_diagram(
     top.xaxis.set_major_formatter(PercentFormatter(1))
     top.yaxis.set_major_formatter(PercentFormatter(1))
     style.style_axes(top)
-    panels[-1].set_xlabel("Confidence, mean of each bin")
+    panels[-1].set_xlabel("Confidence, mean of each bin (vertical lines: 95 % intervals)")
     figure.legend(loc="outside lower center", frameon=False)  # outside, because curves may be anywhere inside
     return figure
 

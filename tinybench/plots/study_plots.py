@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from tinybench.plots import style
+from tinybench.plots import point_labels, short_names, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
 _COLOURMAP = "viridis"
-_PANEL = 2.6  # inches
+_PANEL, _KEY = 2.6, 2.0  # inches of a panel, and of a name below it
+_LABEL = 3.0  # inches of the name of an axis
+_CHOICE, _LINE = 0.8, 0.16  # inches that the name of a choice may be wide, and is high
+_MAX_PARAMETERS, _MAX_COORDINATES, _MAX_BARS = 12, 10, 30
+_MAX_CHOICES = 15  # whose names fit beside a vertical axis
 _ABSENT = -0.15  # height, on axes from 0 to 1, of trials that do not have a parameter
 _MIN_CONTOUR_POINTS = 8
 _LEVELS = 12
-_NARROW = 300  # a logarithmic axis that spans a smaller ratio has room for ticks between the decades
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def plot_optimization_history(trials: Sequence[StudyTrial], objective: str, *, m
         label="best so far",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _label_axes(axes, "Trial", objective)
+    _label_axes(axes, "Trial", style.fit_text(objective, _LABEL, style.MEDIUM))
     axes.legend(fontsize=style.SMALL, frameon=False)
     return figure
 
@@ -118,7 +121,7 @@ def plot_intermediate_values(trials: Sequence[StudyTrial], objective: str, best:
     handles = [axes.plot([], [], color=colour)[0] for colour in colours.values()]
     axes.legend(handles, list(colours), fontsize=style.SMALL, frameon=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _label_axes(axes, "Epoch", objective)
+    _label_axes(axes, "Epoch", style.fit_text(objective, _LABEL, style.MEDIUM))
     return figure
 
 
@@ -130,12 +133,13 @@ def plot_param_importances(importances: Mapping[str, float], objective: str, tri
         objective: Name of the objective.
         trials: Number of trials that the importances were computed from.
     """
-    keys = sorted(importances, key=importances.__getitem__)
-    figure = style.new_figure(
-        7, 1.2 + 0.35 * len(keys), f"Importance of parameters for {objective} (fANOVA of {trials} trials)"
-    )
+    keys = sorted(importances, key=importances.__getitem__)[-_MAX_BARS:]
+    title = f"Importance of parameters for {objective} (fANOVA of {trials} trials)"
+    title += f"\nThe {len(keys)} most important of {len(importances)}" if len(keys) < len(importances) else ""
+    figure = style.new_figure(7, 1.4 + 0.35 * len(keys), title)
     axes = figure.subplots()
-    bars = axes.barh([style.fit_text(key, 2.2) for key in keys], [importances[key] for key in keys], color=style.SKY)
+    bars = axes.barh(range(len(keys)), [importances[key] for key in keys], color=style.SKY)
+    axes.set_yticks(range(len(keys)), short_names.shorten_names(keys, 2.2))
     axes.bar_label(bars, fmt="%.2f", fontsize=style.SMALL, padding=3)
     axes.set_xlim(0, 1.08 * max(importances.values(), default=1))
     _label_axes(axes, "Share of the variance", "")
@@ -144,23 +148,26 @@ def plot_param_importances(importances: Mapping[str, float], objective: str, tri
 
 
 def plot_slice(trials: Sequence[StudyTrial], parameters: Sequence[ParameterAxis], objective: str) -> Figure:
-    """Plot the value of each trial by each parameter, in a panel per parameter."""
+    """Plot the value of each trial by each parameter, in a panel for each of the first 12 parameters."""
+    title = f"{objective} by each parameter{_describe_rest(parameters, _MAX_PARAMETERS)}"
+    parameters = parameters[:_MAX_PARAMETERS]
     columns = min(4, len(parameters))
     rows = -(-len(parameters) // columns)
-    figure = style.new_figure(0.6 + _PANEL * columns, 0.5 + _PANEL * rows, f"{objective} by each parameter")
+    figure = style.new_figure(0.6 + _PANEL * columns, 0.5 + _PANEL * rows, title)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     norm = Normalize(0, max((trial.number for trial in trials), default=1) or 1)
-    for panel, parameter in zip(panels, parameters, strict=False):
+    keys = short_names.shorten_names([parameter.key for parameter in parameters], _KEY, style.MEDIUM)
+    for panel, parameter, key in zip(panels, parameters, keys, strict=False):
         having = [trial for trial in trials if parameter.key in trial.params]
         positions = [parameter.position(trial.params[parameter.key]) for trial in having]
         values, numbers = [trial.values[0] for trial in having], [trial.number for trial in having]
         points = panel.scatter(positions, values, 22, numbers, cmap=_COLOURMAP, norm=norm, zorder=3)
         _scale_axis(panel, parameter, "x")
-        panel.set_xlabel(style.fit_text(parameter.key, _PANEL), fontsize=style.MEDIUM)
+        panel.set_xlabel(key, fontsize=style.MEDIUM)
         style.style_axes(panel)
     for panel in panels[len(parameters) :]:
         panel.axis("off")
-    panels[0].set_ylabel(objective, fontsize=style.MEDIUM)
+    figure.supylabel(style.fit_text(objective, _KEY, style.MEDIUM), fontsize=style.MEDIUM)
     figure.colorbar(points, ax=list(panels), label="Trial", shrink=0.8, ticks=MaxNLocator(integer=True))
     return figure
 
@@ -170,12 +177,14 @@ def plot_parallel_coordinate(
 ) -> Figure:
     """Plot a line per trial through its parameters, coloured by its value, the best trial on top.
 
-    A parameter that a trial does not have is drawn below the axis of the parameter.
+    The first 10 parameters are shown. A parameter that a trial does not have is drawn below the axis of the parameter.
     """
     import matplotlib as mpl
 
+    title = f"Trials by their parameters{_describe_rest(parameters, _MAX_COORDINATES)}, coloured by {objective}"
+    parameters = parameters[:_MAX_COORDINATES]
     width = max(7, 1.7 * (len(parameters) + 1))
-    figure = style.new_figure(width, 4.4, f"Trials by their parameters, coloured by {objective}")
+    figure = style.new_figure(width, 4.4, title)
     axes = figure.subplots()
     values = np.array([trial.values[0] for trial in trials])
     norm, colourmap = Normalize(values.min(), values.max()), mpl.colormaps[_COLOURMAP]
@@ -197,7 +206,7 @@ def plot_parallel_coordinate(
                 va="center",
                 bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
             )
-    keys = [style.fit_text(parameter.key, 1.6) for parameter in parameters]
+    keys = short_names.shorten_names([parameter.key for parameter in parameters], 1.3)
     axes.set_xticks(range(len(parameters)), keys, fontsize=style.SMALL)
     axes.set(yticks=[], xlim=(-0.1, len(parameters) - 0.6), ylim=(_ABSENT - 0.06, 1.06))
     axes.spines[:].set_visible(False)
@@ -219,7 +228,7 @@ def plot_contour(trials: Sequence[StudyTrial], x: ParameterAxis, y: ParameterAxi
     figure.colorbar(points, ax=axes, label=objective)
     _scale_axis(axes, x, "x")
     _scale_axis(axes, y, "y")
-    _label_axes(axes, x.key, y.key)
+    _label_axes(axes, *short_names.shorten_names([x.key, y.key], _LABEL, style.MEDIUM))
     return figure
 
 
@@ -253,11 +262,11 @@ def plot_pareto_front(
         drawstyle="steps-post" if minimize_second else "steps-pre",
         label="Pareto front",
     )
-    for trial in best:
-        position = trial.values[1], trial.values[0]
-        axes.annotate(str(trial.number), position, (4, 4), textcoords="offset points", fontsize=8)
-    _label_axes(axes, objectives[1], objectives[0])
-    axes.legend(fontsize=style.SMALL, frameon=False)
+    _label_axes(axes, *short_names.shorten_names([objectives[1], objectives[0]], _LABEL, style.MEDIUM))
+    axes.margins(0.1)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False)
+    positions = [(trial.values[1], trial.values[0]) for trial in best]
+    point_labels.label_points(axes, positions, [str(trial.number) for trial in best])
     return figure
 
 
@@ -280,15 +289,16 @@ def _is_spread(axis: ParameterAxis, values: NDArray[np.float64]) -> bool:
 def _scale_axis(axes: Axes, axis: ParameterAxis, direction: Literal["x", "y"]) -> None:
     """Set scale and ticks of the x or y axis to those of a parameter."""
     if axis.log:
-        (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
-        ruler = axes.xaxis if direction == "x" else axes.yaxis
-        low, high = ruler.get_view_interval()
-        ruler.set_major_locator(LogLocator(subs=(1, 3) if high < _NARROW * low else (1,), numticks=5))
-        ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ruler.set_minor_formatter(NullFormatter())
+        style.set_log_scale(axes, direction)
     elif axis.choices is not None:
-        names = [style.fit_text(str(choice), 0.8) for choice in axis.choices]
-        (axes.set_xticks if direction == "x" else axes.set_yticks)(range(len(names)), names)
+        names = short_names.shorten_names([str(choice) for choice in axis.choices], _CHOICE)
+        ticks = _choose_ticks(len(names), int(_KEY / _LINE))
+        labels = [names[tick] for tick in ticks]
+        if direction == "y":
+            axes.set_yticks(ticks, labels)
+        else:
+            crowded = sum(style.text_width(label) + 0.1 for label in labels) > _KEY
+            axes.set_xticks(ticks, labels, rotation=90 if crowded else 0)
         (axes.set_xlim if direction == "x" else axes.set_ylim)(-0.5, len(names) - 0.5)
 
 
@@ -305,11 +315,22 @@ def _scale_labels(axis: ParameterAxis, values: Sequence[Any]) -> list[tuple[floa
     """Return heights and labels of a vertical axis: of the choices, or of the lowest, middle and highest number."""
     if axis.choices is not None:
         top = max(len(axis.choices) - 1, 1)
-        return [(index / top, style.fit_text(str(choice), 1.2)) for index, choice in enumerate(axis.choices)]
+        names = short_names.shorten_names([str(choice) for choice in axis.choices], 1.2)
+        return [(index / top, names[index]) for index in _choose_ticks(len(names), _MAX_CHOICES)]
     numbers = [float(value) for value in values] or [0.0]
     low, high = min(numbers), max(numbers)
     middle = float(np.sqrt(low * high)) if axis.log else (low + high) / 2
     return [(0.0, f"{low:.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{high:.3g}")] if high > low else [(0.5, f"{low:.3g}")]
+
+
+def _choose_ticks(count: int, maximum: int) -> list[int]:
+    """Return the indices of the choices that are named: all of few ones, and else some at equal distances."""
+    step = -(-count // maximum)
+    return [*range(0, count, step)]
+
+
+def _describe_rest(parameters: Sequence[ParameterAxis], shown_count: int) -> str:
+    return f", the first {shown_count} of {len(parameters)}" if len(parameters) > shown_count else ""
 
 
 def _label_axes(axes: Axes, x: str, y: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ GRAY = "#999999"
 
 SMALL, MEDIUM, LARGE = 8.0, 10.0, 12.0  # points
 _MEASURING_DPI = 720  # high, so that measured widths are precise
+_NARROW = 300  # a logarithmic axis that spans a smaller ratio has room for ticks between the decades
 _ROUNDING = 1.05  # at the resolution of screens glyph widths are rounded to whole pixels
 
 
@@ -43,6 +45,19 @@ def style_axes(axes: Axes, *, grid: Literal["x", "y", "both"] = "both") -> None:
     axes.grid(axis=grid, alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL)
+
+
+def set_log_scale(axes: Axes, direction: Literal["x", "y"]) -> None:
+    """Make the x or y axis of a plot logarithmic, with few ticks whose labels are plain numbers.
+
+    Call it when the data are drawn, since the ticks depend on the limits of the axis.
+    """
+    (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 3) if high < _NARROW * low else (1,), numticks=5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def show_image(axes: Axes, pixels: NDArray[np.uint8]) -> None:
@@ -78,7 +93,9 @@ def wrap_text(text: str, width: float, size: float = SMALL, max_lines: int = 8) 
         size: Font size in points.
         max_lines: Maximum number of lines; the last one ends with an ellipsis where lines are dropped.
     """
-    lines = [line for paragraph in text.splitlines() for line in _break(escape_missing_glyphs(paragraph), width, size)]
+    lines = [
+        line for paragraph in text.splitlines() for line in break_words(escape_missing_glyphs(paragraph), width, size)
+    ]
     if len(lines) > max_lines:
         lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]} …"]
     return "\n".join(fit_text(line, width, size) for line in lines)
@@ -94,22 +111,35 @@ def escape_missing_glyphs(text: str) -> str:
 
 def text_width(text: str, size: float = SMALL) -> float:
     """Return the maximum width in inches of text on one line; the font must have all its characters."""
-    font = _font()
-    font.set_size(size, _MEASURING_DPI)
-    font.set_text(text, 0.0)
-    return float(font.get_width_height()[0]) / 64 / _MEASURING_DPI * _ROUNDING  # the font counts in 1/64 of a pixel
+    return sum(_character_width(character, size) for character in text)
 
 
-def _break(text: str, width: float, size: float) -> list[str]:
-    """Break text between words into lines that fit a width where possible."""
+def break_words(text: str, width: float, size: float = SMALL) -> list[str]:
+    """Break text into lines that fit a width: between words, and inside a word that is longer than a line.
+
+    Args:
+        text: Text whose characters the font has.
+        width: Available width in inches.
+        size: Font size in points.
+    """
     lines = [""]
     for token in text.split():
         longer = f"{lines[-1]} {token}".lstrip()
-        if not lines[-1] or text_width(longer, size) <= width:
+        if text_width(longer, size) <= width:
             lines[-1] = longer
         else:
-            lines.append(token)
-    return lines
+            lines += _split_word(token, width, size)
+    return lines if lines[0] or len(lines) == 1 else lines[1:]
+
+
+def _split_word(word: str, width: float, size: float) -> list[str]:
+    """Split a word into pieces that fit a width, of at least one character each."""
+    pieces = [""]
+    for character in word:
+        if pieces[-1] and text_width(pieces[-1] + character, size) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 def _truncate(text: str, width: float, size: float) -> str:
@@ -124,6 +154,15 @@ def _truncate(text: str, width: float, size: float) -> str:
         else:
             high = middle - 1
     return f"{text[:low].rstrip()}…"
+
+
+@cache
+def _character_width(character: str, size: float) -> float:
+    """Return the width of a character in inches; kerning only brings characters closer together."""
+    font = _font()
+    font.set_size(size, _MEASURING_DPI)
+    advance = font.load_char(ord(character)).horiAdvance  # in 1/64 of a pixel
+    return float(advance) / 64 / _MEASURING_DPI * _ROUNDING
 
 
 def _font() -> FT2Font:

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tinybench.core.csv_text import to_csv
-from tinybench.plots import style
+from tinybench.plots import point_labels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tinybench.training.progress import Epoch
 
-_WIDTH, _HEIGHT = 12, 3.8  # inches
+_PANEL, _HEIGHT = 4, 3.8  # inches
 _COLOURS = {"train": style.BLUE, "val": style.ORANGE}
 _NAMES = {"train": "training", "val": "validation"}
 _PANELS = (("loss", "Loss"), ("accuracy", "Top-1 accuracy"), ("top5", "Top-5 accuracy"))
@@ -28,15 +28,18 @@ def plot_training_curves(
 ) -> Figure:
     """Plot loss, top-1 and top-5 accuracy of training and validation by epoch.
 
+    Top-5 accuracy has no panel where it is 1 in every epoch, as with five classes or fewer; the title says so. A
+    single epoch, which makes no curve, has its values written beside its points.
+
     Args:
         epochs: The epochs in order.
         title: Title of the figure.
         switch: Last epoch of the first phase; a line marks where fine-tuning begins.
         best: Epoch with the best weights, marked on the validation curves.
     """
-    figure = style.new_figure(_WIDTH, _HEIGHT, title)
+    figure, panels = _new_panels([epochs], title)
     best_epoch = next((epoch for epoch in epochs if epoch.number == best), None)
-    for axes, (metric, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+    for metric, (label, axes) in panels.items():
         for split, colour in _COLOURS.items():
             values = [epoch.metrics[f"{split}/{metric}"] for epoch in epochs]
             axes.plot([epoch.number for epoch in epochs], values, color=colour, marker=".", label=_NAMES[split])
@@ -45,10 +48,13 @@ def plot_training_curves(
             axes.axvline(switch + 0.5, color=style.GRAY, linestyle=":", label="fine-tuning begins")
         if best_epoch is not None:
             axes.plot(
-                best, best_epoch.metrics[f"val/{metric}"], "o", markersize=9,
+                best_epoch.number, best_epoch.metrics[f"val/{metric}"], "o", markersize=9,
                 markerfacecolor="none", markeredgecolor="black", label="best weights",
             )  # fmt: skip
     _add_legend(figure)
+    if len(epochs) == 1:
+        for metric, (_, axes) in panels.items():
+            _write_values(axes, epochs[0], metric)
     return figure
 
 
@@ -59,9 +65,9 @@ def plot_fold_curves(folds: Sequence[Sequence[Epoch]], title: str) -> Figure:
         folds: The epochs of each fold in order.
         title: Title of the figure.
     """
-    figure = style.new_figure(_WIDTH, _HEIGHT, title)
+    figure, panels = _new_panels(folds, title)
     common = min(map(len, folds))
-    for axes, (metric, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+    for metric, (label, axes) in panels.items():
         for split, colour in _COLOURS.items():
             key = f"{split}/{metric}"
             for epochs in folds:
@@ -84,6 +90,23 @@ def fold_curves_csv(folds: Sequence[Sequence[Epoch]]) -> str:
     """Return the metrics of all folds as CSV, one row per fold and epoch; folds count from 1."""
     rows = ([fold, epoch.number, *epoch.metrics.values()] for fold, epochs in enumerate(folds, 1) for epoch in epochs)
     return to_csv(["fold", "epoch", *folds[0][0].metrics], rows)
+
+
+def _new_panels(runs: Sequence[Sequence[Epoch]], title: str) -> tuple[Figure, dict[str, tuple[str, Axes]]]:
+    """Create a figure with a panel for each metric that varies; return the label and the panel by metric."""
+    top5 = [epoch.metrics[f"{split}/top5"] for epochs in runs for epoch in epochs for split in _COLOURS]
+    constant = all(value == 1 for value in top5)
+    labels = {metric: label for metric, label in _PANELS if not (constant and metric == "top5")}
+    title += "\nTop-5 accuracy is 100% in every epoch" if constant else ""
+    figure = style.new_figure(_PANEL * max(len(labels), 2), _HEIGHT, title)
+    panels = figure.subplots(1, len(labels))
+    return figure, {metric: (label, axes) for (metric, label), axes in zip(labels.items(), panels, strict=True)}
+
+
+def _write_values(axes: Axes, epoch: Epoch, metric: str) -> None:
+    values = [epoch.metrics[f"{split}/{metric}"] for split in _COLOURS]
+    labels = [f"{_NAMES[split]} {value:.3g}" for split, value in zip(_COLOURS, values, strict=True)]
+    point_labels.label_points(axes, [(epoch.number, value) for value in values], labels)
 
 
 def _add_legend(figure: Figure) -> None:

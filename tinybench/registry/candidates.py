@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
 from tinybench.data.load_request import short_name
-from tinybench.tracking import queries, tags
+from tinybench.tracking import queries, references, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -189,7 +189,7 @@ def _best(runs: Sequence[MlflowRun], query: CandidateQuery) -> MlflowRun:
 
 
 def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
-    run = tracker.find_top_run(run_id)
+    run = tracker.find_top_run(references.find_run_id(tracker, run_id))
     if run.info.lifecycle_stage != "active":
         raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
     if run.info.status != "FINISHED":

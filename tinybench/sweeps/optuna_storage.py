@@ -15,6 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
+from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 
@@ -47,7 +48,7 @@ def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     arguments: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS}} if url.startswith("sqlite") else {}
     try:
-        with ignore_experimental_warnings(), _lock_file(file):
+        with ignore_experimental_warnings(), waiting.tell_if_slow(f"waiting for {redact(url)}"), _lock_file(file):
             storage = optuna.storages.RDBStorage(
                 _add_driver(url), arguments, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_GRACE_SECONDS
             )

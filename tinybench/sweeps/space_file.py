@@ -15,7 +15,7 @@ from tinybench.config.fields import format_value
 from tinybench.config.run_config import RunConfig, canonical_key, parse_value
 from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.suggestion import suggest
-from tinybench.recipes.resolve import resolve
+from tinybench.recipes.resolve import override, resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
 
 _DIRECTIONS = ("maximize", "minimize")
@@ -40,7 +40,14 @@ _NOT_SEARCHABLE = (
 )
 
 
-def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, file_name: str | None = None) -> Space:
+def read(
+    text: str,
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    file_name: str | None = None,
+    *,
+    is_stored: bool = False,
+) -> Space:
     """Read a space from the text of its file.
 
     Args:
@@ -49,20 +56,22 @@ def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, file_
         overrides: Settings by key that are fixed at these values, even if the file searches them; also `trials`,
             `minutes` and `seeds`.
         file_name: Name of the file in error messages; `name` when None.
+        is_stored: Whether a study has been created with it, perhaps when settings without an effect were allowed.
 
     Raises:
         ConfigError: A mistake, with its line.
     """
-    return _SpaceFile(name, file_name or name, text, dict(overrides or {})).read_space()
+    return _SpaceFile(name, file_name or name, text, dict(overrides or {}), is_stored=is_stored).read_space()
 
 
 class _SpaceFile(TomlDocument):
     """The file of a space; the arguments are those of `read`."""
 
-    def __init__(self, name: str, file_name: str, text: str, overrides: dict[str, Any]) -> None:
+    def __init__(self, name: str, file_name: str, text: str, overrides: dict[str, Any], *, is_stored: bool) -> None:
         super().__init__(text, file_name)
         self.name = name
         self.text = text
+        self.is_stored = is_stored
         budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
         self.budget = {key: value for key, value in budget.items() if value is not None}
         self.overrides = {canonical_key(key): value for key, value in overrides.items()}
@@ -120,10 +129,18 @@ class _SpaceFile(TomlDocument):
             with self.errors_at(path):
                 parse_value(key, value)
         with self.errors_at(("settings",)):
-            base = configuration.replace(base, fixed | self.overrides)
+            changed = fixed | self.overrides
+            if self.is_stored:
+                base = configuration.replace(base, changed)
+            else:
+                base = override(base, changed, searched=self._searched_keys())
         if base.data.folds:
             self.fail(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
         return base
+
+    def _searched_keys(self) -> list[str]:
+        table = self.values.get("space", {})
+        return [*self.read_table(("space",), table)] if isinstance(table, dict) else []
 
     def _read_parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
         table = self.values.get("space", {})

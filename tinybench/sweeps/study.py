@@ -94,7 +94,7 @@ class Study:
     def space(self) -> Space:
         """The search space."""
         source = json.loads(self.user_attrs[_SPACE])
-        return space_file.read(source["text"], source["name"], source["overrides"])
+        return space_file.read(source["text"], source["name"], source["overrides"], is_stored=True)
 
     @cached_property
     def optuna_study(self) -> optuna.Study:

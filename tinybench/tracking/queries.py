@@ -140,17 +140,25 @@ def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
     """
     query = f"attributes.status = 'FINISHED' and tags.`{tags.MODEL_URI}` != ''" + (f" and {search}" if search else "")
     tracker.send_left_behind()
-    experiments = list_experiment_ids(tracker.client)
-    token = None
-    while True:
-        try:
-            page = tracker.client.search_runs(experiments, query, max_results=1000, page_token=token)
-        except MlflowException as error:
-            raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
-        yield from page
-        token = page.token
-        if not token:
-            return
+    yield from find_runs(tracker, query)
+
+
+def find_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
+    """Yield the runs of all experiments, the newest first.
+
+    Args:
+        tracker: The store.
+        search: A condition in MLflow's filter language; empty for all runs.
+
+    Raises:
+        ConfigError: MLflow does not understand the filter.
+    """
+    try:
+        yield from tracker.search_runs(search, page_size=1000)
+    except MlflowException as error:
+        if not search:
+            raise
+        raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
 
 
 def find_study_runs(tracker: Tracker) -> dict[str, MlflowRun]:

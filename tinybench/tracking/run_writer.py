@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 FIGURE_DPI = 120
 MAX_TAG_LENGTH = 5000
-_THUMBNAIL_SIDE = 256  # of the small copy of an image, as MLflow makes it
+_MAX_PREVIEW_SIDE = 1024  # of the copy of an image that MLflow's page shows; MLflow's own, of 256, cannot be read
+_PREVIEW_QUALITY = 90  # of WebP, with which small letters stay sharp
 
 
 class RunWriter:
@@ -134,9 +135,9 @@ class RunWriter:
         full, small = io.BytesIO(), io.BytesIO()
         with Image.open(file) as image:
             image.save(full, "PNG")
-            scale = _THUMBNAIL_SIDE / max(image.size)
-            size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-            image.resize(size).save(small, "WEBP")
+            preview = image.convert("RGB")
+            preview.thumbnail((_MAX_PREVIEW_SIDE, _MAX_PREVIEW_SIDE))
+            preview.save(small, "WEBP", quality=_PREVIEW_QUALITY)
         self._log_bytes(full.getvalue(), f"{name}.png")
         self._log_bytes(small.getvalue(), f"{name}+compressed.webp")
         self.set_tags({tags.LOGGED_IMAGES: True})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 # What a run is and which runs it belongs to
+KIND = "tinybench.kind"
+"""See `run_kinds`."""
 CONFIG_HASH = "tinybench.config_hash"
 ERROR = "tinybench.error"
 PHASE = "tinybench.phase"
@@ -56,6 +58,8 @@ ENGINE_PRECISION = "engine.precision"
 PRECISION = "precision"
 EXPLAIN = "explain"
 """Why a phase has no explanations."""
+FIGURES_ABSENT = "figures.absent"
+"""Of a run: the figures that it lacks because they would say nothing, each with the reason."""
 
 # Where a run was computed
 HOST = "host"
