@@ -35,6 +35,22 @@ def test_help_lists_every_setting(command):
     assert {f"--{key}" for key in SETTINGS} <= set(listed)
 
 
+@pytest.mark.parametrize("command", ["train", "transfer", "sweep"])
+def test_help_has_the_default_of_every_setting(command):
+    text = " ".join(CliRunner().invoke(root.cli, [command, "--help"]).output.split())
+    assert text.count("[default") >= len(SETTINGS) - (command == "sweep")  # which has another option --engine
+    assert "[a whole number in [8, 1024]] [default of the recipe: 224]" in text
+    assert "[a whole number in [0, 2147483647]] [default: 0]" in text
+    assert "[true or false] [default: true]" in text
+    assert "a default of the recipe is that of tiny-imagenet-tlft" in text
+
+
+def test_help_says_where_an_earlier_run_gives_the_defaults():
+    text = " ".join(CliRunner().invoke(root.cli, ["evaluate", "--help"]).output.split())
+    assert "default: the value of the earlier run" in text
+    assert "of the recipe" not in text
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -59,6 +75,15 @@ def test_help_lists_every_setting(command):
         (["resume"], "Error: Missing argument 'RUN_ID'. See tinybench resume --help."),
         (["bogus"], "Error: No such command 'bogus'. See tinybench --help."),
         (["train", "--dropout", "abc"], "Error: Invalid value for `head.dropout`: expected a number in [0, 1), got "),
+        (
+            ["export", "x", "--format", "onxx"],
+            "Error: Invalid value for '--format': 'onxx' is not one of 'keras', 'h5', 'savedmodel', 'onnx', "
+            "'openvino'. Did you mean 'onnx'? See tinybench export --help.",
+        ),
+        (
+            ["measure", "--model", "a", "--engine", "onnx-runtime"],
+            "Error: Invalid value for '--engine': 'onnx-runtime' ",
+        ),
         (["train", "--recipe", "none"], "Error: Invalid value for `recipe`: expected one of "),
         (["train", "stray"], "Error: Got unexpected extra argument (stray). See "),
     ],

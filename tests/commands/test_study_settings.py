@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
-from small_study import TEXT
 
 from tinybench.cli import root
 from tinybench.commands import study_settings
@@ -16,6 +15,16 @@ from tinybench.sweeps.trial_queue import TrialQueue
 from tinybench.tracking.tracker import Tracker
 
 STORAGE = "sqlite:///optuna.db"
+TEXT = """\
+recipe = "quickstart"
+objective = "val/accuracy"
+trials = 4
+[settings]
+phases = "transfer"
+transfer.epochs = 2
+[space]
+transfer.lr = { distribution = "log-uniform", low = 1e-4, high = 1e-1 }
+"""
 
 
 def create(name: str, values: list[float]) -> Study:

@@ -53,13 +53,36 @@ def test_names_on_the_command_line(words, meant, kind):
     assert f"Did you mean '{meant}'?" in str(result.exception)
 
 
-def test_an_objective_without_its_split():
-    text = (
-        'recipe = "quickstart"\nobjective = "accuracy"\ntrials = 2\n'
-        '[space]\nhead.dropout = { distribution = "uniform", low = 0.0, high = 0.6 }\n'
-    )
-    with pytest.raises(ConfigError, match="Did you mean 'val/accuracy'"):
-        space_file.read(text, "s", {})
+SPACE = """\
+recipe = "quickstart"
+objective = "val/accuracy"
+sampler = { name = "tpe", seed = 1 }
+pruner = "median"
+trials = 2
+[space]
+head.dropout = { distribution = "uniform", low = 0.0, high = 0.6 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "meant"),
+    [
+        ("val/accuracy", "accuracy", "val/accuracy"),
+        ("val/accuracy", "validation/accuracy", "val/accuracy"),
+        ("val/accuracy", "val/acuracy", "val/accuracy"),
+        ('"tpe"', '"tep"', "tpe"),
+        ('"median"', '"mediam"', "median"),
+        ('"uniform"', '"unifrom"', "uniform"),
+        ("quickstart", "quickstrat", "quickstart"),
+        ("seed =", "sed =", "seed"),
+        ("low =", "lo =", "low"),
+        ("trials =", "trails =", "trials"),
+    ],
+)
+def test_every_name_in_the_file_of_a_space(right, wrong, meant):
+    assert space_file.read(SPACE, "s", {}).parameters
+    with pytest.raises(ConfigError, match=f"Did you mean '{meant}'"):
+        space_file.read(SPACE.replace(right, wrong, 1), "s", {})
 
 
 def test_a_value_without_choices_has_no_suggestion():

@@ -20,6 +20,7 @@ from tinybench.registry.decision import Decision
 from tinybench.registry.gates import GateResult
 from tinybench.tracking import logged_model, model_versions, provenance, run_record
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
+from tinybench.tracking.tracker import Tracker
 
 
 def test_the_best_by_validation_images_is_chosen(tracker, runs):
@@ -286,6 +287,16 @@ def test_the_commands(store, runs):
     assert "Version 1 is champion of tinybench-digits again, instead of version 3." in command("rollback").output
     with pytest.raises(ConfigError, match="No registered model 'other', but tinybench-digits"):
         command("history", "other")
+    with pytest.raises(ConfigError, match="Did you mean 'tinybench-digits'"):
+        command("history", "digits")
+    with pytest.raises(TrackingError, match=r"No finished run with data set digit: .* Did you mean 'digits'"):
+        command("promote", "--dataset", "digit", "--dry-run")
+
+
+@pytest.mark.parametrize("name", [None, "other"])
+def test_a_store_without_models_says_so_and_lists_nothing(name):
+    with pytest.raises(ConfigError, match=r"^No model is registered in sqlite:///.* yet: tinybench promote registers"):
+        promotion.resolve_name(Tracker.at(None), name)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from small_study import TEXT
 
 from tinybench.sweeps import optuna_storage, samplers, space_file, study_artifacts
+from tinybench.sweeps.slots import ERROR
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.trial_queue import TrialQueue
 from tinybench.training.run_callbacks import RunCallbacks
@@ -57,6 +58,55 @@ def test_several_objectives_have_a_front_and_the_best_by_the_first(two, tmp_path
                             "Trials by their settings", "Contour", "All trials"]  # fmt: skip
     assert "Best Value" in page  # Optuna draws it where it knows which way is better
     assert "<dt>best</dt><dd>6 trials that no other trial beats</dd>" in page
+
+
+def test_the_page_paints_the_best_darkest_whichever_way_is_better(storage_url, tmp_path):
+    for number, objective in enumerate(("val/accuracy", "val/loss")):
+        made = judged(
+            f"{storage_url}{number}", TEXT.replace("val/accuracy", objective), [[0.1 + 0.1 * n] for n in range(4)]
+        )
+        page = study_artifacts.write_plots(made, tmp_path / str(number), NO_MESSAGE)[-1].read_text()
+        scales = set(re.findall(r'"reversescale":(true|false)', page))
+        assert ("true" in scales) == (objective == "val/loss")
+
+
+def test_the_page_says_what_the_study_is_and_how_its_trials_ended(storage_url, tmp_path):
+    made = judged(storage_url, TEXT, [[0.5], [0.75]])
+    failed = TrialQueue(made).take()
+    samplers.suggest_values(failed, made.space)
+    failed.set_user_attr(ERROR, "The loss is <nan>.")
+    TrialQueue(made).tell(failed, None, TrialState.FAIL)
+    page = study_artifacts.write_plots(made, tmp_path, NO_MESSAGE)[-1].read_text()
+    assert "<h1>Study judged</h1>" in page
+    assert "<dt>objective</dt><dd>val/accuracy (maximize)</dd>" in page
+    assert "<dt>trials</dt><dd>2 complete, 0 pruned, 1 failed</dd>" in page
+    assert "<dt>best</dt><dd>val/accuracy 0.75, by trial 1</dd>" in page
+    assert "<th></th><th>trial 1</th><th>trial 0</th>" in page
+    assert "<td>failed</td>" in page
+    assert "<td>The loss is &lt;nan&gt;.</td>" in page
+    assert "tinybench train --from judged" in page
+
+
+def test_choices_are_drawn_as_choices_and_never_in_a_contour(storage_url, tmp_path):
+    choice = 'optimizer.name = { distribution = "categorical", choices = ["adam", "sgd"] }'
+    text = TEXT.replace("head.dropout = {", f"{choice}\nhead.dropout = {{")
+    made = judged(storage_url, text.replace("trials = 4", "trials = 8"), [[0.1 * n] for n in range(8)])
+    page = study_artifacts.write_plots(made, tmp_path / "all", NO_MESSAGE)[-1].read_text()
+    assert page.count('"type":"category"') == 1
+    assert '"ticktext":["adam","sgd"]' in page
+    assert "Contour" in titles(page)
+    alone = text[: text.index("head.dropout")]
+    made = judged(f"{storage_url}1", alone.replace("trials = 4", "trials = 8"), [[0.1 * n] for n in range(8)])
+    page = study_artifacts.write_plots(made, tmp_path / "two", NO_MESSAGE)[-1].read_text()
+    assert "Trials by their settings" in titles(page)
+    assert "Contour" not in titles(page)  # of one number and one choice
+
+
+def test_every_setting_has_a_plot_of_its_own(two, tmp_path):
+    page = study_artifacts.write_plots(two, tmp_path, NO_MESSAGE)[-1].read_text()
+    panels = page[page.index('<div class="grid">') : page.index("<h2>Trials by their settings")]
+    assert panels.count("Plotly.newPlot(") == 2
+    assert all(f'"text":"{key}"' in panels for key in ("transfer.lr", "head.dropout"))
 
 
 def test_few_trials_have_a_history_but_no_shares(storage_url, tmp_path):

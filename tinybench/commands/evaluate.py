@@ -64,8 +64,7 @@ def evaluate_run(
     split = "validation" if split == "val" else split
     if split not in SPLITS:
         raise ConfigError(
-            f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, or val for validation, got {split!r}."
-            + suggest(split, SPLITS)
+            f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.{suggest(split, SPLITS)}"
         )
     tracker = Tracker.at(uri)
     run_id = references.find_run_id(tracker, run_id)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HEIGHT = "420px"
 _MOST_CURVES = 20  # that a legend names
-_MOST_TICKS = 20  # of epochs
+_MOST_TICKS = 20  # of epochs or trials
 _AXIS_PIXELS = 170  # between two axes of parallel coordinates
 _PLACEHOLDER = optuna.create_trial(state=TrialState.FAIL)
 _MARGIN = {"t": 20, "r": 20, "b": 60, "l": 70}
@@ -124,6 +124,7 @@ class _Plots:
         name = objectives[0].metric
         history = visualization.plot_optimization_history(first_study, target_name=name)
         history.update_traces(line_shape="hv", selector={"mode": "lines"})
+        history.update_xaxes(tickformat="d", dtick=-(-len(first_study.trials) // _MOST_TICKS))
         yield _section("History", f"{name} of each complete trial, and the best so far.", self._html(history))
         if len(objectives) in (2, 3):  # the dimensions that can be drawn
             yield _section("Pareto front", "Trials that no other trial beats.", self._html(_plot_front(study)))
@@ -190,8 +191,10 @@ def _plot_front(study: Study) -> Figure:
     complete = {trial.number for trial in study.counted_trials() if trial.state == TrialState.COMPLETE}
     front_study.add_trials([trial if trial.number in complete else _PLACEHOLDER for trial in study.trials()])
     figure = visualization.plot_pareto_front(front_study, target_names=[objective.metric for objective in objectives])
-    figure.update_traces(marker={"color": "#8c959f", "size": 7, "showscale": False})
-    figure.update_traces(marker={"color": "#cf222e", "size": 9}, selector={"name": "Best Trial"})
+    for trace in figure.data:
+        is_best = "Best Trial" in (trace.hovertemplate or "")
+        trace.update(name="not beaten" if is_best else "beaten", showlegend=True)
+        trace.update(marker={"color": "#cf222e" if is_best else "#8c959f", "size": 9, "showscale": False})
     return figure
 
 

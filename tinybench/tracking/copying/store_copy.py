@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.entities import LifecycleStage, ViewType
 
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.suggestion import suggest
 from tinybench.tracking import store, tags
 from tinybench.tracking.copying.copied_content import list_differences
 from tinybench.tracking.copying.copy_check import CopyCheck
@@ -106,7 +107,7 @@ class StoreCopy:
         if missing:
             raise ConfigError(
                 f"Invalid value for `--experiment`: {store.display(self._source.uri)} has no experiment "
-                f"{missing[0]!r}, but {', '.join(existing)}."
+                f"{missing[0]!r}, but {', '.join(existing) or 'no experiment at all'}.{suggest(missing[0], existing)}"
             )
         return [existing[name] for name in dict.fromkeys(names or existing)]
 
