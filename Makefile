@@ -2,8 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .PHONY: help run test test-browser test-images lint docs bench bench-features ui lock clean
 
 help: ## List the targets

@@ -120,7 +120,7 @@ class Setup:
         client = MlflowClient(uri or self.uri)
         record = [json.loads(line) for line in (self.folder / f"{name}.jsonl").read_text().splitlines()]
         for key in dict.fromkeys(line[1] for line in record):
-            runs = client.search_runs(["0"], f"tags.`{tags.KEY}` = '{key}'")
+            runs = client.search_runs(["0", "1"], f"tags.`{tags.KEY}` = '{key}'")
             if len(runs) != 1:
                 (outcome.lost if not runs else outcome.doubled).append(f"{name}: run {key} is there {len(runs)} times")
                 continue

@@ -29,6 +29,7 @@ from benchmarks.fault_setup import Setup
 from benchmarks.server_client import Measured, Period
 from benchmarks.stored_runs import Outcome
 from tinybench.core.redaction import redact
+from tinybench.tracking.tracker import DEFAULT_EXPERIMENT
 
 _PROCESSES = 4  # of clients
 _TURN_SECONDS = 10.0
@@ -184,10 +185,9 @@ def team_server(backend: str, workers: int = 2) -> Iterator[RunningServer]:
             return result
 
         call("2.0/mlflow/users/create", username=user[0], password=user[1])
-        experiment = call("2.0/mlflow/experiments/create", name="load")["experiment_id"]
-        for one in ("0", experiment):
-            grant = {"resource_type": "experiment", "resource_id": one, "permission": "EDIT"}
-            call("3.0/mlflow/users/permissions/grant", username=user[0], **grant)
+        experiment = call("2.0/mlflow/experiments/create", name=DEFAULT_EXPERIMENT)["experiment_id"]
+        grant = {"resource_type": "experiment", "resource_id": experiment, "permission": "EDIT"}
+        call("3.0/mlflow/users/permissions/grant", username=user[0], **grant)
         yield RunningServer(uri, experiment, user)
 
 

@@ -77,9 +77,14 @@ def run_period(period: Period) -> Measured:
 
 
 def call(session: requests.Session, uri: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Send a request of MLflow's REST API and return the answer."""
+    """Send a request of MLflow's REST API and return the answer.
+
+    Raises:
+        RequestException: It is not answered, or with an error; the message says which.
+    """
     answer = session.post(f"{uri}/api/2.0/mlflow/{path}", json=body, timeout=_TIMEOUT_SECONDS)
-    answer.raise_for_status()
+    if not answer.ok:
+        raise requests.HTTPError(f"status {answer.status_code}: {' '.join(answer.text.split())[:300]}")
     result: dict[str, Any] = answer.json()
     return result
 

@@ -108,7 +108,8 @@ def find_trial_runs(tracker):
     """Return the runs of all trials."""
     runs, token = [], None
     while True:
-        page = tracker.client.search_runs(["0"], "tags.`tinybench.trial` != ''", max_results=1000, page_token=token)
+        query = "tags.`tinybench.trial` != ''"
+        page = tracker.client.search_runs(["0", "1"], query, max_results=1000, page_token=token)
         runs += page
         token = page.token
         if not token:

@@ -26,7 +26,7 @@ def offline(uri: str) -> StoreWriter:
 
 def runs_of(client: MlflowClient, key: str) -> list[Run]:
     """The runs of a store that have a key."""
-    return list(client.search_runs(["0"], f"tags.`{tags.KEY}` = '{key}'", ViewType.ACTIVE_ONLY))
+    return list(client.search_runs(["0", "1"], f"tags.`{tags.KEY}` = '{key}'", ViewType.ACTIVE_ONLY))
 
 
 def created(run: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def client_text(client: MlflowClient, run_id: str) -> str:
 
 
 def parents(store: str) -> list[str]:
-    found = MlflowClient(store).search_runs(["0"])
+    found = MlflowClient(store).search_runs(["0", "1"])
     return [run.info.run_id for run in found if "mlflow.parentRunId" not in run.data.tags]
 
 
@@ -62,7 +62,7 @@ def parents(store: str) -> list[str]:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    MlflowClient(uri).search_runs(["0"])  # makes the tables, before two processes would at once
+    MlflowClient(uri).search_runs(["0", "1"])  # makes the tables, before two processes would at once
     return uri
 
 

@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from tinybench.config.run_config import RunConfig, replace
+from tinybench.config.run_config import RunConfig
 from tinybench.config.setting_types import Settings
 from tinybench.core.errors import ConfigError
-from tinybench.recipes.resolve import resolve
+from tinybench.recipes.resolve import override, resolve
 
 if TYPE_CHECKING:
     from tinybench.commands.measure import MeasureResult
@@ -61,7 +61,7 @@ def train(
     from tinybench.hardware import onednn
 
     events = run_callbacks or _notebook_progress()
-    resolved = replace(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
+    resolved = override(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
     onednn.allow_onednn(resolved.deterministic)  # before TensorFlow is imported
     from tinybench.job.train import train_run
 

@@ -72,10 +72,10 @@ class MlflowPages:
         self.page.get_by_text(expected).first.wait_for()
 
     def open_runs(self, expected: str, mode: str = "") -> None:
-        self.open(f"/experiments/0/runs?workflowType=machine_learning{mode}", expected)
+        self.open(f"/experiments/1/runs?workflowType=machine_learning{mode}", expected)
 
     def open_comparison(self, run_ids: list[str]) -> None:
-        runs, experiments = quote(json.dumps(run_ids)), quote('["0"]')
+        runs, experiments = quote(json.dumps(run_ids)), quote('["1"]')
         self.open(f"/compare-runs?runs={runs}&experiments={experiments}", f"Comparing {len(run_ids)} Runs")
 
     def choose_columns(self, *names: str) -> None:

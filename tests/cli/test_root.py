@@ -38,6 +38,14 @@ def test_help_lists_every_setting(command):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (
+            ["train", "--epochs", "3"],
+            "Error: No such option '--epochs'. Did you mean '--transfer.epochs' or '--finetune.epochs'?",
+        ),
+        (
+            ["train", "--recipe", "cifar10-vgg10", "--lr", "1"],
+            "Error: No such option '--lr'. Did you mean '--scratch.lr'?",
+        ),
         (["train", "--head.droput", "1"], "Error: No such option '--head.droput'. Did you mean '--head.dropout'?"),
         (["train", "--head.dropout"], "Error: Option '--head.dropout' requires an argument."),
         (["train", "--seed", "--model", "a"], "Error: Got unexpected extra argument (a). See tinybench train --help."),

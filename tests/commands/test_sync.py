@@ -21,6 +21,8 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking.journal.journal import Journal, find_journals, is_key
 from tinybench.tracking.tracker import Tracker
 
+NAME = "transfer.epochs 2, finetune.epochs 2, smallcnn on digits"  # of the settings that are not the recipe's
+
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tinybench.Result, str]:
@@ -61,7 +63,7 @@ def test_an_offline_run_has_keys_and_says_what_is_unsent(offline: tuple[Path, ti
 
 def test_status_lists_the_three_runs(machine: Path, offline: tuple[Path, tinybench.Result, str]) -> None:
     rows = status.list_unsent()
-    assert [row.name.partition(":")[0] for row in rows] == ["smallcnn on digits", "transfer", "finetune"]
+    assert [row.name.partition(":")[0] for row in rows] == [NAME, "transfer", "finetune"]
     assert rows[0].run == offline[1].run_id
     assert sum(row.unsent for row in rows) >= offline[1].unsent
     assert not any(row.is_written or row.refused for row in rows)
@@ -73,7 +75,7 @@ def test_sync_sends_everything_once(machine: Path, store: str) -> None:
     assert result.counts.sent > 50
     assert (result.counts.known, result.counts.refused, result.problems) == (0, 0, [])
     parent, transfer, finetune = all_runs(store)
-    assert parent.info.run_name == "smallcnn on digits"
+    assert parent.info.run_name == NAME
     assert {run.info.status for run in (parent, transfer, finetune)} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for run in (transfer, finetune)} == {parent.info.run_id}
     assert MlflowClient(store).get_experiment(parent.info.experiment_id).name == "digits"
@@ -82,7 +84,7 @@ def test_sync_sends_everything_once(machine: Path, store: str) -> None:
     assert len([point for point in points(store, parent.info.run_id) if point[0] == "val/loss"]) == 4
     assert {"config.json", "figures/curves.csv"} <= artifacts(store, parent.info.run_id)
     assert [link for _, link in result.links] == [
-        f"http://127.0.0.1:5000/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+        f"http://127.0.0.1:5000/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}?workflowType=machine_learning"
     ]
     assert not [*find_journals()], "what is sent is removed"
     assert status.list_unsent() == []

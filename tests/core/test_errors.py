@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tinybench.core.errors import DataError, format_error
+from tinybench.core.errors import ConfigError, DataError, format_error
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,9 @@ from tinybench.core.errors import DataError, format_error
 )
 def test_in_one_line(error, line):
     assert format_error(error) == line
+
+
+def test_a_notebook_shows_the_message_instead_of_a_traceback():
+    error = ConfigError("Unknown key `x`.")
+    error.add_note("Resume it with: tinybench resume 1")
+    assert error._render_traceback_() == ["ConfigError: Unknown key `x`.", "Resume it with: tinybench resume 1"]

@@ -184,8 +184,15 @@ def test_closing_gives_the_cursor_back_and_may_come_twice(bar):
 
 def test_the_closing_table_holds_the_figures():
     text = ended("sqlite:///mlflow.db", test_accuracy=0.91239, test_loss=0.25)
-    (row,) = [line for line in text.splitlines() if "transfer" in line]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["transfer", "7", "0.9124", "", "", "", "0.25", ""]
+    titles, rule, row = text.splitlines()[1:4]
+    assert titles.split() == ["phase", "best", "epoch", "top-1", "top-5", "F1", "AUC", "loss", "training", "s"]
+    assert set(rule) == {"─"}
+    assert row.split() == ["transfer", "7", "0.9124", "0.25"]
+    assert [row[: titles.index(title) + len(title)].split()[-1] for title in ("epoch", "top-1", "loss")] == [
+        "7",
+        "0.9124",
+        "0.25",
+    ]
 
 
 def test_the_closing_lines_lead_to_the_run():
@@ -258,7 +265,7 @@ def test_folds_end_with_every_figure_of_the_test_images():
     summary = {f"test/{name}": 0.25 for name in names}
     for name in names:
         summary |= {f"folds/{part}{name}_{end}": 0.125 for part in ("", "test_") for end in ("mean", "sd")}
-    shown, written = console(width=80)
+    shown, written = console(width=90)
     shown.on_folds_end(Result("abc", "sqlite:///mlflow.db", "http://page", "models:/m-1", folds=folds, summary=summary))
     lines = [" ".join(line.split()) for line in written().splitlines()]
     assert "ensemble 0.2500 0.2500 0.2500 0.2500" in lines

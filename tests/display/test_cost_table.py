@@ -20,7 +20,7 @@ def test_measured_once_nothing_is_known_of_the_noise_and_nothing_is_ranked() -> 
     terminal = Terminal(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     cost_table.print_cost_tables(MeasureResult(once, {}), terminal)
     lines = terminal.export_text().splitlines()
-    assert lines[1].split()[0] == "a"
+    assert lines[2].split()[0] == "a"
     assert "Measured once" in "".join(lines)
 
 
@@ -39,12 +39,14 @@ def test_the_table_fits_and_says_of_what_machine_it_speaks() -> None:
     cost_table.print_cost_tables(session, terminal)
     text = terminal.export_text()
     lines = text.splitlines()
-    assert lines[1].split()[:3] == ["1", "a", "1"]
-    assert lines[2].split()[:3] == ["2", "b", "21"]
+    assert [line.split()[:3] for line in lines if line.split()[1:2] in (["a"], ["b"])][:2] == [
+        ["1", "a", "1"],
+        ["2", "b", "21"],
+    ]
     assert "differed by up to 10.0%" in text
     assert "one, 1 threads, load average 0.50 before" in text
     assert "Not measured: c on gpu: no GPU" in text
-    assert all(len(line) <= 80 for line in lines[:6])
+    assert all(len(line) <= 80 for line in lines[:8])
 
 
 def test_a_throughput_that_one_round_lacks_is_not_made_up() -> None:

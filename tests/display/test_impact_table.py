@@ -29,9 +29,9 @@ def test_each_line_says_what_it_gained_over_the_one_before():
         RecipeResult(KNOWN["cifar10-vgg10"], figures(0.8)),
         RecipeResult(KNOWN["cifar10-efficientnetv2-96"], figures(0.79) | {"efficiency/parameters": 6_255_962.0}),
     )
-    assert lines[1] == "cifar10-simple5 316K 65.00 1.100 +17.8"
-    assert lines[2] == "cifar10-vgg10 316K 80.00 +15.00"
-    assert lines[3] == "cifar10-efficientnetv2-96 6.26M 79.00 -1.00"
+    assert lines[2] == "cifar10-simple5 316K 65.00 1.100 +17.8"
+    assert lines[3] == "cifar10-vgg10 316K 80.00 +15.00"
+    assert lines[4] == "cifar10-efficientnetv2-96 6.26M 79.00 -1.00"
 
 
 def test_a_recipe_without_a_run_is_said_and_does_not_count_as_a_step():
@@ -40,14 +40,14 @@ def test_a_recipe_without_a_run_is_said_and_does_not_count_as_a_step():
         RecipeResult(KNOWN["cifar10-vgg10"]),
         RecipeResult(KNOWN["cifar10-resnet20"], figures(0.85)),
     )
-    assert lines[2] == "cifar10-vgg10 no run"
-    assert "+20.00" in lines[3]
+    assert lines[3] == "cifar10-vgg10 no run"
+    assert "+20.00" in lines[4]
 
 
 def test_a_run_with_other_settings_is_marked():
     lines = shown(RecipeResult(KNOWN["cifar10-simple5"], figures(0.65), own_settings=False))
-    assert lines[1].startswith("cifar10-simple5 * 316K")
-    assert "*: not with the recipe's own settings" in " ".join(lines[2:4])
+    assert lines[2].startswith("cifar10-simple5 * 316K")
+    assert "*: not with the recipe's own settings" in " ".join(lines[3:5])
     assert "cifar10-simple5 * test/accuracy 0.6747 0.65 test" in lines
 
 
@@ -61,7 +61,7 @@ def test_a_run_is_named_with_its_folds_and_what_is_to_be_known_of_its_data():
         ),
     ]
     lines = shown(*steps)
-    assert lines[1] == "cifar10-conv6 † 0.456"
+    assert lines[2] == "cifar10-conv6 † 0.456"
     assert "cifar10-conv6 †: run a1, 5 folds" in lines
     assert "cifar10-simple5 *†: run b2" in lines
     assert [line for line in lines if "half of" in line] == ["†: half of the data"]

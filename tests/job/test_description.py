@@ -134,12 +134,16 @@ def test_a_run_without_pictures_names_none():
 
 
 def test_nothing_to_warn_of():
-    assert description.list_warnings(settings(), dataset(validation=MANY, duplicates={"train/test": 0})) == []
+    assert (
+        description.list_warnings(settings(phases="scratch"), dataset(validation=MANY, duplicates={"train/test": 0}))
+        == []
+    )
 
 
 def test_duplicates_and_the_source_s_warnings_are_told():
     given_data = dataset(validation=MANY, duplicates={"train/validation": 0, "train/test": 3}, warnings=("Look.",))
-    assert description.list_warnings(settings(), given_data) == ["Look.", "3 exact duplicates across train/test."]
+    warnings = description.list_warnings(settings(phases="scratch"), given_data)
+    assert warnings == ["Look.", "3 exact duplicates across train/test."]
     assert "Note: Look." in description.describe_run(settings(), given_data, {}).splitlines()
 
 
@@ -148,10 +152,45 @@ def test_duplicates_and_the_source_s_warnings_are_told():
 )
 def test_what_few_validation_images_can_tell_apart(images, step, width):
     few = dataset(validation=(0,) * images)
-    (line,) = description.list_warnings(settings(), few)
+    (line,) = description.list_warnings(settings(phases="scratch"), few)
     assert line.startswith(f"With {images} validation images, accuracy moves in steps of {step}, and its 95 % interval")
     assert f"up to ± {width} wide" in line
-    assert description.list_warnings(resolve("quickstart", {"data.folds": 5}), few) == []
+    assert description.list_warnings(settings(phases="scratch", **{"data.folds": 5}), few) == []
+
+
+def test_a_frozen_backbone_with_random_weights_is_told():
+    (line,) = description.list_warnings(settings(phases="transfer"), dataset(validation=MANY))
+    assert line.startswith("The backbone has random weights (weights=none), and phase transfer freezes it")
+    assert description.list_warnings(settings(phases="finetune"), dataset(validation=MANY)) == []
+
+
+def test_weights_in_a_model_of_the_user_that_are_not_used_are_told():
+    own = {"model": "nets/edge.keras", "phases": "transfer"}
+    (line,) = description.list_warnings(settings(**own, weights="none"), dataset(validation=MANY))
+    assert line.startswith("The weights in nets/edge.keras are not used: weights=none begins with random ones.")
+    assert settings(**own).weights == "file", "which are used unless others are named"
+    assert description.list_warnings(settings(**own), dataset(validation=MANY)) == []
+
+
+@pytest.mark.parametrize(("low", "told"), [(0.15, True), (0.25, True), (0.26, False)])
+def test_a_model_that_is_no_better_than_guessing_is_told(low, told):
+    labels = np.array([0, 1, 2, 3] * 5)
+    warning = description.warn_of_guessing({"test/accuracy": 0.3, "test/accuracy_low": low}, labels)
+    assert warning.startswith("No better than guessing: top-1 0.3 on the test images") == told
+    assert bool(warning) == told
+    assert description.warn_of_guessing({}, labels) == ""
+
+
+def test_a_name_begins_with_what_differs_from_the_recipe():
+    assert description.run_name(settings()) == "smallcnn on digits"
+    changed = settings(seed=3, **{"head.dropout": 0.5, "track.pictures": False})
+    assert description.run_name(changed, "finetune") == "finetune: seed 3, head.dropout 0.5, smallcnn on digits"
+    many = settings(seed=3, batch_size=8, **{"head.dropout": 0.5, "head.l2": 0.1})
+    assert description.run_name(many).count(",") == 2, "a name is short"
+    fewer = settings(**{"data.per_class": 9, "head.dropout": 0.5})
+    assert description.run_name(fewer) == "head.dropout 0.5, data.per_class 9, smallcnn on digits"
+    assert description.run_title(changed) == "smallcnn on digits"
+    assert description.run_name(resolve(None, {"model": "smallcnn", "dataset": "digits"})) == "smallcnn on digits"
 
 
 @pytest.mark.parametrize(

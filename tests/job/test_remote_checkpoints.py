@@ -41,7 +41,9 @@ def interrupted(store: str, epoch: int, **settings: object) -> str:
     """The id of a run that was stopped after an epoch."""
     with pytest.raises(KeyboardInterrupt):
         tinybench.train(**SETTINGS | {"track.uri": store} | settings, run_callbacks=StopAfter(epoch))
-    runs = MlflowClient(store).search_runs(["0"], "attributes.status = 'KILLED'", order_by=["attributes.start_time"])
+    runs = MlflowClient(store).search_runs(
+        ["0", "1"], "attributes.status = 'KILLED'", order_by=["attributes.start_time"]
+    )
     return str(runs[0].info.run_id)
 
 
@@ -64,7 +66,7 @@ def test_another_machine_ends_the_run_as_this_one_would_have(
 
 
 def children(store: str, run_id: str) -> list[mlflow.entities.Run]:
-    return list(MlflowClient(store).search_runs(["0"], f"tags.`mlflow.parentRunId` = '{run_id}'"))
+    return list(MlflowClient(store).search_runs(["0", "1"], f"tags.`mlflow.parentRunId` = '{run_id}'"))
 
 
 def test_a_finished_phase_keeps_no_checkpoint_in_the_store(store: str) -> None:

@@ -90,10 +90,10 @@ def test_the_filters_of_the_message_find_the_runs(tmp_path_factory):
         client.log_param(made, "data.classes", classes)
         client.set_tag(made, tags.TEST_HASH, f"images{number}")
         client.log_metric(made, "best/val_accuracy", 0.5)
-    runs = [*client.search_runs(["0"])]
+    runs = [*client.search_runs(["0", "1"])]
     for changed in (runs, [run(each.info.run_id, 0.5, each.data.tags[tags.TEST_HASH]) for each in runs]):
         with pytest.raises(ConfigError) as raised:
             candidates.choose(changed, CandidateQuery())
         words = shlex.split(re.sub(r"[(),]", " ", str(raised.value)))
         filters = [words[index + 1] for index, word in enumerate(words) if word == "--filter"]
-        assert [len(client.search_runs(["0"], condition)) for condition in filters] == [1, 1]
+        assert [len(client.search_runs(["0", "1"], condition)) for condition in filters] == [1, 1]

@@ -103,6 +103,7 @@ def test_another_host_name_is_refused(one_person):
 def test_with_passwords_nobody_else_is_served_and_no_password_is_shown(tmp_path: Path):
     secret = tmp_path / "admin.txt"
     secret.write_text(f"{PASSWORD}\n")
+    (tmp_path / "mlflow-users.db").touch(0o644)  # as an earlier version made it
     with running(tmp_path, "--auth", "--admin-password-file", str(secret), "--workers", "2") as (address, process):
         search = f"{address}/api/2.0/mlflow/experiments/search?max_results=1"
         assert requests.get(f"{address}/health", timeout=10).ok

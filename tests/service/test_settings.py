@@ -52,6 +52,7 @@ def test_a_team_is_told_that_the_port_is_not_encrypted():
         ({"admin_password": "tinybench-team", "admin_username": "Tinybench-Team"}, "one that everybody tries first"),
         ({"secret_key": "short"}, "`--secret-key-file`: expected at least 16 characters"),
         ({"backend_store_uri": "http://elsewhere"}, "`--backend-store-uri`: expected sqlite:///FILE or postgresql://"),
+        ({"artifacts_destination": ""}, "`--artifacts-destination`: it is empty"),
         ({"backend_store_uri": "./mlruns"}, "`--backend-store-uri`: expected sqlite:///FILE or postgresql://"),
     ],
 )

@@ -203,3 +203,12 @@ def test_a_choice_may_be_a_list_and_be_tried_first():
     text = GOOD.replace("quickstart", "cifar10-simple5").replace("transfer", "scratch")
     found = space_file.read(text.replace("[[first]]\n", LISTS), "good")
     assert found.first_values[0]["network.filters"] in found.parameters[-1].choices
+
+
+def test_a_fixed_setting_without_an_effect_is_refused_unless_a_study_has_it():
+    useless = GOOD.replace("head.hidden = 32", "head.hidden = 32\nscratch.epochs = 3")
+    with pytest.raises(ConfigError, match=r"good, line \d+: `scratch\.epochs` would have no effect"):
+        space_file.read(useless, "good")
+    assert space_file.read(useless, "good", is_stored=True).base.scratch.epochs == 3
+    searched = GOOD.replace("head.hidden = 32", "optimizer.weight_decay = 0.01").replace('"sgd"]', '"sgd", "adamw"]')
+    assert space_file.read(searched, "good").base.optimizer.weight_decay == 0.01, "of some trials it has an effect"

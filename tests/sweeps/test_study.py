@@ -23,7 +23,7 @@ def test_a_name_is_taken_once(storage_url, made):
 def test_a_study_is_found_with_its_space(storage_url, made):
     found = Study.load(optuna_storage.connect(storage_url), "small")
     assert found.space == made.space
-    with pytest.raises(TrackingError, match=r"No study 'smal' .* holds: small"):
+    with pytest.raises(TrackingError, match=r"No study 'smal' in .*, which holds small\. Did you mean 'small'\?"):
         Study.load(optuna_storage.connect(storage_url), "smal")
 
 

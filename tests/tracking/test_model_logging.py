@@ -102,7 +102,7 @@ def by_label(answer: pd.DataFrame) -> np.ndarray:
 
 
 def test_the_model_belongs_to_the_run(parent, uri, store):
-    (logged,) = mlflow.MlflowClient(store).search_logged_models(["0"])
+    (logged,) = mlflow.MlflowClient(store).search_logged_models(["0", "1"])
     assert logged.model_uri == uri
     assert logged.source_run_id == parent.id
     assert mlflow.MlflowClient(store).get_run(parent.id).data.tags["tinybench.model_uri"] == uri
@@ -113,7 +113,7 @@ def test_a_resumed_run_logs_no_second_model(parent, network, digits, uri, store)
     resumed = tracker.reopen(tracker.get_run(parent.id))
     assert tracked.log_model(resumed, network, digits, 3) == uri.removeprefix("models:/")
     tracker.close()
-    assert len(mlflow.MlflowClient(store).search_logged_models(["0"])) == 1
+    assert len(mlflow.MlflowClient(store).search_logged_models(["0", "1"])) == 1
 
 
 def test_no_run_is_left_active(uri):

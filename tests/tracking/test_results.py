@@ -14,6 +14,7 @@ from tinybench.recipes.resolve import resolve
 from tinybench.tracking import model_logging as tracked
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
 from tinybench.tracking.tracker import Tracker
+from tinybench.training.progress import Epoch
 
 
 @pytest.fixture
@@ -73,3 +74,35 @@ def test_a_notebook_shows_every_fold_of_a_run():
     html = folds[0]._repr_html_()
     assert "Held-out images of fold 1, run &lt;1&gt;" in html
     assert "<td>top-1</td><td>0.81</td>" in html
+
+
+def epochs(first: int, count: int) -> tuple[Epoch, ...]:
+    names = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "top5")]
+    return tuple(
+        Epoch(number, dict.fromkeys(names, number / 10), 1000 * number) for number in range(first, first + count)
+    )
+
+
+def test_the_history_has_a_row_for_each_epoch():
+    phases = {
+        "transfer": PhaseResult("b", 2, 1, {}, epochs(1, 2)),
+        "finetune": PhaseResult("c", 3, 3, {}, epochs(3, 1)),
+    }
+    history = Result("a", "", "", "", phases).history
+    assert [*history["phase"]] == ["transfer", "transfer", "finetune"]
+    assert [*history["epoch"]] == [1, 2, 3]
+    assert [*history["val/accuracy"]] == [0.1, 0.2, 0.3]
+    folds = tuple(FoldResult(number, str(number), {}, epochs(1, 2)) for number in (1, 2))
+    assert [*Result("a", "", "", "", {}, folds, TESTED).history["fold"]] == [1, 1, 2, 2]
+
+
+def test_a_notebook_shows_the_curves_of_a_run():
+    phases = {
+        "transfer": PhaseResult("b", 2, 1, TESTED, epochs(1, 2)),
+        "finetune": PhaseResult("c", 3, 3, TESTED, epochs(3, 1)),
+    }
+    html = Result("a", "", "", "", phases)._repr_html_()
+    assert html.startswith("<svg ")
+    assert "<table>" in html
+    folds = tuple(FoldResult(number, str(number), {}, epochs(1, 2)) for number in (1, 2))
+    assert Result("a", "", "", "", {}, folds, TESTED)._repr_html_().startswith("<svg ")

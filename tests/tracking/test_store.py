@@ -293,6 +293,11 @@ def proxy_error(status: int) -> MlflowException:
     return MlflowException(text, error_code=get_error_code(status))
 
 
+def bad_request(message: str) -> RestException:
+    """What MLflow's server answers for an error of its database that is not one of the connection."""
+    return RestException({"error_code": "BAD_REQUEST", "message": message})
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -301,6 +306,18 @@ def proxy_error(status: int) -> MlflowException:
         (RestException({"error_code": "RESOURCE_ALREADY_EXISTS", "message": "there"}), True),
         (RestException({"error_code": "INVALID_STATE", "message": "deleted"}), True),
         (RestException({"error_code": "BAD_REQUEST", "message": "bad"}), True),
+        (
+            bad_request("(psycopg2.errors.StringDataRightTruncation) value too long for type character varying(250)"),
+            True,
+        ),
+        (bad_request("(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint"), True),
+        (bad_request("(sqlite3.IntegrityError) NOT NULL constraint failed: metrics.key"), True),
+        (bad_request("(psycopg2.DatabaseError) error with status PGRES_TUPLES_OK and no message"), False),
+        (bad_request("(psycopg2.InterfaceError) connection already closed"), False),
+        (bad_request("(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted"), False),
+        (bad_request("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00"), False),
+        (bad_request("Can't reconnect until invalid transaction is rolled back."), False),
+        (bad_request("This result object does not return rows. It has been closed automatically."), False),
         (RestException({"error_code": "INTERNAL_ERROR", "message": "database"}), False),
         (RestException({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "busy"}), False),
         (RestException({"error_code": "PERMISSION_DENIED", "message": "log in"}), False),

@@ -37,6 +37,7 @@ def test_tags_that_stores_hold_keep_their_names():
         "tinybench.fold",
         "tinybench.heartbeat",
         "tinybench.journal",
+        "tinybench.kind",
         "tinybench.looks.",
         "tinybench.model_uri",
         "tinybench.moved.",

@@ -60,7 +60,7 @@ def test_a_new_parent_says_where_it_comes_from(tracker):
     assert found.info.run_name == "smallcnn on digits"
     assert found.info.status == "RUNNING"
     assert {"host", "command", "version.keras"} <= set(found.data.tags)
-    assert experiment_of(tracker, parent.id) == "Default"
+    assert experiment_of(tracker, parent.id) == "tinybench"
 
 
 def test_name_tags_and_experiment_of_the_user(tracker):
@@ -165,7 +165,7 @@ def test_phases_are_found_by_their_parent_and_name(tracker):
 
 
 def test_a_run_that_is_not_there(tracker):
-    with pytest.raises(TrackingError, match=r"No run .gone. in sqlite:///.*: check the id, or name its store"):
+    with pytest.raises(TrackingError, match=r"No run .gone. in sqlite:///.*: tinybench runs lists them; --uri "):
         tracker.get_run("gone")
 
 
@@ -225,13 +225,13 @@ def test_a_run_fails_with_the_first_reason(tracker, run):
 
 
 def test_the_page_of_a_local_run(tracker, run):
-    assert tracker.link(run) == f"http://127.0.0.1:5000/#/experiments/0/runs/{run.id}"
+    assert tracker.link(run) == f"http://127.0.0.1:5000/#/experiments/0/runs/{run.id}?workflowType=machine_learning"
 
 
 def test_the_page_of_a_run_on_a_server_hides_the_password(tracker, run):
     served = like(tracker)
     served.uri = "https://me:hush@host/mlflow/"
-    assert served.link(run) == f"https://me:***@host/mlflow/#/experiments/0/runs/{run.id}"
+    assert served.link(run) == f"https://me:***@host/mlflow/#/experiments/0/runs/{run.id}?workflowType=machine_learning"
 
 
 def test_a_server_that_does_not_answer_is_told_at_once_and_without_its_password():

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import click
 
-from tinybench.core import quiet_libraries
-
 
 @click.command()
-def models() -> None:
-    """List the models.
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def models(as_json: bool) -> None:
+    """List the models, with their size, their accuracy on ImageNet, and whether their weights are here.
 
     The path of a .keras file is a model as well.
     """
-    with quiet_libraries.filter_startup_noise():
-        from tinybench.models import backbones
+    from rich.console import Console as Terminal
 
-    click.echo("\n".join(backbones.names()))
+    from tinybench.display import model_table
+    from tinybench.models.model_cards import MODEL_CARDS
+
+    if as_json:
+        click.echo(model_table.models_json(MODEL_CARDS))
+    else:
+        model_table.print_models(MODEL_CARDS, Terminal())
 
 
 @click.command()
@@ -25,7 +29,9 @@ def datasets() -> None:
 
     folder:/path is a data set as well: a folder with one folder of images per class.
     """
-    from tinybench import data
+    from rich.console import Console as Terminal
 
-    for name in data.names():
-        click.echo(f"{name:16} {data.card(name).summary}")
+    from tinybench import data
+    from tinybench.display import dataset_table
+
+    dataset_table.print_datasets([data.card(name) for name in data.names()], Terminal())

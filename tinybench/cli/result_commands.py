@@ -14,7 +14,9 @@ from tinybench.cli.startup import load_libraries
 
 @click.command(cls=SettingsCommand)
 @click.argument("run_id")
-@click.option("--split", default="test", show_default=True, help="Images to evaluate on: train, val or test.")
+@click.option(
+    "--split", default="test", show_default=True, help="Images to evaluate on: train, validation (or val), or test."
+)
 @uri_option
 @offline_option
 def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, Any]) -> None:

@@ -6,12 +6,11 @@ Nothing heavy is imported before a command needs it, so that `tinybench --help` 
 from __future__ import annotations
 
 import atexit
-import difflib
 import gc
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -19,13 +18,16 @@ from typing import NoReturn
 import click
 
 from tinybench.cli.cache_commands import cache
+from tinybench.cli.clean_command import clean
 from tinybench.cli.compare_commands import compare
 from tinybench.cli.copy_command import copy
 from tinybench.cli.list_commands import datasets, models
 from tinybench.cli.measure_commands import measure, pareto
+from tinybench.cli.options import near_options, no_such_option
 from tinybench.cli.recipe_commands import recipes
 from tinybench.cli.registry_commands import history, promote, registry, rollback
 from tinybench.cli.result_commands import evaluate, explain, export, predict
+from tinybench.cli.run_commands import runs
 from tinybench.cli.serve_commands import serve
 from tinybench.cli.server_commands import server
 from tinybench.cli.sweep_commands import sweep, sweep_worker
@@ -33,6 +35,7 @@ from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
 from tinybench.core import quiet_libraries, waiting
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
+from tinybench.core.suggestion import suggest
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,10 +48,10 @@ def cli(debug: bool) -> None:
 for _command in (
     *(train, transfer, finetune, resume),
     *(evaluate, export, predict, explain),
-    *(models, datasets, recipes, cache),
+    *(models, datasets, recipes, cache, clean),
     *(compare, measure, pareto),
     *(sweep, sweep_worker),
-    *(status, sync, repair, copy),
+    *(runs, status, sync, repair, copy),
     *(promote, history, rollback, registry, serve),
     server,
 ):
@@ -133,19 +136,19 @@ def _describe_refusal(error: BaseException) -> str:
 def _one_line_usage(error: click.ClickException) -> str:
     """Return click's message with a pointer to the command's help, which click would print on lines of its own."""
     if isinstance(error, click.NoSuchOption) and error.possibilities:
-        near = _near(error.option_name, error.possibilities)
-        error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
-    message = " ".join(error.format_message().split())
+        error = no_such_option(error, near_options(error.option_name, error.possibilities))
+    message = " ".join(error.format_message().split()) + _suggest_value(error)
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tinybench"
     end = "" if message[-1] in ".?" else "."
     return f"{message}{end} See {command} --help."
 
 
-def _near(option: str, possibilities: Iterable[str]) -> list[str]:
-    """Return the options that are near a misspelt one: click counts the dashes, by which all short ones are near."""
-    word = option.lstrip("-")
-    bare = {name: name.lstrip("-") for name in possibilities}
-    return [name for name, text in bare.items() if difflib.get_close_matches(word, [text, text.rpartition(".")[2]])]
+def _suggest_value(error: click.ClickException) -> str:
+    """Return which choice of an option was meant by one that does not exist."""
+    if not (isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice)):
+        return ""
+    given = re.match(r"'(.*?)' is not one of", error.message)
+    return suggest(given[1], map(str, error.param.type.choices)) if given else ""
 
 
 def _print_error(line: str, error: BaseException) -> None:

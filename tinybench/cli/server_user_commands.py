@@ -80,12 +80,10 @@ def remove(name: str, uri: str | None) -> None:
 def list_users(uri: str | None) -> None:
     """List the users with their roles."""
     from rich.console import Console as Terminal
-    from rich.table import Table
 
-    table = Table("user", "role", box=None)
-    for each in _connect(uri).all():
-        table.add_row(each.name, each.role)
-    Terminal().print(table)
+    from tinybench.display import user_table
+
+    user_table.print_users(_connect(uri).all(), Terminal())
 
 
 def _connect(uri: str | None) -> Users:

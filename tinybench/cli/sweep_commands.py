@@ -10,12 +10,16 @@ from typing import Any
 import click
 
 from tinybench.cli.option_values import none_if_unset, parse_count, parse_positive
-from tinybench.cli.options import SettingsCommand, offline_option, uri_option
+from tinybench.cli.options import (
+    DEFAULT_STORAGE,
+    STORAGE_VARIABLE,
+    SettingsCommand,
+    default_storage,
+    offline_option,
+    uri_option,
+)
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
-
-_DEFAULT_STORAGE = "sqlite:///optuna.db"
-_STORAGE_VARIABLE = "TINYBENCH_STORAGE"
 
 
 class SweepCommand(SettingsCommand):
@@ -29,11 +33,9 @@ class SweepCommand(SettingsCommand):
 
 _storage_option = click.option(
     "--storage",
-    envvar=_STORAGE_VARIABLE,
-    callback=lambda _context, _option, value: (
-        os.environ.get(_STORAGE_VARIABLE, _DEFAULT_STORAGE) if value in UNSET_VALUES else value
-    ),
-    default=_DEFAULT_STORAGE,
+    envvar=STORAGE_VARIABLE,
+    callback=lambda _context, _option, value: default_storage() if value in UNSET_VALUES else value,
+    default=DEFAULT_STORAGE,
     show_default=True,
     help="Database of the studies; for several machines postgresql://… (extra: postgres).",
 )

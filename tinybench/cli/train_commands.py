@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybench.cli.options import SettingsCommand, offline_option, uri_option
+from tinybench.cli.option_values import none_if_unset
+from tinybench.cli.options import SettingsCommand, default_storage, offline_option, uri_option
 from tinybench.cli.startup import load_libraries
 from tinybench.config.run_config import UNSET_VALUES
+from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import resolve
 
@@ -25,17 +27,18 @@ _dry_run_option = click.option(
 @click.command(cls=SettingsCommand)
 @_dry_run_option
 @click.option(
-    "--from", "file", type=click.Path(path_type=Path), help="TOML file of settings, such as the best.toml of a sweep."
+    "--from",
+    "source",
+    metavar="STUDY|FILE",
+    help="Train with the best settings of a study, or with those of a TOML file such as its best.toml.",
 )
 @offline_option
-def train(settings: dict[str, Any], dry_run: bool, file: Path | None) -> None:
+def train(settings: dict[str, Any], dry_run: bool, source: str | None) -> None:
     """Train a model in the phases of a recipe.
 
     Examples: tinybench train --recipe quickstart; tinybench train --model vgg16 --head.dropout 0.2
     """
-    from tinybench.config import settings_file
-
-    config = _prepare(settings if file is None else settings_file.read(file) | settings)
+    config = _prepare(settings if source is None else _read_source(source, settings.get("track.uri")) | settings)
     if dry_run:
         _print_plan(config)
     else:
@@ -84,6 +87,19 @@ def resume(run_id: str, uri: str | None) -> None:
     from tinybench import api
 
     api.resume(run_id, uri=uri, run_callbacks=_create_console())
+
+
+def _read_source(source: str, uri: str | None) -> dict[str, Any]:
+    """Return the settings of a TOML file, or of the best trial of a study."""
+    from tinybench.config import settings_file
+
+    file = Path(source)
+    if file.is_file() or file.suffix == ".toml" or len(file.parts) > 1:
+        return settings_file.read(file)
+    with quiet_libraries.filter_startup_noise():
+        from tinybench.commands import study_settings
+
+    return study_settings.read_best_settings(source, storage=default_storage(), uri=none_if_unset(uri))
 
 
 def _prepare(settings: dict[str, Any]) -> RunConfig:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tinybench.config.effects import compared_text
 from tinybench.config.run_config import RunConfig, replace
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
@@ -15,7 +16,7 @@ from tinybench.evaluation.comparison import Comparison, RunGroup
 from tinybench.evaluation.metrics import COUNT_METRICS
 from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description
-from tinybench.tracking import run_record, tags
+from tinybench.tracking import references, run_record, tags
 from tinybench.tracking.tracker import Tracker
 
 METRICS = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
@@ -27,7 +28,7 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
     """Compare runs, or phases of runs, by a metric on their test images.
 
     Args:
-        run_ids: At least two runs.
+        run_ids: At least two runs, each by what `references.find_run_id` takes.
         metric: One of `METRICS`.
         uri: The tracking store; MLflow's default if None.
 
@@ -43,6 +44,7 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
         )
     tracker = Tracker.at(uri)
     phases = {}  # by run id; empty for a run that is not a phase
+    run_ids = [references.find_run_id(tracker, reference) for reference in run_ids]
     for run in map(tracker.get_run, dict.fromkeys(run_ids)):
         phases[run.info.run_id] = run.data.tags.get(tags.PHASE, "")
     if len(phases) < 2:
@@ -107,9 +109,10 @@ def _read_test_predictions(tracker: Tracker, run_id: str) -> Predictions:
 
 def _find_differing_settings(configs: Sequence[RunConfig]) -> list[str]:
     """Return the keys of the settings that differ, other than the model, the data set and the seed."""
-    texts = [config.flat_text() for config in configs]
-    ignored = ("recipe", "model", "dataset", "seed", "track.", "data.root")
-    return [key for key in texts[0] if not key.startswith(ignored) and len({text[key] for text in texts}) > 1]
+    texts = [compared_text(config) for config in configs]
+    ignored = ("recipe", "model", "dataset", "seed", "track.")
+    keys = dict.fromkeys(key for text in texts for key in text)
+    return [key for key in keys if not key.startswith(ignored) and len({text.get(key) for text in texts}) > 1]
 
 
 def _name_group(config: RunConfig, phase: str, run_ids: list[str], differing: list[str]) -> str:
@@ -126,4 +129,4 @@ def _name_group(config: RunConfig, phase: str, run_ids: list[str], differing: li
     settings = "".join(f", {key} {texts[key]}" for key in keys[:_MAX_SETTINGS])
     first = run_ids[0][:8]
     ids = f"{len(run_ids)} seeds, {first} …" if len(run_ids) > 1 else first
-    return f"{config.track.run_name or description.run_name(config, phase)}{settings} ({ids})"
+    return f"{config.track.run_name or description.run_title(config, phase)}{settings} ({ids})"

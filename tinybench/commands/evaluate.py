@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tinybench import data
+from tinybench.config.effects import compared_text
 from tinybench.core.errors import ConfigError
 from tinybench.core.suggestion import suggest
 from tinybench.data import external
@@ -19,7 +20,7 @@ from tinybench.evaluation import metrics
 from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
 from tinybench.hardware import device
 from tinybench.job import description, phase_evaluation
-from tinybench.tracking import run_record, tags
+from tinybench.tracking import references, run_kinds, run_record, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.tracker import Tracker
 
@@ -63,9 +64,11 @@ def evaluate_run(
     split = "validation" if split == "val" else split
     if split not in SPLITS:
         raise ConfigError(
-            f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, got {split!r}.{suggest(split, SPLITS)}"
+            f"Invalid value for `split`: expected one of {', '.join(SPLITS)}, or val for validation, got {split!r}."
+            + suggest(split, SPLITS)
         )
     tracker = Tracker.at(uri)
+    run_id = references.find_run_id(tracker, run_id)
     source = tracker.find_top_run(run_id)
     config = run_record.derive_config(tracker, source, settings or {}, _FIXED_SETTINGS)
     if config.data.folds and split != "test":
@@ -73,9 +76,9 @@ def evaluate_run(
     device.select_device(config.device)
     dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
     target = Tracker(config.track, may_be_away=True)
-    run = target.open_parent_run(f"evaluate {description.run_name(config)}")
+    run = target.open_parent_run(f"evaluate {description.run_title(config)}", run_kinds.EVALUATION)
     with closing(target), run.open():
-        run.log_params({"run_id": run_id, "split": split} | config.flat_text())
+        run.log_params({"run_id": run_id, "split": split} | compared_text(config))
         run.set_tags({tags.SOURCE_RUN: run_id, tags.CONFIG_HASH: config.identity()})
         run_record.log_data(run, dataset)
         final = run_record.find_final_run(tracker, run_id)

@@ -16,10 +16,11 @@ from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, ModelError
+from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
 from tinybench.plots import explanation_grid, feature_map_grid
-from tinybench.tracking import run_record
+from tinybench.tracking import references, run_record
 from tinybench.tracking.tracker import Tracker
 
 _IMAGES_PER_PLOT = 8
@@ -73,12 +74,13 @@ def explain_run(
     """
     model = load_model(source, uri)
     if label is not None and label not in model.class_names:
-        raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.")
-    output.mkdir(parents=True, exist_ok=True)
+        near = suggest(label, model.class_names)
+        raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.{near}")
     files: list[Path] = []
     areas: list[dict[str, NDArray[np.float32]]] = []
     plot_numbers, image_numbers = count(1), count(1)
     for titles, pixels in _read_chunks(source, images, model, uri):
+        output.mkdir(parents=True, exist_ok=True)  # not before: images that cannot be read leave no folder
         classes, captions = _choose_classes(model, titles, pixels, label)
         maps = _compute_maps(model, pixels, classes, layer)
         files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)
@@ -112,7 +114,8 @@ def _read_test_images(source: str, uri: str | None) -> tuple[list[str], NDArray[
     if ":/" in source:
         raise ConfigError("A model has no test images: give --images, or a run.")
     tracker = Tracker.at(uri)
-    config = run_record.read_config(tracker, tracker.find_top_run(source))
+    run = tracker.find_top_run(references.find_run_id(tracker, source))
+    config = run_record.read_config(tracker, run)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
     indices = np.sort(sample_rows(len(dataset.test), _TEST_IMAGES))
     titles = [f"is {dataset.class_names[label]}" for label in dataset.test.labels[indices]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinybench import models
 from tinybench.core.errors import DataError
 from tinybench.data import images
-from tinybench.tracking import logged_model, run_record
+from tinybench.tracking import logged_model, references, run_record
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def load_model(source: str, uri: str | None = None) -> LoadedModel:
             info = files.info
             model = models.load(files.keras_path)
             return LoadedModel(model, info.labels, info.shape, info.temperature, info.resize)
+    source = references.find_run_id(tracker, source)
     top = tracker.find_top_run(source)
     temperature = run_record.find_final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
     class_names, shape = run_record.read_class_names(tracker, top), run_record.read_image_shape(tracker, top)

@@ -21,7 +21,7 @@ from tinybench.efficiency.model_cost import ModelCost
 from tinybench.hardware import certificate
 from tinybench.job import run_costs
 from tinybench.recipes import all_recipes
-from tinybench.tracking import tags
+from tinybench.tracking import run_kinds, tags
 from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def measure_models(
         track = TrackConfig(uri=uri, experiment=experiment)
         tracker = Tracker(track, may_be_away=True)  # fail now, not after an hour of measuring
         result = _measure_in_rounds(specs, rounds, process, callbacks or RunCallbacks())
-    parent = tracker.open_parent_run(f"measure {', '.join(dict.fromkeys(Path(spec.model).stem for spec in specs))}")
+    names = ", ".join(dict.fromkeys(Path(spec.model).stem for spec in specs))
+    parent = tracker.open_parent_run(f"measure {names}", run_kinds.MEASUREMENT)
     with closing(tracker), parent.open():
         _log_result(tracker, parent, result)
     return result
@@ -210,7 +211,8 @@ def _log_result(tracker: Tracker, parent: RunWriter, result: MeasureResult) -> N
         _log_cost(parent, result.costs[0])
         return
     for cost in result.costs:
-        child = tracker.create_phase_run(parent, "measure", f"{Path(cost.spec.model).stem} on {cost.spec.device}")
+        name = f"{Path(cost.spec.model).stem} on {cost.spec.device}"
+        child = tracker.create_child_run(parent, name, run_kinds.MEASUREMENT)
         with child.open():
             _log_cost(child, cost)
 

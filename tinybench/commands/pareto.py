@@ -16,7 +16,7 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.job import description
 from tinybench.plots import pareto_front
 from tinybench.plots.pareto_front import ParetoPoint
-from tinybench.tracking import run_record, tags
+from tinybench.tracking import references, run_record, tags
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def draw_pareto(run_ids: Sequence[str], output: Path, *, device: str = "cpu", ur
         TrackingError: A run does not exist or was not measured, or the test images or the machines of two runs differ.
     """
     tracker = Tracker.at(uri)
+    run_ids = [references.find_run_id(tracker, reference) for reference in run_ids]
     final_runs = {run_id: run_record.find_final_run(tracker, run_id) for run_id in dict.fromkeys(run_ids)}
     if len(final_runs) < 2:
         raise ConfigError("Give at least two different runs to compare.")

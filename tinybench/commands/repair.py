@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinybench.commands.runs import is_resumable
 from tinybench.core.redaction import redact
 from tinybench.tracking import dead_runs, store, tags
 from tinybench.tracking.dead_runs import DeadRun
-from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
-from tinybench.training import run_directory
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,4 @@ def _resume_command(dead: DeadRun, uri: str | None) -> str:
     address = f" --uri {redact(uri)}" if uri else ""
     if tags.STUDY in run_tags and tags.TRIAL not in run_tags:
         return f"tinybench sweep --resume {run_tags[tags.STUDY]}"
-    is_part = run_tags.keys() & {tags.PHASE, tags.FOLD, tags.TRIAL, tags.SEED}
-    has_checkpoints = (
-        run_directory.can_resume(key_of(dead.run)) or dead.run.data.params.get("track.checkpoints") == "remote"
-    )
-    return f"tinybench resume {dead.run.info.run_id}{address}" if has_checkpoints and not is_part else ""
+    return f"tinybench resume {dead.run.info.run_id}{address}" if is_resumable(dead.run) else ""

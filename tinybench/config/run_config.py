@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, cast
 
 from tinybench.config import network_size
@@ -51,6 +52,9 @@ from tinybench.core.suggestion import suggest
 PHASES = ("scratch", "transfer", "finetune")
 _ORDERS = (("transfer", "finetune"), *((phase,) for phase in PHASES))
 
+FILE_WEIGHTS = "file"
+"""The weights of a user's model: those in its own file."""
+
 # Values of an MLproject parameter that the user did not set: the recipe's value is used.
 UNSET_VALUES = ("", "recipe")
 
@@ -68,7 +72,11 @@ class RunConfig:
     recipe: str = setting("tiny-imagenet-tlft", text("a recipe's name"), "Recipe to start from.")
     model: str = setting("resnet50", text("a model's name or a .keras file"), "Backbone by name, or a .keras file.")
     dataset: str = setting("tiny-imagenet", text("a data set's name"), "Data set by name, or folder:/path.")
-    weights: str = setting("imagenet", text("imagenet, none or a file"), "imagenet, none, or a weights file.")
+    weights: str = setting(
+        "imagenet",
+        text("imagenet, none, file or a path"),
+        "imagenet, none, a weights file; file: those in the .keras model.",
+    )
     phases: tuple[str, ...] = setting(
         _ORDERS[0], text_list("scratch, transfer, finetune, or transfer,finetune", PHASES), "Phases to run, in order."
     )
@@ -105,6 +113,16 @@ class RunConfig:
     cache: CacheConfig = field(default_factory=CacheConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
+
+    @property
+    def has_own_model(self) -> bool:
+        """Whether the model is a file of the user, and not one that tinybench or Keras knows by name."""
+        return self.model.endswith(".keras") or "/" in self.model
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model for titles, tables and parameters: that of its file, without folder and suffix."""
+        return PurePath(self.model).stem if self.has_own_model else self.model
 
     def phase_settings(self, phase: str) -> PhaseConfig:
         """Return the section of a phase: `scratch`, `transfer` or `finetune`."""
@@ -221,6 +239,8 @@ def replace(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
     # All values are converted, also those that stay, so that 10 and 10.0 are the same value
     for key, value in (config.flat() | canonical_overrides(overrides)).items():
         config = _set(config, key, parse_value(key, value))
+    if config.has_own_model and config.weights == "imagenet":  # the default of recipes, and of runs before there was
+        config = dataclasses.replace(config, weights=FILE_WEIGHTS)  # a word for it
     _check_consistency(config)
     return config
 
@@ -234,6 +254,11 @@ def _check_consistency(config: RunConfig) -> None:
         )
     if "scratch" in config.phases and config.weights == "imagenet":
         raise ConfigError("Invalid value for `weights`: a phase from scratch begins without imagenet. Set it to none.")
+    if config.weights == FILE_WEIGHTS and not config.has_own_model:
+        raise ConfigError(
+            f"Invalid value for `weights`: file means those of a .keras model, and {config.model} is none. Give "
+            "imagenet, none or the path of a weights file."
+        )
     folds, images = config.data.folds, config.data.per_class
     if folds and images and folds > images:
         raise ConfigError(

@@ -19,7 +19,7 @@ class Settings(TypedDict, total=False):
     """Data set by name, or folder:/path."""
 
     weights: str
-    """imagenet, none, or a weights file."""
+    """imagenet, none, a weights file; file: those in the .keras model."""
 
     phases: Sequence[str]
     """Phases to run, in order."""

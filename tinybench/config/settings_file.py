@@ -18,21 +18,38 @@ def read(file: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read or is not TOML, or it has an unknown key or a value that is not allowed.
     """
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"Cannot read {file}: {error.strerror or error}. Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}.") from error
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Return the settings of a TOML text by dotted key; see `read`.
+
+    Args:
+        text: The text.
+        name: Where it is from, for error messages.
+
+    Raises:
+        ConfigError: The text is not TOML, or it has an unknown key or a value that is not allowed.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}.") from error
     settings: dict[str, Any] = {}
     try:
-        for name, value in _flatten(values):
-            key = canonical_key(name)
+        for spelling, value in _flatten(values):
+            key = canonical_key(spelling)
             if key in settings:
                 raise ConfigError(f"`{key}` is given twice.")
             parse_value(key, value)
             settings[key] = value
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"{name}: {error}") from error
     return settings
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import requests
 from filelock import FileLock
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
+from tinybench.core import waiting
 from tinybench.core.errors import DataError, TinybenchError
 from tinybench.core.hashing import hash_file
 from tinybench.core.progress_bar import Advance, ProgressFactory, progress_bar
@@ -67,7 +69,7 @@ def fetch(
     transfer = _Transfer(url, target, known_hash, way_out, error, size_limit)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
+        with _wait_for_lock(target):
             if not transfer.is_complete():
                 retrying = Retrying(
                     stop=transfer.is_stuck,
@@ -86,6 +88,14 @@ def fetch(
     except OSError as cause:
         raise transfer.failure(f"cannot write to {target.parent}: {cause.strerror or cause}") from None
     return target
+
+
+@contextlib.contextmanager
+def _wait_for_lock(target: Path) -> Iterator[None]:
+    with waiting.tell_if_slow(f"waiting for another process that downloads {target.name}"):
+        lock = FileLock(f"{target}.lock").acquire()
+    with lock:
+        yield
 
 
 @dataclass

@@ -15,6 +15,10 @@ class TinybenchError(Exception):
     exit_code = 1
     resumable = True  # whether resuming the run may succeed
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows instead of a traceback: the cause is not in the code, but in a value."""
+        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", [])]
+
 
 class ConfigError(TinybenchError):
     """An unknown key or a value that is not allowed."""

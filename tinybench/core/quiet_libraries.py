@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryFile
 
 # TensorFlow's C++ code writes these to file descriptor 2, whatever its log level; most of them without a GPU
@@ -16,16 +17,18 @@ _NOISE = re.compile(
     rb"|.*port\.cc.*oneDNN custom operations are on"
     rb"|.*cudart_stub\.cc.*Could not find cuda drivers"
     rb"|.*cuda_platform\.cc.*failed call to cuInit"
+    rb"|.*util\.cc.*oneDNN supports DT_\w+ only on platforms with"
     rb"|.*This TensorFlow binary is optimized to use available CPU"
     rb"|To enable the following instructions:).*\n?",
     re.MULTILINE,
 )
+_GPU_DRIVER_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of Linux, and of Linux in Windows
 
 
 def quieten_libraries() -> None:
     """Let libraries log only warnings and errors, unless the user's environment asks for more."""
     for name, value in {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_CPP_MIN_LOG_LEVEL": "2" if _has_gpu_driver() else "3",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,6 +38,15 @@ def quieten_libraries() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     # A graph for each fold's model is intended
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+
+
+def _has_gpu_driver() -> bool:
+    """Return whether this machine has the driver of a GPU.
+
+    Without one, TensorFlow's C++ code has no error to log that it does not raise as well, but it does log as an error
+    that a processor computes without some instruction.
+    """
+    return any(Path(file).exists() for file in _GPU_DRIVER_FILES)
 
 
 @contextmanager

@@ -38,10 +38,12 @@ def load(
     Raises:
         DataError: The data are absent or damaged, or do not allow the split that the settings ask for.
     """
+    from tinybench.core import waiting
     from tinybench.data import splits
 
     raw = load_raw(name, config, image_size=image_size, download=download, progress=progress)
-    return splits.split(name, raw, config, seed)
+    with waiting.tell_if_slow("splitting the images and looking for duplicates"):
+        return splits.split(name, raw, config, seed)
 
 
 def load_raw(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import filesize
-from rich.markup import escape
-from rich.table import Table
 
+from tinybench.display.fitted_table import Column, print_table
 from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
@@ -24,13 +23,14 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60))  # names and seconds, the larg
 def print_cache_table(entries: Sequence[CacheEntry], root: Path, terminal: Terminal) -> None:
     """Print one row per entry, and their total size in the folder `root`."""
     if entries:
-        table = Table("kind", "size", "last used", "description", "used by")
-        for entry in entries:
-            user = "a run" if entry.in_use else ""
-            size = filesize.decimal(entry.bytes)
-            table.add_row(entry.kind, size, _format_age(entry.last_used), escape(entry.description), user)
-        terminal.print(table)
+        columns = ("kind", Column("size", right=True), "last used", Column("description", wraps=True), "used by")
+        print_table(terminal, columns, map(_make_row, entries))
     print_line(terminal, f"{_total_size(entries)} in {root}")
+
+
+def _make_row(entry: CacheEntry) -> tuple[str, ...]:
+    size, age = filesize.decimal(entry.bytes), _format_age(entry.last_used)
+    return entry.kind, size, age, entry.description, "a run" if entry.in_use else ""
 
 
 def describe_removal(removed: Sequence[CacheEntry]) -> str:

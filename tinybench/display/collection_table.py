@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
-from tinybench.display.plain_lines import print_line
+from tinybench.display.plain_lines import make_printable, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -32,9 +32,9 @@ def print_collection(collection: Collection, terminal: Terminal) -> None:
         return
     print_line(terminal, f"Freed {filesize.decimal(removed.bytes)}: {_count(removed.items)}.")
     for item in removed.changed:
-        print_line(terminal, f"Not removed: {item.kind} {_printable(item.id)} was restored or is needed by now.")
+        print_line(terminal, f"Not removed: {item.kind} {make_printable(item.id)} was restored or is needed by now.")
     for name, reason in removed.failures.items():
-        print_line(terminal, f"Not removed: {_printable(name)}: {reason} Run it again.")
+        print_line(terminal, f"Not removed: {make_printable(name)}: {reason} Run it again.")
 
 
 def _print_items(title: str, items: Sequence[Item], terminal: Terminal) -> None:
@@ -43,10 +43,10 @@ def _print_items(title: str, items: Sequence[Item], terminal: Terminal) -> None:
         return
     print_line(terminal, f"{title}:")
     for item in items[:_ITEMS]:
-        print_line(terminal, f"{filesize.decimal(item.bytes):>10}  {item.kind} {_printable(item.id)}")
+        print_line(terminal, f"{filesize.decimal(item.bytes):>10}  {item.kind} {make_printable(item.id)}")
         if item.name not in ("", item.id):
-            _print_indented(terminal, _printable(item.name))
-        _print_indented(terminal, _printable(item.reason))
+            _print_indented(terminal, make_printable(item.name))
+        _print_indented(terminal, make_printable(item.reason))
     if len(items) > _ITEMS:
         print_line(terminal, f"… and {len(items) - _ITEMS:,} more, none of them larger.")
 
@@ -63,8 +63,3 @@ def _count(items: Sequence[Item]) -> str:
     counts = Counter(item.kind for item in items)
     named = (f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
     return ", ".join(named) or "nothing to remove"
-
-
-def _printable(text: str) -> str:
-    """Return a text from the database without characters that a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text)

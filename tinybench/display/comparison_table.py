@@ -9,15 +9,13 @@ from itertools import count, product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
-    from tinybench.evaluation.comparison import Comparison, Difference
+    from tinybench.evaluation.comparison import Comparison, Difference, MetricEstimate
 
 _ABOUT_RUNS = (
     "This compares these runs on these test images: runs with another seed may differ. To compare the models, give "
@@ -32,22 +30,16 @@ _ABOUT_MODELS = (
 def print_comparison(comparison: Comparison, terminal: Terminal) -> None:
     """Print the metric of each group, the differences of all pairs, and how to read them."""
     letters = dict(zip(comparison.estimates, _letters(), strict=False))
-    groups = Table(box=None, pad_edge=False)
-    for title in ("", "", comparison.metric, "95 % interval", "sd over seeds"):
-        groups.add_column(title, justify="right" if title else "left", overflow="fold")
-    for name, estimate in comparison.estimates.items():
-        deviation = "" if estimate.deviation is None else f"{estimate.deviation:.4f}"
-        interval = f"[{estimate.low:.4f}, {estimate.high:.4f}]"
-        groups.add_row(letters[name], *map(escape, (name, f"{estimate.value:.4f}", interval, deviation)))
-    terminal.print(groups)
-    pairs = Table(box=None, pad_edge=False, title="Differences", title_justify="left")
-    for title in ("", "difference", "95 % interval", "p", ""):
-        pairs.add_column(title, justify="right" if title in ("difference", "p") else "left", no_wrap=True)
-    for pair in comparison.differences:
-        pairs.add_row(f"{letters[pair.first]} minus {letters[pair.second]}", *map(escape, _cells(pair)))
-    terminal.print(pairs)
-    print_line(terminal, _describe_method(comparison))
-    print_line(terminal, _ABOUT_MODELS if comparison.compares_models else _ABOUT_RUNS)
+    names = (Column("", head=True), Column("model" if comparison.compares_models else "run", wraps=True, head=True))
+    numbers = [comparison.metric, "95 % interval", *(["sd over seeds"] if comparison.compares_models else [])]
+    estimates = [(letters[name], name, *_estimate_cells(estimate)) for name, estimate in comparison.estimates.items()]
+    print_table(terminal, (*names, *number_columns(*numbers)), [row[: 2 + len(numbers)] for row in estimates])
+    terminal.print()
+    columns = ("pair", *number_columns("difference", "95 % interval", "p"), "conclusion")
+    pairs = [(f"{letters[pair.first]} minus {letters[pair.second]}", *_cells(pair)) for pair in comparison.differences]
+    print_table(terminal, columns, pairs, "Differences")
+    print_text(terminal, _describe_method(comparison))
+    print_text(terminal, _ABOUT_MODELS if comparison.compares_models else _ABOUT_RUNS)
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -65,6 +57,11 @@ def _letters() -> Iterator[str]:
     """Yield A to Z, then AA, AB and so on."""
     for length in count(1):
         yield from map("".join, product(ascii_uppercase, repeat=length))
+
+
+def _estimate_cells(estimate: MetricEstimate) -> tuple[str, ...]:
+    deviation = "" if estimate.deviation is None else f"{estimate.deviation:.4f}"
+    return f"{estimate.value:.4f}", f"[{estimate.low:.4f}, {estimate.high:.4f}]", deviation
 
 
 def _cells(pair: Difference) -> tuple[str, ...]:

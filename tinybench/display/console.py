@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console as Terminal
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from tinybench.core.redaction import redact
 from tinybench.display.durations import format_duration
-from tinybench.display.plain_lines import print_line, print_note
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_line, print_note, print_text
 from tinybench.job import description
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -33,6 +33,10 @@ _BAR_WIDTH = 20  # so that all columns fit into 80 characters
 
 def _format_metrics(epoch: Epoch, split: str) -> str:
     return f"loss {epoch.metrics[f'{split}/loss']:.4g} top-1 {epoch.metrics[f'{split}/accuracy']:.4f}"
+
+
+def _format_cell(name: str, value: float) -> str:
+    return f"{value:,.1f}" if name.startswith("efficiency/") else f"{value:.4g}"
 
 
 class PipeSafeTerminal(Terminal):
@@ -63,7 +67,7 @@ class Console(RunCallbacks):
 
     def on_run_begin(self, config: RunConfig, dataset: Dataset, device: str, link: str) -> None:
         """Print what is trained, on which data, and the link to the run."""
-        title = escape(description.run_name(config))
+        title = escape(description.run_title(config))
         self.terminal.print(f"[bold]{title}[/bold] (recipe {config.recipe}) on {device}")
         counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
         self._print(f"{counts} images, {len(dataset.class_names)} classes; run {link}")
@@ -152,31 +156,28 @@ class Console(RunCallbacks):
         names = [name for name in description.FOLD_COLUMNS if name in result.folds[0].metrics and "auc" not in name]
         labels = [description.FOLD_COLUMNS[name] for name in names]
         metrics = [name.partition("/")[2] for name in names]
-        held_out = Table(box=None, title="Held-out images")
-        test = Table(box=None, title="Test images: the ensemble of all folds, and the single folds")
-        for label in ("fold", *labels):
-            held_out.add_column(label, no_wrap=True)
-        for label in ("", *labels):
-            test.add_column(label, no_wrap=True)
-        for fold in result.folds:
-            held_out.add_row(str(fold.number), *(f"{fold.metrics[name]:.4f}" for name in names))
         summary = result.summary
-        held_out.add_row("mean ± sd", *(description.format_spread(summary, f"folds/{metric}") for metric in metrics))
-        test.add_row("ensemble", *(f"{summary[f'test/{metric}']:.4f}" for metric in metrics))
-        test.add_row("mean ± sd", *(description.format_spread(summary, f"folds/test_{metric}") for metric in metrics))
-        self.terminal.print(held_out)
-        self.terminal.print(test)
+        folds = [[f"fold {fold.number}", *(f"{fold.metrics[name]:.4f}" for name in names)] for fold in result.folds]
+        spread = ["mean ± sd", *(description.format_spread(summary, f"folds/{metric}") for metric in metrics)]
+        ensemble = ["ensemble", *(f"{summary[f'test/{metric}']:.4f}" for metric in metrics)]
+        single = ["mean ± sd", *(description.format_spread(summary, f"folds/test_{metric}") for metric in metrics)]
+        numbers = number_columns(*labels)
+        about_test = "Test images: the ensemble of all folds, and the single folds"
+        print_table(self.terminal, (Column("", head=True), *numbers), [*folds, spread], "Held-out images")
+        self.terminal.print()
+        print_table(self.terminal, (Column("", head=True), *numbers), [ensemble, single], about_test)
         self._print_details(summary)
         self._print_links(result)
 
     def on_run_end(self, result: Result) -> None:
         """Print the test metrics of every phase, and where the run is stored."""
-        table = Table("phase", "best epoch", *description.TEST_COLUMNS.values(), title="Test images")
+        rows = []
         for phase, phase_result in result.phases.items():
             metrics = phase_result.metrics
-            values = [f"{metrics[name]:.4g}" if name in metrics else "" for name in description.TEST_COLUMNS]
-            table.add_row(phase, str(phase_result.best_epoch), *values)
-        self.terminal.print(table)
+            values = [_format_cell(name, metrics[name]) if name in metrics else "" for name in description.TEST_COLUMNS]
+            rows.append((phase, str(phase_result.best_epoch), *values))
+        columns = ("phase", *number_columns("best epoch", *description.TEST_COLUMNS.values()))
+        print_table(self.terminal, columns, rows, "Test images")
         self._print_details(result.metrics)
         self._print_links(result)
 
@@ -195,21 +196,24 @@ class Console(RunCallbacks):
             self._print(
                 f"One image takes {metrics['efficiency/cpu_latency_p50_ms']:.3g} ms on the CPU (median, batch 1) and "
                 f"{peak:,.0f} MB of memory; weights {weights:,.3g} MB; efficiency ratio "
-                f"{metrics['efficiency/ratio']:.3g} (percent of accuracy per ms)"
+                f"{metrics['efficiency/ratio']:.3g} (percent of accuracy per ms, of one quick measurement)"
             )
 
     def _print_links(self, result: Result) -> None:
         """Print where the run, its model and its page are."""
         store = redact(result.tracking_uri)
         if not result.link:  # the line about unsent entries, which every command prints, says what to do
-            self._print(f"Run {result.run_id}, not sent to {store} yet")
+            self._print_to_copy(f"Run {result.run_id}, not sent to {store} yet")
             return
-        self._print(f"Run {result.run_id} in {store}")
-        self._print(f"Model {result.model_uri}")
+        self._print_to_copy(f"Run {result.run_id} in {store}")
+        self._print_to_copy(f"Model {result.model_uri}")
         start = "" if store.startswith("http") else f"   (start the server: mlflow ui --backend-store-uri {store})"
-        self._print(f"Page {result.link}{start}")
+        self._print_to_copy(f"Page {result.link}{start}")
 
     def _print(self, text: str) -> None:
+        print_text(self.terminal, text)
+
+    def _print_to_copy(self, text: str) -> None:
         print_line(self.terminal, text)
 
     def close(self) -> None:

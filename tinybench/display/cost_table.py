@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -29,10 +27,12 @@ def print_cost_tables(result: MeasureResult, terminal: Terminal) -> None:
     ranks = ["" for _ in costs] if noise is None else [str(rank) for rank in rank_by_latency(costs, noise)]
     several_devices = len({cost.spec.device for cost in costs}) > 1
     names = [Path(cost.spec.model).stem + (f" on {cost.spec.device}" if several_devices else "") for cost in costs]
-    terminal.print(_build_table(_SPEED_TITLES, zip(ranks, names, map(_speed_cells, costs), strict=True)))
-    terminal.print(_build_table(_SIZE_TITLES, zip(ranks, names, map(_size_cells, costs), strict=True)))
+    heads = [*zip(ranks, names, strict=True)]
+    for titles, cells in ((_SPEED_TITLES, map(_speed_cells, costs)), (_SIZE_TITLES, map(_size_cells, costs))):
+        _print_table(titles, [(*head, *row) for head, row in zip(heads, cells, strict=True)], terminal)
+        terminal.print()
     for line in (_describe_noise(result), _describe_machine(costs[0]), *_notes(result)):
-        print_line(terminal, line)
+        print_text(terminal, line)
 
 
 def costs_json(result: MeasureResult) -> str:
@@ -72,13 +72,11 @@ def rank_by_latency(costs: Sequence[ModelCost], noise: float) -> list[int]:
     return ranks
 
 
-def _build_table(titles: Sequence[str], rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "model", *titles):
-        table.add_column(title, justify="left" if title == "model" else "right", overflow="fold")
-    for rank, name, cells in rows:
-        table.add_row(rank, *map(escape, (name, *cells)))
-    return table
+def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], terminal: Terminal) -> None:
+    """Print the rank and the name of each model, and numbers; the ranks are left out where there are none."""
+    start = 0 if any(row[0] for row in rows) else 1
+    columns = (Column("rank", right=True, head=True), Column("model", head=True), *number_columns(*titles))
+    print_table(terminal, columns[start:], [row[start:] for row in rows])
 
 
 def _speed_cells(cost: ModelCost) -> tuple[str, ...]:

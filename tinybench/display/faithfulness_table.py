@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import number_columns, print_table
+from tinybench.display.plain_lines import print_line, print_text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -22,12 +21,11 @@ _LEGEND = (
 
 def print_faithfulness_table(explanation: Explanation, terminal: Terminal) -> None:
     """Print both areas of every method, and the files that were written."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("method", "deletion", "insertion"):
-        table.add_column(title, justify="left" if title == "method" else "right")
-    for method, deletion in explanation.deletion.items():
-        table.add_row(method, f"{deletion:.3f}", f"{explanation.insertion[method]:.3f}")
-    terminal.print(table)
-    print_line(terminal, _LEGEND)
+    rows = [
+        (method, f"{deletion:.3f}", f"{explanation.insertion[method]:.3f}")
+        for method, deletion in explanation.deletion.items()
+    ]
+    print_table(terminal, ("method", *number_columns("deletion", "insertion")), rows)
+    print_text(terminal, _LEGEND)
     for file in explanation.files:
         print_line(terminal, f"wrote {file}")

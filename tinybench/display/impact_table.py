@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import number_columns, print_table
+from tinybench.display.plain_lines import print_line, print_text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -16,26 +15,34 @@ if TYPE_CHECKING:
 
 _LEGEND = (
     "Metrics of the test images. gained: points of accuracy over the line above. train - val: training accuracy minus "
-    "validation accuracy in the best epoch. Runs with folds: the mean of all folds' probabilities, and its log loss. "
-    "*: not with the recipe's own settings. †: see the note about its data. no run: none has finished."
+    "validation accuracy in the best epoch."
 )
+_ABOUT_FOLDS = "Runs with folds: the mean of all folds' probabilities, and its log loss."
+_ABOUT_SETTINGS = "*: not with the recipe's own settings."
+_ABOUT_NO_RUN = "no run: none has finished."
 _ACCURACY = "test/accuracy"
 _LOSSES = ("test/loss", "test/log_loss")  # an ensemble of folds has no penalties on weights, and so no loss
 
 
 def print_impact_table(results: Sequence[RecipeResult], terminal: Terminal) -> None:
     """Print one row per recipe with its size, accuracy and gain, then its metrics beside the published ones."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("recipe", "weights", "top-1", "gained", "loss", "train - val"):
-        table.add_column(title, justify="left" if title == "recipe" else "right", no_wrap=True)
-    previous: float | None = None
+    rows, previous = [], None
     for result in results:
-        table.add_row(*_cells(result, previous))
+        rows.append(_cells(result, previous))
         previous = result.metrics.get(_ACCURACY, previous)
-    terminal.print(table)
-    print_line(terminal, _LEGEND)
+    print_table(terminal, ("recipe", *number_columns("weights", "top-1", "gained", "loss", "train - val")), rows)
+    print_text(terminal, _legend(results))
     _print_published(results, terminal)
     _print_runs(results, terminal)
+
+
+def _legend(results: Sequence[RecipeResult]) -> str:
+    """Return what the headings mean, and the marks that the table has."""
+    parts = [_LEGEND]
+    parts += [_ABOUT_FOLDS] if any(result.folds for result in results) else []
+    parts += [_ABOUT_SETTINGS] if not all(result.own_settings for result in results) else []
+    parts += [_ABOUT_NO_RUN] if not all(result.metrics for result in results) else []
+    return " ".join(parts)
 
 
 def _print_runs(results: Sequence[RecipeResult], terminal: Terminal) -> None:
@@ -45,21 +52,22 @@ def _print_runs(results: Sequence[RecipeResult], terminal: Terminal) -> None:
             folds = f", {result.folds} folds" if result.folds else ""
             print_line(terminal, f"{result.title}: run {result.run_id}{folds}")
     for warning in dict.fromkeys(result.warning for result in results if result.warning):
-        print_line(terminal, f"†: {warning}")
+        print_text(terminal, f"†: {warning}")
 
 
 def _print_published(results: Sequence[RecipeResult], terminal: Terminal) -> None:
     """Print every published metric beside that of the run."""
-    table = Table(box=None, pad_edge=False, title="Published metrics, and those of the runs", title_justify="left")
-    for title in ("recipe", "metric", "published", "run", "published on"):
-        table.add_column(title, justify="right" if title in ("published", "run") else "left", no_wrap=True)
+    rows = []
     for result in results:
         for expected in result.published:
             value = result.metrics.get(expected.metric)
             run = "" if value is None else f"{value:.4g}"
-            table.add_row(result.title, expected.metric, f"{expected.value:.4g}", run, expected.split)
-    if table.row_count:
-        terminal.print(table)
+            rows.append((result.title, expected.metric, f"{expected.value:.4g}", run, expected.split))
+    if rows:
+        columns = ("recipe", "metric", *number_columns("published", "run"), "published on")
+        terminal.print()
+        print_table(terminal, columns, rows, "Published metrics, and those of the runs")
+        terminal.print()
 
 
 def _cells(result: RecipeResult, previous: float | None) -> tuple[str, ...]:

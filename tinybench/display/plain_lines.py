@@ -1,10 +1,10 @@
-"""Print lines that are not wrapped or cut, so that they can be copied and searched for."""
+"""Print lines that are not wrapped or cut, so that they can be copied and searched for, and prose that is wrapped."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -15,6 +15,37 @@ def print_line(terminal: Terminal, text: str) -> None:
     terminal.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
+def print_text(terminal: Terminal, text: str, style: str = "") -> None:
+    """Print prose without markup: wrapped between words on a terminal, one line elsewhere, where it is searched for."""
+    _print_prose(terminal, Text(text, style=style))
+
+
 def print_note(terminal: Terminal, text: str) -> None:
-    """Print one line after a yellow `Note:`."""
-    terminal.print(f"[yellow]Note:[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+    """Print prose after a yellow `Note:`; see `print_text`."""
+    _print_prose(terminal, Text.assemble(("Note:", "yellow"), f" {text}"))
+
+
+def _print_prose(terminal: Terminal, prose: Text) -> None:
+    for line in wrap_words(prose, terminal.width) if terminal.is_terminal else [prose]:
+        print_unwrapped(terminal, line)
+
+
+def make_printable(text: str) -> str:
+    """Return a text, such as a name from a store, in one line and without characters that a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
+def print_unwrapped(terminal: Terminal, line: Text) -> None:
+    """Print a line that is as wide as it should be; of one that is too wide nothing is cut."""
+    terminal.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def wrap_words(text: Text, width: int) -> list[Text]:
+    """Return the lines of a text that is broken between words only; a word that is too wide has a line to itself."""
+    lines: list[Text] = []
+    for word in text.split(" "):
+        if lines and lines[-1].cell_len + 1 + word.cell_len <= width:
+            lines[-1].append(" ").append_text(word)
+        else:
+            lines.append(word)
+    return lines

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.markdown import Markdown
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from tinybench.core.errors import TrackingError
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_text
 from tinybench.registry.decision import PROMOTE, REFUSE, Decision, champion_moves
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 
@@ -20,31 +20,45 @@ if TYPE_CHECKING:
 
     from tinybench.registry.promotion import PromotionResult
 
+_HISTORY_COLUMNS = (
+    Column("time (UTC)", head=True),
+    Column("decision", wraps=True, head=True),
+    *number_columns("from", "to"),
+    "author",
+    "commit",
+    Column("reason", wraps=True),
+)
 _ACTIONS = {PROMOTE: "promoted", REFUSE: "refused"}
 
 
 def print_promotion(result: PromotionResult, terminal: Terminal) -> None:
     """Print the candidate, the champion, the result of every gate and the decision."""
     decision, champion = result.decision, result.champion
-    print_line(terminal, f"Candidate: run {decision.run_id}, {decision.selection}.")
+    print_text(terminal, f"Candidate: run {decision.run_id}, {decision.selection}.")
     if result.already_champion:
-        print_line(terminal, f"It is already the champion of {decision.name}: version {decision.previous}.")
+        print_text(terminal, f"It is already the champion of {decision.name}: version {decision.previous}.")
         return
     if champion is None:
-        print_line(terminal, f"Champion of {decision.name}: none.")
-        print_line(terminal, "Only gates that need no champion are evaluated, such as accuracy.min_accuracy.")
+        print_text(terminal, f"Champion of {decision.name}: none.")
+        print_text(terminal, "Only gates that need no champion are evaluated, such as accuracy.min_accuracy.")
     else:
-        print_line(terminal, f"Champion of {decision.name}: version {champion.number}, run {champion.run_id}.")
-    table = Table("gate", "result", "value", "limit")
-    for gate_result in decision.gate_results:
-        mark = "[green]passed[/green]" if gate_result.passed else "[red]failed[/red]"
-        table.add_row(gate_result.gate, mark, escape(gate_result.observed), escape(gate_result.limit))
-    terminal.print(table)
+        print_text(terminal, f"Champion of {decision.name}: version {champion.number}, run {champion.run_id}.")
+    rows = [
+        (gate.gate, Text("passed", "green") if gate.passed else Text("failed", "red"), gate.observed, gate.limit)
+        for gate in decision.gate_results
+    ]
+    columns = (
+        Column("gate", head=True),
+        Column("result", head=True),
+        Column("value", wraps=True),
+        Column("limit", wraps=True),
+    )
+    print_table(terminal, columns, rows)
     if decision.disabled_gates:
-        print_line(terminal, f"Disabled gates, not evaluated: {', '.join(decision.disabled_gates)}.")
+        print_text(terminal, f"Disabled gates, not evaluated: {', '.join(decision.disabled_gates)}.")
     decisions = "1 decision" if decision.test_set_uses == 1 else f"{decision.test_set_uses} decisions"
-    print_line(terminal, f"These test images have been used for {decisions}: with every use they prove less.")
-    print_line(terminal, _conclusion(result))
+    print_text(terminal, f"These test images have been used for {decisions}: with every use they prove less.")
+    print_text(terminal, _conclusion(result))
 
 
 def _conclusion(result: PromotionResult) -> str:
@@ -63,32 +77,24 @@ def print_history(
 ) -> None:
     """Print every decision about a model, the oldest first, or only those about one of its versions."""
     if not decisions:
-        print_line(terminal, "There are no decisions yet.")
+        print_text(terminal, "There are no decisions yet.")
         return
     carried_out = {move.decided_at for move in champion_moves(decisions, model.aliases().get(CHAMPION))}
-    table = Table(box=None, pad_edge=False)
-    for title in ("time (UTC)", "author", "decision", "from", "to", "reason", "commit"):
-        table.add_column(title, overflow="fold", no_wrap=title == "time (UTC)")
+    rows = []
     for decision in decisions:
         if version in (None, decision.version):
             action = _ACTIONS.get(decision.action, "rolled back")
             if decision.action != REFUSE and decision.decided_at not in carried_out:
                 action += ", but interrupted before it was carried out"
-            table.add_row(
-                decision.decided_at[:19].replace("T", " "),
-                decision.author,
-                action,
-                "" if decision.previous is None else str(decision.previous),
-                str(decision.version),
-                escape(_reason(decision)),
-                decision.commit[:8],
-            )
-    terminal.print(table)
+            previous = "" if decision.previous is None else str(decision.previous)
+            start = (decision.decided_at[:19].replace("T", " "), action, previous, str(decision.version))
+            rows.append((*start, decision.author, decision.commit[:8], _reason(decision)))
+    print_table(terminal, _HISTORY_COLUMNS, rows)
     existing = {version.number for version in model.versions()}
     newest = max(existing | {decision.version for decision in decisions if decision.version is not None})
     deleted = ", ".join(str(number) for number in range(1, newest + 1) if number not in existing)
     if deleted:
-        print_line(
+        print_text(
             terminal,
             f"Deleted versions: {deleted}. The results of their gates are in the folder registry/ of their runs.",
         )
@@ -106,14 +112,14 @@ def _reason(decision: Decision) -> str:
 def print_registered_models(models: Sequence[RegisteredModel], terminal: Terminal) -> None:
     """Print one row per registered model."""
     if not models:
-        print_line(terminal, "No model is registered yet: tinybench promote registers one.")
+        print_text(terminal, "No model is registered yet: tinybench promote registers one.")
         return
-    table = Table("name", "versions", "champion", "challenger")
+    rows = []
     for model in models:
         numbers = model.aliases()
         champion, challenger = (str(numbers.get(alias, "")) for alias in (CHAMPION, CHALLENGER))
-        table.add_row(model.name, str(len(model.versions())), champion, challenger)
-    terminal.print(table)
+        rows.append((model.name, str(len(model.versions())), champion, challenger))
+    print_table(terminal, ("name", *number_columns("versions", "champion", "challenger")), rows)
 
 
 def print_model_version(
@@ -129,6 +135,6 @@ def print_model_version(
         raise TrackingError(f"{model.name} has no champion: give a version with --version.")
     numbers = model.aliases()
     aliases = [f", {alias}" for alias in (CHAMPION, CHALLENGER) if numbers.get(alias) == version.number]
-    print_line(terminal, f"Version {version.number} of {version.name}{''.join(aliases)}: {version.uri}")
+    print_text(terminal, f"Version {version.number} of {version.name}{''.join(aliases)}: {version.uri}")
     terminal.print(Markdown(version.description))
     print_history(model, decisions, terminal, version.number)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from tinybench.core.redaction import redact
 from tinybench.display.console import Console
+from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
+from tinybench.sweeps.sweep_result import MOST_TRIALS
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -96,36 +98,43 @@ class SweepConsole(Console, SweepCallbacks):
         resume = f"tinybench sweep --resume {study.name}"
         self._print(f"{counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.")
         if result.best:
-            self.terminal.print(_build_table(study, result.best))
+            self._print_top_trials(study)
         if result.settings is not None:
-            self._print(f"To train with the best settings again: tinybench train --from {result.settings}")
+            self._print_to_copy(f"Settings of the best trial: {result.settings}")
+            self._print_to_copy(f"To train with them again: tinybench train --from {shlex.quote(study.name)}")
         if result.unsent:
             self._print(
                 f"{result.unsent} entries could not be sent to the tracking server. They are stored; to send them: "
                 "tinybench sync"
             )
-        self._print(f"To add trials: {resume} --trials N")
+        self._print_to_copy(f"To add trials: {resume} --trials N")
         url = redact(study.storage.url)
-        self._print(f"For interactive plots: pip install optuna-dashboard; optuna-dashboard {url}")
+        self._print_to_copy(f"For interactive plots: pip install optuna-dashboard; optuna-dashboard {url}")
+
+    def _print_top_trials(self, study: Study) -> None:
+        """Print the best trials with their objectives and settings."""
+        space, complete = study.space, study.counts().complete
+        trials = study.top_trials(MOST_TRIALS)
+        title = "The best trial" if complete == 1 else f"The best {len(trials)} of {complete} complete trials"
+        if len(space.objectives) > 1:
+            front = len(study.best_trials())
+            more = f", the first {len(trials)} of them" if front > len(trials) else ""
+            title = f"Trials that no other trial beats: {front}{more}"
+        columns = (
+            Column("trial", right=True),
+            *number_columns(*(objective.metric for objective in space.objectives)),
+            *(Column(parameter.key, right=not parameter.choices) for parameter in space.parameters),
+        )
+        rows = []
+        for trial in trials:
+            settings = [trial.params.get(parameter.key, "") for parameter in space.parameters]
+            rows.append([str(trial.number), *map(_format_metric, trial.values), *map(_format_setting, settings)])
+        print_table(self.terminal, columns, rows, title)
 
 
 def format_values(params: Mapping[str, Any]) -> str:
     """Return the settings of a trial in one line."""
     return ", ".join(f"{key} {_format_setting(value)}" for key, value in params.items())
-
-
-def _build_table(study: Study, best: list[FrozenTrial]) -> Table:
-    """Return a table of the best trials with their objectives and settings."""
-    several = len(study.space.objectives) > 1
-    table = Table("trial", title="Trials that no other trial beats" if several else "The best trial")
-    for objective in study.space.objectives:
-        table.add_column(objective.metric, overflow="fold")
-    for parameter in study.space.parameters:
-        table.add_column(parameter.key, overflow="fold")
-    for trial in best:
-        settings = [trial.params.get(parameter.key, "") for parameter in study.space.parameters]
-        table.add_row(str(trial.number), *map(_format_metric, trial.values), *map(_format_setting, settings))
-    return table
 
 
 def _format_metric(value: float) -> str:

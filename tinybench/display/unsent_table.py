@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from tinybench.display.plain_lines import print_line
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_line, print_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,21 +25,21 @@ def print_unsent(runs: Sequence[UnsentRun], unreadable: Sequence[Path], terminal
         print_line(terminal, "Everything is sent.")
     for uri in dict.fromkeys(run.uri for run in runs):
         rows = [run for run in runs if run.uri == uri]
-        table = Table(title=uri, title_justify="left")
-        table.add_column("run", no_wrap=True, min_width=max(len(row.run) for row in rows))  # to be copied
-        for heading in ("name", "unsent", "MB of files", "refused"):
-            table.add_column(heading)
-        for row in rows:
-            name = f"{row.name} (being written)" if row.is_written else row.name
-            size = f"{row.size / 1e6:,.1f}" if row.size else ""
-            table.add_row(row.run, name, f"{row.unsent:,}", size, f"{row.refused:,}" if row.refused else "")
-        terminal.print(table)
+        columns = ("run", Column("name", wraps=True), *number_columns("unsent", "MB of files", "refused"))
+        print_line(terminal, uri)
+        print_table(terminal, columns, map(_make_row, rows))
         for reason in dict.fromkeys(reason for row in rows for reason in row.reasons):
-            print_line(terminal, f"Refused: {reason}")
+            print_text(terminal, f"Refused: {reason}")
     if any(run.unsent for run in runs):
         print_line(terminal, "Send them with: tinybench sync")
     if any(run.refused for run in runs):
         print_line(terminal, "Try again what was refused with: tinybench sync --retry-refused")
+
+
+def _make_row(run: UnsentRun) -> tuple[str, ...]:
+    name = f"{run.name} (being written)" if run.is_written else run.name
+    size = f"{run.size / 1e6:,.1f}" if run.size else ""
+    return run.run, name, f"{run.unsent:,}", size, f"{run.refused:,}" if run.refused else ""
 
 
 def _print_unreadable(unreadable: Sequence[Path], terminal: Terminal) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from tinybench.core.errors import ConfigError
+from tinybench.core.suggestion import suggest
 
 RESULT_MARK = "tinybench.measured "
 """Precedes the result on the standard output of a measuring process, where libraries may print as well."""
@@ -56,7 +57,10 @@ class MeasurementSpec:
         for key, choices in (("device", DEVICES), ("engine", ENGINES), ("precision", PRECISIONS)):
             value = getattr(self, key)
             if value not in choices:
-                raise ConfigError(f"Invalid value for `{key}`: expected one of {', '.join(choices)}, got {value!r}.")
+                near = suggest(value, choices)
+                raise ConfigError(
+                    f"Invalid value for `{key}`: expected one of {', '.join(choices)}, got {value!r}.{near}"
+                )
         for key in ("threads", "image_size", "classes", "channels", "batch"):
             value = getattr(self, key)
             if value is not None and value < 1:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
+_MAX_TEMPERATURE = 100.0  # above, probabilities are those of a guess: the search has run towards infinity
 _MIN_IMAGES = 10  # per bin: the accuracy of fewer images varies so much by chance that it would dominate the error
 
 Probabilities = NDArray[np.floating[Any]]
@@ -85,7 +86,8 @@ def fit_temperature(labels: Labels, logits: NDArray[np.floating[Any]]) -> float:
 
     Returns:
         The number to divide logits by, above 1 where the model is overconfident. 1 where it is not determined: with
-        all images classified correctly any lower temperature fits better, and with none any higher one.
+        all images classified correctly any lower temperature fits better; with none, or if the logits say nothing
+        about the labels, any higher one.
     """
     correct = logits.argmax(axis=1) == labels
     if correct.all() or not correct.any():
@@ -100,7 +102,8 @@ def fit_temperature(labels: Labels, logits: NDArray[np.floating[Any]]) -> float:
     classifier = CalibratedClassifierCV(
         FrozenEstimator(_identity_classifier(logits.shape[1])), method="temperature", cv=[(rows, rows)], ensemble=True
     ).fit(scores, labels)
-    return float(1 / classifier.calibrated_classifiers_[0].calibrators[0].beta_)
+    temperature = float(1 / classifier.calibrated_classifiers_[0].calibrators[0].beta_)
+    return temperature if 1 / _MAX_TEMPERATURE < temperature < _MAX_TEMPERATURE else 1.0
 
 
 def _identity_classifier(classes: int) -> Any:

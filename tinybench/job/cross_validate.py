@@ -62,7 +62,7 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
     epochs = [list(fold.epochs) for fold in folds]
     run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))
     if config.track.pictures:
-        run.log_figure(training_curves.plot_fold_curves(epochs, description.run_name(config)), "figures/curves.png")
+        run.log_figure(training_curves.plot_fold_curves(epochs, description.run_title(config)), "figures/curves.png")
     run.log_text(training_curves.fold_curves_csv(epochs), "figures/curves.csv")
     run.set_tags({tags.NOTE: description.describe_folds(config, context.dataset, folds, summary)})
     context.write_events(run)

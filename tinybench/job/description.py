@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tinybench.config.effects import compared_text
 from tinybench.config.network_size import PUBLISHED_SIZES
+from tinybench.core.errors import TinybenchError
 from tinybench.data.load_request import short_name
+from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
@@ -48,11 +54,39 @@ _PHASE_FIGURES = (
 _FEW_IMAGES = 100  # for validation: below, the interval of an accuracy of 0.5 is wider than ± 0.1
 
 
-def run_name(config: RunConfig, phase: str = "") -> str:
-    """Return the name of a run, or of one of its phases, by the model and the data set."""
-    model = Path(config.model).stem if config.model.endswith(".keras") else config.model
-    name = f"{model} on {short_name(config.dataset)}"
+_MAX_NAMED_SETTINGS = 2
+
+
+def run_title(config: RunConfig, phase: str = "") -> str:
+    """Return a title for a run, or for one of its phases: the model and the data set."""
+    name = f"{config.model_name} on {short_name(config.dataset)}"
     return f"{phase}: {name}" if phase else name
+
+
+def run_name(config: RunConfig, phase: str = "") -> str:
+    """Return the name of a run, or of one of its phases.
+
+    It begins with the settings that differ from those of the recipe, since lists of runs cut long names.
+    """
+    changed = "".join(f"{key} {value}, " for key, value in _list_changed_settings(config)[:_MAX_NAMED_SETTINGS])
+    name = changed + run_title(config)
+    return f"{phase}: {name}" if phase else name
+
+
+def _list_changed_settings(config: RunConfig) -> list[tuple[str, str]]:
+    """Return the settings that affect the result and differ from those of the recipe for this model and these data."""
+    recipe = None if config.recipe == type(config)().recipe else config.recipe
+    try:
+        usual = compared_text(resolve(recipe, {"model": config.model, "dataset": config.dataset}))
+    except TinybenchError:  # a recipe that there is no longer, or one of the user that is not registered here
+        return []
+    changed = [
+        (key, text)
+        for key, text in compared_text(config).items()
+        if usual.get(key) != text and key not in ("recipe", "model", "dataset", "device", "engine")
+        if not key.startswith("track.")
+    ]
+    return sorted(changed, key=lambda item: item[0].startswith("data."))  # those of the training first
 
 
 def describe_run(config: RunConfig, dataset: Dataset, results: dict[str, PhaseResult]) -> str:
@@ -66,7 +100,7 @@ def describe_run(config: RunConfig, dataset: Dataset, results: dict[str, PhaseRe
     rows = [f"| {phase} | {result.best_epoch} | {_cells(result.metrics)} |" for phase, result in results.items()]
     counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
     lines = [
-        f"**{run_name(config)}**, recipe `{config.recipe}`, seed {config.seed}.",
+        f"**{run_title(config)}**, recipe `{config.recipe}`, seed {config.seed}.",
         "",
         f"| phase | best epoch | {' | '.join(TEST_COLUMNS.values())} |",
         "|---" * (len(TEST_COLUMNS) + 2) + "|",
@@ -94,7 +128,7 @@ def describe_folds(config: RunConfig, dataset: Dataset, folds: Sequence[FoldResu
     spread = [format_spread(summary, f"folds/{name.partition('/')[2]}") for name in names]
     test = ", ".join(f"{heading} {summary[name]:.4f}" for name, heading in TEST_COLUMNS.items() if name in summary)
     lines = [
-        f"**{run_name(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(folds)} stratified folds.",
+        f"**{run_title(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(folds)} stratified folds.",
         "",
         f"| fold | {' | '.join(FOLD_COLUMNS[name] for name in names)} |",
         "|---" * (len(names) + 1) + "|",
@@ -115,7 +149,9 @@ def format_spread(summary: dict[str, float], name: str) -> str:
     return f"{summary[f'{name}_mean']:.4f} ± {summary[f'{name}_sd']:.4f}"
 
 
-def describe_phase(phase: str, config: RunConfig, progress: Progress, feed: str, metrics: dict[str, float]) -> str:
+def describe_phase(
+    phase: str, config: RunConfig, progress: Progress, feed: str, metrics: dict[str, float], warning: str = ""
+) -> str:
     """Return the description of a phase, with its test metrics.
 
     Args:
@@ -124,6 +160,7 @@ def describe_phase(phase: str, config: RunConfig, progress: Progress, feed: str,
         progress: The epochs that were trained.
         feed: How the phase was fed, as `FeedDecision.description` says it.
         metrics: The phase's final metrics.
+        warning: What a reader of the metrics should know; empty for nothing.
     """
     settings = config.phase_settings(phase)
     trained = {
@@ -133,7 +170,7 @@ def describe_phase(phase: str, config: RunConfig, progress: Progress, feed: str,
     }
     return "\n".join(
         [
-            f"Phase **{phase}** of {run_name(config)}, {trained[phase]}.",
+            f"Phase **{phase}** of {run_title(config)}, {trained[phase]}.",
             f"{len(progress.epochs)} of {settings.epochs} epochs at lr {settings.lr:g}; best: {progress.best_epoch}.",
             f"It {feed}.",
             *([_PHASE_FIGURES] if config.track.pictures else []),
@@ -141,6 +178,7 @@ def describe_phase(phase: str, config: RunConfig, progress: Progress, feed: str,
             f"| {' | '.join(TEST_COLUMNS.values())} |",
             "|---" * len(TEST_COLUMNS) + "|",
             f"| {_cells(metrics)} |",
+            *(["", f"Note: {warning}"] if warning else []),
         ]
     )
 
@@ -170,6 +208,7 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     warnings = list(dataset.warnings)
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
         warnings.append(PRETRAINED_WARNING)
+    warnings += _warn_of_weights(config)
     if config.model in PUBLISHED_SIZES and config.recipe == type(config)().recipe and config.phases == ("scratch",):
         warnings.append(
             f"{config.model} has no pretrained weights: it is trained from scratch, at {config.image_size} pixels. "
@@ -185,6 +224,40 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
             "a larger data.validation or data.folds tell more apart."
         )
     return warnings
+
+
+def _warn_of_weights(config: RunConfig) -> list[str]:
+    if config.weights != "none":
+        return []
+    if config.has_own_model and "scratch" not in config.phases:
+        return [
+            f"The weights in {config.model} are not used: weights=none begins with random ones. "
+            "--weights file takes those of the file."
+        ]
+    if "transfer" in config.phases:
+        return [
+            f"The backbone has random weights (weights=none), and phase transfer freezes it: what the head learns says "
+            f"nothing about a pretrained {config.model_name}."
+        ]
+    return []
+
+
+def warn_of_guessing(metrics: Mapping[str, float], labels: NDArray[np.integer[Any]]) -> str:
+    """Return a warning if a model is no better than guessing; empty if it is, or if that is not known.
+
+    Args:
+        metrics: Its metrics on the test images, such as `test/accuracy` and `test/accuracy_low`.
+        labels: (n,) classes of the test images.
+    """
+    if "test/accuracy_low" not in metrics:
+        return ""
+    commonest = float(np.bincount(labels).max() / len(labels))
+    if metrics["test/accuracy_low"] > commonest:
+        return ""
+    return (
+        f"No better than guessing: top-1 {metrics['test/accuracy']:.4g} on the test images, whose most frequent class "
+        f"makes up {commonest:.4g} of them. Train longer, change the learning rate, or look at the data."
+    )
 
 
 def _cells(metrics: Mapping[str, float]) -> str:

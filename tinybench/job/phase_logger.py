@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tinybench.efficiency import training_cost
 from tinybench.job import data_plots
 from tinybench.job.remote_checkpoints import RemoteCheckpoints
-from tinybench.tracking import run_record
+from tinybench.tracking import run_record, system_metrics
 from tinybench.training.run_callbacks import RunCallbacks
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ class PhaseLogger(RunCallbacks):
                 self._child, context.config, context.phase, context.dataset, augmented=feed.augmented
             )
         self.gpu = self._monitors.enter_context(training_cost.monitor_gpu(self._context.device))
+        self._monitors.enter_context(system_metrics.log_system_metrics(self._child, self._count_samples()))
+
+    def _count_samples(self) -> int:
+        """Return how many samples of system metrics the run has, which is the first step of further ones."""
+        if not (self._context.resumed and system_metrics.is_enabled()):
+            return 0
+        return len(self._context.tracker.read_metric(self._child.key, "system/cpu_utilization_percentage"))
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Log the epoch's metrics, after its checkpoint: an epoch that the store has can be resumed from."""

@@ -12,6 +12,8 @@ from tinybench.tracking import tensorboard_events
 from tinybench.tracking.journal.journal import is_key
 
 if TYPE_CHECKING:
+    import keras
+
     from tinybench.config.run_config import RunConfig
     from tinybench.data.dataset import Dataset
     from tinybench.tracking.run_writer import RunWriter
@@ -32,6 +34,7 @@ class RunContext:
         folder: Where the phases keep their checkpoints.
         device: The device, as `hardware.device.select_device` returned it.
         start_from: The run whose best weights the first phase starts from; None for a new model.
+        first_model: The model with which the first phase begins; None if it is built, or loaded, when that begins.
         resumed: Some phases may be finished.
         scored: The phases are evaluated on the test images; those of folds are not.
     """
@@ -44,6 +47,7 @@ class RunContext:
     folder: Path
     device: str
     start_from: str | None = None
+    first_model: keras.Model | None = None
     resumed: bool = False
     scored: bool = True
 

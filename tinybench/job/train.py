@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -26,8 +26,9 @@ from tinybench.job import data_plots, description, phase_evaluation, preflight, 
 from tinybench.job.cross_validate import cross_validate
 from tinybench.job.phase_logger import PhaseLogger
 from tinybench.job.run_context import RunContext
+from tinybench.job.summary_metrics import select_summary
 from tinybench.plots import training_curves
-from tinybench.tracking import model_logging, run_record, tags
+from tinybench.tracking import model_logging, references, run_record, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import PhaseResult, Result
 from tinybench.tracking.run_reader import key_of
@@ -35,12 +36,13 @@ from tinybench.tracking.tracker import Tracker
 from tinybench.training import phases, run_directory
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome
-from tinybench.training.progress import best_metric_name
+from tinybench.training.progress import RESTATED_AFTER_MS, best_metric_name
 from tinybench.training.run_callbacks import CallbackChain, RunCallbacks
 from tinybench.training.run_phase import run_phase
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
+    from tinybench.data.dataset import Dataset
     from tinybench.tracking.run_writer import RunWriter
 
 _SECONDS = "efficiency/training_seconds"
@@ -67,14 +69,17 @@ def train_run(
     """
     preflight.check_run(config)
     tracker = Tracker(config.track, may_be_away=True)
-    title = description.run_name(config)
-    run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
-    with closing(tracker), _open(run, config.track.uri, callbacks) as events, run_directory.lock_run(run.key):
-        run_record.log_configuration(run, config, start_from)
-        context = _prepare(config, tracker, run, events, start_from, resumed=False)
-        if config.data.folds:
-            return cross_validate(context, train_phases)
-        return _conclude(context, *train_phases(context))
+    with closing(tracker), _tell(callbacks) as events:
+        inputs = _prepare(config)  # before the run is opened: what fails here leaves none
+        model = None if config.data.folds else _build_first_model(config, inputs.dataset, tracker, start_from)
+        title = description.run_name(config)
+        run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
+        with _open(run, config.track.uri), run_directory.lock_run(run.key):
+            run_record.log_configuration(run, config, start_from)
+            context = _begin(config, inputs, tracker, run, events, start_from, model)
+            if config.data.folds:
+                return cross_validate(context, train_phases)
+            return _conclude(context, *train_phases(context))
 
 
 def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | None = None) -> Result:
@@ -90,16 +95,18 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
             on the run.
     """
     tracker = Tracker.at(uri, may_be_away=True)
-    stored = tracker.find_top_run(run_id)
+    stored = tracker.find_top_run(references.find_run_id(tracker, run_id))
     if stored.info.status == "FINISHED":
         raise TrackingError(f"Run {stored.info.run_id} is finished: there is nothing to resume.")
     config = run_record.read_config(tracker, stored)
     preflight.check_extras(config)
     remote_checkpoints.require_checkpoints(tracker, key_of(stored), config)
-    with closing(tracker), run_directory.lock_run(key_of(stored)):
+    with closing(tracker), _tell(callbacks) as events, run_directory.lock_run(key_of(stored)):
+        inputs = _prepare(config)
         run = tracker.reopen(stored)
-        with _open(run, uri, callbacks) as events:
-            context = _prepare(config, tracker, run, events, stored.data.tags.get(tags.SOURCE_RUN), resumed=True)
+        with _open(run, uri):
+            start_from = stored.data.tags.get(tags.SOURCE_RUN)
+            context = _begin(config, inputs, tracker, run, events, start_from, resumed=True)
             if config.data.folds:
                 return cross_validate(context, train_phases)
             return _conclude(context, *train_phases(context))
@@ -120,6 +127,7 @@ def finetune_run(
         ConfigError: The earlier run has folds, or a setting cannot differ from it.
     """
     tracker = Tracker.at(uri, may_be_away=True)
+    run_id = references.find_run_id(tracker, run_id)
     source = tracker.find_top_run(run_id)
     if run_record.read_config(tracker, source).data.folds:
         raise ConfigError(
@@ -142,7 +150,14 @@ def finetune_run(
 
 
 @contextmanager
-def _open(run: RunWriter, uri: str | None, callbacks: RunCallbacks | None) -> Iterator[RunCallbacks]:
+def _tell(callbacks: RunCallbacks | None) -> Iterator[RunCallbacks]:
+    """Have the callbacks told what is waited for during the block, and close them at its end."""
+    with closing(callbacks or RunCallbacks()) as events, waiting.told_to(events.on_message):
+        yield events
+
+
+@contextmanager
+def _open(run: RunWriter, uri: str | None) -> Iterator[None]:
     """End a run with the block: FINISHED, or FAILED or KILLED with the reason and the way to resume."""
 
     def resume_hint(error: BaseException) -> str:
@@ -151,31 +166,65 @@ def _open(run: RunWriter, uri: str | None, callbacks: RunCallbacks | None) -> It
         store = f" --uri {redact(uri)}" if uri else ""
         return f"Resume it with: tinybench resume {run.id}{store}"
 
-    with run.open(resume_hint), closing(callbacks or RunCallbacks()) as events, waiting.told_to(events.on_message):
-        yield events
+    with run.open(resume_hint):
+        yield
 
 
-def _prepare(
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run needs besides its configuration.
+
+    Attributes:
+        device: The device, as `hardware.device.select_device` returned it.
+        dataset: The images.
+        first_split: The images as the first fold splits them; the same for a run without folds.
+    """
+
+    device: str
+    dataset: Dataset
+    first_split: Dataset
+
+
+def _prepare(config: RunConfig) -> _Inputs:
+    """Choose the device and load the data."""
+    device_name = device.select_device(config.device)
+    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    folds = config.data.folds
+    return _Inputs(device_name, dataset, splits.make_fold(dataset, 0, folds, config.seed) if folds else dataset)
+
+
+def _build_first_model(config: RunConfig, dataset: Dataset, tracker: Tracker, start_from: str | None) -> keras.Model:
+    """Return the model with which the first phase begins: new, or with the best weights of another run."""
+    device.make_repeatable(config.seed, config.deterministic)
+    if start_from is not None:
+        return run_record.load_best_model(tracker, start_from, dataset)
+    with waiting.tell_if_slow(f"building {config.model_name}"):
+        model = models.build(config, dataset.shape, len(dataset.class_names))
+    phases.check_model(model, config)  # before hours of training, not after
+    return model
+
+
+def _begin(
     config: RunConfig,
+    inputs: _Inputs,
     tracker: Tracker,
     run: RunWriter,
     callbacks: RunCallbacks,
     start_from: str | None,
+    first_model: keras.Model | None = None,
     *,
-    resumed: bool,
+    resumed: bool = False,
 ) -> RunContext:
-    """Choose the device, load the data, and log what is known before training."""
-    device_name = device.select_device(config.device)
-    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
+    """Log what is known before training."""
+    dataset, device_name, first_split = inputs.dataset, inputs.device, inputs.first_split
     run_record.log_data(run, dataset)
     run.set_tags({tags.DEVICE: device_name})
-    first_split = splits.make_fold(dataset, 0, config.data.folds, config.seed) if config.data.folds else dataset
     if config.track.pictures:
         data_plots.log_data_plots(run, first_split)
     link = tracker.link(run) or f"{run.id}, not sent to {redact(tracker.uri)} yet"
     callbacks.on_run_begin(config, first_split, device_name, link)
     folder = run_directory.run_directory(run.key)
-    return RunContext(config, tracker, run, callbacks, dataset, folder, device_name, start_from, resumed)
+    return RunContext(config, tracker, run, callbacks, dataset, folder, device_name, start_from, first_model, resumed)
 
 
 def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResult]]:
@@ -185,13 +234,15 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
         The model with the best weights of the last phase, and the results by phase.
     """
     config, tracker = context.config, context.tracker
-    device.make_repeatable(config.seed, config.deterministic)
-    model: keras.Model | None = None
+    model = context.first_model
+    if model is None:
+        device.make_repeatable(config.seed, config.deterministic)
     results: dict[str, PhaseResult] = {}
     for phase in config.phases:
         stored = tracker.find_phase_run(context.run.key, phase) if context.resumed else None
         if stored is not None and stored.info.status == "FINISHED":
             model, results[phase] = run_record.read_finished_phase(tracker, stored)
+            context.callbacks.on_message(f"{phase} is finished already: its best weights are read from its run")
             continue
         child = (
             tracker.reopen(stored)
@@ -238,12 +289,8 @@ def _start_model(
     if resumed and checkpoints.paths():
         raise TrackingError(f"The checkpoints in {checkpoints.folder} are incomplete: start a new run.")
     model = previous
-    if model is None and context.start_from is not None:
-        model = run_record.load_best_model(context.tracker, context.start_from, context.dataset)
-    elif model is None:
-        with waiting.tell_if_slow(f"building {context.config.model}"):
-            model = models.build(context.config, context.dataset.shape, len(context.dataset.class_names))
-        phases.check_model(model, context.config)  # before hours of training, not after
+    if model is None:
+        model = _build_first_model(context.config, context.dataset, context.tracker, context.start_from)
     checkpoints.save_start(model)
     return model
 
@@ -287,16 +334,22 @@ def _log_phase(
         name: metrics[name] + sum(result.metrics.get(name, 0) for result in earlier.values())
         for name in _SUMMED & {*metrics}
     }
-    context.run.log_metrics(metrics | sums, last.number, last.timestamp)
+    context.run.log_metrics(select_summary(metrics | sums), last.number, last.timestamp)
+    if progress.best_epoch != last.number:
+        for run in (child, context.run) if phase == config.phases[-1] else (child,):
+            run.log_metrics(progress.best, last.number, last.timestamp + RESTATED_AFTER_MS)
     if config.track.pictures:
-        title = description.run_name(config, phase)
+        title = description.run_title(config, phase)
         figure = training_curves.plot_training_curves(progress.epochs, title, best=progress.best_epoch)
         child.log_figure(figure, "figures/curves.png")
     child.log_text(training_curves.training_curves_csv(progress.epochs), "figures/curves.csv")
-    note = description.describe_phase(phase, config, progress, outcome.feed.description, metrics)
+    warning = description.warn_of_guessing(metrics, context.dataset.test.labels)
+    note = description.describe_phase(phase, config, progress, outcome.feed.description, metrics, warning)
     child.set_tags({tags.NOTE: note})
     context.write_events(child)
     context.callbacks.on_phase_end(phase, metrics)
+    if warning:
+        context.callbacks.on_message(f"Note: {warning}")
 
 
 def _log_joined_curves(context: RunContext, results: dict[str, PhaseResult]) -> None:
@@ -304,7 +357,7 @@ def _log_joined_curves(context: RunContext, results: dict[str, PhaseResult]) -> 
     epochs, last = [epoch for result in results.values() for epoch in result.epochs], [*results.values()][-1]
     switch = results["transfer"].last_epoch if len(results) > 1 else None
     if context.config.track.pictures:
-        title = description.run_name(context.config)
+        title = description.run_title(context.config)
         figure = training_curves.plot_training_curves(epochs, title, switch=switch, best=last.best_epoch)
         context.run.log_figure(figure, "figures/curves.png")
     context.run.log_text(training_curves.training_curves_csv(epochs), "figures/curves.csv")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tinybench.config.run_config import FILE_WEIGHTS
 
+if TYPE_CHECKING:
     import keras
 
     from tinybench.config.run_config import RunConfig
@@ -17,12 +18,14 @@ def check(config: RunConfig) -> None:
 
     Raises:
         ModelError: There is no such model, or not in this size; the message lists the choices.
-        WeightsError: The model has no ImageNet weights.
+        WeightsError: The model has no ImageNet weights, or there is no file with the weights.
     """
     from tinybench.models import backbones, weights
 
     if backbones.check(config) is not None and config.weights == "imagenet":
         raise weights.no_imagenet_weights(config.model)
+    if config.weights not in ("imagenet", "none", FILE_WEIGHTS):
+        weights.check_file(Path(config.weights))
 
 
 def load(path: Path) -> keras.Model:

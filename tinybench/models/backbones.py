@@ -20,7 +20,7 @@ from keras.src.models.functional import Functional
 
 from tinybench.config import network_size
 from tinybench.config.network_size import NetworkSize
-from tinybench.config.run_config import RunConfig
+from tinybench.config.run_config import FILE_WEIGHTS, RunConfig
 from tinybench.core.errors import ModelError
 from tinybench.core.suggestion import suggest
 from tinybench.models import networks, weights
@@ -66,7 +66,7 @@ def build(config: RunConfig, channels: int = 3, *, pretrained: bool = True) -> B
         return Backbone(
             networks.build(config.model, size, config.image_size, channels, weights_source), lambda pixels: pixels
         )
-    if _is_path(config.model):
+    if config.has_own_model:
         return _load_backbone(config, weights_source)
     return _build_application(config, weights_source)
 
@@ -80,7 +80,7 @@ def check(config: RunConfig) -> NetworkSize | None:
     Raises:
         ModelError: There is no such name or file, or the model has no such size; the message lists the choices.
     """
-    if _is_path(config.model):
+    if config.has_own_model:
         weights.check_model_file(Path(config.model))
     elif config.model not in network_size.PUBLISHED_SIZES and config.model not in _constructors():
         choices = ", ".join([*network_size.PUBLISHED_SIZES, *APPLICATIONS])
@@ -94,10 +94,6 @@ def check(config: RunConfig) -> NetworkSize | None:
 def names() -> list[str]:
     """Return every name that `build` takes, the documented ones first."""
     return [*network_size.PUBLISHED_SIZES, *APPLICATIONS, *sorted(set(_constructors()) - set(APPLICATIONS))]
-
-
-def _is_path(name: str) -> bool:
-    return name.endswith(".keras") or "/" in name
 
 
 def _build_application(config: RunConfig, weights_source: str) -> Backbone:
@@ -130,7 +126,7 @@ def _load_backbone(config: RunConfig, weights_source: str) -> Backbone:
     side = config.image_size
     if any(length not in (None, side) for length in model.input_shape[1:3]):
         raise ModelError(f"{path} takes images of {model.input_shape[1:3]}: set image_size to that.")
-    if weights_source not in ("imagenet", "none"):
+    if weights_source not in (FILE_WEIGHTS, "none"):
         weights.load(model, Path(weights_source))
     elif weights_source == "none":
         model = keras.models.clone_model(model)  # the same layers with fresh weights

@@ -63,8 +63,7 @@ def load(model: keras.Model, path: Path) -> None:
     Raises:
         WeightsError: There is no such file, or it does not fit the model.
     """
-    if not path.is_file():
-        raise WeightsError(f"No weights file at {path}: expected imagenet, none, or a .keras or .h5 file.")
+    check_file(path)
     try:
         if path.suffix == ".keras":
             model.set_weights(load_model_file(path).get_weights())
@@ -75,6 +74,12 @@ def load(model: keras.Model, path: Path) -> None:
     except (ValueError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise WeightsError unless there is a file of weights at a path."""
+    if not path.is_file():
+        raise WeightsError(f"No weights file at {path}: expected imagenet, none, file, or a .keras or .h5 file.")
 
 
 def no_imagenet_weights(name: str) -> WeightsError:

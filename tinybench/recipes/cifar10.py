@@ -182,7 +182,7 @@ RECIPES = (
         "cifar10-vgg10-callbacks",
         vgg10_callbacks,
         system="E",
-        architecture="the same, with callbacks",
+        architecture="3 x (Conv-Conv-Pool)-Dense with callbacks",
         cost="up to 2.5 h on 2 CPU cores",
     ),
     Recipe(
@@ -190,7 +190,7 @@ RECIPES = (
         vgg10,
         _expected_metrics(0.8208, 0.543, -0.018, "scratch"),
         system="E",
-        architecture="the same, with callbacks and augmentation",
+        architecture="3 x (Conv-Conv-Pool)-Dense with callbacks and augmentation",
         cost="up to 3 h on 2 CPU cores",
     ),
     Recipe(

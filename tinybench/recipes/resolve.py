@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tinybench import recipes
+from tinybench.config.effects import refuse_ineffective
 from tinybench.config.network_size import PUBLISHED_SIZES
-from tinybench.config.run_config import UNSET_VALUES, RunConfig, canonical_overrides, replace
+from tinybench.config.run_config import FILE_WEIGHTS, UNSET_VALUES, RunConfig, canonical_overrides, replace
 
 _LOW_RESOLUTIONS = {"mnist": 28, "digits": 28, "cifar10": 32, "cifar100": 32}
 
@@ -29,7 +30,28 @@ def resolve(recipe: str | None = None, overrides: Mapping[str, Any] | None = Non
     if name is None or name in UNSET_VALUES:
         overrides = _small_network_defaults(overrides) | overrides
         name = RunConfig().recipe
-    return replace(recipes.build(name), overrides)
+    return override(recipes.build(name), overrides)
+
+
+def override(config: RunConfig, overrides: Mapping[str, Any], *, searched: Collection[str] = ()) -> RunConfig:
+    """Return a configuration with some settings replaced by those of a person, who wants each to have an effect.
+
+    A model file of the user keeps its weights unless others are named, or all layers are trained from scratch.
+
+    Args:
+        config: The configuration.
+        overrides: Values by dotted key.
+        searched: Keys of settings that a study searches.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is not allowed or would have no effect.
+    """
+    overrides = canonical_overrides(overrides)
+    changed = replace(config, overrides)
+    if changed.has_own_model and "weights" not in overrides and "scratch" not in changed.phases:
+        changed = replace(changed, {"weights": FILE_WEIGHTS} if changed.model != config.model else {})
+    refuse_ineffective(changed, config, overrides, searched=searched)
+    return changed
 
 
 def _small_network_defaults(overrides: Mapping[str, Any]) -> dict[str, Any]:

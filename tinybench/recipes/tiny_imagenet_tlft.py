@@ -56,6 +56,6 @@ RECIPES = (
         ),
         system="A",
         architecture="resnet50, vgg16 or efficientnetb0; 15 + 5 epochs",
-        cost="hours on a CPU: --dry-run",
+        cost="hours on a CPU",
     ),
 )

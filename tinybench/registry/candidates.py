@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
 from tinybench.data.load_request import short_name
-from tinybench.tracking import queries, tags
+from tinybench.tracking import queries, references, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -83,14 +83,12 @@ def find_runs(tracker: Tracker, query: CandidateQuery) -> list[MlflowRun]:
         )
     if query.run_id is not None:
         return [_get_finished_run(tracker, query.run_id)]
-    runs = [
-        run
-        for run in queries.find_model_runs(tracker, query.search)
-        if query.metric_name in run.data.metrics and _matches(run, query)
-    ]
+    all_runs = list(queries.find_model_runs(tracker, query.search))
+    runs = [run for run in all_runs if query.metric_name in run.data.metrics and _matches(run, query)]
     if not runs:
+        near = _suggest_filter(query, all_runs)
         raise TrackingError(
-            f"No finished run {_describe(query)}: train one, or check the filters and the store (--uri)."
+            f"No finished run {_describe(query)}: train one, or check the filters and the store (--uri).{near}"
         )
     return runs
 
@@ -191,7 +189,7 @@ def _best(runs: Sequence[MlflowRun], query: CandidateQuery) -> MlflowRun:
 
 
 def _get_finished_run(tracker: Tracker, run_id: str) -> MlflowRun:
-    run = tracker.find_top_run(run_id)
+    run = tracker.find_top_run(references.find_run_id(tracker, run_id))
     if run.info.lifecycle_stage != "active":
         raise TrackingError(f"Run {run.info.run_id} is deleted: restore it first.")
     if run.info.status != "FINISHED":
@@ -210,6 +208,15 @@ def _matches(run: MlflowRun, query: CandidateQuery) -> bool:
         and query.dataset in (None, dataset, short_name(dataset))
         and query.recipe in (None, queries.param(run, "recipe"))
     )
+
+
+def _suggest_filter(query: CandidateQuery, runs: Sequence[MlflowRun]) -> str:
+    """Return the model, data set or recipe of a run that was meant, if one that no run has was given."""
+    for key in ("model", "dataset", "recipe"):
+        value, known = getattr(query, key), {short_name(queries.param(run, key)) for run in runs}
+        if value is not None and short_name(value) not in known:
+            return suggest(value, sorted(known))
+    return ""
 
 
 def _describe(query: CandidateQuery) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from tinybench.core import paths
+from tinybench.core import paths, waiting
 from tinybench.core.errors import TrackingError
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def lock(uri: str, resource: str, timeout: float, activity: str) -> Iterator[Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file_lock = filelock.FileLock(folder / f"{key}.lock", timeout=timeout)
-        file_lock.acquire()
+        with waiting.tell_if_slow("waiting for another process that works on the registry"):
+            file_lock.acquire()
     except filelock.Timeout:
         raise TrackingError(f"Another process {activity}, then try again.") from None
     except OSError as error:

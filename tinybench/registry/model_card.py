@@ -45,7 +45,7 @@ def write(tracker: Tracker, run_id: str) -> str:
     run, final_run = tracker.get_run(run_id), run_record.find_final_run(tracker, run_id)
     metrics, run_tags = final_run.data.metrics, run.data.tags
     model, dataset = Path(queries.param(run, "model")).stem, queries.param(run, "dataset")
-    link = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    link = f"#/experiments/{run.info.experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
     def short_tag(name: str) -> str:
         return str(run_tags.get(name, ""))[:12]

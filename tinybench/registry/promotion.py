@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.html_table import html_table
+from tinybench.core.redaction import redact
+from tinybench.core.suggestion import suggest
 from tinybench.data.load_request import short_name
 from tinybench.registry import candidates, evidence, gates, model_card
 from tinybench.registry.decision import (
@@ -317,13 +319,16 @@ def resolve_name(tracker: Tracker, name: str | None) -> str:
         ConfigError: There is no such model, or there are several or none to choose from.
     """
     names = model_versions.list_names(tracker.client)
-    if name is not None:
-        if name not in names:
-            raise ConfigError(f"No registered model {name!r}, but {', '.join(names) or 'none'}: check it, or --uri.")
-        return name
-    if len(names) != 1:
-        raise ConfigError(f"Name a registered model: there are {', '.join(names) or 'none'}.")
-    return names[0]
+    if not names:
+        raise ConfigError(
+            f"No model is registered in {redact(tracker.uri)} yet: tinybench promote registers one. Or check --uri."
+        )
+    if name is None and len(names) > 1:
+        raise ConfigError(f"Name a registered model: there are {', '.join(names)}.")
+    if name not in (None, *names):
+        near = suggest(str(name), names)
+        raise ConfigError(f"No registered model {name!r}, but {', '.join(names)}.{near} Check the name, or --uri.")
+    return name or names[0]
 
 
 def _check_name(name: str | None) -> None:

@@ -8,6 +8,7 @@ own checks first and then those of this module.
 
 from __future__ import annotations
 
+import base64
 import errno
 import logging
 import os
@@ -166,10 +167,19 @@ def _is_registered(owner: str) -> bool:
     return any(registry.search_model_versions(each, max_results=1) for each in filters)
 
 
-def _has_other_scheme(scope: Scope) -> bool:
-    """Return whether a request brings a token or the like, for which MLflow has an error of its own: status 500."""
-    header = dict(scope["headers"]).get(b"authorization", b"").lower()
-    return header != b"" and not header.startswith(b"basic") and not auth.is_unprotected_route(scope["path"])
+def _has_unreadable_login(scope: Scope) -> bool:
+    """Return whether a request brings a token, or no name and password, for which MLflow has an error: status 500."""
+    header = dict(scope["headers"]).get(b"authorization", b"")
+    return header != b"" and not _is_basic_login(header) and not auth.is_unprotected_route(scope["path"])
+
+
+def _is_basic_login(header: bytes) -> bool:
+    """Return whether a header is Basic with the Base64 of `name:password` in UTF-8."""
+    scheme, _, encoded = header.partition(b" ")
+    try:
+        return scheme.lower() == b"basic" and ":" in base64.b64decode(encoded.strip(), validate=True).decode()
+    except ValueError:  # of Base64 or UTF-8
+        return False
 
 
 class _NativeRoutes:
@@ -182,7 +192,7 @@ class _NativeRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp = self.app
         if scope["type"] == "http":
-            if _has_other_scheme(scope):
+            if _has_unreadable_login(scope):
                 answer = PlainTextResponse("Log in by user and password.", 401, {"WWW-Authenticate": "Basic"})
             elif not await to_thread.run_sync(self._is_allowed, scope):
                 answer = PlainTextResponse("Permission denied", 403)

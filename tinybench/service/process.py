@@ -70,6 +70,8 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
         if settings.metrics_folder is not None:
             _remove_old_counters(settings.metrics_folder)
         umask = _UMASK if settings.auth else -1
+        if settings.auth:
+            _hide_users(settings.backend_store_uri)
         with _running(build_command(settings, Path(folder)), environment, umask) as server:
             try:
                 _wait_until_ready(settings, server.process)
@@ -179,6 +181,13 @@ def users_database(backend_store_uri: str) -> str:
     """Return the database of users: that of the runs; beside a SQLite file, a file of its own."""
     path = store.sqlite_path(backend_store_uri)
     return backend_store_uri if path is None else f"sqlite:///{path.with_name(f'{path.stem}-users.db')}"
+
+
+def _hide_users(backend_store_uri: str) -> None:
+    """Let nobody else read a SQLite file of users that an earlier version made: it has the hashes of passwords."""
+    path = store.sqlite_path(users_database(backend_store_uri))
+    if path is not None and path.is_file():
+        path.chmod(0o600)
 
 
 def _remove_old_counters(folder: Path) -> None:

@@ -148,6 +148,11 @@ def _check_store(settings: ServerSettings) -> None:
             "Invalid value for `--backend-store-uri`: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE, "
             f"got {redact(settings.backend_store_uri)!r}."
         )
+    if not settings.artifacts_destination.strip():
+        raise ConfigError(
+            "Invalid value for `--artifacts-destination`: it is empty, which is the folder in which the server starts. "
+            "Name a folder or an s3:// address, or leave it out."
+        )
 
 
 def _refuse_what_needs_auth(settings: ServerSettings) -> None:

@@ -16,6 +16,7 @@ from optuna.exceptions import StorageInternalError
 
 from tinybench import data, models
 from tinybench.config import run_config as configuration
+from tinybench.config.effects import compared_text
 from tinybench.core.errors import ConfigError, TrackingError, format_error
 from tinybench.core.redaction import redact
 from tinybench.job import description, preflight
@@ -26,7 +27,7 @@ from tinybench.sweeps.study import Study
 from tinybench.sweeps.study_progress import StudyProgress
 from tinybench.sweeps.sweep_result import SweepResult
 from tinybench.sweeps.trial_queue import TrialQueue
-from tinybench.tracking import tags
+from tinybench.tracking import run_kinds, tags
 from tinybench.tracking.run_writer import RunWriter, status_and_reason
 from tinybench.tracking.tracker import Tracker
 
@@ -180,7 +181,7 @@ def _open_parent_run(study: Study, tracker: Tracker) -> RunWriter:
     """Open the study's run, which a resume opens again, and log the study's settings to a new one."""
     if study.parent_run is not None:
         return tracker.reopen(tracker.get_run(study.parent_run))
-    run = tracker.open_parent_run(f"sweep {study.name}")
+    run = tracker.open_parent_run(f"sweep {study.name}", run_kinds.STUDY)
     space = study.space
     settings = {
         "study": study.name,
@@ -194,7 +195,7 @@ def _open_parent_run(study: Study, tracker: Tracker) -> RunWriter:
     }
     run.log_params({f"sweep.{key}": "none" if value is None else value for key, value in settings.items()})
     searched = {parameter.key for parameter in space.parameters}
-    run.log_params({key: value for key, value in space.base.flat_text().items() if key not in searched})
+    run.log_params({key: value for key, value in compared_text(space.base).items() if key not in searched})
     run.log_text(space.text, f"{space.name}.toml")
     run.set_tags({tags.STUDY: study.name})
     study.parent_run = run.id  # last: it tells workers that all else is there

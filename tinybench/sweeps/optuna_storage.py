@@ -15,6 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
+from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 
@@ -47,7 +48,7 @@ def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     arguments: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS}} if url.startswith("sqlite") else {}
     try:
-        with ignore_experimental_warnings(), _lock_file(file):
+        with ignore_experimental_warnings(), waiting.tell_if_slow(f"waiting for {redact(url)}"), _lock_file(file):
             storage = optuna.storages.RDBStorage(
                 _add_driver(url), arguments, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_GRACE_SECONDS
             )
@@ -61,6 +62,21 @@ def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage
     if url.startswith("sqlite"):
         _lock_at_begin(storage.engine)
     return storage
+
+
+def connect_existing(url: str) -> optuna.storages.RDBStorage | None:
+    """Return the storage at an address; None for an SQLite file that does not exist, which is not created.
+
+    Raises:
+        TrackingError: It cannot be reached, or is no database of Optuna's.
+    """
+    file = _find_sqlite_file(url)
+    return None if file is not None and not file.exists() else connect(url)
+
+
+def list_studies(storage: optuna.storages.RDBStorage) -> list[str]:
+    """Return the names of the studies in a storage."""
+    return optuna.get_all_study_names(storage)
 
 
 def _find_sqlite_file(url: str) -> Path | None:

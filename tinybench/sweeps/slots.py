@@ -71,18 +71,26 @@ def find_best(trials: Iterable[FrozenTrial], maximize: Sequence[bool]) -> list[F
     Returns:
         The trials, sorted by the first objective, the best first; empty if none is complete.
     """
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    losses = {
-        trial.number: [-value if rising else value for rising, value in zip(maximize, trial.values, strict=True)]
-        for trial in complete
-    }
-    best = [
+    ranked = rank_complete(trials, maximize)
+    if len(maximize) == 1:
+        return ranked[:1]
+    losses = {trial.number: _losses(trial, maximize) for trial in ranked}
+    return [
         trial
-        for trial in complete
-        if not any(_dominates(losses[rival.number], losses[trial.number]) for rival in complete if rival is not trial)
+        for trial in ranked
+        if not any(_dominates(losses[rival.number], losses[trial.number]) for rival in ranked if rival is not trial)
     ]
-    best.sort(key=lambda trial: (losses[trial.number], trial.number))
-    return best[:1] if len(maximize) == 1 else best
+
+
+def rank_complete(trials: Iterable[FrozenTrial], maximize: Sequence[bool]) -> list[FrozenTrial]:
+    """Return the complete trials, sorted by the first objective, the best first; see `find_best`."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (_losses(trial, maximize), trial.number))
+
+
+def _losses(trial: FrozenTrial, maximize: Sequence[bool]) -> list[float]:
+    """Return the objectives of a trial, negative where greater values are better."""
+    return [-value if rising else value for rising, value in zip(maximize, trial.values, strict=True)]
 
 
 def find_fatal_slots(trials: Sequence[FrozenTrial]) -> list[int]:

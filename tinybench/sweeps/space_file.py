@@ -15,7 +15,7 @@ from tinybench.config.fields import format_value
 from tinybench.config.run_config import RunConfig, canonical_key, parse_value
 from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.suggestion import suggest
-from tinybench.recipes.resolve import resolve
+from tinybench.recipes.resolve import override, resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
 
 _DIRECTIONS = ("maximize", "minimize")
@@ -40,7 +40,14 @@ _NOT_SEARCHABLE = (
 )
 
 
-def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, file_name: str | None = None) -> Space:
+def read(
+    text: str,
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    file_name: str | None = None,
+    *,
+    is_stored: bool = False,
+) -> Space:
     """Read a space from the text of its file.
 
     Args:
@@ -49,29 +56,32 @@ def read(text: str, name: str, overrides: Mapping[str, Any] | None = None, file_
         overrides: Settings by key that are fixed at these values, even if the file searches them; also `trials`,
             `minutes` and `seeds`.
         file_name: Name of the file in error messages; `name` when None.
+        is_stored: Whether a study has been created with it, perhaps when settings without an effect were allowed.
 
     Raises:
         ConfigError: A mistake, with its line.
     """
-    return _SpaceFile(name, file_name or name, text, dict(overrides or {})).read_space()
+    return _SpaceFile(name, file_name or name, text, dict(overrides or {}), is_stored=is_stored).read_space()
 
 
 class _SpaceFile(TomlDocument):
     """The file of a space; the arguments are those of `read`."""
 
-    def __init__(self, name: str, file_name: str, text: str, overrides: dict[str, Any]) -> None:
+    def __init__(self, name: str, file_name: str, text: str, overrides: dict[str, Any], *, is_stored: bool) -> None:
         super().__init__(text, file_name)
         self.name = name
         self.text = text
+        self.is_stored = is_stored
         budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
         self.budget = {key: value for key, value in budget.items() if value is not None}
         self.overrides = {canonical_key(key): value for key, value in overrides.items()}
         self.dropped: set[str] = set()  # parameters whose conditions the overrides rule out
 
     def read_space(self) -> Space:
+        known = (*_TOP_KEYS, *_TABLES)
         for key in self.values:
-            if key not in (*_TOP_KEYS, *_TABLES):
-                self.fail((key,), f"unknown key `{key}`: expected one of {', '.join((*_TOP_KEYS, *_TABLES))}.")
+            if key not in known:
+                self.fail((key,), f"unknown key `{key}`: expected one of {', '.join(known)}.{suggest(key, known)}")
         base = self._build_base()
         parameters = self._read_parameters(base)
         sampler, pruner = self._read_algorithm("sampler", SAMPLERS), self._read_algorithm("pruner", PRUNERS)
@@ -119,10 +129,18 @@ class _SpaceFile(TomlDocument):
             with self.errors_at(path):
                 parse_value(key, value)
         with self.errors_at(("settings",)):
-            base = configuration.replace(base, fixed | self.overrides)
+            changed = fixed | self.overrides
+            if self.is_stored:
+                base = configuration.replace(base, changed)
+            else:
+                base = override(base, changed, searched=self._searched_keys())
         if base.data.folds:
             self.fail(("settings",), "trials cannot have folds: leave data.folds out, or set seeds.")
         return base
+
+    def _searched_keys(self) -> list[str]:
+        table = self.values.get("space", {})
+        return [*self.read_table(("space",), table)] if isinstance(table, dict) else []
 
     def _read_parameters(self, base: RunConfig) -> tuple[Parameter, ...]:
         table = self.values.get("space", {})
@@ -157,11 +175,13 @@ class _SpaceFile(TomlDocument):
         """Return a parameter; `earlier` are those above it in the file."""
         kind = value.get("distribution")
         if kind not in _DISTRIBUTIONS:
-            self.fail(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.")
+            near = suggest(str(kind), _DISTRIBUTIONS)
+            self.fail(path, f"`{key}`: expected a distribution of {', '.join(_DISTRIBUTIONS)}, got {kind!r}.{near}")
         allowed = (*_RANGES.get(kind, ("choices",)), "distribution", "when")
         for name in value:
             if name not in allowed:
-                self.fail((*path, name), f"`{key}`: a {kind} distribution has no `{name}`, but {', '.join(allowed)}.")
+                has = f"{', '.join(allowed)}.{suggest(name, allowed)}"
+                self.fail((*path, name), f"`{key}`: a {kind} distribution has no `{name}`, but {has}")
         when = self._read_conditions(value.get("when", {}), (*path, "when"), base, earlier)
         if kind == "categorical":
             return Parameter(key, kind, choices=self._read_choices(key, value, path), when=when)
@@ -277,7 +297,8 @@ class _SpaceFile(TomlDocument):
         options = ("name", "seed") if key == "sampler" else ("name",)
         for option in table:
             if option not in options:
-                self.fail((key, option), f"`{key}` has no `{option}`, but {', '.join(options)}.")
+                has = f"{', '.join(options)}.{suggest(option, options)}"
+                self.fail((key, option), f"`{key}` has no `{option}`, but {has}")
         return table
 
     def _read_count(self, key: str) -> int | None:
@@ -323,5 +344,6 @@ def _convert_choice(value: Any) -> Any:
 
 
 def _suggest_objective(metric: str) -> str:
-    """Return the objective that was meant, also where `val/` was left out."""
-    return f" Did you mean 'val/{metric}'?" if f"val/{metric}" in OBJECTIVES else suggest(metric, OBJECTIVES)
+    """Return the objective that was meant, also where the split was left out or written in full."""
+    name = f"val/{metric.removeprefix('validation/')}"
+    return f" Did you mean {name!r}?" if name in OBJECTIVES else suggest(metric, OBJECTIVES)

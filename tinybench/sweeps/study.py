@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
+from tinybench.core.suggestion import suggest
 from tinybench.sweeps import optuna_storage, samplers, slots, space_file
 from tinybench.sweeps.slots import TrialCounts
 from tinybench.sweeps.space import Space
@@ -84,9 +85,7 @@ class Study:
         try:
             study = cls(storage, name)
         except KeyError:
-            names = ", ".join(optuna.get_all_study_names(storage)) or "none"
-            url = redact(storage.url)
-            raise TrackingError(f"No study {name!r} in {url}, which holds: {names}. Check it, or --storage.") from None
+            raise TrackingError(_explain_no_study(storage, name)) from None
         if _SPACE not in study.user_attrs or not _NAME.fullmatch(name):
             raise TrackingError(f"Study {name!r} was not made by tinybench.")
         return study
@@ -95,7 +94,7 @@ class Study:
     def space(self) -> Space:
         """The search space."""
         source = json.loads(self.user_attrs[_SPACE])
-        return space_file.read(source["text"], source["name"], source["overrides"])
+        return space_file.read(source["text"], source["name"], source["overrides"], is_stored=True)
 
     @cached_property
     def optuna_study(self) -> optuna.Study:
@@ -164,4 +163,23 @@ class Study:
 
         They are sorted by the first objective, the best first.
         """
-        return slots.find_best(trials, [objective.direction == "maximize" for objective in self.space.objectives])
+        return slots.find_best(trials, self._maximized())
+
+    def top_trials(self, count: int) -> list[FrozenTrial]:
+        """Return the best trials that count, the best first, and at most so many.
+
+        With several objectives they are those that no other one dominates, sorted by the first objective.
+        """
+        if len(self.space.objectives) > 1:
+            return self.best_trials()[:count]
+        return slots.rank_complete(self.counted_trials(), self._maximized())[:count]
+
+    def _maximized(self) -> list[bool]:
+        return [objective.direction == "maximize" for objective in self.space.objectives]
+
+
+def _explain_no_study(storage: RDBStorage, name: str) -> str:
+    names, url = optuna_storage.list_studies(storage), redact(storage.url)
+    if not names:
+        return f"No study {name!r}: {url} holds no study. Begin one by tinybench sweep SPACE, or check --storage."
+    return f"No study {name!r} in {url}, which holds {', '.join(names)}.{suggest(name, names)} Check it, or --storage."

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tinybench.core.errors import format_error
 from tinybench.plots import study_plots
 from tinybench.plots.study_plots import ParameterAxis, StudyTrial
+from tinybench.sweeps import study_page
 from tinybench.sweeps.study import Study
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -49,7 +50,7 @@ def write_plots(study: Study, folder: Path, callbacks: RunCallbacks) -> list[Pat
                 file = folder / f"{name}.png"
                 figure.savefig(file, dpi=_DPI)
                 files.append(file)
-            files.append(_write_page(study, first_study, importances, folder / "sweep.html"))
+            files.append(study_page.write_page(study, first_study, importances, folder / "sweep.html"))
     except Exception as error:  # the study has its results: a plot is no reason to lose its winner
         callbacks.on_message(f"Not all plots of the study could be drawn: {format_error(error)}")
     return files
@@ -123,36 +124,6 @@ def _compute_importances(study: optuna.Study) -> dict[str, float]:
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (ValueError, RuntimeError):  # all values are equal, or no parameter is in all trials
         return {}
-
-
-def _write_page(study: Study, first_study: optuna.Study, importances: dict[str, float], file: Path) -> Path:
-    """Write Optuna's interactive plots into one page that loads nothing from elsewhere."""
-    from optuna import visualization
-
-    objectives = [objective.metric for objective in study.space.objectives]
-    name = objectives[0]
-    figures = [visualization.plot_optimization_history(first_study, target_name=name)]
-    if len(objectives) in (2, 3):  # the dimensions that can be drawn
-        front_study = optuna.create_study(directions=[objective.direction for objective in study.space.objectives])
-        complete = {trial.number for trial in study.counted_trials() if trial.state == TrialState.COMPLETE}
-        front_study.add_trials([trial if trial.number in complete else _PLACEHOLDER for trial in study.trials()])
-        figures.append(visualization.plot_pareto_front(front_study, target_names=objectives))
-    elif len(objectives) == 1:
-        figures.append(visualization.plot_intermediate_values(first_study))
-    if importances:
-        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
-        figures.append(visualization.plot_param_importances(first_study, evaluator=evaluator, target_name=name))
-    figures.append(visualization.plot_parallel_coordinate(first_study, target_name=name))
-    figures.append(visualization.plot_slice(first_study, target_name=name))
-    if len(importances) > 1:
-        figures.append(visualization.plot_contour(first_study, params=[*importances][:2], target_name=name))
-    body = "".join(
-        figure.to_html(full_html=False, include_plotlyjs=index == 0, default_height="520px")
-        for index, figure in enumerate(figures)
-    )
-    title = "".join(letter if letter.isalnum() or letter in " -_." else "_" for letter in study.name)
-    file.write_text(f'<!doctype html><meta charset="utf-8"><title>{title}</title><body>{body}</body>', "utf-8")
-    return file
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tinybench.recipes.resolve import resolve
 from tinybench.sweeps import study_artifacts, study_files
 from tinybench.sweeps.slots import ERROR, RUN_ID
 from tinybench.sweeps.study import Study
+from tinybench.sweeps.sweep_result import MOST_TRIALS
 from tinybench.tracking import tags
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ def log_results(
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"trials.csv": _build_table(study, tracker.find_ids(parent))}
     for index, trial in enumerate(best):
-        texts[f"trial_{trial.number}.toml" if index else BEST_SETTINGS] = _build_settings(study, trial)
+        texts[f"trial_{trial.number}.toml" if index else BEST_SETTINGS] = format_settings(study, trial)
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
         parent.log_artifact(folder / name, "")
     for file in study_artifacts.write_plots(study, folder / "figures", callbacks):
         parent.log_artifact(file, "figures")
-    parent.set_tags({tags.NOTE: _describe(study, best)})
+    parent.set_tags({tags.NOTE: _describe(study)})
 
 
 def explain_no_result(study: Study) -> str:
@@ -60,7 +61,7 @@ def explain_no_result(study: Study) -> str:
     )
 
 
-def _build_settings(study: Study, trial: FrozenTrial) -> str:
+def format_settings(study: Study, trial: FrozenTrial) -> str:
     """Return the settings of a trial that differ from the recipe's, as `tinybench train --from` reads them."""
     config = study.space.build_config(trial.params)
     defaults = resolve(config.recipe).flat()
@@ -96,18 +97,19 @@ def _build_table(study: Study, ids: Mapping[str, str]) -> str:
     return to_csv(["trial", "state", *objectives, *keys, "seconds", "run_id", "reason"], rows, line_end="\n")
 
 
-def _describe(study: Study, best: list[FrozenTrial]) -> str:
+def _describe(study: Study) -> str:
     """Return the description of the study's run, as Markdown."""
     counts = study.counts()
     lines = [
         f"Study **{study.name}**: {counts.complete} trials complete, {counts.pruned} pruned, {counts.failed} failed.",
         "",
     ]
-    if best:
+    trials = study.top_trials(MOST_TRIALS)
+    if trials:
         keys = [parameter.key for parameter in study.space.parameters]
         columns = ["trial", *(objective.metric for objective in study.space.objectives), *keys]
         lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        for trial in best:
+        for trial in trials:
             values = [*trial.values, *(trial.params.get(key, "") for key in keys)]
             cells = [f"{value:.5g}" if isinstance(value, float) else str(value) for value in values]
             lines.append(f"| {trial.number} | {' | '.join(cells)} |")

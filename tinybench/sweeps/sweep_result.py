@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tinybench.sweeps.study import Study
     from tinybench.tracking.results import Result
 
+MOST_TRIALS = 5
+"""Trials that are listed as the best."""
+
 
 @dataclass(frozen=True)
 class SweepResult:
@@ -38,6 +41,7 @@ class SweepResult:
         space = self.study.space
         keys = [parameter.key for parameter in space.parameters]
         columns = ["trial", *(objective.metric for objective in space.objectives), *keys]
-        rows = [(trial.number, *(trial.values or ()), *(trial.params.get(key) for key in keys)) for trial in self.best]
+        trials = self.study.top_trials(MOST_TRIALS)
+        rows = [(trial.number, *(trial.values or ()), *(trial.params.get(key) for key in keys)) for trial in trials]
         table = html_table(columns, rows, f"Best trials of study {self.study.name}, by validation images")
         return table if self.winner is None else table + self.winner._repr_html_()

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tinybench.config.effects import compared_text
 from tinybench.config.run_config import RunConfig
 from tinybench.core.errors import TrackingError, format_error
 from tinybench.sweeps.slots import ERROR, METRICS, RETRY_OF, RUN_ID
 from tinybench.sweeps.study import Study
-from tinybench.tracking import provenance, tags
+from tinybench.tracking import provenance, run_kinds, tags
 from tinybench.tracking.journal.journal_writer import now
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.store import STORE_ERRORS
 from tinybench.tracking.store_writer import StoreWriter
+from tinybench.training.progress import EPOCH_METRICS, best_metric_name
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
@@ -49,6 +51,7 @@ class TrialRuns:
             attributes: User attributes of the trial.
         """
         run_tags = {
+            tags.KIND: run_kinds.TRIAL,
             tags.PARENT_RUN: self.parent,
             tags.STUDY: study.name,
             tags.TRIAL: str(number),
@@ -64,7 +67,7 @@ class TrialRuns:
 
         If an exception ends the block, the run ends as the trial does.
         """
-        run_tags = {tags.SEED: str(config.seed), tags.TRIAL_STATE: "running"}
+        run_tags = {tags.KIND: run_kinds.SEED, tags.SEED: str(config.seed), tags.TRIAL_STATE: "running"}
         seed_run = self.writer.create_child(run, f"seed {config.seed}", self._process_tags | run_tags)
         try:
             self.log_config(seed_run, config)
@@ -80,8 +83,8 @@ class TrialRuns:
             raise
 
     def log_config(self, run: RunWriter, config: RunConfig) -> None:
-        """Log the whole configuration, as for every run."""
-        run.log_params(config.flat_text())
+        """Log the configuration, as for every run."""
+        run.log_params(compared_text(config))
         run.log_text(json.dumps(config.flat_redacted(), indent=1), "config.json")
 
     def log_epoch(self, run: RunWriter, epoch: Epoch) -> None:
@@ -90,7 +93,7 @@ class TrialRuns:
 
     def end_complete(self, run: RunWriter, metrics: Mapping[str, float], step: int) -> None:
         """Log the final metrics of a training that came to its end, and end its run."""
-        run.log_metrics(metrics, step, now())
+        run.log_metrics(_restate_best(metrics, step), step, now())
         _end(run, "FINISHED", "complete", "")
 
     def end_pruned(self, run: RunWriter | None, reason: str) -> None:
@@ -131,7 +134,8 @@ def close_orphan(run: RunWriter, trial: FrozenTrial | None) -> None:
     """End a run whose process died, in the way in which its trial ended; `trial` is None if it belongs to none."""
     reason = _DIED if trial is None else trial.user_attrs.get(ERROR, "")
     if trial is not None and trial.state == TrialState.COMPLETE:
-        run.log_metrics(trial.user_attrs.get(METRICS, {}), trial.last_step or 0, now())
+        step = trial.last_step or 0
+        run.log_metrics(_restate_best(trial.user_attrs.get(METRICS, {}), step), step, now())
         _end(run, "FINISHED", "complete", "")
     elif trial is not None and trial.state == TrialState.PRUNED:
         _end(run, "KILLED", "pruned", f"Pruned after epoch {trial.last_step}.")
@@ -139,6 +143,19 @@ def close_orphan(run: RunWriter, trial: FrozenTrial | None) -> None:
         _end(run, "FAILED", "failed", reason)
     else:
         _end(run, "KILLED", "lost", _DIED + (" The trial is run again." if trial else ""))
+
+
+def _restate_best(metrics: Mapping[str, float], last_epoch: int) -> dict[str, float]:
+    """Return metrics with those of the best epoch, unless that is the last, also by the names of validation metrics.
+
+    A list of runs shows the latest value of a metric: the run shows under the objective's name what the study judges
+    the trial by, and not what its last epoch had.
+    """
+    if metrics.get("best/epoch") == last_epoch:
+        return dict(metrics)
+    names = (name for name in EPOCH_METRICS if name.startswith("val/"))
+    best = {name: metrics[best_metric_name(name)] for name in names if best_metric_name(name) in metrics}
+    return {**metrics, **best}
 
 
 def _end(run: RunWriter | None, status: str, state: str, reason: str) -> None:

@@ -30,6 +30,7 @@ from tinybench.sweeps.slots import ERROR, INTERRUPTED, METRICS, RUN_ID
 from tinybench.sweeps.study import Study
 from tinybench.sweeps.trial_queue import TrialQueue
 from tinybench.sweeps.trial_runs import TrialRuns
+from tinybench.tracking import system_metrics
 from tinybench.training.progress import best_metric_name
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -151,7 +152,7 @@ class Worker:
         self, trial: Trial, run: RunWriter, config: RunConfig, curve: list[Epoch] | None = None, *, prune: bool = True
     ) -> dict[str, float]:
         reporter = _EpochReporter(self, trial, run, curve, prune=prune)
-        with study_files.trial_folder(self.study.name) as folder:
+        with study_files.trial_folder(self.study.name) as folder, system_metrics.log_system_metrics(run):
             return self.train(config, _load_dataset(config), folder / "phases", reporter)
 
 

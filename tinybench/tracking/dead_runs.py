@@ -44,7 +44,7 @@ def list_dead(client: MlflowClient, *, include_unknown: bool = False) -> list[De
         return []
     query = "attributes.status = 'RUNNING'"
     running = store.pages(lambda token: client.search_runs(experiments, query, page_token=token))
-    dead = filter(None, (_judge(run, include_unknown=include_unknown) for run in running))
+    dead = filter(None, (judge_run(run, include_unknown=include_unknown) for run in running))
     return sorted(dead, key=lambda item: (tags.PARENT_RUN in item.run.data.tags, item.run.info.start_time))
 
 
@@ -63,8 +63,8 @@ def mark_killed(client: MlflowClient, dead: DeadRun) -> bool:
     return True
 
 
-def _judge(run: MlflowRun, *, include_unknown: bool) -> DeadRun | None:
-    """Return why a running run is dead; None if it lives, or if that cannot be known."""
+def judge_run(run: MlflowRun, *, include_unknown: bool = False) -> DeadRun | None:
+    """Return why a run that is marked RUNNING is dead; None if it lives, or if that cannot be known."""
     process = run.data.tags.get(tags.PROCESS, "")
     if not _PROCESS.fullmatch(process):
         now = time.time_ns() // 1_000_000

@@ -13,11 +13,14 @@ from tinybench.tracking.journal.journal import is_key
 
 
 def run_link(client: MlflowClient, uri: str, run_id: str) -> str:
-    """Return the address of a run's page; if the store is no server, as `mlflow ui` on this machine shows it."""
+    """Return the address of a run's page; if the store is no server, as `mlflow ui` on this machine shows it.
+
+    It names the mode of the UI for training: without it, MLflow shows a menu for traces and prompts.
+    """
     experiment = client.get_run(run_id).info.experiment_id
     address = redact(uri)
     server = address.rstrip("/") if address.startswith("http") else "http://127.0.0.1:5000"
-    return f"{server}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{server}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
 def run_links(

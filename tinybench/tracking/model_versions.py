@@ -112,8 +112,9 @@ class RegisteredModel:
         except MlflowException as error:
             if error.error_code != _NOT_FOUND:
                 raise
-            numbers = ", ".join(str(version.number) for version in self.versions()) or "none"
-            raise TrackingError(f"{self.name} has no version {number}, but {numbers}.") from error
+            numbers = ", ".join(str(version.number) for version in self.versions())
+            existing = f", but {numbers}" if numbers else ": all of them have been deleted"
+            raise TrackingError(f"{self.name} has no version {number}{existing}.") from error
 
     def find_by_model(self, model_uri: str) -> ModelVersion | None:
         """Return the newest version of a logged model; None if it was never registered under this name."""

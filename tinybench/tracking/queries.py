@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tinybench.recipes.recipe import Expected, Recipe
 
+STUDY_PARAM = "sweep.study"
+"""The parameter of a study's run that has the name of the study."""
+
 
 @dataclass(frozen=True)
 class RecipeResult:
@@ -137,17 +140,45 @@ def find_model_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
     """
     query = f"attributes.status = 'FINISHED' and tags.`{tags.MODEL_URI}` != ''" + (f" and {search}" if search else "")
     tracker.send_left_behind()
-    experiments = list_experiment_ids(tracker.client)
+    yield from find_runs(tracker, query)
+
+
+def find_runs(tracker: Tracker, search: str = "") -> Iterator[MlflowRun]:
+    """Yield the runs of all experiments, the newest first.
+
+    Args:
+        tracker: The store.
+        search: A condition in MLflow's filter language; empty for all runs.
+
+    Raises:
+        ConfigError: MLflow does not understand the filter.
+    """
+    try:
+        yield from tracker.search_runs(search, page_size=1000)
+    except MlflowException as error:
+        if not search:
+            raise
+        raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
+
+
+def find_study_runs(tracker: Tracker) -> dict[str, MlflowRun]:
+    """Return the newest run of each study by the study's name; runs of trials are not among them.
+
+    Args:
+        tracker: The store; all of its experiments are searched.
+    """
+    tracker.send_left_behind()
+    experiments, oldest_first = list_experiment_ids(tracker.client), ["attributes.start_time ASC"]
+    runs: dict[str, MlflowRun] = {}
     token = None
     while True:
-        try:
-            page = tracker.client.search_runs(experiments, query, max_results=1000, page_token=token)
-        except MlflowException as error:
-            raise ConfigError(f"Invalid value for `--filter`: {str(error).splitlines()[0]}") from error
-        yield from page
+        page = tracker.client.search_runs(
+            experiments, f"params.`{STUDY_PARAM}` != ''", order_by=oldest_first, page_token=token
+        )
+        runs |= {run.data.params[STUDY_PARAM]: run for run in page}
         token = page.token
         if not token:
-            return
+            return runs
 
 
 def param(run: MlflowRun, key: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinybench.core.errors import TrackingError
 from tinybench.core.html_table import html_table, with_interval
 from tinybench.training.progress import Epoch
+
+if TYPE_CHECKING:
+    import pandas
 
 _SHOWN_METRICS = {
     "accuracy": "top-1",
@@ -97,6 +100,19 @@ class Result:
         """The metrics of the last phase; of a run with folds, the metrics over all folds."""
         return self.summary or [*self.phases.values()][-1].metrics
 
+    @property
+    def history(self) -> pandas.DataFrame:
+        """The metrics of every epoch, a row for each: its `phase` (and `fold`), its number `epoch`, and the metrics."""
+        import pandas
+
+        if self.folds:
+            rows: list[dict[str, Any]] = [
+                {"fold": fold.number} | _row(epoch) for fold in self.folds for epoch in fold.epochs
+            ]
+        else:
+            rows = [{"phase": phase} | _row(epoch) for phase, result in self.phases.items() for epoch in result.epochs]
+        return pandas.DataFrame(rows)
+
     def load_model(self) -> Any:
         """Load the logged model as an MLflow pyfunc, which takes images and returns labels.
 
@@ -111,7 +127,7 @@ class Result:
         return mlflow.pyfunc.load_model(self.model_uri)
 
     def _repr_html_(self) -> str:
-        """Return the test metrics of every phase, or the metrics of every fold, as a table with a row for each."""
+        """Return the curves, and a table of the test metrics of every phase, or of the metrics of every fold."""
         if self.folds:
             rows = {f"fold {fold.number}, held-out images": _cells(fold.metrics, "out_of_fold") for fold in self.folds}
             rows["all folds, test images"] = _cells(self.summary, "test")
@@ -122,7 +138,28 @@ class Result:
             }
         headings = [heading for heading in _SHOWN_METRICS.values() if any(heading in cells for cells in rows.values())]
         table = [(name, *(cells.get(heading, "") for heading in headings)) for name, cells in rows.items()]
-        return html_table(["", *headings], table, f"Run {self.run_id}")
+        return self._draw_curves() + html_table(["", *headings], table, f"Run {self.run_id}")
+
+    def _draw_curves(self) -> str:
+        """Return the curves of all phases, or of all folds, as SVG; empty if no epochs are known."""
+        from tinybench.plots import svg, training_curves
+
+        if self.folds:
+            epochs = [fold.epochs for fold in self.folds]
+            figure = training_curves.plot_fold_curves(epochs, "") if all(epochs) else None
+        else:
+            phases = [*self.phases.values()]
+            all_epochs = [epoch for result in phases for epoch in result.epochs]
+            switch = phases[0].last_epoch if len(phases) > 1 else None
+            best = phases[-1].best_epoch if phases else None
+            figure = (
+                training_curves.plot_training_curves(all_epochs, "", switch=switch, best=best) if all_epochs else None
+            )
+        return "" if figure is None else svg.to_svg(figure)
+
+
+def _row(epoch: Epoch) -> dict[str, Any]:
+    return {"epoch": epoch.number, **epoch.metrics}
 
 
 def _html_of_metrics(metrics: dict[str, float], split: str, caption: str) -> str:

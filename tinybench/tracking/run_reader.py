@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
 from tinybench.tracking.run_writer import RunWriter
-from tinybench.training.progress import EPOCH_METRICS, Epoch
+from tinybench.training.progress import EPOCH_METRICS, RESTATED_AFTER_MS, Epoch
 
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -111,7 +112,9 @@ class RunReader:
         return str(runs[0].info.run_id) if runs else run_id
 
     def _not_found(self, run_id: str) -> TrackingError:
-        return TrackingError(f"No run {run_id!r} in {redact(self.uri)}: check the id, or name its store with --uri.")
+        return TrackingError(
+            f"No run {run_id!r} in {redact(self.uri)}: tinybench runs lists them; --uri names another store."
+        )
 
     def _require_sent(self, run_id: str) -> None:
         """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
@@ -128,6 +131,39 @@ class RunReader:
                 f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
                 "Send them with tinybench sync, then try again."
             )
+
+    def search_runs(self, query: str = "", *, page_size: int = 200) -> Iterator[MlflowRun]:
+        """Yield the runs of all experiments that match a query, the newest first.
+
+        If the store may be away, runs that only this machine knows come before them, whether they match or not: the
+        journals cannot be queried.
+
+        Args:
+            query: A condition in MLflow's filter language; empty for all runs.
+            page_size: Number of runs that are asked for at once.
+
+        Raises:
+            TrackingError: The store does not answer, and this machine knows no run.
+        """
+        local = self._list_local_only_runs()
+        yield from local
+        if self._client is None:
+            if not local:
+                assert self.error is not None
+                raise self.error
+            return
+        client, experiments = self._client, list_experiment_ids(self._client)
+        newest_first = ["attributes.start_time DESC"]
+        yield from store.pages(
+            lambda token: client.search_runs(experiments, query, 1, page_size, newest_first, page_token=token)
+        )
+
+    def _list_local_only_runs(self) -> list[MlflowRun]:
+        """Return the runs that the store does not have yet, the newest first."""
+        if not self._reads_journals:
+            return []
+        runs = [local.apply_to(None) for local in self._local_runs() if local.is_complete and is_key(local.id)]
+        return sorted(runs, key=lambda run: -run.info.start_time)
 
     def send_left_behind(self) -> None:
         """Send what processes that have ended left on this machine for the store, as far as it takes it."""
@@ -200,10 +236,13 @@ class RunReader:
     def read_epochs(self, run_id: str) -> list[Epoch]:
         """Return every epoch that a run logged, in order."""
         by_step: dict[int, Epoch] = {}
-        for name in EPOCH_METRICS:
+        for name in EPOCH_METRICS:  # the first of them are those of training
             for point in self.read_metric(run_id, name):
-                epoch = by_step.setdefault(point.step, Epoch(point.step, {}, point.timestamp))
-                epoch.metrics[name] = point.value
+                epoch = by_step.get(point.step)
+                if epoch is None or (name == EPOCH_METRICS[0] and point.timestamp > epoch.timestamp):
+                    epoch = by_step[point.step] = Epoch(point.step, {}, point.timestamp)
+                if point.timestamp - epoch.timestamp != RESTATED_AFTER_MS:
+                    epoch.metrics[name] = point.value
         return [by_step[step] for step in sorted(by_step)]
 
     def read_metric(self, run_id: str, name: str) -> list[Any]:

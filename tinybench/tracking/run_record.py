@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tinybench import models
+from tinybench.config.effects import compared_text, refuse_ineffective
 from tinybench.config.run_config import PHASES, RunConfig, canonical_key, from_flat, replace
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
@@ -44,7 +45,7 @@ _FINAL_METRICS = ("test/", "best/", "efficiency/")
 
 def log_configuration(parent: RunWriter, config: RunConfig, start_from: str | None) -> None:
     """Log the configuration, the run whose weights it starts from, and code that was not committed."""
-    parent.log_params(config.flat_text())
+    parent.log_params(compared_text(config))
     parent.log_text(json.dumps(config.flat_redacted(), indent=1), _CONFIG)
     parent.set_tags({tags.CONFIG_HASH: config.identity()} | ({tags.SOURCE_RUN: start_from} if start_from else {}))
     parent.set_tags(_hash_user_files(config))
@@ -61,7 +62,7 @@ def _hash_user_files(config: RunConfig) -> dict[str, str]:
 
 def log_phase_inputs(child: RunWriter, config: RunConfig, dataset: Dataset) -> None:
     """Log configuration and data to the run of a phase, so that phases of different runs can be compared."""
-    child.log_params(config.flat_text())
+    child.log_params(compared_text(config))
     child.log_dataset(dataset)
     child.set_tags({tags.CONFIG_HASH: config.identity()})
 
@@ -149,7 +150,10 @@ def derive_config(
     if "MLFLOW_RUN_ID" not in os.environ:
         experiment = tracker.experiment_name(source)
     new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
-    return replace(replace(earlier, new_tracking | forced), settings)
+    before = replace(earlier, new_tracking | forced)
+    changed = replace(before, settings)
+    refuse_ineffective(changed, before, [*map(canonical_key, settings)])
+    return changed
 
 
 def read_class_names(tracker: Tracker, run: MlflowRun) -> tuple[str, ...]:

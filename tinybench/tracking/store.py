@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 
@@ -42,6 +43,13 @@ _PERMANENT_ERRORS = (
     "BAD_REQUEST",
     "INVALID_STATE",
 )
+_PASSING_DATABASE_ERRORS = re.compile(
+    r"\.(?:InterfaceError|InternalError|DatabaseError|OperationalError|InFailedSqlTransaction|SerializationFailure"
+    r"|DeadlockDetected|QueryCanceled|LockNotAvailable|AdminShutdown|CrashShutdown|CannotConnectNow"
+    r"|TooManyConnections|IdleInTransactionSessionTimeout)\)"
+    r"|QueuePool limit|transaction is rolled back|Connection is closed|closed automatically"
+)
+"""Of an error of a server's database that it reports as a bad request, although the same request will do later."""
 _UNSTORABLE = (UnicodeEncodeError, OverflowError)  # a value that no store takes
 _FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError, ImportError)
 """Of an artifact: its place can never hold it, or cannot be reached for want of a package."""
@@ -122,9 +130,10 @@ def connect(uri: str) -> MlflowClient:
     check_address(uri)
     prepare_client()
     try:
-        ping(uri)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
+        with waiting.tell_if_slow(f"waiting for {redact(uri)}"):
+            ping(uri)
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
     except ImportError as error:
         raise TrackingError(f"Cannot use {redact(uri)}: {error}. Install the driver of this database.") from error
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
@@ -218,7 +227,9 @@ def is_permanent(error: BaseException) -> bool:
         return status in _TOO_LARGE or (status == 400 and '"error_code"' in text)
     if str(error).startswith(_PROXY_ERROR):
         return any(f"failed with error code {status} " in str(error) for status in _TOO_LARGE)
-    return isinstance(error, MlflowException) and error.error_code in _PERMANENT_ERRORS
+    if not isinstance(error, MlflowException) or error.error_code not in _PERMANENT_ERRORS:
+        return False
+    return error.error_code != "BAD_REQUEST" or _PASSING_DATABASE_ERRORS.search(str(error)) is None
 
 
 def describe_error(error: BaseException) -> str:

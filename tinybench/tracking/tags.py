@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 # What a run is and which runs it belongs to
+KIND = "tinybench.kind"
+"""See `run_kinds`."""
 CONFIG_HASH = "tinybench.config_hash"
 ERROR = "tinybench.error"
 PHASE = "tinybench.phase"

@@ -9,18 +9,21 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import links, provenance, store, tags
+from tinybench.tracking import links, provenance, run_kinds, store, tags
 from tinybench.tracking.experiments import get_or_create_experiment
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.run_reader import RunReader, key_of
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.store_writer import StoreWriter
 
+DEFAULT_EXPERIMENT = "tinybench"
+"""The experiment of runs for which the user names none."""
 OFFLINE_VARIABLE = "TINYBENCH_OFFLINE"
 
 
@@ -100,8 +103,12 @@ class Tracker(RunReader):
         if self._writer is not None:
             self._writer.close()
 
-    def open_parent_run(self, name: str) -> RunWriter:
+    def open_parent_run(self, name: str, kind: str = run_kinds.TRAINING) -> RunWriter:
         """Return the parent run that `mlflow run` created, or create one if there is none.
+
+        Args:
+            name: Its name, unless the user gave one.
+            kind: Its kind, see `run_kinds`.
 
         Raises:
             ConfigError: `mlflow run` has chosen another experiment.
@@ -110,7 +117,7 @@ class Tracker(RunReader):
         run_id = os.environ.get("MLFLOW_RUN_ID")
         with self._converting_errors("Cannot open a run in"):
             run = self._adopt(run_id, name) if run_id else self._create(self.config.run_name or name)
-        run.set_tags(provenance.environment_tags() | self._user_tags())
+        run.set_tags({tags.KIND: kind} | provenance.environment_tags() | self._user_tags())
         self.writer.wait_for_id(run.key)
         self._raise_refusal(run)
         return run
@@ -125,17 +132,17 @@ class Tracker(RunReader):
 
     def create_phase_run(self, parent: RunWriter, phase: str, name: str) -> RunWriter:
         """Create the child run of a phase."""
-        return self._create_child(parent, {tags.PHASE: phase}, name)
+        return self._create_child(parent, {tags.KIND: run_kinds.PHASE, tags.PHASE: phase}, name)
 
-    def create_child_run(self, parent: RunWriter, name: str) -> RunWriter:
+    def create_child_run(self, parent: RunWriter, name: str, kind: str = run_kinds.TRAINING) -> RunWriter:
         """Create a complete run with phases of its own that is listed below another run."""
-        run = self._create_child(parent, {}, name)
+        run = self._create_child(parent, {tags.KIND: kind}, name)
         self.writer.wait_for_id(run.key)
         return run
 
     def create_fold_run(self, parent: RunWriter, number: int, name: str) -> RunWriter:
         """Create the child run of a fold, counted from 1."""
-        return self._create_child(parent, {tags.FOLD: str(number)}, name)
+        return self._create_child(parent, {tags.KIND: run_kinds.FOLD, tags.FOLD: str(number)}, name)
 
     def _create_child(self, parent: RunWriter, child_tags: dict[str, str], name: str) -> RunWriter:
         all_tags = child_tags | {tags.PARENT_RUN: parent.key}
@@ -189,14 +196,36 @@ class Tracker(RunReader):
         if active is not None:
             run_tags[tags.PARENT_RUN] = active.info.run_id
         experiment = self._experiment()
+        if active is not None and not self.config.experiment:
+            experiment = {"id": active.info.experiment_id}
         if self._client is not None and "name" in experiment:  # an experiment that was deleted is an error now
-            get_or_create_experiment(self._client, experiment["name"])
+            self._require_experiment(self._client, experiment["name"])
         return self.writer.create_run(experiment, name, run_tags)
 
+    def _require_experiment(self, client: MlflowClient, name: str) -> None:
+        """Create an experiment unless it exists.
+
+        Raises:
+            TrackingError: This login may not create it.
+        """
+        try:
+            get_or_create_experiment(client, name)
+        except MlflowException as error:
+            if not store.is_refused(error):
+                raise
+            raise TrackingError(
+                f"Cannot create the experiment {name!r} in {redact(self.uri)}: {store.describe_error(error)} Or name "
+                "one that you may write to: --track.experiment NAME."
+            ) from error
+
     def _experiment(self) -> dict[str, str]:
-        """Return the experiment for new runs; it is created if it does not exist."""
+        """Return the experiment for new runs; it is created if it does not exist.
+
+        MLflow's own experiment, Default, is not used: the MLflow UI shows it as one of prompts and traces.
+        """
         name = self.config.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-        return {"name": name} if name else {"id": os.environ.get("MLFLOW_EXPERIMENT_ID", "0")}
+        experiment_id = os.environ.get("MLFLOW_EXPERIMENT_ID")  # which `mlflow.set_experiment` sets
+        return {"id": experiment_id} if experiment_id and not name else {"name": name or DEFAULT_EXPERIMENT}
 
     @contextmanager
     def _converting_errors(self, failed_action: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from rich import filesize
 
 from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import TransferConfig
+from tinybench.core import waiting
 from tinybench.core.errors import FeatureError, TrainingError
 from tinybench.data import augment
 from tinybench.data.dataset import sample_rows
@@ -262,9 +263,10 @@ class _FeedSelector:
             trainer = phases.build_trainer(self.model, config, self.context.phase, cut)
             head = lambda features: np.asarray(trainer(features, training=False))  # noqa: E731
         sample = train.images(sample_rows(len(train), _SAMPLE)).astype(np.float32)
-        return engine_selection.choose_engine(
-            cut.extractor, sample, work, engine=config.engine, precision=precision, head=head
-        )
+        with waiting.tell_if_slow("compiling the frozen part, and choosing its engine"):
+            return engine_selection.choose_engine(
+                cut.extractor, sample, work, engine=config.engine, precision=precision, head=head
+            )
 
 
 class _ImageCounter(RunCallbacks):

@@ -40,6 +40,9 @@ def fit(trainer: keras.Model, feed: Feed, context: PhaseContext, callbacks: RunC
     steps = Steps(trainer, config.batch_size)
     seed_model(trainer, config.seed + before)
     progress = context.checkpoints.restore(trainer)
+    if progress.epochs:
+        done, last = progress.epochs[-1].number, before + context.settings.epochs
+        callbacks.on_message(f"{context.phase} goes on after epoch {done} of {last}, from its checkpoint")
     for epoch in progress.epochs:
         callbacks.on_epoch_end(epoch)
     if context.pretrained and not progress.best:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import FinetuneConfig, LossConfig, ScratchConfig
 from tinybench.core.errors import ConfigError
+from tinybench.core.suggestion import suggest
 from tinybench.data import augment
 from tinybench.data.dataset import Split
 from tinybench.features.cut import Cut, find_cut
@@ -153,6 +154,7 @@ def _first_layer_of_block(block: str, names: list[str]) -> int:
     raise ConfigError(
         f"Invalid value for `finetune.unfreeze`: the backbone has no layer or block {block!r}. "
         f"Use a number, a share, all, or a name such as {', '.join([*blocks][-5:] or names[-5:])}."
+        + suggest(block, [*blocks, *names])
     )
 
 

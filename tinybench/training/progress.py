@@ -6,6 +6,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+RESTATED_AFTER_MS = 1
+"""By how much the validation metrics of the best epoch are later than the last epoch, at whose step they are logged.
+
+A list of runs shows the latest value of a metric, which is then that of the weights that the model has.
+"""
+
 # The metrics of every epoch, in the order of tables
 EPOCH_METRICS = (
     *(f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "top5")),

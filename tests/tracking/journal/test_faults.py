@@ -83,7 +83,7 @@ def log(run: RunWriter) -> float:
 
 
 def find_run(uri: str, key: str) -> Any:
-    (run,) = MlflowClient(uri).search_runs(["0"], f"tags.`{tags.KEY}` = '{key}'")
+    (run,) = MlflowClient(uri).search_runs(["0", "1"], f"tags.`{tags.KEY}` = '{key}'")
     return run
 
 
@@ -160,7 +160,7 @@ def test_a_call_that_fails_once_is_not_done_twice(
     assert stored.info.status == "FINISHED"
     assert {*points(server.uri, stored.info.run_id).values()} == {1}
     assert "a.txt" in artifacts(server.uri, stored.info.run_id)
-    models = MlflowClient(server.uri).search_logged_models(["0"], f"source_run_id = '{stored.info.run_id}'")
+    models = MlflowClient(server.uri).search_logged_models(["0", "1"], f"source_run_id = '{stored.info.run_id}'")
     assert [model.status for model in models] == ["READY"]
 
 

@@ -59,7 +59,7 @@ def tracker(server: Server) -> Iterator[Tracker]:
 
 
 def runs_named(server: Server, name: str) -> list[MlflowRun]:
-    return list(MlflowClient(server.uri).search_runs(["0"], f"attributes.run_name = '{name}'"))
+    return list(MlflowClient(server.uri).search_runs(["0", "1"], f"attributes.run_name = '{name}'"))
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
@@ -269,6 +269,6 @@ def test_the_command_trains_without_a_server_and_ends_with_0(server: Server) -> 
     assert sent.returncode == 0, sent.stderr
     assert not [*find_journals()]
     key = next(entry["run"] for entry in entries if entry["do"] == "create")
-    (parent,) = MlflowClient(server.uri).search_runs(["0"], f"tags.`{tags.KEY}` = '{key}'")
+    (parent,) = MlflowClient(server.uri).search_runs(["0", "1"], f"tags.`{tags.KEY}` = '{key}'")
     assert parent.info.status == "FINISHED"
     assert "test/accuracy" in parent.data.metrics

@@ -71,7 +71,7 @@ def check_whole_run(client: MlflowClient, run_id: str, folder: Path) -> None:
 
 
 def runs_named(client: MlflowClient, name: str) -> list[MlflowRun]:
-    return list(client.search_runs(["0"], f"attributes.run_name = '{name}'"))
+    return list(client.search_runs(["0", "1"], f"attributes.run_name = '{name}'"))
 
 
 def left_journal(tracker: Tracker) -> Journal:

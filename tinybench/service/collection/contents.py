@@ -296,7 +296,7 @@ def _read_champions(session: Session) -> Iterator[tuple[str, int]]:
     """
     model_tags, version_tags = SqlRegisteredModelTag, SqlModelVersionTag
     for name, value in session.query(model_tags.name, model_tags.value).filter(model_tags.key.startswith(tags.MOVED)):
-        with suppress(ValueError, TypeError, KeyError):
+        with suppress(ValueError, TypeError, KeyError, OverflowError):
             yield name, int(json.loads(value)["version"])
     for name, number, value in session.query(version_tags.name, version_tags.version, version_tags.value).filter(
         version_tags.key.startswith(tags.DECISION)

@@ -13,6 +13,8 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from tinybench.core import waiting
+from tinybench.core.redaction import redact
 from tinybench.tracking import store, tags
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, is_key
@@ -69,7 +71,8 @@ class JournalWriter:
     def wait_for_id(self, key: str) -> str:
         """Wait some seconds for the id of a new run, and return it; the key if the store does not answer."""
         if is_key(key) and self._sender is not None and not self._sender.is_away():
-            self._sender.flush(_CREATE_SECONDS)
+            with waiting.tell_if_slow(f"waiting for {redact(self.journal.uri)} to create the run"):
+                self._sender.flush(_CREATE_SECONDS)
         return self.id_of(key)
 
     def flush(self) -> bool:

@@ -1,0 +1,103 @@
+"""Which settings of a configuration have no effect on the run, and why.
+
+Standard library only, like the whole package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from tinybench.config.network_size import PUBLISHED_SIZES
+from tinybench.config.run_config import PHASES, RunConfig
+from tinybench.core.errors import ConfigError
+
+# Where and how a run is executed and stored: nothing by which runs are compared
+_UNCOMPARED = ("data.root", "backbone.mirror", "cache.", "checkpoint.", "explain.", "track.")
+_COMPARED_ANYWAY = ("track.checkpoints",)  # by which the list of runs knows those that can be resumed elsewhere
+_OPTIMIZER_OPTIONS = {"momentum": "sgd", "nesterov": "sgd", "weight_decay": "adamw"}
+
+
+@dataclass(frozen=True)
+class Ineffective:
+    """A setting that cannot have an effect.
+
+    Attributes:
+        key: Its dotted key.
+        because_of: The key of the setting that rules it out.
+        reason: Why, as the end of a sentence.
+    """
+
+    key: str
+    because_of: str
+    reason: str
+
+
+def find_ineffective(config: RunConfig) -> list[Ineffective]:
+    """Return the settings that cannot have an effect because of other settings."""
+    return [*_iterate_phases(config), *_iterate_others(config)]
+
+
+def _iterate_phases(config: RunConfig) -> Iterator[Ineffective]:
+    for phase in PHASES:
+        if phase not in config.phases:
+            reason = f"the phases of this run are {' and '.join(config.phases)}"
+            keys = (key for key in config.flat() if key.startswith(f"{phase}."))
+            yield from (Ineffective(key, "phases", reason) for key in keys)
+        elif config.phase_settings(phase).schedule != "plateau":
+            schedule = f"{phase}.schedule"
+            reason = f"`{schedule}` is {config.phase_settings(phase).schedule}"
+            for name in ("plateau_patience", "plateau_factor"):
+                yield Ineffective(f"{phase}.{name}", schedule, reason)
+
+
+def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
+    for option, optimizer in _OPTIMIZER_OPTIONS.items():
+        if config.optimizer.name != optimizer:
+            reason = f"it is for {optimizer}, and `optimizer.name` is {config.optimizer.name}"
+            yield Ineffective(f"optimizer.{option}", "optimizer.name", reason)
+    if not config.has_own_model:
+        yield Ineffective("backbone.preprocessing", "model", f"it is for a .keras file, and {config.model} has its own")
+    if config.model not in PUBLISHED_SIZES:
+        keys = (key for key in config.flat() if key.startswith("network."))
+        yield from (Ineffective(key, "model", "it is for the small networks") for key in keys)
+    if config.dataset != "cifar100":
+        yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
+    if config.data.folds:
+        reason = "each fold is validated on the images that it holds out"
+        yield Ineffective("data.validation", "data.folds", reason)
+
+
+def refuse_ineffective(
+    config: RunConfig, before: RunConfig, keys: Collection[str], *, searched: Collection[str] = ()
+) -> None:
+    """Raise ConfigError if a setting was changed that cannot have an effect.
+
+    Args:
+        config: The configuration with the changed settings.
+        before: The configuration before they were changed.
+        keys: The dotted keys of the changed settings.
+        searched: Keys of settings that a study searches: what they rule out now may have an effect in a trial.
+    """
+    values, earlier = config.flat(), before.flat()
+    for item in find_ineffective(config):
+        if item.key in keys and item.because_of not in searched and values[item.key] != earlier[item.key]:
+            raise ConfigError(
+                f"`{item.key}` would have no effect: {item.reason}. Leave it out, or set `{item.because_of}` as well."
+            )
+
+
+def compared_text(config: RunConfig) -> dict[str, str]:
+    """Return the settings by which runs are compared as text by dotted key: those that affect the result of the run.
+
+    A model of the user is named without its folder.
+
+    Raises:
+        ModelError: A `network.` setting is set that the model does not have.
+    """
+    left_out = {item.key for item in find_ineffective(config)}
+    return {
+        key: config.model_name if key == "model" else text
+        for key, text in config.flat_text().items()
+        if key not in left_out and (key in _COMPARED_ANYWAY or not key.startswith(_UNCOMPARED))
+    }
