@@ -62,15 +62,21 @@ def test_few_images_of_a_class_and_few_of_all_say_nothing_of_each(run: RunWriter
     assert reasons == {
         "per_class_accuracy": "half of the classes have fewer than 5 images",
         "reliability": "12 images are too few for bins, at least 100",
-        "roc": "half of the classes have fewer than 5 images",
+        "roc": "12 images are too few for a curve, at least 50",
         "wrong": "worst has all 5 wrong predictions",
     }
 
 
+def test_few_images_of_each_of_many_classes_have_a_mean_roc_curve(run: RunWriter) -> None:
+    pictures, reasons = log(run, classes=50, images=200, wrong=40)
+    assert pictures == ALL - {"per_class_accuracy"}
+    assert set(reasons) == {"per_class_accuracy"}
+
+
 def test_two_classes_of_six_images_are_compared(run: RunWriter) -> None:
     pictures, reasons = log(run, classes=2, images=12, wrong=2)
-    assert pictures == {"confusion_matrix", "per_class_accuracy", "roc", "right", "worst"}
-    assert set(reasons) == {"reliability", "wrong"}
+    assert pictures == {"confusion_matrix", "per_class_accuracy", "right", "worst"}
+    assert set(reasons) == {"reliability", "roc", "wrong"}
 
 
 @pytest.mark.parametrize(

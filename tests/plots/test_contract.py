@@ -57,7 +57,7 @@ def trials(count: int, parameters: int = 3, choices: int = 3) -> tuple[list[Stud
     random = np.random.default_rng(0)
     axes = []
     for number, key in enumerate(names(parameters)):
-        named = tuple(f"{number}, {name}" for name in names(choices)) if number % 3 == 1 else None
+        named = tuple(f"{'abcdefghijkl'[number % 12]}, {name}" for name in names(choices)) if number % 3 == 1 else None
         axes.append(ParameterAxis(key, number % 3 == 0, named))
     draws = {
         axis.key: axis.choices or tuple((10 ** random.uniform(-6, -1, 9)).tolist() if axis.log else random.random(9))
@@ -123,7 +123,7 @@ def pareto_points(count: int, costs: np.ndarray) -> list[ParetoPoint]:
 
 def draw_pareto_front(count: int) -> Iterator[Figure]:
     """With costs of one decade and of many, and with points that lie on one another."""
-    for low, high in ((3, 90), (0.01, 10_000)):
+    for low, high in ((1, 11), (0.01, 10_000)):
         yield pareto_front.plot_pareto_front(pareto_points(count, np.geomspace(low, high, count)))
     yield pareto_front.plot_pareto_front(pareto_points(count, np.full(count, 2.0)))
 

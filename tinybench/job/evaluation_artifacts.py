@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MAX_IMAGES = 24  # in a plot of predictions
 _MIN_CLASS_IMAGES = 5  # of most classes: the accuracy of fewer has an interval from about 0.5 to 1
 _MIN_RELIABILITY_IMAGES = 100  # ten bins of ten images
+_MIN_ROC_IMAGES = 50  # with two classes: the interval of an area of fewer is more than 0.3 wide
 
 
 def log_tables(run: RunWriter, evaluation: SplitEvaluation, class_names: Sequence[str]) -> None:
@@ -62,7 +63,7 @@ def log_plots(plot_log: PlotLog, evaluation: SplitEvaluation, split: Split, clas
         bars = recall_by_class.plot_recall_by_class(recall, by_class.support, class_names, interval)
         plot_log.log_figure(bars, "per_class_accuracy")
     _log_reliability(plot_log, evaluation)
-    _log_roc(plot_log, evaluation, few)
+    _log_roc(plot_log, evaluation)
     _log_predictions(plot_log, evaluation, split, class_names)
 
 
@@ -90,8 +91,7 @@ def _log_reliability(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
     plot_log.log_figure(figure, "reliability")
 
 
-def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation, few: str) -> None:
-    """Log the ROC curve; `few` is why single classes say nothing, empty if they do."""
+def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation) -> None:
     if "auc_ovr_macro" not in evaluation.metrics:
         plot_log.leave_out("roc", "it is not defined for images of a single class")
         return
@@ -99,8 +99,9 @@ def _log_roc(plot_log: PlotLog, evaluation: SplitEvaluation, few: str) -> None:
     curve = roc.macro_roc_curve(predictions.labels, predictions.probabilities())
     columns = (curve.false_positive, curve.true_positive_mean, curve.low, curve.high)
     plot_log.run.log_text(roc_curve.roc_curve_csv(*columns), "figures/roc.csv")
-    if few:
-        plot_log.leave_out("roc", few)
+    images = len(predictions.labels)
+    if images < _MIN_ROC_IMAGES:
+        plot_log.leave_out("roc", f"{images} images are too few for a curve, at least {_MIN_ROC_IMAGES}")
         return
     plot_log.log_figure(roc_curve.plot_roc_curve(*columns, evaluation.metrics["auc_ovr_macro"]), "roc")
 
