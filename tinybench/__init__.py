@@ -17,7 +17,19 @@ from tinybench.core.errors import TinybenchError
 from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
-    from tinybench.api import compare, evaluate, finetune, measure, promote, resume, sweep, train
+    from tinybench.api import (
+        compare,
+        evaluate,
+        explain_images,
+        export,
+        finetune,
+        measure,
+        predict,
+        promote,
+        resume,
+        sweep,
+        train,
+    )
     from tinybench.sweeps.sweep_callbacks import SweepCallbacks
     from tinybench.tracking.results import FoldResult, PhaseResult, Result
     from tinybench.training.run_callbacks import RunCallbacks
@@ -34,8 +46,11 @@ __all__ = [
     "TinybenchError",
     "compare",
     "evaluate",
+    "explain_images",
+    "export",
     "finetune",
     "measure",
+    "predict",
     "promote",
     "resolve",
     "resume",

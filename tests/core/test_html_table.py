@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from tinybench.core.html_table import html_table, with_interval
+from tinybench.core.html_table import html_table
 
 
 def test_values_become_cells():
-    table = html_table(["name", "value"], [("a", 0.123456), ("b", None), ("c", 3)], "Scores")
+    table = html_table(["name", "value"], [("a", 0.123456), ("b", None), ("c", 3), ("d", float("nan"))], "Scores")
     assert "<caption>Scores</caption>" in table
     assert "<th>name</th><th>value</th>" in table
-    assert table.count("<tr>") == 4
+    assert table.count("<tr>") == 5
     assert "<td>a</td><td>0.1235</td>" in table
     assert "<td>b</td><td></td>" in table
     assert "<td>c</td><td>3</td>" in table
+    assert "<td>d</td><td></td>" in table
 
 
 def test_a_name_is_never_markup():
@@ -21,8 +22,3 @@ def test_a_name_is_never_markup():
     assert "&lt;script&gt;" in table
     assert "<b>" not in table
     assert "<i>" not in table
-
-
-def test_an_interval_is_shown_where_it_is_known():
-    assert with_interval(0.91234, 0.88, 0.93) == "0.9123 [0.88, 0.93]"
-    assert with_interval(2.0, None, None) == "2"

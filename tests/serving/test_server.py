@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -132,13 +133,60 @@ def test_labels_are_those_that_the_run_kept(served, tested):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_documented_request_gets_the_documented_answer(served, tested, tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8").splitlines()
-    (place,) = [place for place, line in enumerate(page) if line.removeprefix("$ ").startswith("curl ")]
-    command = shlex.split(page[place].removeprefix("$ ").replace("http://127.0.0.1:5001", served.url))
+    places = [place for place, line in enumerate(page) if line.removeprefix("$ ").startswith("curl ")]
+    assert len(places) == 2  # files of a form, and a file as it is
     (tmp_path / "cat.jpg").write_bytes(file(np.asarray(Image.open(io.BytesIO(tested[0][0]))), "JPEG"))
-    answer = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout)
-    shown = json.loads(page[place + 1])
-    assert answer.keys() == shown.keys()
-    assert answer["predictions"][0].keys() == shown["predictions"][0].keys()
+    (tmp_path / "dog.png").write_bytes(tested[0][1])
+    for place in places:
+        command = shlex.split(page[place].removeprefix("$ ").replace("http://127.0.0.1:5001", served.url))
+        answer = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60).stdout)
+        shown = json.loads(page[place + 1])
+        assert answer.keys() == shown.keys()
+        assert len(answer["predictions"]) == len(shown["predictions"])
+        assert answer["predictions"][0].keys() == shown["predictions"][0].keys()
+
+
+def post_form(served, pictures, **fields):
+    files = [("image", (f"../{number}.png", picture)) for number, picture in enumerate(pictures)]
+    return requests.post(f"{served.url}/invocations", files=files, data=fields, timeout=60)
+
+
+def test_files_of_a_form_get_the_answers_of_json(served, tested):
+    pictures = tested[0][:20]
+    asked = {"inputs": [base64.b64encode(picture).decode() for picture in pictures], "params": {"top_k": 3}}
+    in_json = requests.post(f"{served.url}/invocations", json=asked, timeout=60)
+    in_form = post_form(served, pictures, top_k="3")
+    assert (in_form.status_code, in_form.content) == (200, in_json.content)
+    assert len(in_form.json()["predictions"][0]["labels"]) == 3
+
+
+def bomb():
+    """A picture of a few kilobytes that would take 400 MB as pixels."""
+    made = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(made, "PNG")
+    return made.getvalue()
+
+
+def test_files_of_a_form_have_the_limits_of_other_bodies(served, tested):
+    good = tested[0][0]
+    for pictures, fields, status, words in (
+        ([good] * 2 + [bomb()], {}, 400, "Image 3 of 3 cannot be used: more than 50,000,000 pixels."),
+        ([good, b"GIF89a"], {}, 400, "Image 2 of 2 cannot be used: not a JPEG, PNG, BMP or WebP image."),
+        ([b""], {}, 400, "The image cannot be used: not a JPEG, PNG, BMP or WebP image."),
+        ([good], {"top_k": "0"}, 400, "Expected top_k as a whole number of at least 1, got '0'."),
+        ([good], {"top_k": "abc"}, 400, "Expected top_k as a whole number of at least 1, got 'abc'."),
+        ([good], {"file": "x"}, 400, "Expected the fields image and top_k, got 'file'."),
+        ([good] * 1025, {}, 400, "Expected at most 1,024 images at once, got 1,025."),
+        ([good] * 1026, {}, 400, "Expected at most 1,024 files"),
+        ([b"x" * 1_100_000], {}, 413, "larger than the 1 MB"),
+    ):
+        found = post_form(served, pictures, **fields)
+        assert (found.status_code, set(found.json())) == (status, {"error"})
+        assert words in found.json()["error"]
+    assert post_form(served, [good]).ok
+    lines = [line for line in served.written().splitlines() if "POST /invocations" in line]
+    assert any("POST /invocations 400" in line for line in lines)
+    assert "../0.png" not in served.written()
 
 
 def test_checks_of_health(served):
@@ -164,12 +212,17 @@ def broken(number, good):
     """A body that is no good request, made from a good one."""
     chosen = random.Random(number)
     body = bytearray(good)
-    kind = chosen.choice(["application/json", "image/png", "application/octet-stream"])
+    kind = chosen.choice(
+        ["application/json", "image/png", "application/octet-stream", "multipart/form-data; boundary=b"]
+    )
     for _ in range(chosen.randint(1, 30)):
         body[chosen.randrange(len(body))] = chosen.randrange(256)
     cut = bytes(body[: chosen.randrange(len(body))])
+    # fmt: off
     shapes = [bytes(body), cut, b'{"inputs": [' + cut + b"]}", b'{"inputs": ["' + cut.hex().encode() + b'"]}',
-              b"[" * chosen.randrange(1, 50_000), b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"]  # fmt: skip
+              b"[" * chosen.randrange(1, 50_000), b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}",
+              b"--b\r\ncontent-disposition: form-data; name=image; filename=a\r\n\r\n" + cut + b"\r\n--b--"]
+    # fmt: on
     return chosen.choice(shapes), kind
 
 
@@ -329,8 +382,6 @@ def test_no_request_to_several_workers_finds_one_without_a_model(store, tested):
 
 @pytest.mark.slow
 def test_mlflows_own_server_gives_the_same_answers(store, tested, tmp_path):
-    import base64
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -10,6 +10,7 @@ import click
 from tinybench.cli.option_values import none_if_unset
 from tinybench.cli.options import SettingsCommand, offline_option, uri_option
 from tinybench.cli.startup import load_libraries
+from tinybench.commands import export_suffixes
 
 
 @click.command(cls=SettingsCommand)
@@ -38,34 +39,31 @@ def evaluate(run_id: str, split: str, uri: str | None, settings: dict[str, Any])
 @click.argument("run_id")
 @click.option(
     "--format",
-    type=click.Choice(["keras", "h5", "savedmodel", "onnx", "openvino"]),
-    default="keras",
-    show_default=True,
-    help="onnx and openvino need an extra: pip install 'tinybench[onnx]' or 'tinybench[openvino]'.",
+    type=click.Choice([*export_suffixes.SUFFIXES]),
+    help="onnx and openvino need an extra: pip install 'tinybench[onnx]' or 'tinybench[openvino]'.  [default: that of "
+    "the suffix of --output, or keras]",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="File or folder to write.  [default: model, with the suffix of the format]",
 )
+@click.option("--license", help="License to write into the file, such as CC-BY-4.0.  [default: unknown]")
 @uri_option
-def export(run_id: str, format: str, output: Path | None, uri: str | None) -> None:
+def export(run_id: str, format: str | None, output: Path | None, license: str | None, uri: str | None) -> None:
     """Export the model of finished run RUN_ID.
 
-    The exported model is compared with the original on test images.
+    The exported model is compared with the original on test images. Classes, input, run and license are written into
+    the file, and with the comparison into a JSON file beside it.
     """
+    format = export_suffixes.choose_format(format, output)  # before TensorFlow is loaded
     load_libraries()
 
-    from tinybench.commands import export
+    from tinybench import api
+    from tinybench.display import export_lines
 
-    exported = export.export_model(run_id, format, output=output, uri=uri)
-    click.echo(
-        f"wrote {exported.path}: compared with the model of the run on {exported.images} test images, probabilities "
-        f"differ by at most {exported.difference:.2g}; same class for {exported.agreement:.0%} of the images"
-    )
-    if exported.custom_layers:
-        layers = ", ".join(exported.custom_layers)
-        click.echo(f"Import tinybench.models.layers before you load it in Keras: it has the layers {layers}.")
+    exported = api.export(run_id, format, output=output, license=license, uri=uri)
+    click.echo(export_lines.format_export(exported))
 
 
 @click.command()

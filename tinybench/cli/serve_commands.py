@@ -51,8 +51,8 @@ def serve(
 
     MODEL is a registered name, whose champion is served, or an address such as models:/NAME@champion.
 
-    POST /invocations takes {"inputs": ["<base64 of an image file>"], "params": {"top_k": 3}}, or an image file with
-    content type image/jpeg. GET /health, GET /ready, GET /metrics.
+    POST /invocations takes {"inputs": ["<base64 of an image file>"], "params": {"top_k": 3}}, an image file with
+    content type image/jpeg, or files of a form (curl -F image=@cat.jpg). GET /health, GET /ready, GET /metrics.
 
     Example: tinybench serve tinybench-digits --follow
     """

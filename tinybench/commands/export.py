@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tinybench import data, models
+from tinybench import data
+from tinybench.commands.export_formats import EXPORTERS, Exporter, ExportSource
+from tinybench.commands.export_metadata import Metadata, describe_export, to_json
+from tinybench.commands.export_suffixes import SUFFIXES, choose_format
 from tinybench.core.errors import ExportError, format_error
 from tinybench.data.dataset import sample_rows
-from tinybench.features import openvino_graph
-from tinybench.models import onnx_graph
-from tinybench.tracking import run_record
+from tinybench.evaluation.paired_difference import accuracy_difference
+from tinybench.tracking import references, run_record
 from tinybench.tracking.tracker import Tracker
 
-TOLERANCE = 1e-3
-"""Largest allowed difference of a probability between the exported model and the original."""
-_IMAGES = 64
+if TYPE_CHECKING:
+    from tinybench.data.dataset import Split
 
-Pixels = NDArray[np.uint8]
-Predict = Callable[[Pixels], NDArray[np.float32]]
+TOLERANCE = 1e-3
+"""Largest allowed difference of a probability between the exported model and the original, in float32."""
+_IMAGES = 64  # to compare two models that shall be the same
+_QUANTIZED_IMAGES = 1000  # to measure how much accuracy a quantized model loses
+_CALIBRATION_IMAGES = 128
+
+
+@dataclass(frozen=True)
+class ModelAgreement:
+    """How well an exported model agrees with the original.
+
+    Attributes:
+        images: Number of test images on which the models were compared.
+        difference: Largest difference of a probability.
+        agreement: Share of images with the same most probable class.
+        accuracy: The exported model's accuracy on these images.
+        accuracy_of_original: The original's.
+        accuracy_difference: The first minus the second.
+        accuracy_difference_low: Lower end of its 95 % interval.
+        accuracy_difference_high: Upper end of it.
+    """
+
+    images: int
+    difference: float
+    agreement: float
+    accuracy: float
+    accuracy_of_original: float
+    accuracy_difference: float
+    accuracy_difference_low: float
+    accuracy_difference_high: float
 
 
 @dataclass(frozen=True)
@@ -36,90 +63,119 @@ class ExportedModel:
 
     Attributes:
         path: The file or folder that was written.
-        images: Number of test images on which the models were compared.
-        difference: Largest difference of a probability.
-        agreement: Share of images with the same most probable class.
+        metadata_path: The JSON file beside it, with all that is written here.
+        metadata: The model's input, classes and origin, which are inside the model's file as well.
+        agreement: How well it agrees with the original.
+        quantized: Whether it is judged by its accuracy rather than by its probabilities.
         custom_layers: Layers of tinybench that Keras must know to load the model.
     """
 
     path: Path
-    images: int
-    difference: float
-    agreement: float
-    custom_layers: tuple[str, ...] = ()
+    metadata_path: Path
+    metadata: Metadata
+    agreement: ModelAgreement
+    quantized: bool = False
+    custom_layers: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True)
-class _Format:
-    """A format to export to.
-
-    Attributes:
-        suffix: Suffix of the file; empty for a folder.
-        write: Writes a model to a path.
-        read: Loads a written model, and returns its prediction function.
-        packages: Packages that must be installed.
-        extra: The extra of tinybench that installs them.
-    """
-
-    suffix: str
-    write: Callable[[keras.Model, Path], None]
-    read: Callable[[Path], Predict]
-    packages: tuple[str, ...] = ()
-    extra: str = ""
-
-
-def export_model(run_id: str, format: str, *, output: Path | None = None, uri: str | None = None) -> ExportedModel:
+def export_model(
+    run_id: str,
+    format: str | None = None,
+    *,
+    output: Path | None = None,
+    license: str | None = None,
+    uri: str | None = None,
+) -> ExportedModel:
     """Export the model of a finished run.
 
     Args:
         run_id: A run, or a phase of one, whose own model is exported.
-        format: One of `FORMATS`.
+        format: One of `SUFFIXES`; that of the output's suffix, or `keras`, if None.
         output: The file or folder to write, which must not exist; `model` with the format's suffix if None.
+        license: The license that is written into the metadata; `unknown` if None.
         uri: The tracking store; MLflow's default if None.
 
     Raises:
+        ConfigError: There is no such format, or the output's suffix is that of another one.
         DataError: The run's data, which the models are compared on, are not available.
         ExportError: The path exists, an extra is not installed, the format cannot hold the model, or the exported
             model predicts something else than the original; it is then removed.
         TrackingError: There is no such run, or it has no model.
     """
-    exporter = FORMATS[format]
-    path = output or Path(f"model{exporter.suffix}")
+    format = choose_format(format, output)
+    exporter, path = EXPORTERS[format], output or Path(f"model{SUFFIXES[format]}")
     _check_export(format, exporter, path)
     tracker = Tracker.at(uri)
+    run_id = references.find_run_id(tracker, run_id)
     config = run_record.read_config(tracker, tracker.find_top_run(run_id))
     model = run_record.load_final_model(tracker, run_id)
+    metadata = describe_export(tracker, run_id, model, format=format, dtype=exporter.dtype, license=license)
     dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    pixels = dataset.test.images(np.sort(sample_rows(len(dataset.test), _IMAGES)))
-    expected = model.predict(pixels, verbose=0)  # first: some exporters need a model that has been called
+    source = ExportSource(model, metadata)
+    if exporter.quantized:  # on training images: test images decide nothing about a model
+        source = ExportSource(model, metadata, _sample(dataset.train, _CALIBRATION_IMAGES)[0])
+    pixels, labels = _sample(dataset.test, _QUANTIZED_IMAGES if exporter.quantized else _IMAGES)
+    expected = np.asarray(model.predict(pixels, verbose=0))  # first: some exporters need a model that has been called
     try:
-        exporter.write(model, path)
-        predicted = exporter.read(path)(pixels)
-        difference = float(np.abs(predicted - expected).max())
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f"The exported model predicts something else: probabilities differ by up to {difference:.3g} on "
-                f"{len(pixels)} images, more than {TOLERANCE:g}. It was removed; export another format."
-            )
-    except Exception as error:  # exporters and runtimes raise many kinds
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exporter.write(source, path)
+        agreement = _compare(exporter.read(path)(pixels), expected, labels)
+        _check_agreement(agreement, exporter)
+        content = {**metadata, "comparison": _describe_comparison(agreement, source)}
+        _metadata_path(path).write_text(to_json(content), "utf-8")
+    except BaseException as error:  # exporters and runtimes raise many kinds
         _remove(path)
-        if isinstance(error, ExportError):
+        if isinstance(error, ExportError) or not isinstance(error, Exception):
             raise
         raise ExportError(f"The model cannot be exported to {format}: {format_error(error)}") from error
-    agreement = float((predicted.argmax(axis=1) == expected.argmax(axis=1)).mean())
     custom_layers = _custom_layers(model) if format in ("keras", "h5") else ()
-    return ExportedModel(path, len(pixels), difference, agreement, custom_layers)
+    return ExportedModel(path, _metadata_path(path), content, agreement, exporter.quantized, custom_layers)
 
 
-def _check_export(format: str, exporter: _Format, path: Path) -> None:
-    """Raise ExportError if an extra is not installed, or the path exists or has another format's suffix."""
+def _check_export(format: str, exporter: Exporter, path: Path) -> None:
+    """Raise ExportError if an extra is not installed, or a path exists that would be written."""
     if any(importlib.util.find_spec(package) is None for package in exporter.packages):
         extra = exporter.extra
         raise ExportError(f"Exporting to {format} needs the extra {extra}: pip install 'tinybench[{extra}]'.")
     for file in filter(Path.exists, _written_files(path)):
         raise ExportError(f"{file} is there already: give another --output, or remove it.")
-    if exporter.suffix and path.suffix != exporter.suffix:
-        raise ExportError(f"Invalid value for `--output`: expected a name that ends in {exporter.suffix}, got {path}.")
+
+
+def _sample(split: Split, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return pixels and labels of some random images of a split."""
+    rows = np.sort(sample_rows(len(split), count))
+    return split.images(rows), split.labels[rows]
+
+
+def _compare(
+    predicted: NDArray[np.float32], expected: NDArray[np.float32], labels: NDArray[np.int32]
+) -> ModelAgreement:
+    """Compare the probabilities (n, classes) of the exported model with those of the original."""
+    classes, expected_classes = predicted.argmax(axis=1), expected.argmax(axis=1)
+    correct, expected_correct = classes == labels, expected_classes == labels
+    return ModelAgreement(
+        len(labels),
+        float(np.abs(predicted - expected).max()),
+        float((classes == expected_classes).mean()),
+        float(correct.mean()),
+        float(expected_correct.mean()),
+        *accuracy_difference(correct, expected_correct),
+    )
+
+
+def _check_agreement(agreement: ModelAgreement, exporter: Exporter) -> None:
+    """Raise ExportError if probabilities differ by more than float32 explains, or are not finite."""
+    if not np.isfinite(agreement.difference) or (agreement.difference > TOLERANCE and not exporter.quantized):
+        raise ExportError(
+            f"The exported model predicts something else: probabilities differ by up to {agreement.difference:.3g} on "
+            f"{agreement.images} images, more than {TOLERANCE:g}. It was removed; export another format."
+        )
+
+
+def _describe_comparison(agreement: ModelAgreement, source: ExportSource) -> dict[str, Any]:
+    """Return the comparison with the original, and what was calibrated on, for JSON."""
+    calibration = {"split": "train", "images": len(source.calibration)} if len(source.calibration) else None
+    return {"split": "test", **vars(agreement), "calibration": calibration}
 
 
 def _custom_layers(model: keras.Model) -> tuple[str, ...]:
@@ -128,9 +184,14 @@ def _custom_layers(model: keras.Model) -> tuple[str, ...]:
     return tuple(sorted(cls.__name__ for cls in classes if cls.__module__.startswith("tinybench.")))
 
 
+def _metadata_path(path: Path) -> Path:
+    """Return the path of the JSON file beside an export, such as `model.onnx.json`."""
+    return path.with_name(f"{path.name}.json")
+
+
 def _written_files(path: Path) -> list[Path]:
     """Return the paths that an export writes; OpenVINO writes the weights next to the graph."""
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+    return [path, *([path.with_suffix(".bin")] if path.suffix == ".xml" else []), _metadata_path(path)]
 
 
 def _remove(path: Path) -> None:
@@ -139,59 +200,3 @@ def _remove(path: Path) -> None:
         if file.is_dir():
             shutil.rmtree(file)
         file.unlink(missing_ok=True)
-
-
-def _save_keras(model: keras.Model, path: Path) -> None:
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # without the warning that .h5 is an old format
-    try:
-        model.save(path)
-    finally:
-        logger.setLevel(level)
-
-
-def _load_keras(path: Path) -> Predict:
-    model = models.load(path)
-    return lambda pixels: np.asarray(model.predict(pixels, verbose=0))
-
-
-def _save_saved_model(model: keras.Model, path: Path) -> None:
-    model.export(path, format="tf_saved_model", verbose=False)
-
-
-def _load_saved_model(path: Path) -> Predict:
-    import tensorflow as tf
-
-    graph = tf.saved_model.load(str(path))
-    return lambda pixels: np.asarray(graph.serve(tf.constant(pixels, tf.float32)))
-
-
-def _load_onnx(path: Path) -> Predict:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda pixels: np.asarray(session.run(None, {name: pixels.astype(np.float32)})[0])
-
-
-def _save_openvino(model: keras.Model, path: Path) -> None:
-    openvino = openvino_graph.import_openvino()
-    with TemporaryDirectory() as folder:
-        graph = openvino.Core().read_model(openvino_graph.save_frozen_graph(model, None, Path(folder)))
-        openvino.save_model(graph, str(path), compress_to_fp16=False)
-
-
-def _load_openvino(path: Path) -> Predict:
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino_graph.import_openvino().Core().compile_model(str(path), "CPU", options)
-    return lambda pixels: np.asarray(compiled(pixels.astype(np.float32))[0])
-
-
-FORMATS = {
-    "keras": _Format(".keras", _save_keras, _load_keras),
-    "h5": _Format(".h5", _save_keras, _load_keras),
-    "savedmodel": _Format("", _save_saved_model, _load_saved_model),
-    "onnx": _Format(".onnx", onnx_graph.save, _load_onnx, ("tf2onnx", "onnxruntime"), "onnx"),
-    "openvino": _Format(".xml", _save_openvino, _load_openvino, ("openvino",), "openvino"),
-}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from tinybench.core.metric_text import format_metric
+
 
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
     """Return an HTML table; all texts are escaped, since class names and run names are not trusted.
 
     Args:
         columns: The heading of each column.
-        rows: A value for each column; numbers are shown with four significant digits.
+        rows: A value for each column; numbers are shown with four significant digits, NaN as an empty cell.
         caption: A line above the table.
     """
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
@@ -20,12 +22,7 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def with_interval(value: float, low: float | None, high: float | None) -> str:
-    """Return a metric with its interval as text, such as `0.91 [0.88, 0.93]`; without one if it is not known."""
-    return f"{value:.4g}" if low is None or high is None else f"{value:.4g} [{low:.4g}, {high:.4g}]"
-
-
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return format_metric(value, ".4g") if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Suppress the messages that libraries print while they are imported."""
+"""Suppress the messages that libraries print while they are imported, or convert a model."""
 
 from __future__ import annotations
 
@@ -47,6 +47,24 @@ def _has_gpu_driver() -> bool:
     that a processor computes without some instruction.
     """
     return any(Path(file).exists() for file in _GPU_DRIVER_FILES)
+
+
+@contextmanager
+def discard_stderr() -> Iterator[None]:
+    """Discard the standard error of a block, also from C++; converters describe there what they do."""
+    if sys.stderr is None:  # closed
+        yield
+        return
+    sys.stderr.flush()
+    stderr_copy = os.dup(2)
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr_copy, 2)
+            os.close(stderr_copy)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from itertools import count, product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from tinybench.core.metric_text import format_interval, format_metric
 from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_text
 
@@ -60,13 +61,14 @@ def _letters() -> Iterator[str]:
 
 
 def _estimate_cells(estimate: MetricEstimate) -> tuple[str, ...]:
-    deviation = "" if estimate.deviation is None else f"{estimate.deviation:.4f}"
-    return f"{estimate.value:.4f}", f"[{estimate.low:.4f}, {estimate.high:.4f}]", deviation
+    interval = format_interval(estimate.low, estimate.high)
+    return format_metric(estimate.value), interval, format_metric(estimate.deviation)
 
 
 def _cells(pair: Difference) -> tuple[str, ...]:
     conclusion = "significant" if pair.significant else "tie"
-    return f"{pair.value:+.4f}", f"[{pair.low:+.4f}, {pair.high:+.4f}]", f"{pair.p:.2g}", conclusion
+    interval = format_interval(pair.low, pair.high, "+.4f")
+    return format_metric(pair.value, "+.4f"), interval, format_metric(pair.p, ".2g"), conclusion
 
 
 def _describe_method(comparison: Comparison) -> str:

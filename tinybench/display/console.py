@@ -11,6 +11,7 @@ from rich.console import Console as Terminal
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tinybench.core.metric_text import format_interval, format_metric, is_defined
 from tinybench.core.redaction import redact
 from tinybench.display.durations import format_duration
 from tinybench.display.fitted_table import Column, number_columns, print_table
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
 
 
 _BAR_WIDTH = 20  # so that all columns fit into 80 characters
+_COSTS = ("cpu_latency_p50_ms", "cpu_memory_peak_bytes", "weight_bytes", "ratio")
 
 
 def _format_metrics(epoch: Epoch, split: str) -> str:
-    return f"loss {epoch.metrics[f'{split}/loss']:.4g} top-1 {epoch.metrics[f'{split}/accuracy']:.4f}"
+    loss, accuracy = (epoch.metrics[f"{split}/{name}"] for name in ("loss", "accuracy"))
+    return f"loss {format_metric(loss, '.4g') or '-'} top-1 {format_metric(accuracy) or '-'}"
 
 
-def _format_cell(name: str, value: float) -> str:
-    return f"{value:,.1f}" if name.startswith("efficiency/") else f"{value:.4g}"
+def _format_cell(name: str, value: float | None) -> str:
+    return format_metric(value, ",.1f" if name.startswith("efficiency/") else ".4g")
 
 
 class PipeSafeTerminal(Terminal):
@@ -119,7 +122,8 @@ class Console(RunCallbacks):
         if self._bar is not None:
             title = f"{self._bar.tasks[0].fields['title']} epoch {epoch}"
             completed = (epoch - self._first_epoch) * self._steps_per_epoch + step
-            self._bar.update(self._task, completed=completed, metrics=f"loss {loss:.3f}", description=title)
+            metrics = f"loss {format_metric(loss, '.3f') or '-'}"
+            self._bar.update(self._task, completed=completed, metrics=metrics, description=title)
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Print the metrics of the epoch and the time left, and move the progress bar to its end."""
@@ -142,10 +146,12 @@ class Console(RunCallbacks):
         self.close()
         if any(name.startswith("test/") for name in metrics):
             columns = description.TEST_COLUMNS.items()
-            values = ", ".join(f"{label} {metrics[name]:.4g}" for name, label in columns if name in metrics)
+            defined = {label: metrics[name] for name, label in columns if is_defined(metrics.get(name))}
+            values = ", ".join(f"{label} {value:.4g}" for label, value in defined.items())
             self._print(f"{phase} finished; test images: {values}")
         else:  # the phase of a fold
-            self._print(f"{phase} finished; held-out images: top-1 {metrics['best/val_accuracy']:.4g}")
+            accuracy = format_metric(metrics["best/val_accuracy"], ".4g") or "-"
+            self._print(f"{phase} finished; held-out images: top-1 {accuracy}")
 
     def on_fold_begin(self, number: int, count: int) -> None:
         """Print which fold begins."""
@@ -157,9 +163,11 @@ class Console(RunCallbacks):
         labels = [description.FOLD_COLUMNS[name] for name in names]
         metrics = [name.partition("/")[2] for name in names]
         summary = result.summary
-        folds = [[f"fold {fold.number}", *(f"{fold.metrics[name]:.4f}" for name in names)] for fold in result.folds]
+        folds = [
+            [f"fold {fold.number}", *(format_metric(fold.metrics[name]) for name in names)] for fold in result.folds
+        ]
         spread = ["mean ± sd", *(description.format_spread(summary, f"folds/{metric}") for metric in metrics)]
-        ensemble = ["ensemble", *(f"{summary[f'test/{metric}']:.4f}" for metric in metrics)]
+        ensemble = ["ensemble", *(format_metric(summary[f"test/{metric}"]) for metric in metrics)]
         single = ["mean ± sd", *(description.format_spread(summary, f"folds/test_{metric}") for metric in metrics)]
         numbers = number_columns(*labels)
         about_test = "Test images: the ensemble of all folds, and the single folds"
@@ -174,7 +182,7 @@ class Console(RunCallbacks):
         rows = []
         for phase, phase_result in result.phases.items():
             metrics = phase_result.metrics
-            values = [_format_cell(name, metrics[name]) if name in metrics else "" for name in description.TEST_COLUMNS]
+            values = [_format_cell(name, metrics.get(name)) for name in description.TEST_COLUMNS]
             rows.append((phase, str(phase_result.best_epoch), *values))
         columns = ("phase", *number_columns("best epoch", *description.TEST_COLUMNS.values()))
         print_table(self.terminal, columns, rows, "Test images")
@@ -183,15 +191,15 @@ class Console(RunCallbacks):
 
     def _print_details(self, metrics: dict[str, float]) -> None:
         """Print the interval of the accuracy, the calibration of the model, and its cost, as far as they are known."""
-        if "test/accuracy_low" in metrics:
-            interval = f"[{metrics['test/accuracy_low']:.4f}, {metrics['test/accuracy_high']:.4f}]"
+        interval = format_interval(metrics.get("test/accuracy_low"), metrics.get("test/accuracy_high"))
+        if interval and is_defined(metrics.get("test/accuracy")):
             self._print(f"Top-1 {metrics['test/accuracy']:.4f}, 95 % interval {interval}")
-        if "test/ece_scaled" in metrics:
+        if is_defined(*(metrics.get(name) for name in ("test/ece", "test/ece_scaled", "best/temperature"))):
             self._print(
                 f"Calibration error {metrics['test/ece']:.4f}; {metrics['test/ece_scaled']:.4f} at temperature "
                 f"{metrics['best/temperature']:.2f}, which was fitted on the validation images"
             )
-        if "efficiency/cpu_latency_p50_ms" in metrics:
+        if is_defined(*(metrics.get(f"efficiency/{name}") for name in _COSTS)):
             weights, peak = (metrics[f"efficiency/{name}_bytes"] / 1e6 for name in ("weight", "cpu_memory_peak"))
             self._print(
                 f"One image takes {metrics['efficiency/cpu_latency_p50_ms']:.3g} ms on the CPU (median, batch 1) and "

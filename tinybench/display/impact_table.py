@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tinybench.core.metric_text import format_metric, is_defined
 from tinybench.display.fitted_table import number_columns, print_table
 from tinybench.display.plain_lines import print_line, print_text
 
@@ -29,7 +30,8 @@ def print_impact_table(results: Sequence[RecipeResult], terminal: Terminal) -> N
     rows, previous = [], None
     for result in results:
         rows.append(_cells(result, previous))
-        previous = result.metrics.get(_ACCURACY, previous)
+        accuracy = result.metrics.get(_ACCURACY)
+        previous = accuracy if is_defined(accuracy) else previous
     print_table(terminal, ("recipe", *number_columns("weights", "top-1", "gained", "loss", "train - val")), rows)
     print_text(terminal, _legend(results))
     _print_published(results, terminal)
@@ -61,7 +63,7 @@ def _print_published(results: Sequence[RecipeResult], terminal: Terminal) -> Non
     for result in results:
         for expected in result.published:
             value = result.metrics.get(expected.metric)
-            run = "" if value is None else f"{value:.4g}"
+            run = format_metric(value, ".4g")
             rows.append((result.title, expected.metric, f"{expected.value:.4g}", run, expected.split))
     if rows:
         columns = ("recipe", "metric", *number_columns("published", "run"), "published on")
@@ -72,13 +74,13 @@ def _print_published(results: Sequence[RecipeResult], terminal: Terminal) -> Non
 
 def _cells(result: RecipeResult, previous: float | None) -> tuple[str, ...]:
     """Return the row of a recipe; `previous` is the accuracy of the nearest row above that has one."""
-    metrics, accuracy = result.metrics, result.metrics.get(_ACCURACY)
-    parameters, gap = metrics.get("efficiency/parameters"), metrics.get("best/overfitting_gap")
+    metrics = {name: value for name, value in result.metrics.items() if is_defined(value)}
+    accuracy, parameters, gap = map(metrics.get, (_ACCURACY, "efficiency/parameters", "best/overfitting_gap"))
     top1 = "" if accuracy is None else f"{100 * accuracy:.2f}"
     return (
         result.title,
         "" if parameters is None else _format_count(parameters),
-        top1 if metrics else "no run",
+        top1 if result.metrics else "no run",
         "" if accuracy is None or previous is None else f"{100 * (accuracy - previous):+.2f}",
         next((f"{metrics[name]:.3f}" for name in _LOSSES if name in metrics), ""),
         "" if gap is None else f"{100 * gap:+.1f}",

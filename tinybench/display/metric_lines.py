@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from tinybench.core.metric_text import format_interval, is_defined
 
 
 def format_metrics(metrics: dict[str, float]) -> str:
@@ -14,11 +14,13 @@ def format_metrics(metrics: dict[str, float]) -> str:
 
 
 def _format_value(name: str, value: float) -> str:
+    if not is_defined(value):
+        return "not defined"
     return f"{value:,.0f}" if name.endswith(("/images", "/classes")) else f"{value:.4f}"
 
 
 def _format_interval(name: str, metrics: dict[str, float]) -> str:
     if f"{name}_low" not in metrics:
         return ""
-    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-    return "   (no interval: all resamples of the images are alike)" if isnan(low) else f"   [{low:.4f}, {high:.4f}]"
+    interval = format_interval(metrics[f"{name}_low"], metrics.get(f"{name}_high"))
+    return f"   {interval or '(no interval: all resamples of the images are alike)'}"

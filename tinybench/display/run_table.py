@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tinybench.commands.runs import DIED
+from tinybench.core.metric_text import format_metric
 from tinybench.display.durations import format_duration
 from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_line
@@ -67,4 +68,4 @@ def shorten_id(run_id: str) -> str:
 
 
 def _format_share(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return format_metric(value)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tinybench.core.html_table import html_table, with_interval
+from tinybench.core.html_table import html_table
+from tinybench.core.metric_text import format_metric, with_interval
 from tinybench.evaluation import intervals, metrics
 from tinybench.evaluation.predictions import Predictions
 
@@ -108,8 +109,8 @@ class Comparison:
         differences = [
             (
                 f"{pair.first} minus {pair.second}",
-                f"{pair.value:+.4f} [{pair.low:+.4f}, {pair.high:+.4f}]",
-                f"{pair.p:.2g}",
+                with_interval(pair.value, pair.low, pair.high, "+.4f"),
+                format_metric(pair.p, ".2g"),
                 "significant" if pair.significant else "tie",
             )
             for pair in self.differences

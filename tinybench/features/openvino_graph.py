@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tinybench.core.errors import EngineError
+from tinybench.models import frozen_graph
 
 
 def import_openvino() -> Any:
@@ -40,11 +40,6 @@ def save_frozen_graph(model: keras.Model, batch: int | None, folder: Path) -> Pa
         batch: The fixed batch size; None for any.
         folder: Where `model.pb` is written.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    shape = tf.TensorSpec((batch, *model.input_shape[1:]), tf.float32)
-    function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(shape)
-    graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
     path = folder / "model.pb"
-    path.write_bytes(graph.SerializeToString())
+    path.write_bytes(frozen_graph.freeze(model, batch).graph.as_graph_def().SerializeToString())
     return path

@@ -9,6 +9,7 @@ import numpy as np
 from tinybench.config.effects import compared_text
 from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.core.errors import TinybenchError
+from tinybench.core.metric_text import format_metric, is_defined
 from tinybench.data.load_request import short_name
 from tinybench.recipes.resolve import resolve
 
@@ -124,9 +125,10 @@ def describe_folds(config: RunConfig, dataset: Dataset, folds: Sequence[FoldResu
         summary: The metrics of all folds together.
     """
     names = [name for name in FOLD_COLUMNS if name in folds[0].metrics]
-    rows = [f"| {fold.number} | {' | '.join(f'{fold.metrics[name]:.4f}' for name in names)} |" for fold in folds]
+    rows = [f"| {fold.number} | {' | '.join(format_metric(fold.metrics[name]) for name in names)} |" for fold in folds]
     spread = [format_spread(summary, f"folds/{name.partition('/')[2]}") for name in names]
-    test = ", ".join(f"{heading} {summary[name]:.4f}" for name, heading in TEST_COLUMNS.items() if name in summary)
+    defined = {heading: summary[name] for name, heading in TEST_COLUMNS.items() if is_defined(summary.get(name))}
+    test = ", ".join(f"{heading} {value:.4f}" for heading, value in defined.items())
     lines = [
         f"**{run_title(config)}**, recipe `{config.recipe}`, seed {config.seed}: {len(folds)} stratified folds.",
         "",
@@ -146,7 +148,8 @@ def describe_folds(config: RunConfig, dataset: Dataset, folds: Sequence[FoldResu
 
 def format_spread(summary: dict[str, float], name: str) -> str:
     """Return the mean and standard deviation of a metric over folds as text."""
-    return f"{summary[f'{name}_mean']:.4f} ± {summary[f'{name}_sd']:.4f}"
+    mean, deviation = format_metric(summary[f"{name}_mean"]), format_metric(summary[f"{name}_sd"])
+    return f"{mean} ± {deviation}" if mean and deviation else mean
 
 
 def describe_phase(
@@ -265,5 +268,5 @@ def _cells(metrics: Mapping[str, float]) -> str:
     cells = []
     for name in TEST_COLUMNS:
         digits = 1 if name.startswith("efficiency") else 4
-        cells.append(f"{metrics[name]:.{digits}f}" if name in metrics else "")
+        cells.append(format_metric(metrics.get(name), f".{digits}f"))
     return " | ".join(cells)

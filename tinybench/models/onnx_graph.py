@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
+
+from tinybench.core import quiet_libraries
+from tinybench.models import frozen_graph
+
+INPUT, OUTPUT = "pixels", "probabilities"
+"""The names of the input and the output of the graph."""
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Write a model from pixels to probabilities for batches of any size; needs the package tf2onnx."""
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # the exporter needs a model that was called
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras uses a deprecated name of NumPy
-        model.export(path, format="onnx", verbose=False)
-    _remove_unused_inputs(path)
+def save(model: keras.Model, path: Path, properties: Mapping[str, str] | None = None) -> None:
+    """Write a model from pixels to probabilities for batches of any size; needs the package tf2onnx.
 
+    The graph is frozen first: Keras's own export takes constants that layers hold, such as the mean of a
+    `Normalization`, for further inputs of the graph.
 
-def _remove_unused_inputs(path: Path) -> None:
-    """Remove inputs that no node uses: the converter leaves constants that it folded, such as a mean of colours."""
+    Args:
+        model: The model.
+        path: The file to write.
+        properties: Texts by key that are written into the file as `metadata_props`.
+    """
     import onnx
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx  # for NumPy 2, as in Keras's own export
 
-    model = onnx.load(path)
-    input_names = {name for node in model.graph.node for name in node.input}
-    for unused in [graph_input for graph_input in model.graph.input if graph_input.name not in input_names]:
-        model.graph.input.remove(unused)
-    onnx.save(model, path)
+    with quiet_libraries.discard_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras uses a deprecated name of NumPy
+        patch_tf2onnx()
+        import tf2onnx
+
+        function = frozen_graph.freeze(model, inline=True)
+        (source,), (target,) = function.inputs, function.outputs
+        proto, _ = tf2onnx.convert.from_graph_def(
+            function.graph.as_graph_def(add_shapes=True),
+            name=model.name,
+            input_names=[source.name],
+            output_names=[target.name],
+            tensors_to_rename={source.name: INPUT, target.name: OUTPUT},
+        )
+    onnx.helper.set_model_props(proto, dict(properties or {}))
+    onnx.save(proto, path)

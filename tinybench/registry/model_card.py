@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from tinybench.core.metric_text import format_metric, is_defined
 from tinybench.job import description
 from tinybench.tracking import queries, run_record, tags
 
@@ -79,18 +80,20 @@ def _metrics_table(metrics: Mapping[str, float]) -> str:
         key = f"test/{name}"
         if key in metrics:
             low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
-            interval = "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
-            rows.append(f"| {label} | {metrics[key]:.4f} | {interval} |")
+            interval = f"{format_metric(low)} to {format_metric(high)}" if is_defined(low, high) else ""
+            rows.append(f"| {label} | {format_metric(metrics[key])} | {interval} |")
     return "\n".join(rows)
 
 
 def _describe_costs(metrics: Mapping[str, float]) -> str:
-    costs = [text.format(metrics[key] * factor) for key, (text, factor) in _COSTS.items() if key in metrics]
+    costs = [
+        text.format(metrics[key] * factor) for key, (text, factor) in _COSTS.items() if is_defined(metrics.get(key))
+    ]
     return (", ".join(costs) + ".") if costs else "Not measured."
 
 
 def _describe_calibration(metrics: Mapping[str, float]) -> str:
-    if "test/ece_scaled" not in metrics:
+    if not is_defined(metrics.get("test/ece_scaled"), metrics.get("test/ece"), metrics.get("best/temperature", 1)):
         return "Probabilities are as the network gives them."
     return (
         f"Probabilities are given at temperature {metrics.get('best/temperature', 1):.3g}, fitted on validation "

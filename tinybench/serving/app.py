@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tinybench.inference.classifier import ImageClassifier, ImageError
-from tinybench.serving import protocol
+from tinybench.serving import multipart, protocol
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import ServingMetrics
 from tinybench.serving.protocol import RequestError
@@ -192,7 +192,8 @@ def _too_large(limit: int) -> RequestError:
 
 def _classify(classifier: ImageClassifier, body: bytes, content_type: str) -> bytes:
     with _large_body_lock if body.count(b",") > _MANY_NUMBERS else nullcontext():
-        images, params = protocol.parse_request(body, content_type)
+        is_form = protocol.media_type(content_type) == multipart.MEDIA_TYPE
+        images, params = (multipart.parse_form if is_form else protocol.parse_request)(body, content_type)
         classifications = classifier(images, params.get("top_k", 5))
     return _json({"predictions": [asdict(classification) for classification in classifications]})
 

@@ -1,4 +1,4 @@
-"""Parse requests: MLflow's scoring protocol, or an image file as the body. Standard library only."""
+"""Parse requests: MLflow's scoring protocol, or an image file as the body; forms are in `serving.multipart`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FORMS = ("inputs", "instances", "dataframe_split", "dataframe_records")
-_COLUMN = "image"
-_HINT = 'Send {"inputs": ["<base64 of a JPEG, PNG or WebP file>"]}, or the file itself as image/jpeg.'
+COLUMN = "image"
+"""The name of the images where they have one: the column of a table, the field of a form."""
+_HINT = (
+    'Send {"inputs": ["<base64 of a JPEG, PNG or WebP file>"]}, the file itself as image/jpeg, or files by '
+    "curl -F image=@cat.jpg."
+)
 
 
 class RequestError(Exception):
@@ -29,13 +33,15 @@ def parse_request(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[s
     Raises:
         RequestError: It does not follow the protocol.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     if kind.startswith("image/") or kind == "application/octet-stream":
         if not body:
             raise RequestError(f"Expected an image, got an empty body. {_HINT}")
         return [body], {}
     if kind not in ("application/json", ""):
-        raise RequestError(f"Expected application/json or image/…, got {kind[:60]!r}. {_HINT}", 415)
+        raise RequestError(
+            f"Expected application/json, multipart/form-data or image/…, got {kind[:60]!r}. {_HINT}", 415
+        )
     content = _parse_json(body)
     forms = [form for form in _FORMS if form in content]
     if len(forms) != 1:
@@ -46,6 +52,11 @@ def parse_request(body: bytes, content_type: str) -> tuple[Sequence[Any], dict[s
     if not isinstance(params, dict) or set(params) - {"top_k"}:
         raise RequestError('Expected params as {"top_k": 3}.')
     return _list_images(forms[0], content[forms[0]]), params
+
+
+def media_type(content_type: str) -> str:
+    """Return the media type of a header, such as `image/jpeg`, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _parse_json(body: bytes) -> dict[str, Any]:
@@ -72,11 +83,11 @@ def _list_images(form: str, value: Any) -> Sequence[Any]:
         form == "instances" and isinstance(value, list) and value and isinstance(value[0], dict)
     ):
         if not isinstance(value, list) or not all(isinstance(row, dict) and len(row) == 1 for row in value):
-            raise RequestError(f'Expected {form} as a list of {{"{_COLUMN}": image}}.')
+            raise RequestError(f'Expected {form} as a list of {{"{COLUMN}": image}}.')
         return [next(iter(row.values())) for row in value]
     if isinstance(value, dict):
         if len(value) != 1:
-            raise RequestError(f'Expected {form} as a list of images, or {{"{_COLUMN}": [...]}}.')
+            raise RequestError(f'Expected {form} as a list of images, or {{"{COLUMN}": [...]}}.')
         value = next(iter(value.values()))
     if isinstance(value, str):
         return [value]

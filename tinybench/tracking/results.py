@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tinybench.core.errors import TrackingError
-from tinybench.core.html_table import html_table, with_interval
+from tinybench.core.html_table import html_table
+from tinybench.core.metric_text import with_interval
 from tinybench.training.progress import Epoch
 
 if TYPE_CHECKING:
