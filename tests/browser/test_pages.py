@@ -71,7 +71,7 @@ def test_a_run_shows_its_pictures(pages, team_server):
 
 
 def test_logged_images_can_be_read_in_full_screen(pages, team_server):
-    pages.open(f"/experiments/0/runs/{team_server.runs['smallcnn'].run_id}/model-metrics", "Model metrics")
+    pages.open(f"/experiments/1/runs/{team_server.runs['smallcnn'].run_id}/model-metrics", "Model metrics")
     pages.page.get_by_placeholder("Search metric charts").fill("confusion_matrix")
     card = pages.page.get_by_test_id("experiment-view-compare-runs-card-menu").first
     card.click()
