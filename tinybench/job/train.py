@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from tinybench import data, models
+from tinybench import models
 from tinybench.core import waiting
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
-from tinybench.data import splits
 from tinybench.efficiency import cost_metrics, training_cost
 from tinybench.hardware import device
 from tinybench.job import data_plots, description, phase_evaluation, preflight, remote_checkpoints, run_costs
 from tinybench.job.cross_validate import cross_validate
 from tinybench.job.phase_logger import PhaseLogger
 from tinybench.job.run_context import RunContext
+from tinybench.job.run_inputs import RunInputs, build_first_model, load_inputs
 from tinybench.job.summary_metrics import select_summary
 from tinybench.plots import training_curves
 from tinybench.tracking import model_logging, references, run_record, tags
@@ -33,7 +33,7 @@ from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import PhaseResult, Result
 from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
-from tinybench.training import phases, run_directory
+from tinybench.training import run_directory
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome
 from tinybench.training.progress import RESTATED_AFTER_MS, best_metric_name
@@ -42,7 +42,6 @@ from tinybench.training.run_phase import run_phase
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
-    from tinybench.data.dataset import Dataset
     from tinybench.tracking.run_writer import RunWriter
 
 _SECONDS = "efficiency/training_seconds"
@@ -70,8 +69,8 @@ def train_run(
     preflight.check_run(config)
     tracker = Tracker(config.track, may_be_away=True)
     with closing(tracker), _tell(callbacks) as events:
-        inputs = _prepare(config)  # before the run is opened: what fails here leaves none
-        model = None if config.data.folds else _build_first_model(config, inputs.dataset, tracker, start_from)
+        inputs = load_inputs(config)  # before the run is opened: what fails here leaves none
+        model = None if config.data.folds else build_first_model(config, inputs.dataset, tracker, start_from)
         title = description.run_name(config)
         run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
         with _open(run, config.track.uri), run_directory.lock_run(run.key):
@@ -102,7 +101,7 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
     preflight.check_extras(config)
     remote_checkpoints.require_checkpoints(tracker, key_of(stored), config)
     with closing(tracker), _tell(callbacks) as events, run_directory.lock_run(key_of(stored)):
-        inputs = _prepare(config)
+        inputs = load_inputs(config)
         run = tracker.reopen(stored)
         with _open(run, uri):
             start_from = stored.data.tags.get(tags.SOURCE_RUN)
@@ -170,43 +169,9 @@ def _open(run: RunWriter, uri: str | None) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What a run needs besides its configuration.
-
-    Attributes:
-        device: The device, as `hardware.device.select_device` returned it.
-        dataset: The images.
-        first_split: The images as the first fold splits them; the same for a run without folds.
-    """
-
-    device: str
-    dataset: Dataset
-    first_split: Dataset
-
-
-def _prepare(config: RunConfig) -> _Inputs:
-    """Choose the device and load the data."""
-    device_name = device.select_device(config.device)
-    dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
-    folds = config.data.folds
-    return _Inputs(device_name, dataset, splits.make_fold(dataset, 0, folds, config.seed) if folds else dataset)
-
-
-def _build_first_model(config: RunConfig, dataset: Dataset, tracker: Tracker, start_from: str | None) -> keras.Model:
-    """Return the model with which the first phase begins: new, or with the best weights of another run."""
-    device.make_repeatable(config.seed, config.deterministic)
-    if start_from is not None:
-        return run_record.load_best_model(tracker, start_from, dataset)
-    with waiting.tell_if_slow(f"building {config.model_name}"):
-        model = models.build(config, dataset.shape, len(dataset.class_names))
-    phases.check_model(model, config)  # before hours of training, not after
-    return model
-
-
 def _begin(
     config: RunConfig,
-    inputs: _Inputs,
+    inputs: RunInputs,
     tracker: Tracker,
     run: RunWriter,
     callbacks: RunCallbacks,
@@ -290,7 +255,7 @@ def _start_model(
         raise TrackingError(f"The checkpoints in {checkpoints.folder} are incomplete: start a new run.")
     model = previous
     if model is None:
-        model = _build_first_model(context.config, context.dataset, context.tracker, context.start_from)
+        model = build_first_model(context.config, context.dataset, context.tracker, context.start_from)
     checkpoints.save_start(model)
     return model
 
