@@ -43,25 +43,31 @@ def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def lines_of_libraries(stderr: str) -> list[str]:
+    """Return the lines of standard error that are not ours; a busy machine is told what is waited for."""
+    return [line for line in stderr.splitlines() if not line.endswith(" …")]
+
+
 @pytest.fixture(scope="module")
 def trained(home) -> subprocess.CompletedProcess[str]:
     return run(home, "train", "--recipe", "quickstart", *SMALL, *EPOCHS)
 
 
 def test_a_training_says_nothing(trained):
-    assert trained.stderr == ""
+    assert lines_of_libraries(trained.stderr) == []
 
 
 def test_a_prediction_says_nothing(home, trained):
     Image.new("L", (16, 16), 200).save(home / "digit.png")
     run_id = re.search(r"^Run (\w+) in", trained.stdout, re.MULTILINE)[1]
-    assert run(home, "predict", run_id, "digit.png").stderr == ""
+    assert lines_of_libraries(run(home, "predict", run_id, "digit.png").stderr) == []
 
 
 def test_a_measurement_says_its_progress_alone(home):
-    assert re.fullmatch(r"smallcnn on cpu: [\d.]+ ms\n", run(home, "measure", "--model", "smallcnn", "--quick").stderr)
+    (line,) = lines_of_libraries(run(home, "measure", "--model", "smallcnn", "--quick").stderr)
+    assert re.fullmatch(r"smallcnn on cpu: [\d.]+ ms", line)
 
 
 def test_a_sweep_of_two_workers_says_nothing(home):
     (home / "space.toml").write_text(SPACE)
-    assert run(home, "sweep", "space.toml", "--workers", "2").stderr == ""
+    assert lines_of_libraries(run(home, "sweep", "space.toml", "--workers", "2").stderr) == []

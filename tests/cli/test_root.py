@@ -76,9 +76,9 @@ def test_help_says_where_an_earlier_run_gives_the_defaults():
         (["bogus"], "Error: No such command 'bogus'. See tinybench --help."),
         (["train", "--dropout", "abc"], "Error: Invalid value for `head.dropout`: expected a number in [0, 1), got "),
         (
-            ["export", "x", "--format", "onxx"],
-            "Error: Invalid value for '--format': 'onxx' is not one of 'keras', 'h5', 'savedmodel', 'onnx', "
-            "'openvino'. Did you mean 'onnx'? See tinybench export --help.",
+            ["sweep", "x", "--engine", "procesess"],
+            "Error: Invalid value for '--engine': 'procesess' is not one of 'processes', 'ray'. "
+            "Did you mean 'processes'? See tinybench sweep --help.",
         ),
         (
             ["measure", "--model", "a", "--engine", "onnx-runtime"],

@@ -77,7 +77,7 @@ def bar():
 def test_the_start_says_what_where_and_how_to_watch(digits):
     shown, written = console()
     shown.on_run_begin(resolve("quickstart"), digits, "cpu", "http://page")
-    assert written().splitlines() == [
+    assert written().splitlines()[:2] == [
         "smallcnn on digits (recipe quickstart) on cpu",
         "1,295 train, 143 validation, 359 test images, 10 classes; run http://page",
     ]
@@ -87,7 +87,7 @@ def test_warnings_are_shown_as_they_are(digits):
     shown, written = console()
     warned = dataclasses.replace(digits, warnings=("Odd names: [bold]a[/bold], [/b].",))
     shown.on_run_begin(resolve("quickstart"), warned, "cpu", "http://page")
-    assert written().splitlines()[-1] == "Note: Odd names: [bold]a[/bold], [/b]."
+    assert "Note: Odd names: [bold]a[/bold], [/b]." in written().splitlines()
 
 
 def test_without_a_terminal_there_is_no_bar():

@@ -326,7 +326,7 @@ def resolve_name(tracker: Tracker, name: str | None) -> str:
     if name is None and len(names) > 1:
         raise ConfigError(f"Name a registered model: there are {', '.join(names)}.")
     if name not in (None, *names):
-        near = suggest(str(name), names)
+        near = suggest(str(name), names) or suggest(default_name(str(name)), names)
         raise ConfigError(f"No registered model {name!r}, but {', '.join(names)}.{near} Check the name, or --uri.")
     return name or names[0]
 
