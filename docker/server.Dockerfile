@@ -43,8 +43,7 @@ ENV PATH=/opt/tinybench/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GIT_PYTHON_REFRESH=quiet \
     MLFLOW_DISABLE_TELEMETRY=true \
-    MPLCONFIGDIR=/tmp/matplotlib \
-    TF_CPP_MIN_LOG_LEVEL=2
+    MPLCONFIGDIR=/tmp/matplotlib
 USER 10001:10001
 WORKDIR /home/tinybench
 EXPOSE 5000
