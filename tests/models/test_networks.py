@@ -10,7 +10,7 @@ import pytest
 
 from tinybench import models, recipes
 from tinybench.config.network_size import PUBLISHED_SIZES
-from tinybench.core.errors import ModelError
+from tinybench.core.errors import ConfigError, ModelError
 from tinybench.models import networks
 from tinybench.recipes.resolve import resolve
 from tinybench.training import phases
@@ -95,7 +95,7 @@ def test_a_setting_that_a_network_does_not_have_is_refused(name: str, key: str) 
 
 
 def test_the_sizes_of_small_networks_are_refused_for_others() -> None:
-    with pytest.raises(ModelError, match=r"`network\.filters` has no effect on resnet50: it is for smallcnn, shallow"):
+    with pytest.raises(ConfigError, match=r"`network\.filters` would have no effect: it is for smallcnn, shallow, "):
         small("resnet50", **{"network.filters": "8,8"})
 
 

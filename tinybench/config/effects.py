@@ -60,7 +60,8 @@ def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
         yield Ineffective("backbone.preprocessing", "model", f"it is for a .keras file, and {config.model} has its own")
     if config.model not in PUBLISHED_SIZES:
         keys = (key for key in config.flat() if key.startswith("network."))
-        yield from (Ineffective(key, "model", "it is for the small networks") for key in keys)
+        reason = f"it is for {', '.join(PUBLISHED_SIZES)}"
+        yield from (Ineffective(key, "model", reason) for key in keys)
     if config.dataset != "cifar100":
         yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
     if config.data.folds:
