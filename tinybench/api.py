@@ -61,11 +61,12 @@ def train(
     Raises:
         TinybenchError: The user can correct the cause; the message is one line.
     """
-    from tinybench.hardware import onednn
+    from tinybench.hardware import libraries, onednn
 
     events = run_callbacks or _notebook_progress()
     resolved = override(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
     onednn.allow_onednn(resolved.deterministic)  # before TensorFlow is imported
+    libraries.load_libraries()
     from tinybench.job.train import train_run
 
     return train_run(resolved, callbacks=events)
@@ -87,6 +88,9 @@ def finetune(
         TinybenchError: The user can correct the cause; the message is one line.
     """
     events = run_callbacks or _notebook_progress()
+    from tinybench.hardware import libraries
+
+    libraries.load_libraries()
     from tinybench.job.train import finetune_run
 
     return finetune_run(run_id, settings, uri=uri, callbacks=events)
@@ -104,6 +108,9 @@ def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks |
         TrackingError: There is nothing to resume, or another process is working on the run.
     """
     events = run_callbacks or _notebook_progress()
+    from tinybench.hardware import libraries
+
+    libraries.load_libraries()
     from tinybench.job.train import resume_run
 
     return resume_run(run_id, uri, callbacks=events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tinybench.config import effects
 from tinybench.config.run_config import replace
 from tinybench.core.errors import ConfigError
-from tinybench.recipes.resolve import resolve
+from tinybench.recipes.resolve import override, resolve
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,13 @@ def test_a_model_of_the_user_is_compared_by_the_name_of_its_file() -> None:
     config = replace(resolve("tiny-imagenet-tlft"), {"model": "/home/me/steep/nets/edge.keras"})
     assert effects.compared_text(config)["model"] == "edge"
     assert config.weights == "file"
+
+
+def test_the_recipe_of_a_configuration_is_not_changed_by_its_name_alone() -> None:
+    with pytest.raises(ConfigError, match=r"`recipe` cannot be changed here: .* those of quickstart"):
+        override(resolve("quickstart"), {"recipe": "cifar10-vgg10"})
+
+
+def test_a_folder_of_images_is_known_by_its_whole_path(tmp_path: Path) -> None:
+    assert resolve(None, {"dataset": "folder:pics"}).dataset == f"folder:{tmp_path / 'pics'}"
+    assert resolve(None, {"dataset": "folder:../a/./b"}).dataset == f"folder:{tmp_path.parent / 'a' / 'b'}"

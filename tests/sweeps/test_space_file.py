@@ -212,3 +212,17 @@ def test_a_fixed_setting_without_an_effect_is_refused_unless_a_study_has_it():
     assert space_file.read(useless, "good", is_stored=True).base.scratch.epochs == 3
     searched = GOOD.replace("head.hidden = 32", "optimizer.weight_decay = 0.01").replace('"sgd"]', '"sgd", "adamw"]')
     assert space_file.read(searched, "good").base.optimizer.weight_decay == 0.01, "of some trials it has an effect"
+
+
+SCRATCH = """\
+recipe = "quickstart"
+objective = "val/loss"
+trials = 2
+[space]
+head.dropout = { distribution = "uniform", low = 0.0, high = 0.5 }
+"""
+
+
+def test_another_recipe_is_taken_whole_and_not_by_its_name_alone():
+    space = space_file.read(SCRATCH, "good", {"recipe": "cifar10-vgg10"})
+    assert (space.base.recipe, space.base.model, space.base.dataset) == ("cifar10-vgg10", "vgg10", "cifar10")

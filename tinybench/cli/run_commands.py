@@ -15,7 +15,9 @@ from tinybench.core import quiet_libraries
 @click.option("--filter", "search", default="", help="Only runs that match a filter of MLflow, as \"tags.team = 'x'\".")
 @click.option("--dataset", help="Only runs on this data set.")
 @click.option("--model", help="Only runs of this model.")
-@click.option("--best", is_flag=True, help="Finished runs, the highest accuracy on the validation images first.")
+@click.option(
+    "--best", is_flag=True, help="Finished runs of each data set, the highest accuracy on the validation images first."
+)
 @click.option("--interrupted", is_flag=True, help="Only runs that did not finish and can be resumed.")
 @click.option("--all", "include_parts", is_flag=True, help="Also the runs of phases, folds, trials and seeds.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Largest number of runs.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybench.core import quiet_libraries
+from tinybench.hardware import libraries
 
 
 def load_libraries() -> None:
@@ -10,7 +10,4 @@ def load_libraries() -> None:
     from tinybench.hardware import allocator
 
     allocator.keep_freed_memory()
-    with quiet_libraries.filter_startup_noise():
-        from tinybench.hardware import device
-
-        device.detect_devices()
+    libraries.load_libraries()

@@ -22,7 +22,7 @@ from tinybench.data.dataset import DatasetCard
 from tinybench.efficiency import cost_metrics
 from tinybench.features import engines, phase_banks
 from tinybench.hardware import device
-from tinybench.job import preflight
+from tinybench.job import description, preflight
 from tinybench.training import feed_selection, phases, precision
 from tinybench.training.steps import ArraySource, Steps
 
@@ -60,6 +60,7 @@ class RunEstimate:
         phases: The estimates of the phases by name.
         memory: Bytes of memory of this process after the timed steps.
         disk: Bytes of decoded images, features, checkpoints and artifacts.
+        warnings: What the run will say about its data and weights before it trains, as far as it is known.
     """
 
     images: tuple[int, int, int]
@@ -68,6 +69,7 @@ class RunEstimate:
     phases: dict[str, PhaseEstimate]
     memory: int
     disk: int
+    warnings: tuple[str, ...] = ()
 
 
 class _DataSize(NamedTuple):
@@ -78,12 +80,14 @@ class _DataSize(NamedTuple):
         classes: Number of classes.
         shape: Height, width and channels of an image.
         counted: The images were counted; otherwise these are the official numbers.
+        warnings: What should be known about the data and the weights.
     """
 
     images: tuple[int, int, int]
     classes: int
     shape: tuple[int, int, int]
     counted: bool
+    warnings: tuple[str, ...]
 
 
 def estimate_run(config: RunConfig) -> RunEstimate:
@@ -104,7 +108,7 @@ def estimate_run(config: RunConfig) -> RunEstimate:
     memory = int(psutil.Process().memory_info().rss)
     disk = sum(size.images) * math.prod(size.shape) + sum(estimate.features for estimate in estimates.values())
     disk += _artifact_bytes(config, model.count_params(), estimates)
-    return RunEstimate(size.images, size.counted, model.count_params(), estimates, memory, disk)
+    return RunEstimate(size.images, size.counted, model.count_params(), estimates, memory, disk, size.warnings)
 
 
 def _estimate_phase(model: keras.Model, config: RunConfig, phase: str, size: _DataSize) -> PhaseEstimate:
@@ -138,8 +142,9 @@ def _count_images(config: RunConfig) -> _DataSize:
         return _official_size(config, data.card(config.dataset))
     if config.data.folds:
         dataset = splits.make_fold(dataset, 0, config.data.folds, config.seed)
+    warnings = tuple(description.list_warnings(config, dataset))
     images = (len(dataset.train), len(dataset.validation), len(dataset.test))
-    return _DataSize(images, len(dataset.class_names), dataset.shape, counted=True)
+    return _DataSize(images, len(dataset.class_names), dataset.shape, counted=True, warnings=warnings)
 
 
 def _official_size(config: RunConfig, card: DatasetCard) -> _DataSize:
@@ -158,7 +163,8 @@ def _official_size(config: RunConfig, card: DatasetCard) -> _DataSize:
     train = min(card.train // card.classes, config.data.per_class or card.train) * classes
     test = min(card.test // card.classes, config.data.test_per_class or card.test) * classes
     validation = round(train * (1 / config.data.folds if config.data.folds else config.data.validation))
-    return _DataSize((train - validation, validation, test), classes, card.shape, counted=False)
+    warnings = tuple(description.warn_of_weights(config))
+    return _DataSize((train - validation, validation, test), classes, card.shape, counted=False, warnings=warnings)
 
 
 def _time_steps(trainer: keras.Model, config: RunConfig, shape: tuple[int, ...], classes: int) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def explain_run(
     areas: list[dict[str, NDArray[np.float32]]] = []
     plot_numbers, image_numbers = count(1), count(1)
     for titles, pixels in _read_chunks(source, images, model, uri):
-        output.mkdir(parents=True, exist_ok=True)  # not before: images that cannot be read leave no folder
+        _make_folder(output)  # not before: images that cannot be read leave no folder
         classes, captions = _choose_classes(model, titles, pixels, label)
         maps = _compute_maps(model, pixels, classes, layer)
         files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)
@@ -95,6 +95,13 @@ def explain_run(
     rows = ((method, deletion[method], insertion[method]) for method in deletion)
     table.write_text(to_csv(["method", "deletion", "insertion"], rows), encoding="utf-8")
     return Explanation([*files, table], deletion, insertion)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"Cannot write to {folder}: {error.strerror}. Choose another --output.") from error
 
 
 def _read_chunks(

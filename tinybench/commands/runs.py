@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tinybench.data.load_request import short_name
-from tinybench.tracking import dead_runs, queries, run_kinds, tags
-from tinybench.tracking.journal.journal import is_key
+from tinybench.tracking import dead_runs, queries, run_kinds, store, tags
+from tinybench.tracking.journal.journal import find_journals, is_key
 from tinybench.tracking.references import BEST_METRIC
 from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
@@ -85,7 +85,8 @@ def list_runs(
         dataset: Only runs on this data set, by its name or its short name.
         model: Only runs of this model.
         limit: The largest number of runs.
-        best: Whether the runs with the highest accuracy on the validation images come first.
+        best: Whether finished runs come in the order of their accuracy on the validation images, by data set: those of
+            different images cannot be ranked.
         interrupted: Whether to list only runs that did not finish and can be resumed.
         include_parts: Whether to list also the runs of phases, folds, trials and seeds.
 
@@ -93,6 +94,9 @@ def list_runs(
         ConfigError: MLflow does not understand the condition.
         TrackingError: The store cannot be reached.
     """
+    address = uri or store.default_uri()
+    if not any(find_journals(store.identity(address))):
+        store.require_exists(address)  # to open a file that is not there would create it
     tracker = Tracker.at(uri, may_be_away=True)
     runs = islice(queries.find_runs(tracker, search), _CHECKED)
     listed = (
@@ -106,7 +110,7 @@ def list_runs(
         listed = (run for run in listed if run.resumable)
     if best:
         ranked = [run for run in listed if run.status == "finished" and run.val_accuracy is not None]
-        return sorted(ranked, key=lambda run: -(run.val_accuracy or 0.0))[:limit]
+        return sorted(ranked, key=lambda run: (run.dataset, -(run.val_accuracy or 0.0)))[:limit]
     return [*islice(listed, limit)]
 
 

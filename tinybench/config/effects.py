@@ -84,7 +84,7 @@ def refuse_ineffective(
     for item in find_ineffective(config):
         if item.key in keys and item.because_of not in searched and values[item.key] != earlier[item.key]:
             raise ConfigError(
-                f"`{item.key}` would have no effect: {item.reason}. Leave it out, or set `{item.because_of}` as well."
+                f"`{item.key}` would have no effect: {item.reason}. Leave it out, or change `{item.because_of}`."
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from tinybench.core.errors import DataError
 from tinybench.core.suggestion import suggest
@@ -53,9 +54,10 @@ def find(name: str) -> tuple[DatasetCard, Loader]:
         return DatasetCard(name, "A folder of your own images, one folder per class."), folder.load
     choices = names()
     if name not in choices:
+        near = f" Did you mean '{FOLDER_PREFIX}{name}'?" if Path(name).is_dir() else suggest(name, choices)
         raise DataError(
             f"Unknown data set {name!r}: choose one of {', '.join(choices)}, or {FOLDER_PREFIX}/path for a folder of "
-            f"your own images.{suggest(name, choices)}"
+            f"your own images.{near}"
         )
     return _entries[name]
 

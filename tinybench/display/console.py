@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinybench.training.phase_context import PhaseContext
     from tinybench.training.precision import PrecisionChoice
     from tinybench.training.progress import Epoch
+    from tinybench.training.progress import Progress as PhaseProgress
 
 
 _BAR_WIDTH = 20  # so that all columns fit into 80 characters
@@ -140,6 +141,13 @@ class Console(RunCallbacks):
             f"val {_format_metrics(epoch, 'val')}, {format_duration(seconds)}"
             + (f", at most {format_duration(left)} left" if left else "")
         )
+
+    def on_train_end(self, progress: PhaseProgress) -> None:
+        """Say why a phase ends before its last epoch."""
+        if progress.epochs and progress.epochs[-1].number < self._last_epoch:
+            self._print(
+                f"{self._phase} stops after epoch {progress.epochs[-1].number}: no progress on validation images"
+            )
 
     def on_phase_end(self, phase: str, metrics: dict[str, float]) -> None:
         """Remove the progress bar and print the metrics of the phase."""

@@ -8,7 +8,7 @@ from rich import filesize
 
 from tinybench.display.durations import format_duration
 from tinybench.display.fitted_table import Column, number_columns, print_table
-from tinybench.display.plain_lines import print_text
+from tinybench.display.plain_lines import print_note, print_text
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -41,3 +41,5 @@ def print_plan_table(estimate: RunEstimate, terminal: Terminal) -> None:
         f"Estimated from a few steps on this machine: {format_duration(total)} at most, "
         f"{estimate.memory / 2**30:.1f} GiB of memory, {estimate.disk / 2**30:.2f} GiB of disk.",
     )
+    for warning in estimate.warnings:
+        print_note(terminal, warning)

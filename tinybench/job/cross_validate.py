@@ -103,7 +103,7 @@ def _train_fold(
         fold_epochs = tuple(tracker.read_epochs(stored.info.run_id))
         return FoldResult(number, stored.info.run_id, fold_metrics, fold_epochs), dict(stored.data.metrics)
     dataset = splits.make_fold(context.dataset, number - 1, count, context.config.seed)
-    title = f"fold {number}: {description.run_name(context.config)}"
+    title = f"fold {number}: {description.run_title(context.config)}"
     run = tracker.reopen(stored) if stored else tracker.create_fold_run(context.run, number, title)
     context.callbacks.on_fold_begin(number, count)
     with run.open():

@@ -65,13 +65,22 @@ def run_title(config: RunConfig, phase: str = "") -> str:
 
 
 def run_name(config: RunConfig, phase: str = "") -> str:
-    """Return the name of a run, or of one of its phases.
+    """Return the name of a run, or of one of its phases, which is listed below its run.
 
-    It begins with the settings that differ from those of the recipe, since lists of runs cut long names.
+    That of a run begins with the settings that differ from those of the recipe, since lists of runs cut long names.
     """
-    changed = "".join(f"{key} {value}, " for key, value in _list_changed_settings(config)[:_MAX_NAMED_SETTINGS])
-    name = changed + run_title(config)
-    return f"{phase}: {name}" if phase else name
+    if phase:
+        return run_title(config, phase)
+    changed = _list_changed_settings(config)[:_MAX_NAMED_SETTINGS]
+    return "".join(f"{key} {_shorten_number(value)}, " for key, value in changed) + run_title(config)
+
+
+def _shorten_number(text: str) -> str:
+    """Return a number as text with three significant digits, and any other text as it is."""
+    try:
+        return text if text.lstrip("-").isdigit() else f"{float(text):.3g}"
+    except ValueError:
+        return text
 
 
 def _list_changed_settings(config: RunConfig) -> list[tuple[str, str]]:
@@ -211,7 +220,7 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     warnings = list(dataset.warnings)
     if config.dataset == "tiny-imagenet" and config.weights == "imagenet":
         warnings.append(PRETRAINED_WARNING)
-    warnings += _warn_of_weights(config)
+    warnings += warn_of_weights(config)
     if config.model in PUBLISHED_SIZES and config.recipe == type(config)().recipe and config.phases == ("scratch",):
         warnings.append(
             f"{config.model} has no pretrained weights: it is trained from scratch, at {config.image_size} pixels. "
@@ -229,7 +238,8 @@ def list_warnings(config: RunConfig, dataset: Dataset) -> list[str]:
     return warnings
 
 
-def _warn_of_weights(config: RunConfig) -> list[str]:
+def warn_of_weights(config: RunConfig) -> list[str]:
+    """Return what should be known about weights that are random."""
     if config.weights != "none":
         return []
     if config.has_own_model and "scratch" not in config.phases:
@@ -257,9 +267,15 @@ def warn_of_guessing(metrics: Mapping[str, float], labels: NDArray[np.integer[An
     commonest = float(np.bincount(labels).max() / len(labels))
     if metrics["test/accuracy_low"] > commonest:
         return ""
+    accuracy, low = metrics["test/accuracy"], metrics["test/accuracy_low"]
+    if accuracy > commonest:
+        return (
+            f"It cannot be told from guessing: the 95 % interval of top-1 {accuracy:.4g} begins at {low:.4g}, and the "
+            f"most frequent class makes up {commonest:.4g} of the test images. Train longer, or test on more images."
+        )
     return (
-        f"No better than guessing: top-1 {metrics['test/accuracy']:.4g} on the test images, whose most frequent class "
-        f"makes up {commonest:.4g} of them. Train longer, change the learning rate, or look at the data."
+        f"No better than guessing: top-1 {accuracy:.4g} on the test images, whose most frequent class makes up "
+        f"{commonest:.4g} of them. Train longer, change the learning rate, or look at the data."
     )
 
 

@@ -75,6 +75,7 @@ class _SpaceFile(TomlDocument):
         budget: dict[str, Any] = {key: overrides.pop(key, None) for key in ("trials", "minutes", "seeds")}
         self.budget = {key: value for key, value in budget.items() if value is not None}
         self.overrides = {canonical_key(key): value for key, value in overrides.items()}
+        self.recipe = self.overrides.pop("recipe", None)  # in place of that of the file
         self.dropped: set[str] = set()  # parameters whose conditions the overrides rule out
 
     def read_space(self) -> Space:
@@ -121,7 +122,7 @@ class _SpaceFile(TomlDocument):
         table = self.read_table(("settings",), self.values.get("settings", {}))
         fixed = {key: value for key, (value, _) in table.items()}
         with self.errors_at(("recipe",)):
-            base = resolve(self.values.get("recipe"))
+            base = resolve(self.recipe or self.values.get("recipe"))
             base = configuration.replace(base, {"track.pictures": False, "track.costs": "off"})
         for key, (value, path) in table.items():
             if key.startswith("track."):

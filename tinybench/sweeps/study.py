@@ -96,6 +96,12 @@ class Study:
         source = json.loads(self.user_attrs[_SPACE])
         return space_file.read(source["text"], source["name"], source["overrides"], is_stored=True)
 
+    @property
+    def settings_of_winner(self) -> dict[str, Any]:
+        """The settings that were given for the whole study and that only the run of its winner takes."""
+        overrides = json.loads(self.user_attrs[_SPACE])["overrides"]
+        return {key: overrides[key] for key in ("track.pictures", "track.costs") if key in overrides}
+
     @cached_property
     def optuna_study(self) -> optuna.Study:
         """Optuna's object of the study, with the sampler and the pruner of the space."""

@@ -32,7 +32,8 @@ h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.5
 p { margin: .25rem 0; } section p { color: #57606a; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: #57606a; } dd { margin: 0; }
 .scroll { overflow-x: auto; } .all { max-height: 30rem; overflow-y: auto; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 1rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); gap: 1rem; }
+.grid > div { min-width: 0; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid #d8dee4; white-space: nowrap; }
 .all td:last-child { white-space: normal; min-width: 26rem; } th { position: sticky; top: 0; background: #f6f8fa; }

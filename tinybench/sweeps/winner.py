@@ -20,7 +20,6 @@ from tinybench.tracking.journal.journal_writer import now
 from tinybench.training.progress import best_metric_name
 
 if TYPE_CHECKING:
-    from tinybench.config.run_config import RunConfig
     from tinybench.sweeps.sweep_callbacks import SweepCallbacks
     from tinybench.tracking.results import Result
     from tinybench.tracking.run_writer import RunWriter
@@ -51,7 +50,7 @@ def train_winner(
         return None
     callbacks.on_winner_begin(trial, study.space.objectives)
     try:
-        result = _train(study.space.build_config(trial.params), tracker, parent, callbacks)
+        result = _train(study, trial, tracker, parent, callbacks)
     except Exception as error:  # the study has its results: its winner can be trained at any time
         callbacks.on_message(
             f"The winner could not be trained: {format_error(error)} "
@@ -66,15 +65,16 @@ def train_winner(
     return result
 
 
-def _train(config: RunConfig, tracker: Tracker, parent: RunWriter, callbacks: RunCallbacks) -> Result:
+def _train(study: Study, trial: FrozenTrial, tracker: Tracker, parent: RunWriter, callbacks: RunCallbacks) -> Result:
     with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import device
         from tinybench.job import train
 
         device.detect_devices()
     defaults = configuration.RunConfig().track  # trials draw no plots and measure no costs, but the winner does
-    settings = {"track.pictures": defaults.pictures, "track.costs": defaults.costs, "track.uri": tracker.uri}
-    return train.train_run(configuration.replace(config, settings), parent=parent, callbacks=callbacks)
+    settings = {"track.pictures": defaults.pictures, "track.costs": defaults.costs} | study.settings_of_winner
+    config = configuration.replace(study.space.build_config(trial.params), settings | {"track.uri": tracker.uri})
+    return train.train_run(config, parent=parent, callbacks=callbacks)
 
 
 def _compare_with_trial(study: Study, trial: FrozenTrial, result: Result, callbacks: RunCallbacks) -> None:
