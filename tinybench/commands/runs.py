@@ -140,7 +140,7 @@ def _describe(run: MlflowRun) -> ListedRun:
 
 def is_resumable(run: MlflowRun) -> bool:
     """Return whether `tinybench resume` can go on with a run here: it is no part of another, and has checkpoints."""
-    if run_kinds.kind_of(run.data.tags) != run_kinds.TRAINING:
+    if run_kinds.kind_of(run.data.tags) not in (run_kinds.TRAINING, run_kinds.OTHER):  # ended before it had tags
         return False
     return run_directory.can_resume(key_of(run)) or run.data.params.get("track.checkpoints") == "remote"
 
