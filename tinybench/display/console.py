@@ -203,10 +203,13 @@ class Console(RunCallbacks):
         if interval and is_defined(metrics.get("test/accuracy")):
             self._print(f"Top-1 {metrics['test/accuracy']:.4f}, 95 % interval {interval}")
         if is_defined(*(metrics.get(name) for name in ("test/ece", "test/ece_scaled", "best/temperature"))):
-            self._print(
-                f"Calibration error {metrics['test/ece']:.4f}; {metrics['test/ece_scaled']:.4f} at temperature "
-                f"{metrics['best/temperature']:.2f}, which was fitted on the validation images"
+            scaled = (
+                "the validation images determine no temperature"
+                if metrics["best/temperature"] == 1
+                else f"{metrics['test/ece_scaled']:.4f} at temperature {metrics['best/temperature']:.2f}, which was "
+                "fitted on the validation images"
             )
+            self._print(f"Calibration error {metrics['test/ece']:.4f}; {scaled}")
         if is_defined(*(metrics.get(f"efficiency/{name}") for name in _COSTS)):
             weights, peak = (metrics[f"efficiency/{name}_bytes"] / 1e6 for name in ("weight", "cpu_memory_peak"))
             self._print(
