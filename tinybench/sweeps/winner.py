@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from tinybench.config import run_config as configuration
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import format_error
+from tinybench.job.summary_metrics import select_summary
 from tinybench.sweeps.slots import METRICS
 from tinybench.sweeps.study import Study
 from tinybench.tracking import tags
@@ -59,7 +60,8 @@ def train_winner(
         return None
     study.set_user_attr(_WINNER, {"trial": trial.number, "run": result.run_id})
     parent.set_tags({tags.WINNER: result.run_id})
-    metrics = {name: value for name, value in result.metrics.items() if name.startswith(("test/", "efficiency/"))}
+    summary = select_summary(result.metrics).items()
+    metrics = {name: value for name, value in summary if name.startswith(("test/", "efficiency/"))}
     parent.log_metrics(metrics, len(study.counted_trials()), now())
     _compare_with_trial(study, trial, result, callbacks)
     return result
