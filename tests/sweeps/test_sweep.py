@@ -146,7 +146,7 @@ def test_the_best_settings_can_be_trained_by_anybody(folder, client, parent, tmp
 def test_a_person_is_told(said):
     assert "Study one: val/accuracy (maximize) over 4 trials" in said
     assert len(re.findall(r"^trial \d+: ", said, re.MULTILINE)) == 4
-    assert "The best trial" in said
+    assert "The best 4 of 4 complete trials" in said
     assert "tinybench train --from" in said
 
 
