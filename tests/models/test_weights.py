@@ -116,7 +116,7 @@ def test_no_server_at_all(keras_folder: Path) -> None:
 
 
 def test_missing_weights_file() -> None:
-    with pytest.raises(WeightsError, match=r"No weights file at absent\.h5: expected imagenet, none, or a"):
+    with pytest.raises(WeightsError, match=r"No weights file at absent\.h5: expected imagenet, none, file, or a"):
         build("smallcnn", 16, weights="absent.h5")
 
 
