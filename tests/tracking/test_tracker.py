@@ -382,3 +382,10 @@ def test_what_another_machine_logged_is_read_though_a_journal_of_the_run_stays(s
         assert third.list_artifacts(run_id, "notes") == ["notes/a.txt", "notes/b.txt"]
         third.reopen(third.get_run(run_id)).set_tags({"part": 3})
     third.close()
+
+
+@pytest.mark.parametrize("may_be_away", [True, False])
+def test_to_read_from_a_store_that_is_not_there_creates_none(may_be_away, tmp_path):
+    with pytest.raises(TrackingError, match=r"There is no store sqlite:///.*/gone\.db: check the path"):
+        Tracker.at(f"sqlite:///{tmp_path}/gone.db", may_be_away=may_be_away)
+    assert [*tmp_path.iterdir()] == []

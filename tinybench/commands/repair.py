@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinybench.commands.runs import is_resumable
 from tinybench.core.redaction import redact
-from tinybench.tracking import dead_runs, store, tags
+from tinybench.tracking import dead_runs, tags
 from tinybench.tracking.dead_runs import DeadRun
 from tinybench.tracking.tracker import Tracker
 
@@ -39,7 +39,6 @@ def repair(uri: str | None = None, *, include_unknown: bool = False, dry_run: bo
     Raises:
         TrackingError: The store cannot be reached.
     """
-    store.require_exists(uri or store.default_uri())
     tracker = Tracker.at(uri)
     if not dry_run:
         tracker.send_left_behind()

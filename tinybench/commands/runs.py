@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tinybench.data.load_request import short_name
-from tinybench.tracking import dead_runs, queries, run_kinds, store, tags
-from tinybench.tracking.journal.journal import find_journals, is_key
+from tinybench.tracking import dead_runs, queries, run_kinds, tags
+from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.references import BEST_METRIC
 from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
@@ -94,9 +94,6 @@ def list_runs(
         ConfigError: MLflow does not understand the condition.
         TrackingError: The store cannot be reached.
     """
-    address = uri or store.default_uri()
-    if not any(find_journals(store.identity(address))):
-        store.require_exists(address)  # to open a file that is not there would create it
     tracker = Tracker.at(uri, may_be_away=True)
     runs = islice(queries.find_runs(tracker, search), _CHECKED)
     listed = (

@@ -12,7 +12,7 @@ from tinybench.core.redaction import redact
 from tinybench.core.suggestion import suggest
 from tinybench.sweeps import optuna_storage, study_files, study_results
 from tinybench.sweeps.study import Study
-from tinybench.tracking import queries
+from tinybench.tracking import queries, store
 from tinybench.tracking.tracker import Tracker
 
 
@@ -35,6 +35,10 @@ def read_best_settings(name: str, *, storage: str, uri: str | None = None) -> di
     file = study_files.study_folder(name) / study_results.BEST_SETTINGS
     if file.is_file():
         return settings_file.read(file)
+    address = uri or store.default_uri()
+    path = store.sqlite_path(address)
+    if path is not None and not path.exists():
+        raise ConfigError(_explain_unknown(name, sorted(names), redact(storage)))
     tracker = Tracker.at(uri)
     runs = queries.find_study_runs(tracker)
     if name in runs:

@@ -17,7 +17,7 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
 from tinybench.tracking import links, provenance, run_kinds, store, tags
 from tinybench.tracking.experiments import get_or_create_experiment
-from tinybench.tracking.journal.journal import is_key
+from tinybench.tracking.journal.journal import find_journals, is_key
 from tinybench.tracking.run_reader import RunReader, key_of
 from tinybench.tracking.run_writer import RunWriter
 from tinybench.tracking.store_writer import StoreWriter
@@ -73,7 +73,15 @@ class Tracker(RunReader):
 
     @classmethod
     def at(cls, uri: str | None, *, may_be_away: bool = False) -> Tracker:
-        """Connect to the store at an address; to MLflow's default store when None."""
+        """Connect to the store at an address, to read from it; to MLflow's default store when None.
+
+        Raises:
+            TrackingError: The address is not one of a store, or its server does not answer; or there is no such SQLite
+                file, which to open would create it.
+        """
+        address = uri or store.default_uri()
+        if not (may_be_away and any(find_journals(store.identity(address)))):
+            store.require_exists(address)
         return cls(TrackConfig(uri=uri), may_be_away=may_be_away)
 
     @property
