@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import mlflow
 import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
 from tinybench.cli import root
 from tinybench.commands import study_settings
+from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.sweeps import optuna_storage, samplers, space_file, study_files
 from tinybench.sweeps.study import Study
@@ -25,6 +29,14 @@ transfer.epochs = 2
 [space]
 transfer.lr = { distribution = "log-uniform", low = 1e-4, high = 1e-1 }
 """
+
+
+@pytest.fixture(autouse=True)
+def forget_the_store() -> Iterator[None]:
+    """Let MLflow use its default store, that of the folder of the test."""
+    mlflow.set_tracking_uri(None)
+    yield
+    mlflow.set_tracking_uri(None)
 
 
 def create(name: str, values: list[float]) -> Study:
@@ -59,7 +71,7 @@ def test_a_study_of_another_storage_by_its_folder_on_this_machine():
 
 
 def test_a_study_of_another_machine_by_the_artifact_of_its_run():
-    tracker = Tracker.at(None)
+    tracker = Tracker(TrackConfig(), may_be_away=True)
     run = tracker.open_parent_run("sweep far")
     with run.open():
         run.log_params({"sweep.study": "far"})

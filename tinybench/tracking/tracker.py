@@ -80,7 +80,7 @@ class Tracker(RunReader):
                 file, which to open would create it.
         """
         address = uri or store.default_uri()
-        if not (may_be_away and any(find_journals(store.identity(address)))):
+        if not any(find_journals(store.identity(address))):
             store.require_exists(address)
         return cls(TrackConfig(uri=uri), may_be_away=may_be_away)
 
