@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import stores
 from champions import LIMITS, NAME, RELOADED, promote
 from click.testing import CliRunner
 from PIL import Image
@@ -294,9 +295,9 @@ def test_the_commands(store, runs):
 
 
 @pytest.mark.parametrize("name", [None, "other"])
-def test_a_store_without_models_says_so_and_lists_nothing(name):
+def test_a_store_without_models_says_so_and_lists_nothing(name, tmp_path_factory):
     with pytest.raises(ConfigError, match=r"^No model is registered in sqlite:///.* yet: tinybench promote registers"):
-        promotion.resolve_name(Tracker.at(None), name)
+        promotion.resolve_name(Tracker.at(stores.fresh(tmp_path_factory)), name)
 
 
 @pytest.mark.parametrize(
