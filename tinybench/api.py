@@ -17,6 +17,7 @@ from tinybench.commands.model_functions import predict as predict
 from tinybench.config.run_config import RunConfig
 from tinybench.config.setting_types import Settings
 from tinybench.core.errors import ConfigError
+from tinybench.hardware import libraries
 from tinybench.recipes.resolve import override, resolve
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def train(
     Raises:
         TinybenchError: The user can correct the cause; the message is one line.
     """
-    from tinybench.hardware import libraries, onednn
+    from tinybench.hardware import onednn
 
     events = run_callbacks or _notebook_progress()
     resolved = override(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
@@ -73,6 +74,7 @@ def train(
 
 
 @_list_settings
+@libraries.loads_libraries
 def finetune(
     run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None, **settings: Unpack[Settings]
 ) -> Result:
@@ -88,14 +90,12 @@ def finetune(
         TinybenchError: The user can correct the cause; the message is one line.
     """
     events = run_callbacks or _notebook_progress()
-    from tinybench.hardware import libraries
-
-    libraries.load_libraries()
     from tinybench.job.train import finetune_run
 
     return finetune_run(run_id, settings, uri=uri, callbacks=events)
 
 
+@libraries.loads_libraries
 def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None) -> Result:
     """Resume an interrupted run from its latest checkpoint, in the same MLflow runs.
 
@@ -108,15 +108,13 @@ def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks |
         TrackingError: There is nothing to resume, or another process is working on the run.
     """
     events = run_callbacks or _notebook_progress()
-    from tinybench.hardware import libraries
-
-    libraries.load_libraries()
     from tinybench.job.train import resume_run
 
     return resume_run(run_id, uri, callbacks=events)
 
 
 @_list_settings
+@libraries.loads_libraries
 def evaluate(
     run_id: str, *, split: str = "test", uri: str | None = None, **settings: Unpack[Settings]
 ) -> dict[str, float]:
@@ -263,6 +261,7 @@ def sweep(
     )
 
 
+@libraries.loads_libraries
 def promote(
     run_id: str | None = None,
     *,

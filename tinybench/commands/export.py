@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ _CALIBRATION_IMAGES = 128
 
 @dataclass(frozen=True)
 class ModelAgreement:
-    """How well an exported model agrees with the original.
+    """The agreement of an exported model with the original.
 
     Attributes:
         images: Number of test images on which the models were compared.
@@ -117,7 +118,6 @@ def export_model(
     pixels, labels = _sample(dataset.test, _QUANTIZED_IMAGES if exporter.quantized else _IMAGES)
     expected = np.asarray(model.predict(pixels, verbose=0))  # first: some exporters need a model that has been called
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         exporter.write(source, path)
         agreement = _compare(exporter.read(path)(pixels), expected, labels)
         _check_agreement(agreement, exporter)
@@ -137,6 +137,8 @@ def _check_export(format: str, exporter: Exporter, path: Path) -> None:
     if any(importlib.util.find_spec(package) is None for package in exporter.packages):
         extra = exporter.extra
         raise ExportError(f"Exporting to {format} needs the extra {extra}: pip install 'tinybench[{extra}]'.")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ExportError(f"Cannot write to the folder {path.parent}: create it, or give another --output.")
     for file in filter(Path.exists, _written_files(path)):
         raise ExportError(f"{file} is there already: give another --output, or remove it.")
 

@@ -31,7 +31,7 @@ Predict = Callable[[Pixels], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class ExportSource:
-    """What is exported.
+    """The model to export.
 
     Attributes:
         model: From pixels to probabilities.
@@ -46,7 +46,7 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class Exporter:
-    """How a format is written and read.
+    """The functions that write and read a format.
 
     Attributes:
         write: Writes a model with its metadata to a path.

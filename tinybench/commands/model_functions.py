@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError
+from tinybench.hardware import libraries
 
 if TYPE_CHECKING:
     from tinybench.commands.explain import Explanation
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tinybench.commands.predict import ImagePrediction
 
 
+@libraries.loads_libraries
 def predict(
     source: str, images: str | Path | Sequence[str | Path], *, top: int = 5, uri: str | None = None
 ) -> list[ImagePrediction]:
@@ -38,6 +40,7 @@ def predict(
     return list(predict_images(source, _list_paths(images), top=top, uri=uri))
 
 
+@libraries.loads_libraries
 def explain_images(
     source: str,
     images: str | Path | Sequence[str | Path] = (),
@@ -68,6 +71,7 @@ def explain_images(
     return explain_run(source, _list_paths(images), Path(output), layer=layer, label=label, uri=uri)
 
 
+@libraries.loads_libraries
 def export(
     run_id: str,
     format: str | None = None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 # TensorFlow's C++ code writes these to file descriptor 2, whatever its log level; most of them without a GPU
 _NOISE = re.compile(
@@ -52,36 +53,35 @@ def _has_gpu_driver() -> bool:
 @contextmanager
 def discard_stderr() -> Iterator[None]:
     """Discard the standard error of a block, also from C++; converters describe there what they do."""
-    if sys.stderr is None:  # closed
+    with Path(os.devnull).open("wb") as null, _redirect_stderr(null):
         yield
-        return
-    sys.stderr.flush()
-    stderr_copy = os.dup(2)
-    with Path(os.devnull).open("wb") as null:
-        os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr_copy, 2)
-            os.close(stderr_copy)
 
 
 @contextmanager
 def filter_startup_noise() -> Iterator[None]:
     """Collect the standard error of a block, also from C++, and print all but known noise after it."""
+    with TemporaryFile() as output:
+        try:
+            with _redirect_stderr(output):
+                yield
+        finally:
+            output.seek(0)
+            if sys.stderr is not None:
+                sys.stderr.write(_NOISE.sub(b"", output.read()).decode(errors="replace"))
+
+
+@contextmanager
+def _redirect_stderr(file: IO[bytes]) -> Iterator[None]:
+    """Write the standard error of a block to a file, also from C++; do nothing if there is none."""
     if sys.stderr is None:  # closed
         yield
         return
     sys.stderr.flush()
     stderr_copy = os.dup(2)
-    with TemporaryFile() as output:
-        os.dup2(output.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr_copy, 2)
-            os.close(stderr_copy)
-            output.seek(0)
-            sys.stderr.write(_NOISE.sub(b"", output.read()).decode(errors="replace"))
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)

@@ -143,11 +143,10 @@ class Console(RunCallbacks):
         )
 
     def on_train_end(self, progress: PhaseProgress) -> None:
-        """Say why a phase ends before its last epoch."""
-        if progress.epochs and progress.epochs[-1].number < self._last_epoch:
-            self._print(
-                f"{self._phase} stops after epoch {progress.epochs[-1].number}: no progress on validation images"
-            )
+        """Say that a phase ends before its last epoch."""
+        last = progress.epochs[-1].number if progress.epochs else self._last_epoch
+        if last < self._last_epoch:
+            self._print(f"{self._phase} stops early, after epoch {last} of {self._last_epoch}")
 
     def on_phase_end(self, phase: str, metrics: dict[str, float]) -> None:
         """Remove the progress bar and print the metrics of the phase."""

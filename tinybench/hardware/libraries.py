@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from tinybench.core import quiet_libraries
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def load_libraries() -> None:
@@ -15,3 +22,14 @@ def load_libraries() -> None:
         from tinybench.hardware import device
 
         device.detect_devices()
+
+
+def loads_libraries(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that calls `load_libraries` before it does its work."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        load_libraries()
+        return function(*args, **kwargs)
+
+    return call

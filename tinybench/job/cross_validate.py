@@ -58,9 +58,9 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
         summary |= run_costs.measure_run(
             run, context.folder, file, config.track.costs, context.device, context.callbacks
         )
-    summary |= run_costs.efficiency_ratio(summary)
     epochs = [list(fold.epochs) for fold in folds]
     run.log_metrics(summary, count, max(fold_epochs[-1].timestamp for fold_epochs in epochs))
+    summary |= run_costs.efficiency_ratio(summary)  # not logged: runs shall not be ranked by one quick measurement
     if config.track.pictures:
         run.log_figure(training_curves.plot_fold_curves(epochs, description.run_title(config)), "figures/curves.png")
     run.log_text(training_curves.fold_curves_csv(epochs), "figures/curves.csv")
@@ -71,6 +71,8 @@ def cross_validate(context: RunContext, train_phases: TrainPhases) -> Result:
     folds = tuple(replace(fold, run_id=run.store.id_of(fold.run_id)) for fold in folds)
     result = Result(**fields, folds=folds, summary=summary)
     context.callbacks.on_folds_end(result)
+    if warning := description.warn_of_guessing(summary, context.dataset.test.labels):
+        context.callbacks.on_message(f"Note: {warning}")
     return result
 
 

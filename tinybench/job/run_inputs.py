@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What a run needs besides its configuration.
+    """The inputs of a run besides its configuration.
 
     Attributes:
         device: The device, as `hardware.device.select_device` returned it.

@@ -64,7 +64,7 @@ def train_run(
         callbacks: Receives the events of the run.
 
     Raises:
-        TinybenchError: The user can correct the cause; the run is FAILED, with the reason in a tag.
+        TinybenchError: The user can correct the cause. Before training no run is left; later it is FAILED.
     """
     preflight.check_run(config)
     tracker = Tracker(config.track, may_be_away=True)

@@ -14,12 +14,13 @@ import keras
 import numpy as np
 
 from tinybench import models
-from tinybench.config.effects import compared_text, refuse_ineffective
+from tinybench.config.effects import compared_text
 from tinybench.config.run_config import PHASES, RunConfig, canonical_key, from_flat, replace
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
+from tinybench.recipes.resolve import override
 from tinybench.tracking import provenance, tags
 from tinybench.tracking.results import PhaseResult
 from tinybench.tracking.run_reader import RunReader
@@ -150,10 +151,7 @@ def derive_config(
     if "MLFLOW_RUN_ID" not in os.environ:
         experiment = tracker.experiment_name(source)
     new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
-    before = replace(earlier, new_tracking | forced)
-    changed = replace(before, settings)
-    refuse_ineffective(changed, before, [*map(canonical_key, settings)])
-    return changed
+    return override(replace(earlier, new_tracking | forced), settings)
 
 
 def read_class_names(tracker: Tracker, run: MlflowRun) -> tuple[str, ...]:
