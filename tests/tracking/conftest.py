@@ -33,5 +33,6 @@ def run(tracker: Tracker) -> RunWriter:
 
 @pytest.fixture(autouse=True)
 def forget_the_store() -> Iterator[None]:
+    mlflow.set_tracking_uri(None)  # that a test of another folder has named
     yield
     mlflow.set_tracking_uri(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +116,7 @@ def export_model(
         source = ExportSource(model, metadata, _sample(dataset.train, _CALIBRATION_IMAGES)[0])
     pixels, labels = _sample(dataset.test, _QUANTIZED_IMAGES if exporter.quantized else _IMAGES)
     expected = np.asarray(model.predict(pixels, verbose=0))  # first: some exporters need a model that has been called
+    created = _make_folder(path.parent)
     try:
         exporter.write(source, path)
         agreement = _compare(exporter.read(path)(pixels), expected, labels)
@@ -125,6 +125,8 @@ def export_model(
         _metadata_path(path).write_text(to_json(content), "utf-8")
     except BaseException as error:  # exporters and runtimes raise many kinds
         _remove(path)
+        for folder in created:
+            folder.rmdir()
         if isinstance(error, ExportError) or not isinstance(error, Exception):
             raise
         raise ExportError(f"The model cannot be exported to {format}: {format_error(error)}") from error
@@ -137,10 +139,22 @@ def _check_export(format: str, exporter: Exporter, path: Path) -> None:
     if any(importlib.util.find_spec(package) is None for package in exporter.packages):
         extra = exporter.extra
         raise ExportError(f"Exporting to {format} needs the extra {extra}: pip install 'tinybench[{extra}]'.")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise ExportError(f"Cannot write to the folder {path.parent}: create it, or give another --output.")
     for file in filter(Path.exists, _written_files(path)):
         raise ExportError(f"{file} is there already: give another --output, or remove it.")
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Create a folder, and return those that were missing, the innermost first.
+
+    Raises:
+        ExportError: It cannot be created.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"Cannot write to {folder}: {error.strerror}. Give another --output.") from error
+    return missing
 
 
 def _sample(split: Split, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
