@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,9 @@ def export_model(
         _metadata_path(path).write_text(to_json(content), "utf-8")
     except BaseException as error:  # exporters and runtimes raise many kinds
         _remove(path)
-        for folder in created:
-            folder.rmdir()
+        with suppress(OSError):  # something else has been written there
+            for folder in created:
+                folder.rmdir()
         if isinstance(error, ExportError) or not isinstance(error, Exception):
             raise
         raise ExportError(f"The model cannot be exported to {format}: {format_error(error)}") from error
