@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from stores import elsewhere
+from stores import elsewhere, fresh
 
 import tinybench.data
 from tinybench.config.sections import DataConfig
@@ -23,7 +23,7 @@ def backbone(real_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
-    return Tracker.at(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")
+    return Tracker.at(fresh(tmp_path_factory))
 
 
 @pytest.fixture(scope="module")
