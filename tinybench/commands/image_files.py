@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tinybench.core.errors import DataError
-from tinybench.data import images
+from tinybench.data import images, scan
 
 _MAX_PATHS = 3  # in an error message
 
@@ -27,13 +27,8 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 def describe_skipped_files(paths: Sequence[Path]) -> str:
     """Return a sentence on the images in the given folders that `find_images` skips, or an empty text."""
-    skipped = Counter(
-        file.suffix.lower()
-        for path in paths
-        if path.is_dir()
-        for file in path.rglob("*")
-        if file.suffix.lower() in images.UNSUPPORTED_SUFFIXES and file.is_file()
-    )
+    names = (PurePath(file.name) for path in paths if path.is_dir() for file in scan.list_files(path))
+    skipped = Counter(name.suffix.lower() for name in names if name.suffix.lower() in images.UNSUPPORTED_SUFFIXES)
     counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(skipped.items()))
     return f"{counts} file(s) are left out: only JPEG, PNG, BMP and WebP are read." if counts else ""
 
@@ -41,7 +36,8 @@ def describe_skipped_files(paths: Sequence[Path]) -> str:
 def _list_images(path: Path) -> Iterator[Path]:
     """Yield a file, or the images in a folder."""
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in images.SUFFIXES and file.is_file())
+        files = (path / file.name for file in scan.list_files(path))
+        yield from (file for file in files if file.suffix.lower() in images.SUFFIXES)
     elif path.exists():
         yield path
     else:

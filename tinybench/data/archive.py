@@ -21,7 +21,7 @@ from tinybench.core.errors import DataError
 from tinybench.data import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MEMBER_LIMIT = 2 * 2**30
 TOTAL_LIMIT = 32 * 2**30
@@ -47,7 +47,7 @@ class Tree(Protocol):
 
 
 class FolderTree:
-    """The files under a folder, without hidden ones."""
+    """The files under a folder, without what systems leave there."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,7 +70,7 @@ class ZipTree:
         for info in archive.infolist():
             total += info.file_size
             _check_member(path, info.filename, info.file_size, total)
-        self.names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        self.names = _sort_names(info.filename for info in archive.infolist() if not info.is_dir())
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member; raises KeyError where there is none."""
@@ -94,7 +94,7 @@ class TarTree:
                 raise _refusal(path, member.name, "is a link or a device")
             if member.isreg():
                 self._members[member.name.removeprefix("./")] = member
-        self.names = sorted(self._members)
+        self.names = _sort_names(self._members)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member; raises KeyError where there is none."""
@@ -148,6 +148,11 @@ def _open(path: Path) -> Iterator[Tree]:
             with _reported_as_data_error(path):
                 tree = TarTree(tar_file, path)
             yield tree
+
+
+def _sort_names(names: Iterable[str]) -> list[str]:
+    """Return the names of members, sorted, without what systems leave in folders."""
+    return sorted(name for name in names if not any(map(scan.is_left_by_system, name.split("/"))))
 
 
 def _check_member(path: Path, name: str, size: int, total: int) -> None:

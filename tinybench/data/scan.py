@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,28 @@ from tinybench.core.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+
+# What systems leave in folders of images, besides hidden files: thumbnails, bins and settings; in lower case
+_LEFT_BY_SYSTEMS = frozenset(
+    {"@eadir", "#recycle", "__macosx", "$recycle.bin", "system volume information", "recycler", "lost+found"}
+    | {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+)
+
+
+def is_left_by_system(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden, or what systems leave in folders, such as `@eaDir`.
+
+    Every reader of folders and archives skips these, so that copies of images in them are never counted.
+    """
+    return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts names as people do: digits by their value, so that "2" comes before "10"."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(part), "") if index % 2 else (1, 0, part) for index, part in enumerate(parts) if part]
+    return (*key, (-1, 0, name))  # "02" and "2" differ, and so does their order
 
 
 @dataclass(frozen=True)
@@ -30,7 +53,7 @@ class FileEntry:
 
 
 def list_files(root: Path) -> list[FileEntry]:
-    """Return all files under a folder, sorted by name, without hidden ones.
+    """Return all files under a folder, sorted by name, without what systems leave (see `is_left_by_system`).
 
     Links are followed, but not to a folder that is being listed already.
 
@@ -58,7 +81,7 @@ def _walk(folder: str, prefix: str, ancestors: frozenset[tuple[int, int]]) -> It
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_left_by_system(entry.name):
                 continue
             if entry.is_dir():
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", ancestors | {inode})
