@@ -37,3 +37,28 @@ def test_a_wrong_number_is_refused(text: str) -> None:
 def test_a_wrong_size_is_refused_with_the_example() -> None:
     with pytest.raises(ConfigError, match=r"`--to`: expected a size such as 32MB, got '3XB'\."):
         option_values.parse_size("--to", "3XB", "32MB")
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://app.example.org", "https://app.example.org"),
+        ("HTTPS://App.Example.org/", "https://app.example.org"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://a.org:443", "https://a.org"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_what_browsers_send(text: str, origin: str) -> None:
+    assert option_values.parse_origin("--cors", text) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a.org", "localhost:3000", "https://a.org/app", "https://a.org?x", "file:///x", "null", "https://a.org:x",
+     "https://*.a.org", "https://u@a.org", "https://", "http://["],
+)  # fmt: skip
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"`--cors`: expected the origin of a page, such as https://app.example.org"):
+        option_values.parse_origin("--cors", text)

@@ -15,7 +15,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from tinybench.inference import classifier
-from tinybench.inference.classifier import ImageClassifier, ImageError, ModelInfo, PixelBudget
+from tinybench.inference.classifier import ImageClassifier, ModelInfo, PixelBudget
+from tinybench.inference.image_inputs import ImageError
 
 SHAPE = (12, 10, 3)
 LABELS = ("ant", "bee", "cat", "dog")

@@ -14,7 +14,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from servers import in_a_thread
 
-from tinybench.inference.classifier import Classification, ImageError
+from tinybench.inference.classifier import Classification
+from tinybench.inference.image_inputs import ImageError
 from tinybench.serving import app
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import ServingMetrics

@@ -409,5 +409,9 @@ def test_mlflows_own_server_gives_the_same_answers(store, tested, tmp_path):
             refused = requests.post(f"{url}/invocations", json={"inputs": wrong}, timeout=60)
             assert refused.status_code == 400
         assert requests.post(f"{url}/invocations", json=asked, timeout=60).ok
+        one = np.asarray(Image.open(io.BytesIO(pictures[0])))  # without a list around it
+        for content in ({"inputs": one.tolist()}, {"inputs": {"image": one.tolist()}}, {"inputs": [one.tolist()]}):
+            (answer,) = requests.post(f"{url}/invocations", json=content, timeout=60).json()["predictions"]
+            assert int(answer["labels"][0]) == labels[0]
     finally:
         os.killpg(process.pid, 9)

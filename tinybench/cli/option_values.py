@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from tinybench.config.fields import byte_size
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core.errors import ConfigError
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out
 
 
 def none_if_unset(value: str | None) -> str | None:
@@ -54,3 +57,23 @@ def parse_positive(option: str, text: str | None) -> float | None:
         if 0 < float(value) < math.inf:
             return float(value)
     raise ConfigError(f"Invalid value for `{option}`: expected a number above 0, got {value!r}.")
+
+
+def parse_origin(option: str, text: str) -> str:
+    """Return the origin of a web page as browsers send it, such as https://app.example.org, or * for any.
+
+    Raises:
+        ConfigError: It is not an origin.
+    """
+    with suppress(ValueError):  # of an address or a port that can be none
+        parts = urlsplit(text.strip().lower())
+        host = parts.hostname
+        is_bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+        if text.strip() == "*" or (parts.scheme in _DEFAULT_PORTS and host and is_bare and "*" not in host):
+            port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+            host = f"[{host}]" if host and ":" in host else host
+            return "*" if host is None else f"{parts.scheme}://{host}{port}"
+    raise ConfigError(
+        f"Invalid value for `{option}`: expected the origin of a page, such as https://app.example.org without a path, "
+        f"or *, got {text!r}."
+    )

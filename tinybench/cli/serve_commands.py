@@ -6,7 +6,7 @@ import re
 
 import click
 
-from tinybench.cli.option_values import none_if_unset, parse_size
+from tinybench.cli.option_values import none_if_unset, parse_origin, parse_size
 from tinybench.cli.options import log_format_option, uri_option
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError
@@ -33,6 +33,12 @@ _UNCHANGING_ADDRESS = re.compile(r"models:/[^@/]+/\d+|models:/m-\w+|runs:/.*")
     show_default=True,
     help="With --follow: seconds between two checks for a new champion.",
 )
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let web pages of this origin use the service, such as https://app.example.org; * means any.  [repeatable]",
+)
 @log_format_option
 @uri_option
 def serve(
@@ -44,6 +50,7 @@ def serve(
     max_body: str,
     follow: bool,
     every: float,
+    cors: tuple[str, ...],
     log_format: str,
     uri: str | None,
 ) -> None:
@@ -59,6 +66,7 @@ def serve(
     if follow and _UNCHANGING_ADDRESS.fullmatch(model):
         raise ConfigError(f"Invalid value for `--follow`: {model} never changes. Give a name or models:/NAME@ALIAS.")
     max_bytes = parse_size("--max-body", max_body, "32MB")
+    origins = tuple(parse_origin("--cors", origin) for origin in cors)
     with quiet_libraries.filter_startup_noise():
         from tinybench.hardware import certificate
         from tinybench.serving import server
@@ -72,5 +80,6 @@ def serve(
         max_body_bytes=max_bytes,
         poll_seconds=every if follow else None,
         log_format=log_format,
+        origins=origins,
     )
     server.run(settings, host=host, port=port, workers=workers)

@@ -5,12 +5,9 @@ It imports neither MLflow nor HTTP libraries, since it is stored with every mode
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 import threading
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,22 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.data import images as image_files
+from tinybench.inference import image_inputs
+from tinybench.inference.image_inputs import MAX_PIXELS, ImageError
 
 if TYPE_CHECKING:
     import keras
 
-MAX_PIXELS = 50_000_000  # of an image: enough for a good camera, too few for a decompression bomb
 MAX_IMAGES = 1024  # of a request
 MAX_TOTAL_PIXELS = 400_000_000  # of a request: some ten seconds to decode
-_MAX_DEPTH = 6  # of nested lists
 _BATCH = 64
 _SMALL = 0.5  # images below this share of the training images' size get a warning
 _MAX_WARM_UP_BATCH = 8  # batch sizes before the first request: 1, 2, 4, 8
 _MIN_PROBABILITY = np.finfo(np.float64).tiny
-
-
-class ImageError(ValueError):
-    """An image that cannot be classified; the message is a sentence for the client."""
 
 
 @dataclass(frozen=True)
@@ -148,24 +141,26 @@ class ImageClassifier:
         """Return the most probable labels of images.
 
         Args:
-            images: Each encoded (bytes, or base64 text), or pixels as nested lists or an array.
+            images: Each encoded (bytes, or base64 text), or pixels as nested lists or an array; also the rows of one
+                image, see `image_inputs.list_images`.
             top_k: The number of labels for each.
 
         Raises:
-            ImageError: An image cannot be read, or there are none or too many.
+            ImageError: An image cannot be read, there are none or too many, or one cannot be told from several.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise ImageError(f"Expected top_k as a whole number of at least 1, got {str(top_k)[:40]!r}.")
-        if not images:
+        if not len(images):
             raise ImageError("Expected at least one image, got none.")
+        images = image_inputs.list_images(images, self.info.shape)
         if len(images) > MAX_IMAGES:
             raise ImageError(f"Expected at most {MAX_IMAGES:,} images at once, got {len(images):,}.")
         pixels = np.empty((len(images), *self.info.shape), np.uint8)
         warnings, total_pixels = [], 0
         for index, item in enumerate(images):
             try:
-                image = _decode_base64(item) if isinstance(item, str) else item
-                size = _pixel_count(image)
+                image = image_inputs.decode_base64(item) if isinstance(item, str) else item
+                size = image_inputs.count_pixels(image)
                 total_pixels += size
                 if total_pixels <= MAX_TOTAL_PIXELS:
                     with self._budget.acquire(size):
@@ -208,7 +203,7 @@ class ImageClassifier:
             return image_files.decode(bytes(image), channels=channels, pixel_limit=MAX_PIXELS)
         if not isinstance(image, (list, tuple, np.ndarray)):
             raise ValueError(f"expected base64 text or pixels, got {type(image).__name__}")
-        return image_files.convert_array(_to_array(image), channels=channels)
+        return image_files.convert_array(image_inputs.to_array(image), channels=channels)
 
     def _warnings(self, image: NDArray[np.uint8]) -> Iterator[str]:
         (height, width), (model_height, model_width, channels) = image.shape[:2], self.info.shape
@@ -224,56 +219,3 @@ class ImageClassifier:
         best = np.argsort(-row, kind="stable")[:top_k]
         labels = [self.info.labels[index] for index in best]
         return Classification(labels, row[best].tolist(), self.version, warnings)
-
-
-def _pixel_count(image: Any) -> int:
-    """Return how many pixels an image will have, before it is decoded; 0 if it cannot be told."""
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        try:
-            height, width = image_files.read_size(io.BytesIO(image))
-        except ValueError:
-            return 0
-        return height * width
-    if isinstance(image, (list, tuple, np.ndarray)) and len(image) and isinstance(image[0], Sized):
-        return len(image) * len(image[0])
-    return 0
-
-
-def _decode_base64(text: str) -> bytes:
-    """Return the bytes of base64 text, with or without the beginning of a data URL."""
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("expected an image as base64 text, got text that is not base64") from None
-
-
-def _to_array(pixels: Any) -> NDArray[Any]:
-    """Return nested lists as an array.
-
-    Raises:
-        ValueError: The lists are ragged or too deep, or hold no numbers in 0..255.
-    """
-    if isinstance(pixels, np.ndarray) and pixels.dtype != object:
-        return pixels
-    leaf, size, depth = pixels, 1, 0
-    while isinstance(leaf, (list, tuple, np.ndarray)) and len(leaf):
-        leaf, size, depth = leaf[0], size * len(leaf), depth + 1
-        if depth > _MAX_DEPTH:
-            raise ValueError("expected pixels as (height, width, channels), got lists that are nested deeper")
-    if isinstance(leaf, (str, bytes)):  # NumPy would make each one as wide as the longest
-        raise ValueError("expected pixels as whole numbers in 0..255, got text")
-    if size > 4 * MAX_PIXELS:
-        raise ValueError(f"more than {MAX_PIXELS:,} pixels")
-    try:
-        array = np.array(pixels, np.float64)
-    except OverflowError:
-        raise ValueError("expected pixels as whole numbers in 0..255, got larger ones") from None
-    except (ValueError, TypeError, RecursionError, MemoryError):
-        raise ValueError(
-            "expected pixels as (height, width, channels), got lists of unlike lengths or depths"
-        ) from None
-    if array.size and not (array.min() >= 0 and array.max() <= 255):  # also rejects NaN
-        raise ValueError(f"expected pixels as whole numbers in 0..255, got {array.min():g} to {array.max():g}")
-    return array.astype(np.uint8) if (array == np.rint(array)).all() else array

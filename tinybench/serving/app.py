@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -13,13 +13,17 @@ import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from tinybench.inference.classifier import ImageClassifier, ImageError
-from tinybench.serving import multipart, protocol
+from tinybench.inference.classifier import ImageClassifier
+from tinybench.inference.image_inputs import ImageError
+from tinybench.serving import content_encoding, multipart, protocol
 from tinybench.serving.current_model import CurrentModel
 from tinybench.serving.prometheus import ServingMetrics
 from tinybench.serving.protocol import RequestError
@@ -30,6 +34,9 @@ MAX_PENDING_REQUESTS = 128
 PATHS = ("/invocations", "/ready", "/ping", "/health", "/version", "/metrics")
 _QUIET_PATHS = frozenset(PATHS[1:])  # asked every few seconds by what watches the service
 _MANY_NUMBERS = 1_000_000  # in a body; as Python objects they take a gigabyte, so one such body is parsed at a time
+_CORS_METHODS = ("GET", "POST")
+_CORS_HEADERS = ("Content-Encoding", "X-Request-ID")  # beside those that browsers send without being allowed to
+_CORS_EXPOSED = ("X-Request-ID",)
 _large_body_lock = threading.Lock()
 _TIMEOUT = 60.0  # seconds that a request waits for a model that is being loaded, and the server for a body
 
@@ -39,7 +46,7 @@ class Service:
 
     Args:
         current: The model.
-        max_body_bytes: Limit of a request's body.
+        max_body_bytes: Limit of a request's body, also once it is unpacked.
         max_pending: Limit of requests at a time.
         metrics: What counts the requests; None counts nothing.
     """
@@ -72,8 +79,7 @@ class Service:
             return _error(f"The model is not loaded yet. {current.problem}".strip(), 503)
         try:
             body = await _read_body_in_time(request, self._max_body_bytes)
-            content_type = request.headers.get("content-type", "")
-            content = await run_in_threadpool(self._classify, classifier, body, content_type)
+            content = await run_in_threadpool(self._classify, classifier, body, request.headers)
         except ClientDisconnect:
             return Response(status_code=499)  # the client does not read it
         except RequestError as error:
@@ -82,9 +88,10 @@ class Service:
             return _error(str(error), 400)
         return Response(content, media_type=JSON)
 
-    def _classify(self, classifier: ImageClassifier, body: bytes, content_type: str) -> bytes:
+    def _classify(self, classifier: ImageClassifier, body: bytes, headers: Headers) -> bytes:
         with nullcontext() if self._metrics is None else self._metrics.under_way():
-            return _classify(classifier, body, content_type)
+            body = content_encoding.unpack(body, headers.get("content-encoding", ""), self._max_body_bytes)
+            return _classify(classifier, body, headers.get("content-type", ""))
 
     async def metrics(self, _: Request) -> Response:
         """Report the metrics in Prometheus' format."""
@@ -119,15 +126,17 @@ def build_app(
     request_threads: int,
     max_pending: int = MAX_PENDING_REQUESTS,
     metrics: ServingMetrics | None = None,
+    origins: Collection[str] = (),
 ) -> RequestLog:
     """Build the application.
 
     Args:
         current: The model.
-        max_body_bytes: Limit of a request's body.
+        max_body_bytes: Limit of a request's body, also once it is unpacked.
         request_threads: Requests that are decoded at a time.
         max_pending: Limit of requests at a time; further ones get status 503.
         metrics: What counts the requests; without it /metrics says how to get it.
+        origins: Origins of the web pages that may use the service; `*` means any.
     """
 
     @asynccontextmanager
@@ -143,7 +152,10 @@ def build_app(
         for path, endpoint in zip(PATHS, endpoints, strict=True)
     ]
     handlers = {HTTPException: _http_error, Exception: _internal_error}
-    application = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    application: ASGIApp = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    if origins:
+        # Around the application, so that a page can read errors as well
+        application = CORSMiddleware(application, origins, _CORS_METHODS, _CORS_HEADERS, expose_headers=_CORS_EXPOSED)
     return RequestLog(application, None if metrics is None else metrics.observe, _QUIET_PATHS)
 
 
@@ -200,7 +212,9 @@ def _classify(classifier: ImageClassifier, body: bytes, content_type: str) -> by
 
 def _error(message: str, status: int) -> Response:
     # If a body was not read to its end, its rest would be taken for the next request on this connection
-    headers = {"connection": "close"} if status in (408, 413, 503) else None
+    headers = {"connection": "close"} if status in (408, 413, 503) else {}
+    if status == 415:  # RFC 7694: in every 415, so that a client knows whether its compression was the reason
+        headers["accept-encoding"] = ", ".join(content_encoding.ENCODINGS)
     return Response(_json({"error": message}), status, media_type=JSON, headers=headers)
 
 

@@ -35,9 +35,10 @@ class ServerSettings:
         uri: The tracking store; MLflow's default if None.
         threads: Threads of the processor for each worker; None shares all among the workers.
         request_threads: Requests that a worker decodes at a time; some of them may wait for a large image.
-        max_body_bytes: Limit of a request's body.
+        max_body_bytes: Limit of a request's body, also once it is unpacked.
         poll_seconds: Seconds between checks for a new version; None serves the first one.
         log_format: One of `tinybench.web.log_format.FORMATS`.
+        origins: Origins of the web pages that may use the service, or `*`; none by default.
     """
 
     model: str
@@ -47,6 +48,7 @@ class ServerSettings:
     max_body_bytes: int = 32_000_000
     poll_seconds: float | None = None
     log_format: str = "text"
+    origins: tuple[str, ...] = ()
 
 
 def run(settings: ServerSettings, *, host: str, port: int, workers: int) -> None:
@@ -90,6 +92,7 @@ def build_application() -> RequestLog:
         max_body_bytes=settings.max_body_bytes,
         request_threads=settings.request_threads,
         metrics=metrics,
+        origins=settings.origins,
     )
 
 
