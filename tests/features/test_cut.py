@@ -82,7 +82,7 @@ def dropping(x):
 
 
 def nested(x):
-    inner = keras.Sequential([conv("c1"), norm("n1"), layers.Dropout(0.5)], name="block1")
+    inner = keras.Sequential([conv("c1"), norm("n1"), layers.Dropout(0.5, name="drop")], name="block1")
     return conv("last")(inner(x))
 
 
@@ -130,7 +130,7 @@ CUTS = {
     shared: {1: "n", 2: "shared", 3: "shared", 4: None},
     twins: {1: "join", 5: None},
     dropping: {1: "relu"},
-    nested: {1: "block1", 2: None},
+    nested: {1: "drop", 2: "n1", 3: "c1", 4: None},
     operations: {1: "add"},
     activated: {4: None},
     parted: {1: "join"},

@@ -104,11 +104,12 @@ def estimate_run(config: RunConfig) -> RunEstimate:
     size = _count_images(config)
     device.select_device(config.device)
     model = models.build(config, size.shape, size.classes, pretrained=False)
+    notes = tuple(phases.list_notes(model, config))
     estimates = {phase: _estimate_phase(model, config, phase, size) for phase in config.phases}
     memory = int(psutil.Process().memory_info().rss)
     disk = sum(size.images) * math.prod(size.shape) + sum(estimate.features for estimate in estimates.values())
     disk += _artifact_bytes(config, model.count_params(), estimates)
-    return RunEstimate(size.images, size.counted, model.count_params(), estimates, memory, disk, size.warnings)
+    return RunEstimate(size.images, size.counted, model.count_params(), estimates, memory, disk, size.warnings + notes)
 
 
 def _estimate_phase(model: keras.Model, config: RunConfig, phase: str, size: _DataSize) -> PhaseEstimate:

@@ -33,7 +33,7 @@ from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import PhaseResult, Result
 from tinybench.tracking.run_reader import key_of
 from tinybench.tracking.tracker import Tracker
-from tinybench.training import run_directory
+from tinybench.training import phases, run_directory
 from tinybench.training.checkpoint import Checkpoints
 from tinybench.training.phase_context import PhaseContext, PhaseOutcome
 from tinybench.training.progress import RESTATED_AFTER_MS, best_metric_name
@@ -227,6 +227,8 @@ def train_phases(context: RunContext) -> tuple[keras.Model, dict[str, PhaseResul
                 pretrained=bool(results) or context.start_from is not None,
             )
             model = _start_model(context, checkpoints, model, resumed=stored is not None)
+            for note in phases.list_notes(model, config) if not results else ():
+                context.callbacks.on_message(f"Note: {note}")
             run_record.log_phase_inputs(child, config, context.dataset)
             with closing(PhaseLogger(context, child)) as logger:
                 outcome = run_phase(phase_context, model, CallbackChain(logger, context.callbacks))

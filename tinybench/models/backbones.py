@@ -23,7 +23,7 @@ from tinybench.config.network_size import NetworkSize
 from tinybench.config.run_config import FILE_WEIGHTS, RunConfig
 from tinybench.core.errors import ModelError
 from tinybench.core.suggestion import suggest
-from tinybench.models import networks, weights
+from tinybench.models import flat_graph, networks, weights
 
 # Those that are tested and documented; any other name of Keras Applications is looked up in Keras itself
 APPLICATIONS = {
@@ -130,6 +130,7 @@ def _load_backbone(config: RunConfig, weights_source: str) -> Backbone:
         weights.load(model, Path(weights_source))
     elif weights_source == "none":
         model = keras.models.clone_model(model)  # the same layers with fresh weights
+    model = flat_graph.inline_models(model)  # so that each layer can be frozen
     mode = config.backbone.preprocessing
     if mode == "included":
         return _make_backbone(model, lambda pixels: pixels)

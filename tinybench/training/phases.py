@@ -120,6 +120,39 @@ def check_model(model: keras.Model, config: RunConfig) -> None:
         trained_layer_names(model.get_layer("backbone"), config.finetune.unfreeze)
 
 
+def list_notes(model: keras.Model, config: RunConfig) -> list[str]:
+    """Return what should be known, before any training, about what fine-tuning will train; freezes the model for it."""
+    settings = config.finetune
+    if "finetune" not in config.phases:
+        return []
+    freeze(model, config, "finetune")
+    backbone = model.get_layer("backbone")
+    trained = [layer for layer in backbone.layers if layer.trainable]
+    if not any(layer.trainable_weights for layer in trained):
+        return [_note_of_head(backbone, settings.unfreeze, len(trained))]
+    whole = [layer.name for layer in trained if _holds_model(layer)]
+    return [
+        f"finetune trains the layer {name} as a whole: it holds a model of its own, which cannot be frozen in part."
+        for name in whole
+        if settings.unfreeze != "all"
+    ]
+
+
+def _note_of_head(backbone: keras.Model, unfreeze: int | float | str, count: int) -> str:
+    layers = "layer of the backbone has" if count == 1 else f"{count} layers of the backbone have"
+    note = f"finetune trains the head only: with finetune.unfreeze={unfreeze}, the last {layers} no weights to train."
+    backbone.trainable = True
+    for number, layer in enumerate(reversed(backbone.layers), 1):
+        layer.trainable = True
+        if layer.trainable_weights:
+            return f"{note} The last layer with weights is {layer.name}: finetune.unfreeze={number} trains it."
+    return f"{note} No other layer has, either."
+
+
+def _holds_model(layer: keras.Layer) -> bool:
+    return any(isinstance(inner, keras.Model) for inner in layer._flatten_layers())
+
+
 def trained_layer_names(backbone: keras.Model, unfreeze: int | float | str) -> list[str]:
     """Return the names of the backbone's layers to train, from the first one to the last.
 
