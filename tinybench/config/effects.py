@@ -16,6 +16,18 @@ from tinybench.core.errors import ConfigError
 _UNCOMPARED = ("data.root", "backbone.mirror", "cache.", "checkpoint.", "explain.", "track.")
 _COMPARED_ANYWAY = ("track.checkpoints",)  # by which the list of runs knows those that can be resumed elsewhere
 _OPTIMIZER_OPTIONS = {"momentum": "sgd", "nesterov": "sgd", "weight_decay": "adamw"}
+_SCHEDULE_OPTIONS = {"plateau_patience": "plateau", "plateau_factor": "plateau", "warmup": "cosine"}
+_HIDDEN_OPTIONS = ("hidden_dropout", "l2")
+DECIDING = (
+    "phases",
+    *(f"{phase}.schedule" for phase in PHASES),
+    "optimizer.name",
+    "head.hidden",
+    "model",
+    "dataset",
+    "data.folds",
+)
+"""Keys of the settings whose values decide whether others have an effect."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,12 @@ def _iterate_phases(config: RunConfig) -> Iterator[Ineffective]:
             reason = f"the phases of this run are {' and '.join(config.phases)}"
             keys = (key for key in config.flat() if key.startswith(f"{phase}."))
             yield from (Ineffective(key, "phases", reason) for key in keys)
-        elif config.phase_settings(phase).schedule != "plateau":
-            schedule = f"{phase}.schedule"
-            reason = f"`{schedule}` is {config.phase_settings(phase).schedule}"
-            for name in ("plateau_patience", "plateau_factor"):
-                yield Ineffective(f"{phase}.{name}", schedule, reason)
+            continue
+        schedule = config.phase_settings(phase).schedule
+        for name, needed in _SCHEDULE_OPTIONS.items():
+            if schedule != needed:
+                key = f"{phase}.schedule"
+                yield Ineffective(f"{phase}.{name}", key, f"it is for {needed}, and `{key}` is {schedule}")
 
 
 def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
@@ -58,15 +71,28 @@ def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
             yield Ineffective(f"optimizer.{option}", "optimizer.name", reason)
     if not config.has_own_model:
         yield Ineffective("backbone.preprocessing", "model", f"it is for a .keras file, and {config.model} has its own")
-    if config.model not in PUBLISHED_SIZES:
-        keys = (key for key in config.flat() if key.startswith("network."))
-        reason = f"it is for {', '.join(PUBLISHED_SIZES)}"
-        yield from (Ineffective(key, "model", reason) for key in keys)
+    if config.head.hidden is None:
+        for name in _HIDDEN_OPTIONS:
+            yield Ineffective(f"head.{name}", "head.hidden", "it is for hidden layers, and `head.hidden` is none")
+    yield from _iterate_network(config)
     if config.dataset != "cifar100":
         yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
     if config.data.folds:
         reason = "each fold is validated on the images that it holds out"
         yield Ineffective("data.validation", "data.folds", reason)
+
+
+def _iterate_network(config: RunConfig) -> Iterator[Ineffective]:
+    published = PUBLISHED_SIZES.get(config.model)
+    if published is None:
+        keys = (key for key in config.flat() if key.startswith("network."))
+        reason = f"it is for {', '.join(PUBLISHED_SIZES)}"
+        yield from (Ineffective(key, "model", reason) for key in keys)
+        return
+    taken = [f"`network.{name}`" for name, value in vars(published).items() if value is not None]
+    for name, value in vars(published).items():
+        if value is None:
+            yield Ineffective(f"network.{name}", "model", f"{config.model} takes {', '.join(taken)}")
 
 
 def refuse_ineffective(

@@ -17,6 +17,7 @@ from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.suggestion import suggest
 from tinybench.recipes.resolve import override, resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
+from tinybench.sweeps.space_effects import explain_ineffective
 
 _DIRECTIONS = ("maximize", "minimize")
 _RANGES = {"uniform": ("low", "high", "step"), "log-uniform": ("low", "high")}
@@ -25,19 +26,8 @@ _DISTRIBUTIONS = (*_RANGES, "categorical")
 _TOP_KEYS = ("recipe", "objective", "direction", "trials", "minutes", "seeds", "sampler", "pruner")
 _TABLES = ("settings", "space", "first")
 # Settings that change the images by which trials are compared, or that do not change what a run computes
-_NOT_SEARCHABLE = (
-    "recipe",
-    "dataset",
-    "data.",
-    "seed",
-    "monitor",
-    "track.",
-    "cache.",
-    "checkpoint.",
-    "device",
-    "explain.",
-    "backbone.mirror",
-)
+_NOT_SEARCHABLE = ("recipe", "dataset", "data.", "seed", "monitor", "track.", "cache.", "checkpoint.", "device",
+                   "explain.", "backbone.mirror")  # fmt: skip
 
 
 def read(
@@ -148,7 +138,8 @@ class _SpaceFile(TomlDocument):
         if not isinstance(table, dict) or not table:
             self.fail(("space",), "there is nothing to search: expected a table [space] of settings.")
         parameters: dict[str, Parameter] = {}
-        for key, (value, path) in self.read_table(("space",), table).items():
+        rows = self.read_table(("space",), table)
+        for key, (value, path) in rows.items():
             self._check_searchable(key, base, path)
             if key in self.overrides:
                 continue
@@ -159,6 +150,9 @@ class _SpaceFile(TomlDocument):
                 self.dropped.add(key)
         if not parameters:
             self.fail(("space",), "there is nothing to search: all of it is given on the command line.")
+        if not self.is_stored:
+            for key, problem in explain_ineffective(base, [*parameters.values()]):
+                self.fail(rows[key][1], problem)
         return tuple(parameters.values())
 
     def _check_searchable(self, key: str, base: RunConfig, path: toml_lines.KeyPath) -> None:
@@ -167,7 +161,7 @@ class _SpaceFile(TomlDocument):
         if key in self.read_table(("settings",), self.values.get("settings", {})):
             self.fail(path, f"`{key}` is both in [settings] and in [space]: leave one of them out.")
         phase = key.partition(".")[0]
-        if phase in configuration.PHASES and phase not in base.phases:
+        if phase in configuration.PHASES and phase not in base.phases and "phases" not in self._searched_keys():
             self.fail(path, f"`{key}` has no effect: `phases` is {format_value(base.phases)}.")
 
     def _read_parameter(

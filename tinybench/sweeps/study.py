@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.redaction import redact
@@ -23,6 +23,8 @@ from tinybench.sweeps import optuna_storage, samplers, slots, space_file
 from tinybench.sweeps.slots import TrialCounts
 from tinybench.sweeps.space import Space
 
+MAX_FIRST_FAILURES = 5
+"""Number of first trials after whose failure the others would fail as well."""
 _SPACE = "space"
 _PARENT_RUN = "parent_run"
 _BUDGET = "budget"
@@ -159,6 +161,11 @@ class Study:
     def is_finished(self) -> bool:
         """Return whether every slot of the budget is filled."""
         return self.budget is not None and self.counts().finished >= self.budget
+
+    def count_hopeless(self) -> int:
+        """Return how many trials there were, if the first ones and all others have failed; 0 if there is hope."""
+        states = [trial.state for trial in self.counted_trials()]
+        return len(states) if len(states) >= MAX_FIRST_FAILURES and {*states} == {TrialState.FAIL} else 0
 
     def best_trials(self) -> list[FrozenTrial]:
         """Return the best trials of those that count; see `find_best`."""

@@ -9,11 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tinybench.core.errors import TrackingError
 from tinybench.sweeps import trial_runs
 from tinybench.sweeps.slots import ERROR, RUN_ID
-from tinybench.sweeps.study import Study
+from tinybench.sweeps.study import MAX_FIRST_FAILURES, Study
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
 from tinybench.tracking.run_writer import RunWriter
-
-_MAX_FIRST_FAILURES = 5  # after which the other trials would fail as well
 
 
 class StudyProgress:
@@ -60,7 +58,7 @@ class StudyProgress:
         """
         states = [trial.state for trial in self._ended]
         has_new = len(states) > len(self._earlier)
-        if has_new and len(states) >= _MAX_FIRST_FAILURES and {*states} == {TrialState.FAIL}:
+        if has_new and len(states) >= MAX_FIRST_FAILURES and {*states} == {TrialState.FAIL}:
             raise TrackingError(
                 f"All of the first {len(states)} trials failed, the last with: {self._ended[-1].user_attrs[ERROR]} "
                 f"Mend it, then run them again by: tinybench sweep --resume {self.study.name} --retry-failed"

@@ -76,7 +76,13 @@ class Worker:
         """Train trials until the study is finished or its time is over, and return how many were trained here."""
         count = 0
         device.select_device(self.study.space.base.device)
+        failed_before = self.study.count_hopeless()
         while not (self.should_stop() or self._deadline.is_over()):
+            if self.study.count_hopeless() > failed_before:
+                if self._lease.is_free():
+                    break
+                time.sleep(_POLL_SECONDS)  # until the driver has seen it and ends the study
+                continue
             trial = self._queue.take()
             if trial is not None:
                 self._run_trial(trial)
