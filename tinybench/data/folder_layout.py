@@ -208,8 +208,8 @@ def _clean_names(tree: _ImageTree, folder: str) -> list[str]:
     twice = [name for name, count in Counter(cleaned).items() if count > 1]
     if twice:
         raise DataError(
-            f"{tree.path(folder)} has two folders named {twice[0]!r}, which differ in how accents are encoded: put their "
-            "images into one of them."
+            f"{tree.path(folder)} has two folders named {twice[0]!r}, which differ in how accents are encoded: merge "
+            "them."
         )
     return cleaned
 
