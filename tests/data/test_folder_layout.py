@@ -170,7 +170,7 @@ def test_a_link_that_leads_back_ends(make_folder, load):
     root = make_folder({"cat": 4, "dog": 4})
     (root / "circle").mkdir()
     (root / "circle/circle").symlink_to(root / "circle")
-    with pytest.raises(DataError, match="No images in .* for circle"):
+    with pytest.raises(DataError, match=r"No images in .* for circle"):
         load(f"folder:{root}")
 
 
