@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import cifar_pickles, decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.data import cifar_pickles, decoded_cache, locate, official
+from tinybench.data.archive import Tree
 from tinybench.data.dataset import DatasetCard, ImagePool, Images, Labels, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import PoolWriter
 from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,13 @@ def load_cifar100(request: LoadRequest) -> RawDataset:
 
 
 def _load(variant: Variant, request: LoadRequest) -> RawDataset:
-    located = locate.find(variant.official, request, lambda folder: (folder / variant.meta).is_file())
-
-    def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        with open_tree(located.path, variant.official.folder) as tree:
-            metadata = _write_pools(variant, tree, PoolWriter(folder, request.progress))
-        return replace(metadata, fingerprint=located.fingerprint)
-
-    raw = decoded_cache.load_or_build({"data": variant.card.name, **located.key}, str(located.path), build)
-    return replace(raw, warnings=located.warnings + raw.warnings)
+    return official.load(
+        variant.card,
+        variant.official,
+        request,
+        lambda folder: (folder / variant.meta).is_file(),
+        lambda tree, _path, writer: _write_pools(variant, tree, writer),
+    )
 
 
 def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
@@ -138,15 +136,15 @@ def _read_labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
 
 
 def _superclasses(batches: list[dict[str, Any]], fine: tuple[str, ...], meta: dict[str, Any]) -> tuple[str, ...]:
-    """Return the name of the superclass of each fine label."""
+    """Return the name of the superclass of each fine label; empty for a class without training images."""
     coarse = _class_names(meta, "coarse_label_names")
     pairs = set()
     for batch in batches:
         pairs |= set(zip(batch["fine_labels"], _read_labels(batch, "coarse_labels", len(coarse)).tolist(), strict=True))
     coarse_of_fine = dict(pairs)
-    if not len(pairs) == len(coarse_of_fine) == len(fine):
+    if len(pairs) != len(coarse_of_fine):
         raise _layout_error("fine and coarse labels that do not agree")
-    return tuple(coarse[coarse_of_fine[label]] for label in range(len(fine)))
+    return tuple(coarse[coarse_of_fine[label]] if label in coarse_of_fine else "" for label in range(len(fine)))
 
 
 def _with_superclass_labels(raw: RawDataset) -> RawDataset:

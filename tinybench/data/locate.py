@@ -43,13 +43,13 @@ class LocatedFiles:
         path: The archive, or the folder into which it was unpacked.
         key: What decides the content of the files, as part of a cache key.
         fingerprint: SHA-256 of the archive; None for a folder.
-        warnings: Lines to show once.
+        difference: How the archive differs from the official one, as the end of a sentence; empty if it does not.
     """
 
     path: Path
     key: dict[str, Any]
     fingerprint: str | None = None
-    warnings: tuple[str, ...] = ()
+    difference: str = ""
 
 
 def data_root(config: DataConfig) -> Path:
@@ -89,10 +89,7 @@ def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[P
 def _locate_archive(path: Path, official: OfficialArchive) -> LocatedFiles:
     algorithm, _, expected = official.known_hash.partition(":")
     sha256 = decoded_cache.cached_file_hash(path, "sha256")
-    warnings: tuple[str, ...] = ()
-    if decoded_cache.cached_file_hash(path, algorithm) != expected:
-        warnings = (
-            f"{path} is not the official {official.file} but a different archive of the same layout (sha256 {sha256}): "
-            "scores are not comparable with those on the official data.",
-        )
-    return LocatedFiles(path, {"archive": sha256}, sha256, warnings)
+    if decoded_cache.cached_file_hash(path, algorithm) == expected:
+        return LocatedFiles(path, {"archive": sha256}, sha256)
+    difference = f"is not the official {official.file} but a different archive of the same layout (sha256 {sha256})"
+    return LocatedFiles(path, {"archive": sha256}, sha256, difference)

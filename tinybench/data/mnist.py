@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.data import decoded_cache, locate, official
+from tinybench.data.archive import Tree
 from tinybench.data.dataset import DatasetCard, Images, Labels, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import PoolWriter
@@ -34,17 +33,15 @@ _ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 @register(CARD)
 def load(request: LoadRequest) -> RawDataset:
     """Load the official training and test images from `mnist.npz`, or from the .npy files in it."""
-    located = locate.find(OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS))
+    return official.load(
+        CARD, OFFICIAL, request, lambda folder: all((folder / name).is_file() for name in _ARRAYS), _write_pools
+    )
 
-    def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        writer = PoolWriter(folder, request.progress)
-        with open_tree(located.path) as tree:
-            writer.write_arrays("train", *_read_split(tree, located.path, "train"))
-            writer.write_arrays("test", *_read_split(tree, located.path, "test"))
-        return decoded_cache.DatasetMetadata(tuple(str(digit) for digit in range(10)), fingerprint=located.fingerprint)
 
-    raw = decoded_cache.load_or_build({"data": CARD.name, **located.key}, str(located.path), build)
-    return replace(raw, warnings=located.warnings + raw.warnings)
+def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
+    for split in ("train", "test"):
+        writer.write_arrays(split, *_read_split(tree, path, split))
+    return decoded_cache.DatasetMetadata(tuple(str(digit) for digit in range(10)))
 
 
 def _read_split(tree: Tree, path: Path, split: str) -> tuple[Images, Labels]:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.data import decoded_cache, locate, official
+from tinybench.data.archive import Tree
 from tinybench.data.dataset import DatasetCard, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import EncodedImages, PoolWriter
@@ -40,17 +39,14 @@ _SUFFIXES = (".jpeg", ".jpg")
 @register(CARD)
 def load(request: LoadRequest) -> RawDataset:
     """Load the training images, and the official validation images as test set; gray images become RGB."""
-    located = locate.find(OFFICIAL, request, lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
-    skip = request.config.skip_corrupt
-
-    def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        with open_tree(located.path, OFFICIAL.folder) as tree:
-            metadata = _write_pools(tree, located.path, PoolWriter(folder, request.progress, skip))
-        return replace(metadata, fingerprint=located.fingerprint)
-
-    key = {"data": CARD.name, "skip_corrupt": skip, **located.key}
-    raw = decoded_cache.load_or_build(key, str(located.path), build)
-    return replace(raw, warnings=located.warnings + raw.warnings)
+    return official.load(
+        CARD,
+        OFFICIAL,
+        request,
+        lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir(),
+        _write_pools,
+        skip_corrupt=request.config.skip_corrupt,
+    )
 
 
 def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
