@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
     from tinybench.data.load_request import LoadRequest
 
+# Counts the rules by which files are chosen from copies that may hold others; a part of the keys of their caches
+_RULES = 2
+
 
 @dataclass(frozen=True)
 class OfficialArchive:
@@ -75,7 +78,7 @@ def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[P
     for folder in (root / official.folder, root):
         if folder.is_dir() and recognise(folder):
             files = scan.hash_listing(scan.list_files(folder))
-            return LocatedFiles(folder, {"path": str(folder.resolve()), "files": files})
+            return LocatedFiles(folder, {"path": str(folder.resolve()), "files": files, "rules": _RULES})
     way_out = (
         f"Fetch {official.url} by hand and put it at {target}, or take the embedded data set, which needs no download: "
         "`--dataset digits`."
@@ -92,4 +95,4 @@ def _locate_archive(path: Path, official: OfficialArchive) -> LocatedFiles:
     if decoded_cache.cached_file_hash(path, algorithm) == expected:
         return LocatedFiles(path, {"archive": sha256}, sha256)
     difference = f"is not the official {official.file} but a different archive of the same layout (sha256 {sha256})"
-    return LocatedFiles(path, {"archive": sha256}, sha256, difference)
+    return LocatedFiles(path, {"archive": sha256, "rules": _RULES}, sha256, difference)

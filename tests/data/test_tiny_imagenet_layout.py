@@ -1,0 +1,171 @@
+"""Tiny ImageNet as people have it: stray images, half-moved validation images, lists that do not agree."""
+
+import numpy as np
+import pytest
+
+from tinybench.core.errors import DataError
+
+WNIDS = ["n02", "n01", "n10"]
+
+
+@pytest.fixture
+def image(encode):
+    """Write a random image, or several, below the data set."""
+    generator = np.random.default_rng(5)
+
+    def write(root, *names):
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(encode(generator.integers(0, 256, (64, 64, 3), np.uint8), "JPEG"))
+
+    return write
+
+
+@pytest.fixture
+def root(tmp_path, image):
+    """Three classes of 4 training and 2 validation images in the official layout."""
+    folder = tmp_path / "tiny-imagenet-200"
+    lines = []
+    for label, wnid in enumerate(WNIDS):
+        image(folder, *(f"train/{wnid}/images/{wnid}_{index}.JPEG" for index in range(4)))
+        image(folder, *(f"val/images/val_{index}.JPEG" for index in (label, label + 3)))
+        lines += [f"val_{index}.JPEG\t{wnid}\t0\t0\t63\t63" for index in (label, label + 3)]
+    (folder / "val/val_annotations.txt").write_text("\n".join(lines))
+    (folder / "wnids.txt").write_text("\n".join(WNIDS))
+    return folder
+
+
+def counts_of(data):
+    train = np.bincount(np.concatenate([data.train.labels, data.validation.labels]))
+    return train.tolist(), np.bincount(data.test.labels).tolist()
+
+
+def left_out(data):
+    return [warning.partition(": ")[2] for warning in data.warnings if warning.startswith("Left out")]
+
+
+PLACES = {
+    "beside.JPEG": "1 image(s) beside train/ and val/",
+    "backup/n01/images/n01_0.JPEG": "1 image(s) beside train/ and val/",
+    "train/loose.JPEG": "1 image(s) in train/, in no class folder",
+    "train/n01/n01_9.JPEG": "1 image(s) in a class folder of train/, beside its images/",
+    "train/n01/images/old/n01_9.JPEG": "1 image(s) deeper than train/<class>/images/",
+    "train/n77/images/n77_0.JPEG": "1 image(s) in folders of train/ that are no class of wnids.txt",
+    "val/loose.JPEG": "1 image(s) in val/ without a class",
+    "val/images/val_99.JPEG": "1 image(s) in val/ without a class",
+    "val/n77/val_99.JPEG": "1 image(s) in val/ without a class",
+    "train/n01/images/n01_9.tga": "1 file(s) that are no images",
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_an_image_out_of_place_is_left_out_and_told(root, image, load, name):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    image(root, "any.JPEG")
+    (root / "any.JPEG").rename(root / name)
+    data = load("tiny-imagenet", root=root.parent)
+    assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
+    assert left_out(data) == [f"{PLACES[name]}, such as {name}."]
+
+
+def test_reasons_are_in_one_note(root, image, load):
+    image(root, "a.JPEG", "b.JPEG", "train/c.JPEG")
+    (note,) = left_out(load("tiny-imagenet", root=root))
+    assert note == (
+        "2 image(s) beside train/ and val/, such as a.JPEG; "
+        "1 image(s) in train/, in no class folder, such as train/c.JPEG."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["train/.n01.JPEG", "@eaDir/a.JPEG", "train/n01/images/Thumbs.db", "test/images/test_0.JPEG"]
+)
+def test_what_systems_leave_and_unlabelled_test_images_are_not_told(root, image, load, name):
+    image(root, name)
+    data = load("tiny-imagenet", root=root)
+    assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
+    assert left_out(data) == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".Jpeg", ".jfif"])
+def test_converted_images_are_used(root, load, encode, suffix):
+    for path in [*root.rglob("*.JPEG")]:
+        path.write_bytes(encode(np.full((64, 64, 3), 9, np.uint8), "PNG" if suffix == ".png" else "JPEG"))
+        path.rename(path.with_suffix(suffix))
+    lines = (root / "val/val_annotations.txt").read_text().replace(".JPEG", suffix)
+    (root / "val/val_annotations.txt").write_text(lines)
+    assert counts_of(load("tiny-imagenet", root=root)) == ([4, 4, 4], [2, 2, 2])
+
+
+def test_validation_images_copied_into_class_folders_count_once(root, load):
+    for line in (root / "val/val_annotations.txt").read_text().splitlines():
+        name, wnid = line.split("\t")[:2]
+        (root / "val" / wnid / "images").mkdir(parents=True, exist_ok=True)
+        (root / "val" / wnid / "images" / name).write_bytes((root / "val/images" / name).read_bytes())
+    data = load("tiny-imagenet", root=root)
+    assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
+    assert left_out(data) == [
+        "6 image(s) of val/ that are in its class folders as well, such as val/images/val_0.JPEG."
+    ]
+
+
+def test_annotations_of_absent_images_are_told(root, load):
+    (root / "val/images/val_0.JPEG").unlink()
+    data = load("tiny-imagenet", root=root)
+    assert counts_of(data)[1] == [1, 2, 2]
+    assert "val/val_annotations.txt names 1 image(s) that are not there, such as val_0.JPEG." in data.warnings
+
+
+def test_annotations_with_an_unknown_class_are_told(root, image, load):
+    image(root, "val/images/val_9.JPEG")
+    with (root / "val/val_annotations.txt").open("a") as file:
+        file.write("\nval_9.JPEG\tn77\t0\t0\t63\t63\n")
+    data = load("tiny-imagenet", root=root)
+    assert left_out(data) == ["1 image(s) in val/ without a class, such as val/images/val_9.JPEG."]
+
+
+def test_annotations_that_contradict_themselves_are_an_error(root, load):
+    with (root / "val/val_annotations.txt").open("a") as file:
+        file.write("\nval_0.JPEG\tn10\t0\t0\t63\t63\n")
+    with pytest.raises(DataError, match=r"val_annotations\.txt gives 'val_0\.JPEG' two classes, n02 and n10") as caught:
+        load("tiny-imagenet", root=root)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_with_a_mark_and_windows_line_ends_are_read(root, load):
+    for name in ("wnids.txt", "val/val_annotations.txt"):
+        text = (root / name).read_text().replace("\n", "\r\n")
+        (root / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    data = load("tiny-imagenet", root=root)
+    assert data.class_names == tuple(WNIDS)
+    assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "val/val_annotations.txt", "words.txt"])
+def test_a_list_that_is_no_text_is_an_error(root, load, name):
+    (root / name).write_bytes(b"\xff\xfe\x00n01")
+    with pytest.raises(DataError, match=rf"{name} .*is not text in UTF-8") as caught:
+        load("tiny-imagenet", root=root)
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_of_the_list_without_images_are_left_out(root, load):
+    (root / "wnids.txt").write_text("\n".join(["n00", *WNIDS, *(f"n9{index}" for index in range(6))]))
+    data = load("tiny-imagenet", root=root)
+    assert data.class_names == tuple(WNIDS)
+    (note,) = data.warnings
+    assert "12 of the 100,000 training images, 6 of the 10,000 test images and 3 of the 200 classes" in note
+
+
+def test_images_out_of_place_make_no_class_where_there_is_no_list(root, image, load):
+    (root / "wnids.txt").unlink()
+    image(root, "train/loose.JPEG", "top.JPEG")
+    assert load("tiny-imagenet", root=root).class_names == ("n01", "n02", "n10")
+
+
+def test_folders_that_are_all_unknown_are_an_error_with_the_reason(root, load):
+    (root / "wnids.txt").write_text("n55\nn66\n")
+    with pytest.raises(
+        DataError, match=r"No train images in .*12 image\(s\) in folders of train/ that are no class of"
+    ):
+        load("tiny-imagenet", root=root)
