@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from tinybench.core.errors import DataError
 from tinybench.data import cifar_pickles, decoded_cache, locate, official
 from tinybench.data.archive import Tree
+from tinybench.data.copies import Layout
 from tinybench.data.dataset import DatasetCard, ImagePool, Images, Labels, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import PoolWriter
@@ -26,7 +28,7 @@ class Variant:
     Attributes:
         card: The data set's card.
         official: The official archive.
-        train: Prefix of the names of training files.
+        train: Names of the training files, as a regular expression.
         test: Name of the test file.
         meta: Name of the file with the class names.
         labels, names: Keys of the labels and of the class names in those files.
@@ -48,8 +50,9 @@ CIFAR10 = Variant(
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
         "cifar-10-batches-py",
+        Layout(r"cifar10(?!\d)", (("batches.meta",), ("data_batch_[1-5]",))),
     ),
-    *("data_batch_", "test_batch", "batches.meta", "labels", "label_names"),
+    *("data_batch_[0-9]+", "test_batch", "batches.meta", "labels", "label_names"),
 )
 
 CIFAR100 = Variant(
@@ -61,6 +64,7 @@ CIFAR100 = Variant(
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
         "cifar-100-python",
+        Layout(r"cifar100(?!\d)", (("meta", "train"), ("meta", "test"))),
     ),
     *("train", "test", "meta", "fine_labels", "fine_label_names"),
 )
@@ -84,7 +88,6 @@ def _load(variant: Variant, request: LoadRequest) -> RawDataset:
         variant.card,
         variant.official,
         request,
-        lambda folder: (folder / variant.meta).is_file(),
         lambda tree, _path, writer: _write_pools(variant, tree, writer),
     )
 
@@ -92,24 +95,29 @@ def _load(variant: Variant, request: LoadRequest) -> RawDataset:
 def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
     meta = _read_pickle(tree, variant.meta)
     names = _class_names(meta, variant.names)
-    # Without a training file, the error names the one that is missing
-    files = [name for name in tree.names if name.startswith(variant.train)] or [variant.train]
+    files = [name for name in tree.names if re.fullmatch(variant.train, name)]
+    if not files:
+        raise _missing_error(variant.train.replace("[0-9]+", "1"))
     training = [_read_pickle(tree, name) for name in files]
     test = [_read_pickle(tree, variant.test)]
     for split, batches in (("train", training), ("test", test)):
         images, labels = zip(*(_read_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
         writer.write_arrays(split, np.concatenate(images), np.concatenate(labels))
     superclasses = _superclasses(training, names, meta) if variant is CIFAR100 else ()
-    return decoded_cache.DatasetMetadata(names, superclasses=superclasses)
+    return decoded_cache.DatasetMetadata(names, superclasses=superclasses, warnings=_warn_of_others(tree, files))
+
+
+def _warn_of_others(tree: Tree, files: list[str]) -> tuple[str, ...]:
+    """Return the warning about files such as `data_batch_1 (1)`, which a second download leaves; none without them."""
+    others = [name for name in tree.names if name.startswith("data_batch_") and name not in files]
+    return (f"Left out: {len(others)} file(s) named like a training batch, such as {others[0]}.",) if others else ()
 
 
 def _read_pickle(tree: Tree, name: str) -> dict[str, Any]:
     try:
         return cifar_pickles.loads(tree.read(name), name)
     except KeyError:
-        raise DataError(
-            f"CIFAR's file {name!r} is missing: delete the archive or the folder and fetch it again."
-        ) from None
+        raise _missing_error(name) from None
 
 
 def _class_names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
@@ -157,6 +165,10 @@ def _with_superclass_labels(raw: RawDataset) -> RawDataset:
 
     assert raw.test is not None
     return replace(raw, train=relabel(raw.train), test=relabel(raw.test), class_names=names, superclasses=())
+
+
+def _missing_error(name: str) -> DataError:
+    return DataError(f"CIFAR's file {name!r} is missing: delete the archive or the folder and fetch it again.")
 
 
 def _layout_error(problem: str) -> DataError:

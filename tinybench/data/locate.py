@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tinybench.core import paths
 from tinybench.core.download import fetch
-from tinybench.core.errors import MissingDataError
-from tinybench.data import decoded_cache, scan
+from tinybench.core.errors import DataError, MissingDataError
+from tinybench.data import copies, decoded_cache, scan
+from tinybench.data.archive import open_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from tinybench.config.sections import DataConfig
     from tinybench.data.load_request import LoadRequest
@@ -29,13 +30,15 @@ class OfficialArchive:
         file: Its file name.
         url: Its address.
         known_hash: "algorithm:hex digits".
-        folder: The folder in which the archive wraps its content, or empty.
+        folder: The folder in which the archive wraps its content, or in which it is unpacked.
+        layout: How other copies are known.
     """
 
     file: str
     url: str
     known_hash: str
-    folder: str = ""
+    folder: str
+    layout: copies.Layout
 
 
 @dataclass(frozen=True)
@@ -56,37 +59,96 @@ class LocatedFiles:
 
 
 def data_root(config: DataConfig) -> Path:
-    """Return the folder in which data sets are looked for, and to which they are downloaded."""
+    """Return the folder in which data sets are looked for, and to which they are downloaded; or an archive."""
     return Path(config.root).expanduser() if config.root else paths.cache_folder() / "downloads"
 
 
-def find(official: OfficialArchive, request: LoadRequest, recognise: Callable[[Path], bool]) -> LocatedFiles:
+def find(official: OfficialArchive, request: LoadRequest) -> LocatedFiles:
     """Find the files of an official data set; download the archive where they are absent.
 
     Args:
         official: The archive to look for.
         request: Says in which folder, and whether it may be downloaded.
-        recognise: Returns whether a folder holds the unpacked data set.
 
     Raises:
-        DataError: The files are absent and cannot be downloaded; the message says which file to put where.
+        DataError: The files are absent and cannot be downloaded, and the message says which file to put where; or
+            there are several copies, of which none is official.
     """
     root = data_root(request.config)
+    if root.is_file():
+        return _locate_archive(root, official)
     target = root / official.file
     if target.is_file():
         return _locate_archive(target, official)
     for folder in (root / official.folder, root):
-        if folder.is_dir() and recognise(folder):
-            files = scan.hash_listing(scan.list_files(folder))
-            return LocatedFiles(folder, {"path": str(folder.resolve()), "files": files, "rules": _RULES})
+        if not any(map(official.layout.is_another, folder.resolve().parts[-2:])) and official.layout.is_in_folder(
+            folder
+        ):
+            return _locate_folder(folder)
+    found = copies.search(root, official.layout)
+    located = _choose(found, official, request.name, root)
+    if located is not None:
+        return located
     way_out = (
         f"Fetch {official.url} by hand and put it at {target}, or take the embedded data set, which needs no download: "
         "`--dataset digits`."
     )
     if not request.download:
-        raise MissingDataError(f"There is no {request.name} in {root}. {way_out}")
+        raise MissingDataError(f"There is no {request.name} in {root}{_describe_others(found)}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _locate_archive(target, official)
+
+
+def _choose(found: copies.Copies, official: OfficialArchive, name: str, root: Path) -> LocatedFiles | None:
+    """Return the official archive if it is there under another name, else the only folder or the only archive.
+
+    Raises:
+        DataError: There are several copies, or the only archive is damaged.
+    """
+    algorithm, _, expected = official.known_hash.partition(":")
+    for archive in found.archives:
+        if decoded_cache.cached_file_hash(archive, algorithm) == expected:
+            return _locate_archive(archive, official)
+    if found.folders:
+        return _locate_folder(_only(found.folders, name, root))
+    usable = [archive for archive in found.archives if _holds(archive, official, damage_ends=len(found.archives) == 1)]
+    return _locate_archive(_only(usable, name, root), official) if usable else None
+
+
+def _only(paths_found: Sequence[Path], name: str, root: Path) -> Path:
+    if len(paths_found) > 1:
+        raise DataError(
+            f"There are {len(paths_found)} copies of {name} in {root}: {', '.join(map(str, paths_found))}. Name one of "
+            f"them, such as `--data.root {paths_found[0]}`."
+        )
+    return paths_found[0]
+
+
+def _holds(archive: Path, official: OfficialArchive, *, damage_ends: bool) -> bool:
+    """Return whether an archive has the files of a data set; a damaged one is an error if `damage_ends`."""
+    try:
+        with open_tree(archive) as tree:
+            return bool(official.layout.find_in_archive(tree.names))
+    except DataError:
+        if damage_ends:
+            raise
+        return False
+
+
+def _is_copy(folder: Path, layout: copies.Layout) -> bool:
+    """Return whether a folder has the files of a data set, and neither it nor the folder around it another's name."""
+    return layout.is_in_folder(folder) and not any(map(layout.is_another, folder.resolve().parts[-2:]))
+
+
+def _describe_others(found: copies.Copies) -> str:
+    """Return what bears the name of a data set without being a copy, for people who wonder why it is not used."""
+    others = [*found.others, *found.archives]
+    return f"; {others[0]} bears its name, but does not have the files of the official archive" if others else ""
+
+
+def _locate_folder(folder: Path) -> LocatedFiles:
+    files = scan.hash_listing(scan.list_files(folder))
+    return LocatedFiles(folder, {"path": str(folder.resolve()), "files": files, "rules": _RULES})
 
 
 def _locate_archive(path: Path, official: OfficialArchive) -> LocatedFiles:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.data.archive import SubTree, Tree, open_tree
 from tinybench.data.dataset import DatasetCard, ImagePool, RawDataset
 from tinybench.data.decoding import PoolWriter
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tinybench.data.copies import Layout
     from tinybench.data.load_request import LoadRequest
     from tinybench.data.locate import LocatedFiles, OfficialArchive
 
@@ -24,7 +26,6 @@ def load(
     card: DatasetCard,
     archive: OfficialArchive,
     request: LoadRequest,
-    recognise: Callable[[Path], bool],
     write: Callable[[Tree, Path, PoolWriter], decoded_cache.DatasetMetadata],
     **key: Any,
 ) -> RawDataset:
@@ -36,24 +37,40 @@ def load(
         card: The official numbers of images and classes.
         archive: The official archive.
         request: The request of the loader.
-        recognise: Returns whether a folder holds the unpacked data set.
         write: Writes the pools of the files below a folder or in an archive, whose path is given for messages.
         **key: Settings that decide what `write` writes.
 
     Raises:
         DataError: The files are absent, damaged, or have another layout.
     """
-    located = locate.find(archive, request, recognise)
+    located = locate.find(archive, request)
 
     def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        with open_tree(located.path, archive.folder) as tree:
+        with open_tree(located.path) as tree:
             writer = PoolWriter(folder, request.progress, request.config.skip_corrupt)
-            metadata = write(tree, located.path, writer)
+            metadata = write(_unwrap(tree, archive.layout, located.path), located.path, writer)
         return replace(metadata, fingerprint=located.fingerprint)
 
     raw = decoded_cache.load_or_build({"data": card.name, **key, **located.key}, str(located.path), build)
+    if not len(raw.train.labels):
+        raise DataError(f"{located.path} has no training images: delete it and fetch it again.")
     present = leave_out_empty_classes(raw)
     return replace(present, warnings=(*warn_of_differences(card, present, located), *present.warnings))
+
+
+def _unwrap(tree: Tree, layout: Layout, path: Path) -> Tree:
+    """Return the files below the folder in which an archive wraps a data set.
+
+    Raises:
+        DataError: Several folders of the archive have its files.
+    """
+    tops = layout.find_in_archive(tree.names)
+    if len(tops) > 1:
+        raise DataError(
+            f"{path} has several copies of the data set, in {', '.join(tops)}: unpack one of them into a folder of its "
+            "own, and name that folder with `--data.root`."
+        )
+    return SubTree(tree, tops[0]) if tops and tops[0] else tree
 
 
 def leave_out_empty_classes(raw: RawDataset) -> RawDataset:

@@ -13,6 +13,7 @@ import numpy as np
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, locate, official, tiny_imagenet_layout
 from tinybench.data.archive import Tree
+from tinybench.data.copies import Layout
 from tinybench.data.dataset import DatasetCard, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import EncodedImages, PoolWriter
@@ -25,6 +26,7 @@ OFFICIAL = locate.OfficialArchive(
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     "md5:90528d7ca1a48142e341f4ef8d21d0de",
     "tiny-imagenet-200",
+    Layout(r"(stanford)?tinyimagenet", (("train/", "val/"), ("train/", "wnids.txt"))),
 )
 
 
@@ -35,7 +37,6 @@ def load(request: LoadRequest) -> RawDataset:
         CARD,
         OFFICIAL,
         request,
-        lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir(),
         _write_pools,
         skip_corrupt=request.config.skip_corrupt,
     )
