@@ -1,6 +1,7 @@
 """Copies of official data sets as people have them: where other libraries put them, nested, and packed anew."""
 
 import gzip
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -150,6 +151,37 @@ def test_two_copies_are_told_and_can_be_named(tmp_path, load, make_cifar10):
     assert load("cifar10", root=tmp_path / "c/cifar10.zip").origin.endswith("cifar10.zip")
 
 
+def test_a_link_to_a_copy_is_no_second_copy(tmp_path, load, make_cifar10):
+    make_cifar10(tmp_path / "b/cifar10")
+    (tmp_path / "cifar10").symlink_to(tmp_path / "b/cifar10")
+    assert len(load("cifar10", root=tmp_path).test) == 20
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_the_cache_of_the_installed_keras_is_read(tmp_path, load, make_cifar10, make_cifar100, dataset):
+    import keras
+
+    made, official, target = {
+        "cifar10": (make_cifar10, "cifar-10-batches-py", "cifar-10-batches-py-target"),
+        "cifar100": (make_cifar100, "cifar-100-python", "cifar-100-python-target"),
+    }[dataset]
+    archive = pack(made(tmp_path / "made"), tmp_path / "published.tar.gz", official)
+    (tmp_path / ".keras").mkdir()  # Keras writes elsewhere if it is not there
+    # As keras.datasets calls it, but for the address
+    keras.utils.get_file(fname=target, origin=archive.as_uri(), extract=True, cache_dir=tmp_path / ".keras")
+    assert (tmp_path / f".keras/datasets/{target}_archive").is_file()
+    assert load(dataset, root=tmp_path / ".keras/datasets").origin.endswith(f"{target}/{official}")
+
+
+def test_labels_that_are_arrays_are_read(tmp_path, load, make_cifar10):
+    folder = make_cifar10(tmp_path / "cifar-10-batches-py")
+    before = load("cifar10", root=tmp_path).split_hash
+    for path in folder.glob("*_batch*"):
+        content = pickle.loads(path.read_bytes())
+        path.write_bytes(pickle.dumps(content | {"labels": np.array(content["labels"])}, 4))
+    assert load("cifar10", root=tmp_path).split_hash == before
+
+
 def test_two_copies_in_an_archive_are_told(tmp_path, load, make_cifar10):
     make_cifar10(tmp_path / "made/a"), make_cifar10(tmp_path / "made/b")
     pack(tmp_path / "made", tmp_path / "cifar10.tar", "all")
@@ -182,9 +214,10 @@ def test_a_damaged_archive_under_another_name_is_told(tmp_path, load):
 )
 def test_similar_data_sets_are_not_mnist(tmp_path, load, make_idx, place):
     folder = make_idx(tmp_path / place)
-    for root in (tmp_path, folder):
-        with pytest.raises(MissingDataError, match="There is no mnist in"):
-            load("mnist", root=root)
+    with pytest.raises(MissingDataError, match="There is no mnist in"):
+        load("mnist", root=tmp_path)
+    with pytest.raises(MissingDataError, match=rf"; {folder} is another data set by its name"):
+        load("mnist", root=folder)
     real = make_idx(tmp_path / "MNIST/raw", seed=1)
     assert load("mnist", root=tmp_path).origin == str(real)
 

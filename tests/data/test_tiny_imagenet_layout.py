@@ -1,11 +1,26 @@
 """Tiny ImageNet as people have it: stray images, half-moved validation images, lists that do not agree."""
 
+import os
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinybench.core.errors import DataError
+from tinybench.data import tiny_imagenet_layout
 
 WNIDS = ["n02", "n01", "n10"]
+
+
+class Files:
+    """A tree of files in memory."""
+
+    def __init__(self, content):
+        self.content, self.names = content, sorted(content)
+
+    def read(self, name):
+        return self.content[name]
 
 
 @pytest.fixture
@@ -169,3 +184,40 @@ def test_folders_that_are_all_unknown_are_an_error_with_the_reason(root, load):
         DataError, match=r"No train images in .*12 image\(s\) in folders of train/ that are no class of"
     ):
         load("tiny-imagenet", root=root)
+
+
+def test_a_name_that_is_not_text_is_shown_escaped(root, image, load):
+    image(root, os.fsdecode(b"caf\xe9.JPEG"))
+    data = load("tiny-imagenet", root=root)
+    assert left_out(data) == [r"1 image(s) beside train/ and val/, such as caf\udce9.JPEG."]
+
+
+PARTS = ["train", "val", "test", "images", "n01", "n02", "n77", ".hidden"]
+FILES = ["n01_0.JPEG", "val_0.JPEG", "val_1.JPEG", "x.png", "notes.txt", "x.tga"]
+
+
+@given(
+    st.sets(
+        st.tuples(st.lists(st.sampled_from(PARTS), max_size=4), st.sampled_from(FILES)).map(
+            lambda it: "/".join([*it[0], it[1]])
+        ),
+        max_size=25,
+    ),
+    st.booleans(),
+    st.dictionaries(st.sampled_from(FILES), st.sampled_from(["n01", "n02", "n77"])),
+)
+def test_every_image_of_any_tree_is_labelled_or_left_out_once(names, listed, annotations):
+    lists = {"wnids.txt": b"n01\nn02\n"} if listed else {}
+    lists["val/val_annotations.txt"] = "\n".join("\t".join(pair) for pair in annotations.items()).encode()
+    tree = Files({**dict.fromkeys(names, b""), **lists})
+    labelled = tiny_imagenet_layout.label_names(tree)
+    used = [name for _, name in labelled.train + labelled.val]
+    told = [name for names in labelled.left_out.values() for name in names]
+    silent = set(names) - set(used) - set(told)
+    assert sorted([*used, *told]) == sorted({*used, *told})
+    assert all(name.endswith((".txt", ".tga")) or name.startswith("test/") for name in silent)
+    for label, name in labelled.train:
+        assert name.split("/")[1] == labelled.wnids[label]
+    for label, name in labelled.val:
+        assert labelled.wnids[label] in (name.split("/")[1], annotations.get(name.split("/")[-1]))
+    assert "\n" not in "".join(labelled.warnings())

@@ -137,6 +137,7 @@ def _read_batch(batch: dict[str, Any], key: str, classes: int) -> tuple[Images, 
 
 def _read_labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
     labels = batch.get(key)
+    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
     valid = isinstance(labels, list) and all(isinstance(label, int) and 0 <= label < classes for label in labels)
     if not valid or not labels:
         raise _layout_error(f"no valid {key}")
@@ -148,7 +149,10 @@ def _superclasses(batches: list[dict[str, Any]], fine: tuple[str, ...], meta: di
     coarse = _class_names(meta, "coarse_label_names")
     pairs = set()
     for batch in batches:
-        pairs |= set(zip(batch["fine_labels"], _read_labels(batch, "coarse_labels", len(coarse)).tolist(), strict=True))
+        labels = (_read_labels(batch, "fine_labels", len(fine)), _read_labels(batch, "coarse_labels", len(coarse)))
+        if len(labels[0]) != len(labels[1]):
+            raise _layout_error("fine and coarse labels of different numbers")
+        pairs |= set(zip(*(array.tolist() for array in labels), strict=True))
     coarse_of_fine = dict(pairs)
     if len(pairs) != len(coarse_of_fine):
         raise _layout_error("fine and coarse labels that do not agree")

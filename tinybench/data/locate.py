@@ -80,21 +80,21 @@ def find(official: OfficialArchive, request: LoadRequest) -> LocatedFiles:
     target = root / official.file
     if target.is_file():
         return _locate_archive(target, official)
-    for folder in (root / official.folder, root):
-        if not any(map(official.layout.is_another, folder.resolve().parts[-2:])) and official.layout.is_in_folder(
-            folder
-        ):
+    candidates = [folder for folder in (root / official.folder, root) if official.layout.is_in_folder(folder)]
+    similar = [folder for folder in candidates if _bears_another_name(folder, official.layout)]
+    for folder in candidates:
+        if folder not in similar:
             return _locate_folder(folder)
     found = copies.search(root, official.layout)
     located = _choose(found, official, request.name, root)
     if located is not None:
         return located
     way_out = (
-        f"Fetch {official.url} by hand and put it at {target}, or take the embedded data set, which needs no download: "
-        "`--dataset digits`."
+        f"Fetch {official.url} by hand and put it at {target}, name a copy, unpacked or packed, with `--data.root`, or "
+        "take the embedded data set, which needs no download: `--dataset digits`."
     )
     if not request.download:
-        raise MissingDataError(f"There is no {request.name} in {root}{_describe_others(found)}. {way_out}")
+        raise MissingDataError(f"There is no {request.name} in {root}{_describe_others(similar, found)}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _locate_archive(target, official)
 
@@ -115,13 +115,15 @@ def _choose(found: copies.Copies, official: OfficialArchive, name: str, root: Pa
     return _locate_archive(_only(usable, name, root), official) if usable else None
 
 
-def _only(paths_found: Sequence[Path], name: str, root: Path) -> Path:
-    if len(paths_found) > 1:
+def _only(found: Sequence[Path], name: str, root: Path) -> Path:
+    """Return the path of a copy; raise DataError if there are several, besides links to the same one."""
+    different = list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    if len(different) > 1:
         raise DataError(
-            f"There are {len(paths_found)} copies of {name} in {root}: {', '.join(map(str, paths_found))}. Name one of "
-            f"them, such as `--data.root {paths_found[0]}`."
+            f"There are {len(different)} copies of {name} in {root}: {', '.join(map(str, different))}. Name one of "
+            f"them, such as `--data.root {different[0]}`."
         )
-    return paths_found[0]
+    return different[0]
 
 
 def _holds(archive: Path, official: OfficialArchive, *, damage_ends: bool) -> bool:
@@ -135,13 +137,15 @@ def _holds(archive: Path, official: OfficialArchive, *, damage_ends: bool) -> bo
         return False
 
 
-def _is_copy(folder: Path, layout: copies.Layout) -> bool:
-    """Return whether a folder has the files of a data set, and neither it nor the folder around it another's name."""
-    return layout.is_in_folder(folder) and not any(map(layout.is_another, folder.resolve().parts[-2:]))
+def _bears_another_name(folder: Path, layout: copies.Layout) -> bool:
+    """Return whether a folder, or the one around it, bears the name of a data set whose files have the same names."""
+    return any(map(layout.is_another, folder.resolve().parts[-2:]))
 
 
-def _describe_others(found: copies.Copies) -> str:
-    """Return what bears the name of a data set without being a copy, for people who wonder why it is not used."""
+def _describe_others(similar: Sequence[Path], found: copies.Copies) -> str:
+    """Return what might be taken for a copy of a data set, for people who wonder why it is not used."""
+    if similar:
+        return f"; {similar[0]} is another data set by its name, with files of the same names"
     others = [*found.others, *found.archives]
     return f"; {others[0]} bears its name, but does not have the files of the official archive" if others else ""
 

@@ -26,7 +26,7 @@ CARD = DatasetCard("mnist", "Handwritten digits, 28 x 28 gray.", 10, 60_000, 10_
 _ARRAYS = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 _IDX = ("train-images[-.]idx3-ubyte*", "t10k-images[-.]idx3-ubyte*")
 _PREFIXES = {"train": "train", "test": "t10k"}  # of the names of idx files, by split
-_OTHERS = r".*(fashion|kuzushiji|kmnist|qmnist|emnist|notmnist)"  # whose files have the same names
+_OTHERS = r"fashion|kuzushiji|[kqe]mnist|notmnist|mnistfashion"  # whose files have the same names
 
 OFFICIAL = locate.OfficialArchive(
     "mnist.npz",
