@@ -216,10 +216,24 @@ def test_similar_data_sets_are_not_mnist(tmp_path, load, make_idx, place):
     folder = make_idx(tmp_path / place)
     with pytest.raises(MissingDataError, match="There is no mnist in"):
         load("mnist", root=tmp_path)
-    with pytest.raises(MissingDataError, match=rf"; {folder} is another data set by its name"):
+    with pytest.raises(MissingDataError, match=rf"There is no mnist in .*\. {folder} is another data set by its name"):
         load("mnist", root=folder)
     real = make_idx(tmp_path / "MNIST/raw", seed=1)
     assert load("mnist", root=tmp_path).origin == str(real)
+
+
+def test_idx_files_of_the_whole_mnist_give_what_the_archive_gives(tmp_path, real_data, load):
+    (tmp_path / "MNIST/raw").mkdir(parents=True)
+    with np.load(real_data / "mnist.npz") as arrays:
+        for values, axis in (("images", "x"), ("labels", "y")):
+            for prefix, split in (("train", "train"), ("t10k", "test")):
+                array = arrays[f"{axis}_{split}"]
+                header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+                path = tmp_path / f"MNIST/raw/{prefix}-{values}-idx{array.ndim}-ubyte.gz"
+                path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), 1))
+    data = load("mnist", root=tmp_path)
+    assert data.split_hash == load("mnist", root=real_data).split_hash
+    assert data.warnings == ()  # it is complete
 
 
 def test_idx_files_beside_their_packed_copies_are_read_once(tmp_path, load, make_idx):
@@ -279,6 +293,9 @@ def test_a_folder_with_too_many_entries_is_not_searched_to_its_end(tmp_path, mon
         (tmp_path / f"cifar10-{index}").mkdir()
     found = copies.search(tmp_path, copies.Layout("cifar10", (("batches.meta",),)))
     assert len(found.others) == 5
+    monkeypatch.setattr(copies, "_ENTRIES", 20)
+    monkeypatch.setattr(copies, "_ALL_ENTRIES", 12)
+    assert len(copies.search(tmp_path, copies.Layout("cifar10", (("batches.meta",),))).others) == 12
 
 
 def test_a_folder_that_cannot_be_read_or_leads_in_a_circle_is_passed_over(tmp_path):

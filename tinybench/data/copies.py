@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from tinybench.data import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 _DEPTH = 4  # of the folders that are searched, as far as their names allow it
 _ENTRIES = 10_000  # that are looked at in a folder: one with more is no folder that holds data sets
+_ALL_ENTRIES = 200_000  # that are looked at in all
+
 PACKED = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", "_archive")  # the last is Keras's
 
 
@@ -108,44 +110,52 @@ def search(root: Path, layout: Layout) -> Copies:
     Looked at are the folder, the folders in it, and below them only those that bear the name of the data set, with
     what is in them.
     """
-    copies = Copies()
-    _search_folder(root, layout, 0, layout.is_named(root.name), copies)
-    return copies
+    searcher = _Searcher(layout)
+    searcher.search_folder(root, 0, layout.is_named(root.name))
+    return searcher.copies
 
 
-def _search_folder(folder: Path, layout: Layout, depth: int, named: bool, copies: Copies) -> bool:
-    """Add the copies below a folder, and return whether there are any."""
-    found = False
-    for path, is_folder in _list(folder):
-        if not is_folder:
-            if layout.is_archive(path.name):
-                copies.archives.append(path)
+class _Searcher:
+    """A search below one folder, which ends when it has looked at too many entries."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._remaining = _ALL_ENTRIES
+        self.copies = Copies()
+
+    def search_folder(self, folder: Path, depth: int, named: bool) -> bool:
+        """Add the copies below a folder, and return whether there are any."""
+        found = False
+        for path, is_folder in self._list(folder):
+            if is_folder:
+                found = self._look_at(path, depth, named or self._layout.is_named(path.name)) or found
+            elif self._layout.is_archive(path.name):
+                self.copies.archives.append(path)
                 found = True
-            continue
-        inside_named = named or layout.is_named(path.name)
-        if layout.is_another(path.name):
-            continue
-        if inside_named and layout.is_in_folder(path):
-            copies.folders.append(path)
-            found = True
-        elif depth == 0 or (inside_named and depth < _DEPTH):
-            found_inside = _search_folder(path, layout, depth + 1, inside_named, copies)
-            if not found_inside and layout.is_named(path.name):
-                copies.others.append(path)
-            found = found or found_inside
-    return found
+        return found
 
+    def _look_at(self, folder: Path, depth: int, named: bool) -> bool:
+        """Add a folder if it is a copy, else the copies below it; return whether there are any."""
+        if self._layout.is_another(folder.name):
+            return False
+        if named and self._layout.is_in_folder(folder):
+            self.copies.folders.append(folder)
+            return True
+        found = (depth == 0 or (named and depth < _DEPTH)) and self.search_folder(folder, depth + 1, named)
+        if not found and self._layout.is_named(folder.name):
+            self.copies.others.append(folder)
+        return found
 
-def _list(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield the entries of a folder, sorted by name, and whether they are folders; none where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            listed = [(entry.name, entry.is_dir()) for entry in islice(entries, _ENTRIES)]
-    except OSError:
-        return
-    for name, is_folder in sorted(listed):
-        if not scan.is_left_by_system(name):
-            yield folder / name, is_folder
+    def _list(self, folder: Path) -> list[tuple[Path, bool]]:
+        """Return the entries of a folder, sorted by name, and whether they are folders; none if it cannot be read."""
+        try:
+            with os.scandir(folder) as entries:
+                limit = min(self._remaining, _ENTRIES)
+                listed = sorted((entry.name, entry.is_dir()) for entry in islice(entries, limit))
+        except OSError:
+            return []
+        self._remaining -= len(listed)
+        return [(folder / name, is_folder) for name, is_folder in listed if not scan.is_left_by_system(name)]
 
 
 def _has_mark(prefix: str, mark: str, list_entries: Callable[[str], Iterable[str]]) -> bool:

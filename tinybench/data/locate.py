@@ -90,11 +90,11 @@ def find(official: OfficialArchive, request: LoadRequest) -> LocatedFiles:
     if located is not None:
         return located
     way_out = (
-        f"Fetch {official.url} by hand and put it at {target}, name a copy, unpacked or packed, with `--data.root`, or "
-        "take the embedded data set, which needs no download: `--dataset digits`."
+        f"{_describe_others(similar, found)}Fetch {official.url} by hand and put it at {target}, name a copy, unpacked "
+        "or packed, with `--data.root`, or take the embedded data set, which needs no download: `--dataset digits`."
     )
     if not request.download:
-        raise MissingDataError(f"There is no {request.name} in {root}{_describe_others(similar, found)}. {way_out}")
+        raise MissingDataError(f"There is no {request.name} in {root}. {way_out}")
     fetch(official.url, target, official.known_hash, way_out=way_out, progress=request.progress)
     return _locate_archive(target, official)
 
@@ -128,9 +128,14 @@ def _only(found: Sequence[Path], name: str, root: Path) -> Path:
 
 def _holds(archive: Path, official: OfficialArchive, *, damage_ends: bool) -> bool:
     """Return whether an archive has the files of a data set; a damaged one is an error if `damage_ends`."""
-    try:
+
+    def find_folders() -> list[str]:
         with open_tree(archive) as tree:
-            return bool(official.layout.find_in_archive(tree.names))
+            return official.layout.find_in_archive(tree.names)
+
+    key = {"archive": decoded_cache.cached_file_hash(archive, "sha256"), "folders of": official.file, "rules": _RULES}
+    try:
+        return bool(decoded_cache.compute_once(key, find_folders))
     except DataError:
         if damage_ends:
             raise
@@ -143,11 +148,11 @@ def _bears_another_name(folder: Path, layout: copies.Layout) -> bool:
 
 
 def _describe_others(similar: Sequence[Path], found: copies.Copies) -> str:
-    """Return what might be taken for a copy of a data set, for people who wonder why it is not used."""
+    """Return a sentence about what might be taken for a copy, for people who wonder why it is not used; or nothing."""
     if similar:
-        return f"; {similar[0]} is another data set by its name, with files of the same names"
+        return f"{similar[0]} is another data set by its name, with files of the same names. "
     others = [*found.others, *found.archives]
-    return f"; {others[0]} bears its name, but does not have the files of the official archive" if others else ""
+    return f"{others[0]} bears its name, but does not have the files of the official archive. " if others else ""
 
 
 def _locate_folder(folder: Path) -> LocatedFiles:
