@@ -54,6 +54,7 @@ def adapt_to_model(
         resize=resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
+        unused=raw.unused,
     )
 
 

@@ -73,6 +73,7 @@ def split(name: str, raw: RawDataset, config: DataConfig, seed: int) -> Dataset:
         resize=config.resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
+        unused=raw.unused,
     )
 
 
