@@ -279,7 +279,7 @@ def test_other_files_beside_batches_are_no_batches(tmp_path, load, make_cifar10,
     (folder / "data_batch_2.bak").write_bytes(b"no pickle")
     data = load("cifar10", root=tmp_path)
     assert len(data.train.pool.labels) == 100
-    assert "Left out: 2 file(s) named like a training batch, such as data_batch_1 (1)." in data.warnings
+    assert "Not used: 2 files named like a training batch, such as data_batch_1 (1)." in data.warnings
     folder = make_cifar100(tmp_path / "cifar-100-python")
     (folder / "train.txt").write_text("a note")
     (folder / "train_images").mkdir()

@@ -53,6 +53,8 @@ def test_classes_without_training_images_are_left_out_with_their_test_images():
     assert present.superclasses == ("one", "two")
     assert present.train.labels.tolist() == [0, 1, 1]
     assert present.test.labels.tolist() == [0, 1]
+    assert present.unused == {"test images of classes without training images": 2}
+    assert present.warnings == ("Not used: 2 test images of classes without training images.",)
     assert len(present.test.images) == len(present.test.digests) == 2
 
 
@@ -62,6 +64,7 @@ def test_some_of_five_batches_are_told_in_one_note_that_the_record_keeps(tmp_pat
     note = f"{folder} has 40 of the 50,000 training images and 20 of the 10,000 test images: {NOT_COMPARABLE}"
     assert data.warnings == (note,)
     assert summarize_dataset(data)["warnings"] == (note,)
+    assert summarize_dataset(data)["unused"] == {}
 
 
 def test_another_archive_is_told_in_the_same_note(tmp_path, load, make_cifar10):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinybench.core.errors import DataError
 from tinybench.data import tiny_imagenet_layout
+from tinybench.data.summary import summarize_dataset
 
 WNIDS = ["n02", "n01", "n10"]
 
@@ -55,40 +56,40 @@ def counts_of(data):
     return train.tolist(), np.bincount(data.test.labels).tolist()
 
 
-def left_out(data):
-    return [warning.partition(": ")[2] for warning in data.warnings if warning.startswith("Left out")]
+def not_used(data):
+    return [warning.partition(": ")[2] for warning in data.warnings if warning.startswith("Not used")]
 
 
 PLACES = {
-    "beside.JPEG": "1 image(s) beside train/ and val/",
-    "backup/n01/images/n01_0.JPEG": "1 image(s) beside train/ and val/",
-    "train/loose.JPEG": "1 image(s) in train/, in no class folder",
-    "train/n01/n01_9.JPEG": "1 image(s) in a class folder of train/, beside its images/",
-    "train/n01/images/old/n01_9.JPEG": "1 image(s) deeper than train/<class>/images/",
-    "train/n77/images/n77_0.JPEG": "1 image(s) in folders of train/ that are no class of wnids.txt",
-    "val/loose.JPEG": "1 image(s) in val/ without a class",
-    "val/images/val_99.JPEG": "1 image(s) in val/ without a class",
-    "val/n77/val_99.JPEG": "1 image(s) in val/ without a class",
-    "train/n01/images/n01_9.tga": "1 file(s) that are no images",
+    "beside.JPEG": "1 images beside train/ and val/",
+    "backup/n01/images/n01_0.JPEG": "1 images beside train/ and val/",
+    "train/loose.JPEG": "1 images in train/, in no class folder",
+    "train/n01/n01_9.JPEG": "1 images in a class folder of train/, beside its images/",
+    "train/n01/images/old/n01_9.JPEG": "1 images deeper than train/<class>/images/",
+    "train/n77/images/n77_0.JPEG": "1 images in folders of train/ that are no class of wnids.txt",
+    "val/loose.JPEG": "1 images in val/ without a class",
+    "val/images/val_99.JPEG": "1 images in val/ without a class",
+    "val/n77/val_99.JPEG": "1 images in val/ without a class",
+    "train/n01/images/n01_9.tga": "1 files that are no images",
 }
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_an_image_out_of_place_is_left_out_and_told(root, image, load, name):
+def test_an_image_out_of_place_is_not_used_and_told(root, image, load, name):
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     image(root, "any.JPEG")
     (root / "any.JPEG").rename(root / name)
     data = load("tiny-imagenet", root=root.parent)
     assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
-    assert left_out(data) == [f"{PLACES[name]}, such as {name}."]
+    assert not_used(data) == [f"{PLACES[name]}, such as {name}."]
+    assert summarize_dataset(data)["unused"] == {PLACES[name].partition(" ")[2]: 1}
 
 
 def test_reasons_are_in_one_note(root, image, load):
     image(root, "a.JPEG", "b.JPEG", "train/c.JPEG")
-    (note,) = left_out(load("tiny-imagenet", root=root))
+    (note,) = not_used(load("tiny-imagenet", root=root))
     assert note == (
-        "2 image(s) beside train/ and val/, such as a.JPEG; "
-        "1 image(s) in train/, in no class folder, such as train/c.JPEG."
+        "2 images beside train/ and val/, such as a.JPEG; 1 images in train/, in no class folder, such as train/c.JPEG."
     )
 
 
@@ -99,7 +100,7 @@ def test_what_systems_leave_and_unlabelled_test_images_are_not_told(root, image,
     image(root, name)
     data = load("tiny-imagenet", root=root)
     assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
-    assert left_out(data) == []
+    assert not_used(data) == []
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".Jpeg", ".jfif"])
@@ -119,16 +120,14 @@ def test_validation_images_copied_into_class_folders_count_once(root, load):
         (root / "val" / wnid / "images" / name).write_bytes((root / "val/images" / name).read_bytes())
     data = load("tiny-imagenet", root=root)
     assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
-    assert left_out(data) == [
-        "6 image(s) of val/ that are in its class folders as well, such as val/images/val_0.JPEG."
-    ]
+    assert not_used(data) == ["6 images of val/ that are in its class folders as well, such as val/images/val_0.JPEG."]
 
 
 def test_annotations_of_absent_images_are_told(root, load):
     (root / "val/images/val_0.JPEG").unlink()
     data = load("tiny-imagenet", root=root)
     assert counts_of(data)[1] == [1, 2, 2]
-    assert "val/val_annotations.txt names 1 image(s) that are not there, such as val_0.JPEG." in data.warnings
+    assert "val/val_annotations.txt names images that are not there: 1, such as val_0.JPEG." in data.warnings
 
 
 def test_annotations_with_an_unknown_class_are_told(root, image, load):
@@ -136,7 +135,7 @@ def test_annotations_with_an_unknown_class_are_told(root, image, load):
     with (root / "val/val_annotations.txt").open("a") as file:
         file.write("\nval_9.JPEG\tn77\t0\t0\t63\t63\n")
     data = load("tiny-imagenet", root=root)
-    assert left_out(data) == ["1 image(s) in val/ without a class, such as val/images/val_9.JPEG."]
+    assert not_used(data) == ["1 images in val/ without a class, such as val/images/val_9.JPEG."]
 
 
 def test_annotations_that_contradict_themselves_are_an_error(root, load):
@@ -164,7 +163,7 @@ def test_a_list_that_is_no_text_is_an_error(root, load, name):
     assert "\n" not in str(caught.value)
 
 
-def test_classes_of_the_list_without_images_are_left_out(root, load):
+def test_classes_of_the_list_without_images_are_not_used(root, load):
     (root / "wnids.txt").write_text("\n".join(["n00", *WNIDS, *(f"n9{index}" for index in range(6))]))
     data = load("tiny-imagenet", root=root)
     assert data.class_names == tuple(WNIDS)
@@ -180,16 +179,14 @@ def test_images_out_of_place_make_no_class_where_there_is_no_list(root, image, l
 
 def test_folders_that_are_all_unknown_are_an_error_with_the_reason(root, load):
     (root / "wnids.txt").write_text("n55\nn66\n")
-    with pytest.raises(
-        DataError, match=r"No train images in .*12 image\(s\) in folders of train/ that are no class of"
-    ):
+    with pytest.raises(DataError, match=r"No train images in .*12 images in folders of train/ that are no class of"):
         load("tiny-imagenet", root=root)
 
 
 def test_a_name_that_is_not_text_is_shown_escaped(root, image, load):
     image(root, os.fsdecode(b"caf\xe9.JPEG"))
     data = load("tiny-imagenet", root=root)
-    assert left_out(data) == [r"1 image(s) beside train/ and val/, such as caf\udce9.JPEG."]
+    assert not_used(data) == [r"1 images beside train/ and val/, such as caf\xe9.JPEG."]
 
 
 PARTS = ["train", "val", "test", "images", "n01", "n02", "n77", ".hidden"]
@@ -206,13 +203,13 @@ FILES = ["n01_0.JPEG", "val_0.JPEG", "val_1.JPEG", "x.png", "notes.txt", "x.tga"
     st.booleans(),
     st.dictionaries(st.sampled_from(FILES), st.sampled_from(["n01", "n02", "n77"])),
 )
-def test_every_image_of_any_tree_is_labelled_or_left_out_once(names, listed, annotations):
+def test_every_image_of_any_tree_is_labelled_or_not_used_once(names, listed, annotations):
     lists = {"wnids.txt": b"n01\nn02\n"} if listed else {}
     lists["val/val_annotations.txt"] = "\n".join("\t".join(pair) for pair in annotations.items()).encode()
     tree = Files({**dict.fromkeys(names, b""), **lists})
     labelled = tiny_imagenet_layout.label_names(tree)
     used = [name for _, name in labelled.train + labelled.val]
-    told = [name for names in labelled.left_out.values() for name in names]
+    told = [name for names in labelled.unused.values() for name in names]
     silent = set(names) - set(used) - set(told)
     assert sorted([*used, *told]) == sorted({*used, *told})
     assert all(name.endswith((".txt", ".tga")) or name.startswith("test/") for name in silent)

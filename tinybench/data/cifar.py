@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import clean_name
 from tinybench.data import cifar_pickles, decoded_cache, locate, official
 from tinybench.data.archive import Tree
 from tinybench.data.copies import Layout
@@ -19,6 +20,8 @@ from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
     pass
+
+_NO_BATCHES = "files named like a training batch"  # such as `data_batch_1 (1)`, which a second download leaves
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,10 @@ def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_ca
         images, labels = zip(*(_read_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
         writer.write_arrays(split, np.concatenate(images), np.concatenate(labels))
     superclasses = _superclasses(training, names, meta) if variant is CIFAR100 else ()
-    return decoded_cache.DatasetMetadata(names, superclasses=superclasses, warnings=_warn_of_others(tree, files))
-
-
-def _warn_of_others(tree: Tree, files: list[str]) -> tuple[str, ...]:
-    """Return the warning about files such as `data_batch_1 (1)`, which a second download leaves; none without them."""
     others = [name for name in tree.names if name.startswith("data_batch_") and name not in files]
-    return (f"Left out: {len(others)} file(s) named like a training batch, such as {others[0]}.",) if others else ()
+    unused = {_NO_BATCHES: len(others)} if others else {}
+    warnings = (f"Not used: {len(others)} {_NO_BATCHES}, such as {clean_name(others[0])}.",) if others else ()
+    return decoded_cache.DatasetMetadata(names, superclasses=superclasses, warnings=warnings, unused=unused)
 
 
 def _read_pickle(tree: Tree, name: str) -> dict[str, Any]:

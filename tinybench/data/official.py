@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tinybench.data.load_request import LoadRequest
     from tinybench.data.locate import LocatedFiles, OfficialArchive
 
+_OTHER_CLASSES = "test images of classes without training images"
+
 
 def load(
     card: DatasetCard,
@@ -86,12 +88,16 @@ def leave_out_empty_classes(raw: RawDataset) -> RawDataset:
         images = pool.images if len(rows) == len(pool.labels) else pool.images[rows]
         return replace(pool, images=images, labels=new_labels[pool.labels[rows]], digests=pool.digests[rows])
 
+    dropped = 0 if raw.test is None else int(np.count_nonzero(new_labels[raw.test.labels] < 0))
+    unused = {_OTHER_CLASSES: dropped} if dropped else {}
     return replace(
         raw,
         train=select(raw.train),
         test=raw.test and select(raw.test),
         class_names=tuple(raw.class_names[label] for label in present),
         superclasses=tuple(raw.superclasses[label] for label in present) if raw.superclasses else (),
+        warnings=(*raw.warnings, *(f"Not used: {count:,} {reason}." for reason, count in unused.items())),
+        unused={**raw.unused, **unused},
     )
 
 

@@ -47,7 +47,7 @@ def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.Da
     assert CARD.shape is not None
     for folder, split, labelled in (("train", "train", names.train), ("val", "test", names.val)):
         if not labelled:
-            reasons = names.describe_left_out()
+            reasons = names.describe_unused()
             raise DataError(
                 f"No {folder} images in {path}: expected {folder}/<label>/*.JPEG or the official layout, with "
                 f"val/val_annotations.txt{f', and found {reasons}' if reasons else ''}. Delete it and fetch it again."
@@ -56,7 +56,8 @@ def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.Da
         images = EncodedImages(sorted_names, np.array(labels, np.int32), tree.read, CARD.shape)
         writer.write_encoded(split, images)
     warnings = (*names.warnings(), *writer.corrupt_warnings())
-    return decoded_cache.DatasetMetadata(_class_names(tree, names.wnids), warnings=warnings)
+    unused = {reason: len(files) for reason, files in names.unused.items()}
+    return decoded_cache.DatasetMetadata(_class_names(tree, names.wnids), warnings=warnings, unused=unused)
 
 
 def _class_names(tree: Tree, wnids: tuple[str, ...]) -> tuple[str, ...]:

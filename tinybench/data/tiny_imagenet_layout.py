@@ -1,4 +1,4 @@
-"""Tell the class of each image of Tiny ImageNet from where it lies, and what is left out because it lies elsewhere.
+"""Tell the class of each image of Tiny ImageNet from where it lies, and what is not used because it lies elsewhere.
 
 Official and reorganised copies are read: `train/<wnid>/images/` or `train/<wnid>/`, and `val/images/` with
 `val/val_annotations.txt`, or `val/<wnid>/`. A wnid is a WordNet id, which stands for a class in the names of files.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import clean_name
+from tinybench.data import file_headers
 
 if TYPE_CHECKING:
     from tinybench.data.archive import Tree
@@ -19,47 +20,45 @@ if TYPE_CHECKING:
 ANNOTATIONS = "val/val_annotations.txt"
 WNIDS = "wnids.txt"
 
-_SUFFIXES = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".bmp", ".webp"})
-
-_BESIDE = "image(s) beside train/ and val/"
-_NO_CLASS_FOLDER = "image(s) in train/, in no class folder"
-_UNKNOWN_CLASS = f"image(s) in folders of train/ that are no class of {WNIDS}"
-_BESIDE_IMAGES = "image(s) in a class folder of train/, beside its images/"
-_DEEPER = "image(s) deeper than train/<class>/images/"
-_NO_CLASS = "image(s) in val/ without a class"
-_COPIES = "image(s) of val/ that are in its class folders as well"
-_NO_IMAGES = "file(s) that are no images"
+_BESIDE = "images beside train/ and val/"
+_NO_CLASS_FOLDER = "images in train/, in no class folder"
+_UNKNOWN_CLASS = f"images in folders of train/ that are no class of {WNIDS}"
+_BESIDE_IMAGES = "images in a class folder of train/, beside its images/"
+_DEEPER = "images deeper than train/<class>/images/"
+_NO_CLASS = "images in val/ without a class"
+_COPIES = "images of val/ that are in its class folders as well"
+_NO_IMAGES = "files that are no images"
 
 
 @dataclass(frozen=True)
 class LabelledNames:
-    """The names of the images of both splits, by wnid, and of what is left out.
+    """The names of the images of both splits, by label, and of what is not used.
 
     Attributes:
         wnids: The wnids of the classes, in the order of their labels.
         train, val: (label, name) of each image.
-        left_out: The names of the files that are left out, by reason.
+        unused: The names of the files that are not used, by reason.
         absent: The file names of annotated validation images that are not there.
     """
 
     wnids: tuple[str, ...]
     train: list[tuple[int, str]] = field(default_factory=list)
     val: list[tuple[int, str]] = field(default_factory=list)
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    unused: dict[str, list[str]] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
 
-    def describe_left_out(self) -> str:
-        """Return how many files are left out for each reason, with an example; empty if none are."""
+    def describe_unused(self) -> str:
+        """Return how many files are not used for each reason, with an example; empty if all are."""
         return "; ".join(
-            f"{len(names):,} {reason}, such as {_printable(names[0])}" for reason, names in self.left_out.items()
+            f"{len(names):,} {reason}, such as {clean_name(names[0])}" for reason, names in self.unused.items()
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what people should know about files that are left out or absent."""
-        lines = [f"Left out: {self.describe_left_out()}."] if self.left_out else []
+        """Return what people should know about files that are not used or absent."""
+        lines = [f"Not used: {self.describe_unused()}."] if self.unused else []
         if self.absent:
-            example = _printable(self.absent[0])
-            lines.append(f"{ANNOTATIONS} names {len(self.absent):,} image(s) that are not there, such as {example}.")
+            example = clean_name(self.absent[0])
+            lines.append(f"{ANNOTATIONS} names images that are not there: {len(self.absent):,}, such as {example}.")
         return tuple(lines)
 
 
@@ -88,7 +87,7 @@ def label_names(tree: Tree) -> LabelledNames:
         if isinstance(place, int):
             (labelled.train if parts[0] == "train" else labelled.val).append((place, "/".join(parts)))
         else:
-            labelled.left_out.setdefault(place, []).append("/".join(parts))
+            labelled.unused.setdefault(place, []).append("/".join(parts))
     return labelled
 
 
@@ -141,7 +140,7 @@ def _absent_images(annotations: dict[str, str], files: list[list[str]]) -> tuple
 
 
 def _place_in_train(parts: list[str], label_of: dict[str, int], have_images_folder: set[str]) -> int | str:
-    """Return the label of a file in `train/`, or why it is left out."""
+    """Return the label of a file in `train/`, or why it is not used."""
     if not _is_image(parts):
         return _NO_IMAGES
     if len(parts) < 3:
@@ -156,7 +155,7 @@ def _place_in_train(parts: list[str], label_of: dict[str, int], have_images_fold
 def _place_in_val(
     parts: list[str], label_of: dict[str, int], annotations: dict[str, str], moved: set[str]
 ) -> int | str:
-    """Return the label of a file in `val/`, or why it is left out; `moved` are those that class folders have."""
+    """Return the label of a file in `val/`, or why it is not used; `moved` are those that class folders have."""
     if not _is_image(parts):
         return _NO_IMAGES
     if len(parts) > 2 and parts[1] in label_of:
@@ -167,12 +166,8 @@ def _place_in_val(
 
 
 def _is_image(parts: list[str]) -> bool:
-    return PurePosixPath(parts[-1]).suffix.lower() in _SUFFIXES
+    return file_headers.has_image_suffix(parts[-1])
 
 
 def _in_images(parts: list[str]) -> bool:
     return parts[2] == "images"
-
-
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
