@@ -267,6 +267,20 @@ def test_labels_of_another_length_are_refused(tmp_path, load, make_idx):
         load("mnist", root=tmp_path)
 
 
+def test_an_npz_with_other_arrays_names_those_that_are_missing(tmp_path, load):
+    np.savez(tmp_path / "mnist.npz", training_images=np.zeros((2, 28, 28), np.uint8))
+    with pytest.raises(DataError, match=r"mnist\.npz is not MNIST's archive .*x_train\.npy"):
+        load("mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"no tar"), b"\x28\xb5\x2f\xfd zstd"])
+def test_a_root_that_is_no_archive_is_told(tmp_path, load, content):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"`data\.root` is the file .*, which is no \.zip or \.tar: name a folder"):
+        load("mnist", root=path)
+
+
 def test_an_npz_under_another_name_is_read(tmp_path, load):
     arrays = {"x_train": np.zeros((20, 28, 28), np.uint8), "y_train": np.arange(20) % 10}
     np.savez(tmp_path / "MNIST_data.npz", **arrays, x_test=arrays["x_train"], y_test=arrays["y_train"])

@@ -120,6 +120,14 @@ class SubTree:
         return self._tree.read(self._prefix + name)
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a .zip, or a .tar (compressed or not), by its content."""
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except _DAMAGE:
+        return False
+
+
 @contextmanager
 def open_tree(path: Path) -> Iterator[Tree]:
     """Open a folder or an archive for reading: a .zip, or a .tar (compressed or not).

@@ -10,7 +10,7 @@ from tinybench.core import paths
 from tinybench.core.download import fetch
 from tinybench.core.errors import DataError, MissingDataError
 from tinybench.data import copies, decoded_cache, scan
-from tinybench.data.archive import open_tree
+from tinybench.data.archive import is_archive, open_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,8 @@ def find(official: OfficialArchive, request: LoadRequest) -> LocatedFiles:
     """
     root = data_root(request.config)
     if root.is_file():
+        if not is_archive(root):
+            raise DataError(f"`data.root` is the file {root}, which is no .zip or .tar: name a folder or an archive.")
         return _locate_archive(root, official)
     target = root / official.file
     if target.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,10 +57,10 @@ def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.Da
 
 def _read_split(tree: Tree, path: Path, split: str) -> tuple[Images, Labels]:
     """Return the (n, 28, 28, 1) images and (n,) labels of a split; raise DataError for another layout."""
-    if not set(_ARRAYS).isdisjoint(tree.names):
-        images, labels = _read_arrays(tree, path, split)
-    else:
+    if any(fnmatchcase(name, mark) for name in tree.names for mark in _IDX):
         images, labels = _read_idx(tree, path, split, "images", 3), _read_idx(tree, path, split, "labels", 1)
+    else:
+        images, labels = _read_arrays(tree, path, split)
     fits = images.dtype == np.uint8 and images.ndim == 3 and images.shape[1:] == (28, 28)
     fits = fits and labels.shape == images.shape[:1] and labels.dtype.kind in "ui"
     if not fits or labels.max(initial=0) > 9 or labels.min(initial=0) < 0:
