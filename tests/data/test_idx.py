@@ -1,10 +1,13 @@
 """idx files are read as their headers say, and refused where the headers are false."""
 
+import contextlib
 import gzip
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinybench.core.errors import DataError
 from tinybench.data import idx
@@ -65,3 +68,18 @@ def test_a_packed_file_is_unpacked_no_further_than_its_header_says():
     with pytest.raises(ValueError, match="more than 24 values"):
         idx._read(stream, 3)
     assert Counted.total == 16 + 25
+
+
+SMALL = st.integers(0, 5) | st.integers(0, 2**32 - 1)
+
+
+@given(
+    st.binary(max_size=4) | st.just(b"\x00\x00\x08\x02"),
+    st.lists(SMALL, max_size=3),
+    st.binary(max_size=30),
+    st.booleans(),
+)
+def test_any_bytes_are_an_array_of_their_size_or_an_error(magic, sizes, values, packed):
+    data = magic + struct.pack(f">{len(sizes)}I", *sizes) + values
+    with contextlib.suppress(DataError):
+        assert make(idx.parse(gzip.compress(data) if packed else data, "any", 2)) == data
