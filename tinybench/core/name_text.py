@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def clean_name(name: str) -> str:
@@ -13,6 +14,12 @@ def clean_name(name: str) -> str:
     """
     composed = unicodedata.normalize("NFC", _encode(name).decode("utf-8", "backslashreplace"))
     return "".join(map(_escape_control, composed))
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """Return the index of a name among others, however its accents are encoded; None if it is not there."""
+    cleaned = clean_name(name)
+    return next((index for index, other in enumerate(names) if clean_name(other) == cleaned), None)
 
 
 def _encode(name: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import clean_name
 from tinybench.data import fingerprint, images
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class PoolWriter:
             return len(chunk)
 
         self._run(decode_chunk, encoded, f"Decoding {split}")
-        self.corrupt += [f"{encoded.names[index]} ({reason})" for index, reason in sorted(errors.items())]
+        self.corrupt += [f"{clean_name(encoded.names[index])} ({reason})" for index, reason in sorted(errors.items())]
         readable = np.setdiff1d(np.arange(count), list(errors))
         if errors and self.skip_corrupt:
             if not len(readable):

@@ -78,7 +78,7 @@ class _ImageTree:
         return self._own_images[folder]
 
     def subfolders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder, in the order of their labels."""
+        """Return the names of the folders in a folder, sorted."""
         entries = self.path(folder).iterdir()
         names = (entry.name for entry in entries if entry.is_dir() and not scan.is_left_by_system(entry.name))
         return sorted(names, key=scan.natural_key)
@@ -203,8 +203,9 @@ def _class_names(tree: _ImageTree, folders: dict[str, str]) -> tuple[str, ...]:
 
 
 def _clean_names(tree: _ImageTree, folder: str) -> list[str]:
-    """Return the names of the class folders in a folder; raise DataError where two differ in their encoding only."""
-    cleaned = [clean_name(name) for name in tree.subfolders(folder)]
+    """Return the names of the class folders in a folder, in order; raise DataError where two look alike."""
+    # Sorted when they are clean, so that a copy on another system gives the same labels
+    cleaned = sorted(map(clean_name, tree.subfolders(folder)), key=scan.natural_key)
     twice = [name for name, count in Counter(cleaned).items() if count > 1]
     if twice:
         raise DataError(
