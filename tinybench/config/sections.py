@@ -30,7 +30,9 @@ from tinybench.config.fields import (
 class DataConfig:
     """The data set, and how it is split."""
 
-    root: str | None = setting(None, optional(text("a folder")), "Folder that holds the data; downloads go there too.")
+    root: str | None = setting(
+        None, optional(text("a folder")), "Folder of the data, or a packed copy; downloads go there too."
+    )
     classes: int | tuple[str, ...] | None = setting(
         None,
         optional(union(int_range(2), text_list("class names separated by commas")), "all"),

@@ -52,7 +52,7 @@ class Settings(TypedDict, total=False):
     """Only operations that repeat to the bit; false: also faster ones."""
 
     data_root: str | None
-    """Folder that holds the data; downloads go there too."""
+    """Folder of the data, or a packed copy; downloads go there too."""
 
     data_classes: int | Sequence[str] | None
     """Number of classes (the first n), or names of classes."""
