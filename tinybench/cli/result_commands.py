@@ -92,12 +92,15 @@ def predict(source: str, images: tuple[Path, ...], top: int, as_json: bool, maps
     if skipped:
         click.echo(f"Note: {skipped}", err=True)
     readable: list[Path] = []
-    failed = False
+    failed, is_told = False, False
     for prediction in predict.predict_images(source, images, top=top, uri=uri):
         if prediction.error:
             failed = True
         else:
             readable.append(prediction.path)
+        if prediction.warning and not is_told:
+            is_told = True  # once: the images of a camera are alike
+            click.echo(f"Note: {prediction.path}: {prediction.warning}", err=True)
         if as_json:
             click.echo(prediction_lines.prediction_json(prediction))
         elif prediction.error:

@@ -36,7 +36,8 @@ SPLITS = ("train", "validation", "test")
 # These cannot change: the model is trained already, and another split could test it on its training images
 _FIXED_SETTINGS = (
     *("recipe", "model", "weights", "phases", "image_size", "seed", "monitor"),
-    *("data.validation", "data.test", "data.per_class", "data.folds", "data.resize", "backbone.", "network.", "head."),
+    *("data.validation", "data.test", "data.per_class", "data.folds", "data.resize", "data.range", "backbone."),
+    *("network.", "head."),
     *("augment.", "optimizer.", "loss.", "scratch.", "transfer.", "finetune.", "callbacks"),
     *("explain.", "checkpoint.", "engine", "precision", "cache."),
 )
@@ -100,7 +101,7 @@ def _load_data(config: RunConfig, tracker: Tracker, source: MlflowRun, split: st
         raise ConfigError("Invalid value for `split`: other data are not split, and all of them tested. Leave it out.")
     class_names, shape = run_record.read_class_names(tracker, source), run_record.read_image_shape(tracker, source)
     raw = data.load_raw(config.dataset, config.data, image_size=shape[0])
-    return external.adapt_to_model(config.dataset, raw, class_names, shape, config.data.resize)
+    return external.adapt_to_model(config.dataset, raw, class_names, shape, config.data.resize, config.data.range)
 
 
 def _predict(

@@ -62,6 +62,7 @@ def describe_export(
             "range": [0, 255],
             "channel_order": "RGB" if channels == 3 else "gray",
             "resize_before": config.data.resize,  # see `data.images.resize`
+            "range_before": config.data.range,  # see `data.value_range.to_eight_bits`
         },
         "preprocessing": {
             "where": "inside the model",

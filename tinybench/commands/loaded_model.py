@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class LoadedModel:
         shape: Height, width and channels of the images that it takes.
         temperature: The temperature at which its probabilities are calibrated.
         resize: How images of another size are resized, see `data.images.resize`.
+        value_range: How values of 16 bits are converted, see `data.value_range.to_eight_bits`.
+        wide: The largest value of each image of 16 bits that was read.
     """
 
     model: keras.Model
@@ -37,6 +39,8 @@ class LoadedModel:
     shape: tuple[int, int, int]
     temperature: float = 1.0
     resize: str = "squash"
+    value_range: str = "full"
+    wide: list[int] = field(default_factory=list)
 
     def read_images(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
         """Return the pixels of image files, resized to the model's input, (n, height, width, channels).
@@ -48,7 +52,9 @@ class LoadedModel:
 
     def _read_image(self, path: Path) -> NDArray[np.uint8]:
         try:
-            pixels = images.decode(path.read_bytes(), channels=1 if self.shape[2] == 1 else 3)
+            channels: Literal[1, 3] = 1 if self.shape[2] == 1 else 3
+            data, value_range = path.read_bytes(), self.value_range
+            pixels = images.decode(data, channels=channels, value_range=value_range, on_wide=self.wide.append)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
@@ -71,10 +77,11 @@ def load_model(source: str, uri: str | None = None) -> LoadedModel:
         with logged_model.download(source) as files:
             info = files.info
             model = models.load(files.keras_path)
-            return LoadedModel(model, info.labels, info.shape, info.temperature, info.resize)
+            return LoadedModel(model, info.labels, info.shape, info.temperature, info.resize, info.value_range)
     source = references.find_run_id(tracker, source)
     top = tracker.find_top_run(source)
     temperature = run_record.find_final_run(tracker, source).data.metrics.get("best/temperature", 1.0)
     class_names, shape = run_record.read_class_names(tracker, top), run_record.read_image_shape(tracker, top)
-    resize = run_record.read_config(tracker, top).data.resize
-    return LoadedModel(run_record.load_final_model(tracker, source), class_names, shape, temperature, resize)
+    settings = run_record.read_config(tracker, top).data
+    model = run_record.load_final_model(tracker, source)
+    return LoadedModel(model, class_names, shape, temperature, settings.resize, settings.range)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.errors import DataError
+from tinybench.data.value_range import describe_misfit
 from tinybench.inference.classifier import ImageClassifier, ModelInfo
 
 _BATCH = 64
@@ -27,18 +28,21 @@ class ImagePrediction:
         labels: Class names, the most probable first.
         probabilities: Their probabilities.
         error: Why the file could not be read; empty if it could.
+        warning: What 16-bit values become that do not fit the model's `data.range`; empty if they do.
     """
 
     path: Path
     labels: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     error: str = ""
+    warning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as values for JSON."""
         if self.error:
             return {"path": str(self.path), "error": self.error}
-        return {"path": str(self.path), "labels": self.labels, "probabilities": self.probabilities}
+        warning = {"warning": self.warning} if self.warning else {}
+        return {"path": str(self.path), "labels": self.labels, "probabilities": self.probabilities, **warning}
 
 
 def predict_images(
@@ -63,15 +67,19 @@ def predict_images(
 
 
 def _predict(model: LoadedModel, paths: Sequence[Path], top: int) -> Iterator[ImagePrediction]:
-    info = ModelInfo(model.class_names, model.shape, model.temperature, model.resize)
+    info = ModelInfo(model.class_names, model.shape, model.temperature, model.resize, model.value_range)
     classifier = ImageClassifier(model.model, info)
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
         pixels: list[NDArray[np.uint8]] = []
         errors: dict[Path, str] = {}
+        warnings: dict[Path, str] = {}
         for path in batch:
             try:
+                model.wide.clear()
                 pixels.append(model.read_images([path])[0])
+                if model.wide:
+                    warnings[path] = describe_misfit(max(model.wide), model.value_range)
             except DataError as error:
                 errors[path] = str(error)
         rows: Iterator[NDArray[np.float64]] = iter(classifier.probabilities(np.stack(pixels)) if pixels else [])
@@ -82,4 +90,5 @@ def _predict(model: LoadedModel, paths: Sequence[Path], top: int) -> Iterator[Im
                 probabilities = next(rows)
                 order = np.argsort(-probabilities, kind="stable")[:top]
                 labels = tuple(model.class_names[label] for label in order)
-                yield ImagePrediction(path, labels, tuple(map(float, probabilities[order])))
+                found = tuple(map(float, probabilities[order]))
+                yield ImagePrediction(path, labels, found, warning=warnings.get(path, ""))

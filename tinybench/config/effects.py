@@ -83,7 +83,7 @@ def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
         yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
     if not config.dataset.startswith(_FOLDER):
         reason = f"it is for a folder of images, and the data set is {config.dataset}"
-        yield from (Ineffective(key, "dataset", reason) for key in FOLDER_SETTINGS)
+        yield from (Ineffective(key, "dataset", reason) for key in (*FOLDER_SETTINGS, "data.range"))
     elif config.data.labels_file == "none":
         for name in _COLUMNS:
             yield Ineffective(f"data.{name}", "data.labels_file", "no table is read")

@@ -70,6 +70,11 @@ class DataConfig:
         choice("crop", "squash", "pad"),
         "Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides.",
     )
+    range: str = setting(
+        "full",
+        choice("full", "14bit", "12bit", "10bit", "8bit", "image"),
+        "16-bit images: white is 65535 (full), 4095 (12bit) and so on, or the brightest pixel of each image.",
+    )
     skip_corrupt: bool = setting(False, boolean(), "Leave out images that cannot be read instead of stopping.")
 
 

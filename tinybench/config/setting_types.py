@@ -93,6 +93,9 @@ class Settings(TypedDict, total=False):
     data_resize: str
     """Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides."""
 
+    data_range: str
+    """16-bit images: white is 65535 (full), 4095 (12bit) and so on, or the brightest pixel of each image."""
+
     data_skip_corrupt: bool
     """Leave out images that cannot be read instead of stopping."""
 

@@ -118,6 +118,7 @@ class Dataset:
         origin: Where the files are.
         superclasses: The name of the superclass of each label, or empty.
         resize: How images of another size are resized for the model, see `data.images.resize`.
+        value_range: How values of 16 bits are converted for the model, see `data.value_range.to_eight_bits`.
         duplicates: Number of exact duplicates between two splits, by "a/b" pairs of their names.
         warnings: Lines to show once.
         unused: How many files, or rows of a table, are not used, by reason.
@@ -134,6 +135,7 @@ class Dataset:
     origin: str
     superclasses: tuple[str, ...] = ()
     resize: str = "squash"
+    value_range: str = "full"
     duplicates: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     unused: dict[str, int] = field(default_factory=dict)

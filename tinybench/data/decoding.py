@@ -6,13 +6,14 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
 from tinybench.data import fingerprint, images
+from tinybench.data import value_range as value_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ class EncodedImages:
         shape: Height, width and channels of every decoded image.
         resize: How an image of another size is resized (see `images.resize`); if None, it counts as corrupt.
         pixels: Number of pixels of the largest image, which bounds how many are decoded at one time.
+        value_range: How values of 16 bits are converted, see `value_range.to_eight_bits`.
+        wide: The largest value of each image of 16 bits that was decoded.
     """
 
     names: Sequence[str]
@@ -56,6 +59,8 @@ class EncodedImages:
     shape: tuple[int, int, int]
     resize: str | None = None
     pixels: int = 0
+    value_range: str = value_ranges.FULL
+    wide: list[int] = field(default_factory=list)
 
     @property
     def workers(self) -> int:
@@ -75,7 +80,8 @@ class EncodedImages:
             data = self.read(self.names[index])
         except (KeyError, OSError) as error:
             raise ValueError(f"cannot be opened: {error}") from None
-        image = images.decode(data, channels=1 if self.shape[2] == 1 else 3)
+        channels: Literal[1, 3] = 1 if self.shape[2] == 1 else 3
+        image = images.decode(data, channels=channels, value_range=self.value_range, on_wide=self.wide.append)
         if self.resize is None and image.shape != self.shape:
             raise ValueError(f"{image.shape[1]} x {image.shape[0]}, not {self.shape[1]} x {self.shape[0]}")
         digest = fingerprint.hash_image(image)

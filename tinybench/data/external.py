@@ -14,7 +14,12 @@ from tinybench.data.splits import count_duplicates, hash_splits
 
 
 def adapt_to_model(
-    name: str, raw: RawDataset, class_names: tuple[str, ...], shape: tuple[int, int, int], resize: str
+    name: str,
+    raw: RawDataset,
+    class_names: tuple[str, ...],
+    shape: tuple[int, int, int],
+    resize: str,
+    value_range: str = "full",
 ) -> Dataset:
     """Return a data set of test images alone, with the labels and the image size of a model.
 
@@ -26,6 +31,7 @@ def adapt_to_model(
         class_names: The classes of the model.
         shape: Height, width and channels of the images that the model takes.
         resize: How images of another size are resized for the model, see `data.images.resize`.
+        value_range: How values of 16 bits were converted, see `data.value_range.to_eight_bits`.
 
     Raises:
         DataError: The data set has a class that the model does not have.
@@ -54,6 +60,7 @@ def adapt_to_model(
         split_hash=hash_splits(splits),
         origin=raw.origin,
         resize=resize,
+        value_range=value_range,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
         unused=raw.unused,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import decoded_cache, file_headers, folder_layout, images, label_table, parquet_files
+from tinybench.data import decoded_cache, file_headers, folder_layout, images, label_table, parquet_files, value_range
 from tinybench.data.decoding import EncodedImages, PoolWriter
 from tinybench.data.folder_layout import NoClassFoldersError
 from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
@@ -130,12 +130,15 @@ def _load_images(files: FolderFiles, labelled: LabelledFiles, side: int | None, 
     skip, resize = request.config.skip_corrupt, None if side else request.config.resize
 
     def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        writer = PoolWriter(folder, request.progress, skip)
+        writer, wide = PoolWriter(folder, request.progress, skip), list[int]()
         for split, members in labelled.members.items():
             labels, names = zip(*members, strict=True)
             encoded = EncodedImages(names, np.array(labels, np.int32), labelled.read, shape, resize, files.pixels)
+            encoded = replace(encoded, value_range=request.config.range, wide=wide)
             writer.write_encoded(split, encoded)
-        return decoded_cache.DatasetMetadata(labelled.classes, warnings=writer.corrupt_warnings(), resize=resize or "")
+        misfit = value_range.describe_misfit(max(wide), request.config.range) if wide else ""
+        warnings = (*writer.corrupt_warnings(), *([f"{root}: {misfit}"] if misfit else []))
+        return decoded_cache.DatasetMetadata(labelled.classes, warnings=warnings, resize=resize or "")
 
     root = files.root
     key: dict[str, Any] = {
@@ -144,5 +147,5 @@ def _load_images(files: FolderFiles, labelled: LabelledFiles, side: int | None, 
         "files": files.identity,
         "labels": labelled.identity(),
     }
-    key |= {"shape": shape, "skip_corrupt": skip, "resize": resize}
+    key |= {"shape": shape, "skip_corrupt": skip, "resize": resize, "range": request.config.range}
     return decoded_cache.load_or_build(key, str(root), build)

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tinybench.data import value_range as value_ranges
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
@@ -26,6 +30,7 @@ _MEAN_COLOUR, _MEAN_GRAY = (124, 116, 104), 117  # of ImageNet
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 
 _ORIENTATION = 0x0112  # the EXIF tag
+_WIDE_COLOUR = ";16"  # in Pillow's name of the form in which a PNG file holds its pixels
 _TRANSPOSED = (5, 6, 7, 8)  # its values for which height and width are exchanged
 
 # What Pillow's parsers raise on bytes that are not a valid image
@@ -43,7 +48,14 @@ _UNREADABLE = (
 )
 
 
-def decode(data: bytes, *, channels: Literal[1, 3] = 3, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
+def decode(
+    data: bytes,
+    *,
+    channels: Literal[1, 3] = 3,
+    pixel_limit: int = PIXEL_LIMIT,
+    value_range: str = value_ranges.FULL,
+    on_wide: Callable[[int], object] = lambda _: None,
+) -> NDArray[np.uint8]:
     """Decode an image file, upright according to its EXIF orientation.
 
     Gray, palette, CMYK and 16-bit images are converted; transparent pixels are laid on white; of an animation the
@@ -53,6 +65,8 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3, pixel_limit: int = PIXEL
         data: A JPEG, PNG, BMP, WebP or PPM file.
         channels: 3 for RGB, 1 for gray.
         pixel_limit: Number of pixels above which the image is refused.
+        value_range: How values of 16 bits are converted, see `value_range.to_eight_bits`.
+        on_wide: Called with the largest value of an image of 16 bits.
 
     Returns:
         (height, width, channels) uint8.
@@ -62,9 +76,14 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3, pixel_limit: int = PIXEL
     """
     try:
         with _open(io.BytesIO(data), pixel_limit) as image:
+            is_wide_colour = image.mode.startswith("RGB") and _WIDE_COLOUR in str(getattr(image, "tile", ""))
+            if is_wide_colour and value_range != value_ranges.FULL:
+                raise ValueError(f"colours of 16 bits, which data.range {value_range} does not read")
             image.load()
+            if is_wide_colour:  # Pillow has kept the upper byte
+                on_wide(256 * int(np.asarray(image.convert("RGB")).max(initial=0)) + 255)
             upright = ImageOps.exif_transpose(image)
-            pixels = np.asarray(_to_eight_bit(upright).convert("RGB" if channels == 3 else "L"))
+            pixels = np.asarray(_to_eight_bit(upright, value_range, on_wide).convert("RGB" if channels == 3 else "L"))
     except _UNREADABLE as error:
         raise ValueError(_reason(error, pixel_limit)) from None
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -162,15 +181,17 @@ def _open(file: BinaryIO, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
     return image
 
 
-def _to_eight_bit(image: Image.Image) -> Image.Image:
+def _to_eight_bit(
+    image: Image.Image, value_range: str = value_ranges.FULL, on_wide: Callable[[int], object] = lambda _: None
+) -> Image.Image:
     """Return an opaque image with eight bits per channel."""
     if image.mode.startswith("I"):
         # Pillow's own conversion clips at 255 instead of scaling
         wide = np.asarray(image)
         if wide.dtype != np.uint16:
             wide = wide.clip(0, 65535).astype(np.uint16)
-        quotient, remainder = np.divmod(wide, np.uint16(257))
-        return Image.fromarray((quotient + (remainder > 128)).astype(np.uint8))  # rounded, in two bytes per pixel
+        on_wide(int(wide.max(initial=0)))
+        return Image.fromarray(value_ranges.to_eight_bits(wide, value_range))
     if image.has_transparency_data:
         foreground = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", foreground.size, "white"), foreground)

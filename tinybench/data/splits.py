@@ -72,6 +72,7 @@ def split(name: str, raw: RawDataset, config: DataConfig, seed: int) -> Dataset:
         origin=raw.origin,
         superclasses=tuple(raw.superclasses[label] for label in selected) if raw.superclasses else (),
         resize=config.resize,
+        value_range=config.range,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
         unused=raw.unused,

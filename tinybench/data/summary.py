@@ -14,8 +14,9 @@ def summarize_dataset(dataset: Dataset) -> dict[str, Any]:
     """Return what is known of a data set as values for JSON: origin, hashes, shape, duplicates and counts.
 
     Returns:
-        The keys `name`, `origin`, `fingerprint`, `split_hash`, `shape`, `images` (by split), `duplicates` (by pair of
-        splits), `warnings`, `unused` (by reason) and `images_by_class` (by split, then by class name).
+        The keys `name`, `origin`, `fingerprint`, `split_hash`, `resize`, `range`, `shape`, `images` (by split),
+        `duplicates` (by pair of splits), `warnings`, `unused` (by reason) and `images_by_class` (by split, then by
+        class name).
     """
     names = dataset.class_names
     images_by_class = {
@@ -28,6 +29,7 @@ def summarize_dataset(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "split_hash": dataset.split_hash,
         "resize": dataset.resize,
+        "range": dataset.value_range,
         "shape": dataset.shape,
         "images": {split: len(images) for split, images in dataset.splits.items()},
         "duplicates": dataset.duplicates,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.data import images as image_files
+from tinybench.data import value_range
 from tinybench.inference import image_inputs
 from tinybench.inference.image_inputs import MAX_PIXELS, ImageError
 
@@ -40,12 +41,14 @@ class ModelInfo:
         shape: Height, width and channels of the images that the model takes.
         temperature: The logits are divided by it.
         resize: How images of another size are resized, see `data.images.resize`.
+        value_range: How values of 16 bits are converted, see `data.value_range.to_eight_bits`.
     """
 
     labels: tuple[str, ...]
     shape: tuple[int, int, int]
     temperature: float = 1.0
     resize: str = "squash"
+    value_range: str = value_range.FULL
 
     def as_json(self) -> str:
         """Return the information as JSON."""
@@ -57,7 +60,8 @@ class ModelInfo:
         values = json.loads(text)
         height, width, channels = values["shape"]
         temperature = float(values.get("temperature", 1.0))
-        return cls(tuple(values["labels"]), (height, width, channels), temperature, values.get("resize", "squash"))
+        resize, kept_range = values.get("resize", "squash"), values.get("value_range", value_range.FULL)
+        return cls(tuple(values["labels"]), (height, width, channels), temperature, resize, kept_range)
 
 
 @dataclass(frozen=True)
@@ -189,18 +193,28 @@ class ImageClassifier:
 
     def _fit(self, image: Any) -> tuple[NDArray[np.uint8], list[str]]:
         """Return the pixels of an image at the model's size, and its warnings."""
-        pixels = self._read(image)
-        return image_files.resize(pixels, self.info.shape[:2], self.info.resize), [*self._warnings(pixels)]
+        wide: list[int] = []
+        pixels = self._read(image, wide)
+        misfits = [value_range.describe_misfit(largest, self.info.value_range) for largest in wide]
+        warnings = [*self._warnings(pixels), *filter(None, misfits)]
+        return image_files.resize(pixels, self.info.shape[:2], self.info.resize), warnings
 
-    def _read(self, image: Any) -> NDArray[np.uint8]:
+    def _read(self, image: Any, wide: list[int]) -> NDArray[np.uint8]:
         """Return the pixels of an image (height, width, channels) at its own size.
+
+        Args:
+            image: The image.
+            wide: Gets the largest value of an image of 16 bits.
 
         Raises:
             ValueError: It cannot be read; the message is a short reason.
         """
         channels: Any = self.info.shape[2]
         if isinstance(image, (bytes, bytearray, memoryview)):
-            return image_files.decode(bytes(image), channels=channels, pixel_limit=MAX_PIXELS)
+            kept_range = self.info.value_range
+            return image_files.decode(
+                bytes(image), channels=channels, pixel_limit=MAX_PIXELS, value_range=kept_range, on_wide=wide.append
+            )
         if not isinstance(image, (list, tuple, np.ndarray)):
             raise ValueError(f"expected base64 text or pixels, got {type(image).__name__}")
         return image_files.convert_array(image_inputs.to_array(image), channels=channels)

@@ -132,18 +132,8 @@ def finetune_run(
         raise ConfigError(
             f"Run {run_id} has folds, which cannot be fine-tuned afterwards: train with phases=transfer,finetune."
         )
-    fixed = (
-        "recipe",
-        "model",
-        "weights",
-        "image_size",
-        "phases",
-        "data.folds",
-        "data.resize",
-        "backbone.",
-        "network.",
-        "head.",
-    )
+    fixed = ("recipe", "model", "weights", "image_size", "phases", "data.folds", "data.resize", "data.range",
+             "backbone.", "network.", "head.")  # fmt: skip
     config = run_record.derive_config(tracker, source, settings, fixed, phases=("finetune",), callbacks=())
     return train_run(config, start_from=run_id, callbacks=callbacks)
 

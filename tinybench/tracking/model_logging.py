@@ -56,7 +56,7 @@ def log_model(run: RunWriter, model: keras.Model, dataset: Dataset, step: int, t
         warnings.simplefilter("ignore", UserWarning)
         files = {name: Path(folder) / file for name, file in FILES.items()}
         model.save(files["model"])
-        info = ModelInfo(tuple(dataset.class_names), dataset.shape, temperature, dataset.resize)
+        info = ModelInfo(tuple(dataset.class_names), dataset.shape, temperature, dataset.resize, dataset.value_range)
         files["labels"].write_text(info.as_json(), "utf-8")
         _save_check_images(files["check"], dataset)
         saved = Path(folder) / "model"
