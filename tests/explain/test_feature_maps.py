@@ -60,10 +60,10 @@ def own(shape) -> keras.Model:
 
 def test_a_convolution_in_a_block_of_layers_is_found():
     layers = keras.layers
-    inner = keras.Sequential([layers.Rescaling(1 / 255), layers.Conv2D(5, 7)], name="block")
+    inner = keras.Sequential([layers.Rescaling(1 / 255), layers.Conv2D(5, 7, name="wide")], name="block")
     model = own(lambda x: layers.Conv2D(4, 3)(inner(x)))
     assert feature_maps.first_kernels(model).shape == (7, 7, 3, 5)
-    assert feature_maps.compute_feature_maps(model, images(1), "block").shape == (1, 26, 26, 5)
+    assert feature_maps.compute_feature_maps(model, images(1), "wide").shape == (1, 26, 26, 5)
 
 
 def test_a_backbone_without_a_convolution_says_so():

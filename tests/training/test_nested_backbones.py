@@ -192,6 +192,19 @@ def test_a_run_that_does_not_fine_tune_is_told_nothing():
     assert phases.list_notes(model, settings) == []
 
 
+def test_a_model_that_stays_one_layer_is_told_where_it_is_trained():
+    def converting(x):
+        given = keras.Input((16, 16, 3), dtype="uint8")
+        rounding = keras.Model(given, conv("c2")(conv("c1")(given)), name="rounding")
+        return conv("last")(rounding(scaled(x)))
+
+    for unfreeze, told in ((1, 0), (2, 1), ("all", 0)):
+        model, settings = built(converting, **{"finetune.unfreeze": unfreeze})
+        notes = phases.list_notes(model, settings)
+        assert len(notes) == told
+        assert all("finetune trains the layer rounding as a whole" in note for note in notes)
+
+
 @pytest.fixture
 def folder(tmp_path):
     generator = np.random.default_rng(0)
