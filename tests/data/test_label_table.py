@@ -188,6 +188,16 @@ def test_images_of_the_same_name_need_their_folders(root: Path, load: Callable) 
     assert members(load(f"folder:{root}", labels_file="labels.csv")) == {"cat": 6, "dog": 6}
 
 
+def test_an_image_in_two_splits_is_refused(root: Path, load: Callable) -> None:
+    draw(root, *names("", 6))
+    for name in ("train.csv", "test.csv"):
+        write(root / name, "file,label", *(f"{i:02}.png,{label(i)}" for i in range(6)))
+    with pytest.raises(
+        DataError, match=r"is a test image in line 2 of test.csv and a train image in line 2 of train.csv"
+    ):
+        load(f"folder:{root}")
+
+
 def test_several_tables_are_ambiguous(root: Path, load: Callable) -> None:
     draw(root, *names("", 12))
     for name in ("one.csv", "two.csv"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,10 +217,16 @@ def _plain(header: str) -> str:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a table whose image is there."""
+    """A row of a table whose image is there.
 
-    table: str
-    line: int
+    Attributes:
+        place: The line and the table, for messages.
+        image: The name of the image.
+        label: The class name.
+        split: `train`, `validation` or `test`.
+    """
+
+    place: str
     image: str
     label: str
     split: str
@@ -229,35 +235,52 @@ class _Row:
 def _label_images(files: FolderFiles, tables: Sequence[_Table], index: ImageIndex, config: DataConfig) -> LabelledFiles:
     """Return the images that tables name, with their labels."""
     unused: dict[str, int] = {}
-    notes = []
+    columns = {table.name: _find_columns(table, index, config) for table in tables}
+    rows = _read_rows(tables, columns, index, unused)
+    if len(files.images) > len(rows):
+        unused["images that the table does not name"] = len(files.images) - len(rows)
+    classes = tuple(sorted({row.label for row in rows}, key=scan.natural_key))
+    label_of = {name: label for label, name in enumerate(classes)}
+    members = {
+        split: sorted((label_of[row.label], row.image) for row in rows if row.split == split)
+        for split in split_names.SPLITS
+        if any(row.split == split for row in rows)
+    }
+    if "train" not in members:
+        raise DataError(f"No row of {tables[0].name} is for training: {', '.join(members)} only.")
+    notes = tuple(_describe_columns(table, columns[table.name]) for table in tables)
+    return LabelledFiles(classes, members, lambda name: (files.root / name).read_bytes(), notes, unused)
+
+
+def _describe_columns(table: _Table, columns: _Columns) -> str:
+    labels = " and ".join(table.header[column] for column in columns.labels[:2])
+    more = f" and {len(columns.labels) - 2} more" if len(columns.labels) > 2 else ""
+    return f"{table.name} says which class an image has: columns {table.header[columns.image]} and {labels}{more}."
+
+
+def _read_rows(
+    tables: Sequence[_Table], columns: Mapping[str, _Columns], index: ImageIndex, unused: dict[str, int]
+) -> list[_Row]:
+    """Return the rows whose image is there, one for each image.
+
+    Raises:
+        DataError: There is none, or an image has two classes or splits.
+    """
     rows: dict[str, _Row] = {}
     for table in tables:
-        columns = _find_columns(table, index, config)
-        labels = " and ".join(table.header[column] for column in columns.labels[:2])
-        more = f" and {len(columns.labels) - 2} more" if len(columns.labels) > 2 else ""
-        notes.append(
-            f"{table.name} says which class an image has: columns {table.header[columns.image]} and {labels}{more}."
-        )
-        for row in _iterate_rows(table, columns, index, len(tables) > 1, unused):
+        for row in _iterate_rows(table, columns[table.name], index, len(tables) > 1, unused):
             earlier = rows.setdefault(row.image, row)
             if (earlier.label, earlier.split) != (row.label, row.split):
                 raise DataError(
-                    f"{row.image} is {earlier.label!r} in line {earlier.line} of {earlier.table} and {row.label!r} in "
-                    f"line {row.line} of {row.table}: keep one of them."
+                    f"{row.image} is {earlier.label!r} in {earlier.place} and {row.label!r} in {row.place}: keep one "
+                    "of them."
+                    if earlier.label != row.label
+                    else f"{row.image} is a {earlier.split} image in {earlier.place} and a {row.split} image in "
+                    f"{row.place}: keep one of them."
                 )
     if not rows:
         raise DataError(f"No row of {tables[0].name} has both an image that is there and a class.")
-    classes = tuple(sorted({row.label for row in rows.values()}, key=scan.natural_key))
-    label_of = {name: label for label, name in enumerate(classes)}
-    members: dict[str, list[tuple[int, str]]] = {}
-    for row in rows.values():
-        members.setdefault(row.split, []).append((label_of[row.label], row.image))
-    if "train" not in members:
-        raise DataError(f"No row of {tables[0].name} is for training: {', '.join(members)} only.")
-    if len(files.images) > len(rows):
-        unused["images that the table does not name"] = len(files.images) - len(rows)
-    members = {split: sorted(members[split]) for split in split_names.SPLITS if split in members}
-    return LabelledFiles(classes, members, lambda name: (files.root / name).read_bytes(), tuple(notes), unused)
+    return [*rows.values()]
 
 
 def _iterate_rows(
@@ -274,7 +297,7 @@ def _iterate_rows(
             unused[reason] = unused.get(reason, 0) + 1
             continue
         folder_split = split_names.recognize_split(image.partition("/")[0]) if "/" in image else None
-        yield _Row(table.name, line, image, label, split or folder_split or "train")
+        yield _Row(f"line {line} of {table.name}", image, label, split or folder_split or "train")
 
 
 def _row_split(table: _Table, columns: _Columns, row: Sequence[str], line: int) -> str | None:
