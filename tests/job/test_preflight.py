@@ -15,7 +15,7 @@ from tinybench.recipes.resolve import resolve
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network.blocks": 2}, r"`network\.blocks` has no effect on simple5, which takes `network\.filters`"),
+        ({"network.blocks": 2}, r"`network\.blocks` would have no effect: simple5 takes `network\.filters`"),
         ({"model": "resnet5"}, "Unknown model 'resnet5'"),
         (
             {"weights": "imagenet", "phases": "transfer"},

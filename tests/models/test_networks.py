@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tinybench import models, recipes
-from tinybench.config.network_size import PUBLISHED_SIZES
+from tinybench.config.network_size import PUBLISHED_SIZES, effective_size
+from tinybench.config.sections import NetworkConfig
 from tinybench.core.errors import ConfigError, ModelError
 from tinybench.models import networks
 from tinybench.recipes.resolve import resolve
@@ -90,8 +91,11 @@ def test_blocks_dropout_and_penalty_can_be_set() -> None:
 
 @pytest.mark.parametrize(("name", "key"), [("simple5", "blocks"), ("shallow", "dropout"), ("smallcnn", "l2")])
 def test_a_setting_that_a_network_does_not_have_is_refused(name: str, key: str) -> None:
+    value = 1 if key == "blocks" else 0.5
+    with pytest.raises(ConfigError, match=rf"`network\.{key}` would have no effect: {name} takes `network\.filters`"):
+        small(name, **{f"network.{key}": value})
     with pytest.raises(ModelError, match=rf"`network\.{key}` has no effect on {name}, which takes `network\.filters`"):
-        small(name, **{f"network.{key}": 1 if key == "blocks" else 0.5})
+        effective_size(name, NetworkConfig(**{key: value}))
 
 
 def test_the_sizes_of_small_networks_are_refused_for_others() -> None:
