@@ -100,6 +100,7 @@ def test_every_format_says_what_it_is(run: tuple[str, str], tmp_path: Path, form
         "range": [0, 255],
         "channel_order": "gray",
         "resize_before": "crop",
+        "range_before": "full",
     }
     assert inside["preprocessing"] == {
         "where": "inside the model",
