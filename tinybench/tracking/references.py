@@ -49,7 +49,7 @@ def find_run_id(tracker: RunReader, reference: str) -> str:
         return _find_best(tracker)
     runs = {run.info.run_id: run for run in _find_named(tracker, reference)}
     if not runs and _TOO_SHORT.fullmatch(reference):
-        raise TrackingError(f"No run {reference!r} in {redact(tracker.uri)}: give at least the first 4 digits of an id.")
+        raise TrackingError(f"No run {reference!r} in {redact(tracker.uri)}: give at least 4 digits of an id.")
     if len(runs) > 1:
         raise TrackingError(f"{reference!r} can be {len(runs)} runs: {_list_runs([*runs.values()])}. Give an id.")
     return next(iter(runs), reference)
