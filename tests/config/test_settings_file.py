@@ -48,7 +48,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path, encoding):
 
 def test_an_encoding_that_is_not_known_is_told_with_the_way_out(tmp_path):
     file = tmp_path / "best.toml"
-    file.write_bytes('# café\nhead.dropout = 0.25\n'.encode("latin-1"))
+    file.write_bytes("# café\nhead.dropout = 0.25\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"best.toml: it is not UTF-8 text: save it as UTF-8\.$"):
         settings_file.read(file)
 

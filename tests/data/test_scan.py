@@ -67,6 +67,8 @@ def test_numbers_sort_as_numbers():
     assert sorted(["c10", "c", "c2", "b"], key=scan.natural_key) == ["b", "c", "c2", "c10"]
 
 
-@given(st.lists(st.text("01a", max_size=4), unique=True).flatmap(lambda names: st.tuples(*[st.permutations(names)] * 2)))
+@given(
+    st.lists(st.text("01a", max_size=4), unique=True).flatmap(lambda names: st.tuples(*[st.permutations(names)] * 2))
+)
 def test_the_order_of_names_is_total(orders):
     assert sorted(orders[0], key=scan.natural_key) == sorted(orders[1], key=scan.natural_key)

@@ -83,7 +83,7 @@ def test_the_shipped_spaces_can_be_read(file):
 def test_a_byte_order_mark_is_no_mistake(tmp_path, encoding):
     file = tmp_path / "small.toml"
     file.write_text('recipe = "quickstart"\ntrails = 1\n', encoding)
-    with pytest.raises(ConfigError, match="small.toml, line 2: .*`trails`"):
+    with pytest.raises(ConfigError, match=r"small.toml, line 2: .*`trails`"):
         run_sweep(file)
 
 
