@@ -156,7 +156,10 @@ def _print_error(line: str, error: BaseException) -> None:
 
 
 def _mark_mlflow_run_failed(reason: str) -> None:
-    """Write the reason into the run that `mlflow run` made, in case the command failed before it opened the run."""
+    """Write the reason into the run that `mlflow run` made, in case the command failed before it opened the run.
+
+    Another run that MLFLOW_RUN_ID names stays as it is.
+    """
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         from tinybench.tracking.tracker import Tracker

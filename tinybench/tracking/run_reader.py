@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -83,7 +84,7 @@ class RunReader:
         try:
             stored = self._client.get_run(self._id_in_store(local.id if local else run_id))
         except MlflowException as error:
-            if error.error_code not in _NOT_FOUND:
+            if not is_not_found(error):
                 raise TrackingError(self._describe_error("Cannot reach", error)) from error
             raise self._not_found(run_id) from error
         return stored if local is None else local.apply_to(stored)
@@ -115,6 +116,12 @@ class RunReader:
         return TrackingError(
             f"No run {run_id!r} in {redact(self.uri)}: tinybench runs lists them; --uri names another store."
         )
+
+    def describe_deleted(self, run: MlflowRun) -> str:
+        """Return that a run is deleted, with the command that restores it."""
+        address = redact(self.uri)
+        command = f"MLFLOW_TRACKING_URI={shlex.quote(address)} mlflow runs restore --run-id {run.info.run_id}"
+        return f"Run {run.info.run_id} in {address} is deleted. Restore it with: {command}"
 
     def _require_sent(self, run_id: str) -> None:
         """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
@@ -302,6 +309,11 @@ def _identify(point: Any) -> tuple[int, int, str]:
     is_infinite = math.isinf(point.value)
     value = math.copysign(sys.float_info.max, point.value) if is_infinite else point.value
     return point.step, point.timestamp, repr(value)
+
+
+def is_not_found(error: MlflowException) -> bool:
+    """Return whether a store says that it has no run or experiment with an id."""
+    return error.error_code in _NOT_FOUND
 
 
 def key_of(run: MlflowRun) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
 from tinybench.recipes.resolve import override
-from tinybench.tracking import provenance, tags
+from tinybench.tracking import environment_run, provenance, tags
 from tinybench.tracking.results import PhaseResult
 from tinybench.tracking.run_reader import RunReader
 from tinybench.tracking.run_writer import RunWriter
@@ -148,7 +147,7 @@ def derive_config(
                 "Leave it out, or train a new run."
             )
     experiment = None  # `mlflow run` has chosen one
-    if "MLFLOW_RUN_ID" not in os.environ:
+    if environment_run.named_run_id() is None:
         experiment = tracker.experiment_name(source)
     new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
     return override(replace(earlier, new_tracking | forced), settings)

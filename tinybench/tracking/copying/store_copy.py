@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities import ViewType
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
@@ -122,14 +122,13 @@ class StoreCopy:
             self._repeat(partial(self._models.create, model, target_id, models))
 
     def _create_experiment(self, experiment: Any) -> str:
-        """Return the id of an experiment in the target, which is created if there is none, and copy its tags."""
+        """Return the id of an experiment in the target, which is created if there is none, and copy its tags.
+
+        Raises:
+            TrackingError: The target has one of this name that is deleted.
+        """
         target_id = get_or_create_experiment(self._target.client, experiment.name)
         copied = self._target.client.get_experiment(target_id)
-        if copied.lifecycle_stage != LifecycleStage.ACTIVE:
-            raise TrackingError(
-                f"Experiment {experiment.name!r} is deleted in {store.display(self._target.uri)}: restore it there "
-                f"with mlflow experiments restore --experiment-id {target_id}."
-            )
         for name, value in self._expected_tags(experiment, copied).items():
             if copied.tags.get(name) != value:
                 self._repeat(partial(self._target.client.set_experiment_tag, target_id, name, value))
