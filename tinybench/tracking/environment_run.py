@@ -65,8 +65,8 @@ def may_mark_failed(run: MlflowRun) -> bool:
     if run.info.lifecycle_stage == LifecycleStage.DELETED or run.info.status not in _OPEN:
         return False
     if tags.PROCESS in run.data.tags:
-        return run.data.tags[tags.PROCESS] == process_identity.describe_process()
-    return run.data.tags.get(tags.SOURCE_TYPE) == "PROJECT" and not _has_metrics(run)
+        return str(run.data.tags[tags.PROCESS]) == process_identity.describe_process()
+    return str(run.data.tags.get(tags.SOURCE_TYPE)) == "PROJECT" and not _has_metrics(run)
 
 
 def _has_metrics(run: MlflowRun) -> bool:

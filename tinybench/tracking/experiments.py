@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import store, tags
+from tinybench.tracking import artifact_location, store, tags
 
 
 class DeletedExperimentError(TrackingError):
@@ -28,8 +28,8 @@ def get_or_create_experiment(client: MlflowClient, name: str) -> str:
     return _require_active(client.get_experiment_by_name(name), client.tracking_uri)
 
 
-def check_not_deleted(client: MlflowClient, uri: str, described: Mapping[str, str], way_out: str) -> None:
-    """Raise if an experiment is deleted; one of a name that there is not is no error.
+def check_usable(client: MlflowClient, uri: str, described: Mapping[str, str], way_out: str) -> None:
+    """Raise if runs cannot be opened in an experiment; one of a name that there is not is no error.
 
     Args:
         client: A client of the store.
@@ -39,6 +39,7 @@ def check_not_deleted(client: MlflowClient, uri: str, described: Mapping[str, st
 
     Raises:
         DeletedExperimentError: It is deleted.
+        TrackingError: Its artifacts are not where the store says.
         MlflowException: There is none with this id.
     """
     if "id" in described:
@@ -47,6 +48,9 @@ def check_not_deleted(client: MlflowClient, uri: str, described: Mapping[str, st
         experiment = client.get_experiment_by_name(described["name"])
     if experiment is not None:
         _require_active(experiment, uri, way_out)
+        moved = artifact_location.explain_experiment(experiment.name, experiment.artifact_location, uri)
+        if moved:
+            raise TrackingError(moved)
 
 
 def _require_active(experiment: Experiment, uri: str, way_out: str = "Restore it with") -> str:

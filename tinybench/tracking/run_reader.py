@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import store, tags
+from tinybench.tracking import artifact_location, store, tags
 from tinybench.tracking.experiments import list_experiment_ids
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
@@ -267,12 +267,19 @@ class RunReader:
         return list(self.get_run(run_id).data.metrics)
 
     def list_artifacts(self, run_id: str, folder: str) -> list[str]:
-        """Return the paths of the artifacts in a folder of a run, those that are not sent included."""
+        """Return the paths of the artifacts in a folder of a run, those that are not sent included.
+
+        Raises:
+            TrackingError: The artifacts are not where the store says.
+        """
         local = self._local_run(run_id)
         paths = [path for path in local.artifacts() if path.startswith(f"{folder}/")] if local else []
         if self._client is None or (local is not None and self._is_known_here(local)):
             return sorted(paths)
-        stored = self._client.list_artifacts(local.id if local else self._id_in_store(run_id), folder)
+        run_id = local.id if local else self._id_in_store(run_id)
+        stored = self._client.list_artifacts(run_id, folder)
+        if not stored:
+            self._require_artifacts(self._client, run_id)
         return sorted({*paths, *(item.path for item in stored)})
 
     def download_artifact(self, run_id: str, path: str, folder: Path) -> Path:
@@ -280,17 +287,33 @@ class RunReader:
 
         Raises:
             OSError: The run has no such artifact.
+            TrackingError: Its artifacts are not where the store says.
         """
         local = self._local_run(run_id)
         if local is not None and local.copy_artifact(path, folder / path):
             return folder / path
         if self._client is None:
             raise FileNotFoundError(path)
+        run_id = local.id if local else self._id_in_store(run_id)
         try:
-            run_id = local.id if local else self._id_in_store(run_id)
             return Path(self._client.download_artifacts(run_id, path, str(folder)))
-        except MlflowException as error:
+        except (MlflowException, FileNotFoundError) as error:
+            self._require_artifacts(self._client, run_id)
             raise FileNotFoundError(path) from error
+
+    def _require_artifacts(self, client: MlflowClient, run_id: str) -> None:
+        """Raise if the artifacts of all runs of an experiment are not where the store says.
+
+        Raises:
+            TrackingError: They are not.
+        """
+        try:
+            run = client.get_run(run_id)
+        except MlflowException:  # it has not been sent yet
+            return
+        if tags.CONFIG_HASH in run.data.tags and artifact_location.is_moved(run.info.artifact_uri):
+            what = f"The artifacts of run {run_id}"
+            raise TrackingError(artifact_location.explain_absence(what, run.info.artifact_uri, self.uri))
 
     def experiment_name(self, run: MlflowRun) -> str | None:
         """Return the name of a run's experiment; None if only its id is known, or if it is MLflow's default."""

@@ -114,12 +114,17 @@ def read_config(tracker: Tracker, run: MlflowRun) -> RunConfig:
     """Return the configuration that a run logged, with the store in which the run was found.
 
     Raises:
-        TrackingError: tinybench did not make the run.
+        TrackingError: tinybench did not make the run, or its artifacts are not where the store says.
     """
     try:
         values = _read_json(tracker, run, _CONFIG)
     except OSError as error:
-        raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+        if tags.CONFIG_HASH not in run.data.tags:
+            raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+        raise TrackingError(
+            f"Run {run.info.run_id} has no {_CONFIG} at {run.info.artifact_uri}: its artifacts were deleted, or are "
+            "elsewhere. Put them back, or train it again."
+        ) from error
     return from_flat(_OLD_VALUES | values | {"track.uri": tracker.uri})
 
 

@@ -279,14 +279,14 @@ class Tracker(RunReader):
             ) from error
 
     def _check_experiment(self, client: MlflowClient, experiment: dict[str, str]) -> None:
-        """Raise if an experiment is deleted, or if there is none with an id that the environment names.
+        """Raise if an experiment is deleted or moved, or if there is none with an id that the environment names.
 
         Raises:
             ConfigError: There is no such id.
-            TrackingError: The experiment is deleted.
+            TrackingError: The experiment is deleted, or its artifacts are not where the store says.
         """
         try:
-            experiments.check_not_deleted(client, self.uri, experiment, _OTHER_EXPERIMENT)
+            experiments.check_usable(client, self.uri, experiment, _OTHER_EXPERIMENT)
         except MlflowException as error:
             if "id" not in experiment or not is_not_found(error):
                 raise

@@ -12,6 +12,7 @@ from mlflow.entities import ViewType
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
 from tinybench.tracking import store, tags
+from tinybench.tracking.artifact_location import explain_experiment
 from tinybench.tracking.copying.copied_content import list_differences
 from tinybench.tracking.copying.copy_check import CopyCheck
 from tinybench.tracking.copying.copy_lock import CopyLock, locked
@@ -113,6 +114,12 @@ class StoreCopy:
 
     def _create_copies(self, experiment: Any) -> None:
         """Create the copies of all runs and logged models of an experiment, so that each may refer to each."""
+        moved = explain_experiment(experiment.name, experiment.artifact_location, self._source.uri)
+        if moved:
+            raise TrackingError(moved)
+        moved = explain_experiment(experiment.name, experiment.artifact_location, self._source.uri)
+        if moved:  # the copies would have no artifacts, and nothing would differ
+            raise TrackingError(moved)
         target_id = self._create_experiment(experiment)
         runs, models = list_run_copies(self._target, target_id), list_model_copies(self._target, target_id)
         for run in self._source.runs(experiment.experiment_id):
