@@ -324,7 +324,7 @@ class RunReader:
 
     def _describe_error(self, failed_action: str, error: Exception) -> str:
         reason = store.describe_error(error)
-        return f"{failed_action} {redact(self.uri)}: {reason} Check the address and that its server runs."
+        return f"{failed_action} {redact(self.uri)}: {reason} {store.way_out(self.uri, error)}"
 
 
 def _identify(point: Any) -> tuple[int, int, str]:
