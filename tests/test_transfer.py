@@ -36,6 +36,7 @@ def done(real_data: Path, backbone: Path, tracker: Tracker, tmp_path_factory: py
             batch_size=16,
             **{"data.root": str(real_data), "data.classes": 5, "data.validation": 0.2, "track.uri": tracker.uri},
             **{"transfer.epochs": 4, "transfer.lr": 2e-3, "finetune.epochs": 1},
+            **{"track.costs": "off", "track.pictures": False, "explain.images": 0},  # other tests are about them
         )
 
 

@@ -37,7 +37,7 @@ def _list_settings(function: F) -> F:
     signature = inspect.signature(function)
     parameters = [*signature.parameters.values()][:-1]
     settings = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__)
         for name, annotation in Settings.__annotations__.items()
         if name not in signature.parameters
     ]

@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_read_does_not_end_the_rest(
     words = ["predict", done.run_id, str(pictures), "--top", "1", "--uri", store]
     result = CliRunner().invoke(root.cli, words)
     assert result.exit_code == 1
-    assert result.stderr.count("cannot be read: not a JPEG, PNG, BMP or WebP image") == 2
+    assert result.stderr.count("cannot be read: not a JPEG, PNG, BMP, WebP or PPM image") == 2
     assert [line for line in result.stdout.splitlines() if line.endswith(".png")] == [
         str(pictures / name) for name in ("0.png", "1.png", "inside/2.png")
     ]
@@ -119,14 +119,17 @@ def test_pictures_of_other_kinds_in_a_folder_are_not_passed_over_in_silence(
         (pictures / "inside" / name).write_bytes(b"GIF89a")
     result = CliRunner().invoke(root.cli, ["predict", done.run_id, str(pictures), "--uri", store])
     assert result.exit_code == 0
-    assert "Note: 2 .gif, 1 .tiff file(s) are left out: only JPEG, PNG, BMP and WebP are read." in result.stderr
+    assert (
+        "Note: 2 .gif, 1 .tiff, 1 .txt file(s) are left out: they are not JPEG, PNG, BMP, WebP or PPM images."
+        in result.stderr
+    )
     assert image_files.describe_skipped_files([pictures / "0.png"]) == ""
 
 
 @pytest.mark.parametrize("name", ["none.png", "empty"])
 def test_where_there_is_no_picture_it_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"There is no .*(none\.png|image in .*: expected \.jpg)"):
+    with pytest.raises(DataError, match=r"There is no .*(none\.png|image in .*: expected JPEG, PNG)"):
         image_files.find_images([tmp_path / name])
 
 

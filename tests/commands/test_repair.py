@@ -113,6 +113,18 @@ def test_the_next_process_says_how_many_dead_runs_there_are(store: str) -> None:
     tracker.close()
 
 
+def test_the_run_that_this_process_resumes_is_not_counted(store: str) -> None:
+    resumed = running(store, number=DEAD)
+    phase = running(store, number=DEAD)
+    MlflowClient(store).set_tag(phase, tags.PARENT_RUN, resumed)
+    tracker = Tracker.at(store, may_be_away=True)
+    run = tracker.reopen(tracker.get_run(resumed))
+    tracker.writer.flush()
+    assert tracker.writer.take_notice() is None
+    run.end("FINISHED")
+    tracker.close()
+
+
 def test_a_living_run_of_a_machine_with_the_same_name_is_judged_by_its_signs_of_life(store: str) -> None:
     boot = "b7a5d0c4-0000-4000-8000-0123456789ab"
     alive = running(store, boot=boot, number="4242", silent_seconds=60)

@@ -42,17 +42,14 @@ def test_an_override_replaces_one_setting(key, text, dotted, value):
     assert {name for name in SETTINGS if before[name] != after[name]} <= {dotted}
 
 
-def test_an_unknown_key_lists_the_known_and_suggests_the_near():
+def test_the_message_on_an_unknown_key_suggests_the_most_similar_one():
     with pytest.raises(ConfigError) as caught:
         resolve(None, {"head.droput": 0.2})
-    message = str(caught.value)
-    assert message.startswith("Unknown key `head.droput`: did you mean `head.dropout`? Known keys: ")
-    listed = message.partition("Known keys: ")[2].removesuffix(".").split(", ")
-    assert listed == list(SETTINGS)
+    assert str(caught.value) == "Unknown key `head.droput`: did you mean `head.dropout`?"
 
 
-def test_a_key_like_no_other_gets_no_suggestion():
-    with pytest.raises(ConfigError, match=r"^Unknown key `qqqq`: Known keys: recipe, "):
+def test_the_message_on_a_key_like_no_other_says_where_all_are_listed():
+    with pytest.raises(ConfigError, match=r"^Unknown key `qqqq`: `tinybench train --help` lists the settings\.$"):
         canonical_key("qqqq")
 
 

@@ -1,6 +1,7 @@
 """What the data tests share: a cache of their own, the real files, and small folders of pictures."""
 
 import io
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,5 +76,40 @@ def make_folder(tmp_path, encode) -> Callable[..., Path]:
                 pixels = generator.integers(0, 256, (*size, 3), np.uint8)
                 (where / f"{index:03}.png").write_bytes(encode(pixels))
         return tmp_path / name
+
+    return call
+
+
+@pytest.fixture
+def make_cifar10() -> Callable[..., Path]:
+    """Make CIFAR-10's folder with so many random images in each batch, of the first so many of its classes."""
+
+    def call(folder: Path, *, batches=(1, 2, 3, 4, 5), per_batch=20, classes=10) -> Path:
+        folder.mkdir(parents=True)
+        for number, name in enumerate([*(f"data_batch_{batch}" for batch in batches), "test_batch"]):
+            pixels = np.random.default_rng(number).integers(0, 256, (per_batch, 3072), np.uint8)
+            content = {"labels": [index % classes for index in range(per_batch)], "data": pixels}
+            (folder / name).write_bytes(pickle.dumps(content, 2))
+        (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class{i}" for i in range(10)]}, 2))
+        return folder
+
+    return call
+
+
+@pytest.fixture
+def make_cifar100() -> Callable[..., Path]:
+    """Make CIFAR-100's folder with so many random images of each of the first so many fine classes."""
+
+    def call(folder: Path, *, classes=100, per_class=4) -> Path:
+        folder.mkdir(parents=True)
+        fine = [label for label in range(classes) for _ in range(per_class)]
+        for number, name in enumerate(["train", "test"]):
+            pixels = np.random.default_rng(number).integers(0, 256, (len(fine), 3072), np.uint8)
+            content = {"fine_labels": fine, "coarse_labels": [label // 5 for label in fine], "data": pixels}
+            (folder / name).write_bytes(pickle.dumps(content, 2))
+        names = {"fine_label_names": [f"fine{i:02}" for i in range(100)]}
+        names["coarse_label_names"] = [f"coarse{i:02}" for i in range(20)]
+        (folder / "meta").write_bytes(pickle.dumps(names, 2))
+        return folder
 
     return call

@@ -59,12 +59,21 @@ def test_all_kinds_look_the_same(packed):
             tree.read("missing")
 
 
-def test_wrapping_folder_is_taken_off_where_it_is_there(packed):
-    with open_tree(packed, "top") as tree:
-        assert tree.names == ["a.txt", "deep/b.bin"]
-        assert tree.read("a.txt") == b"alpha"
-    with open_tree(packed, "elsewhere") as tree:
-        assert tree.names == sorted(FILES)
+def test_files_below_a_folder_have_names_relative_to_it(packed):
+    with open_tree(packed) as tree:
+        below = archive.SubTree(tree, "top")
+        assert below.names == ["a.txt", "deep/b.bin"]
+        assert below.read("a.txt") == b"alpha"
+        with pytest.raises(KeyError):
+            below.read("top/a.txt")
+
+
+def test_a_file_of_a_folder_is_limited(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MEMBER_LIMIT", 5_000)
+    with open_tree(make_directory(tmp_path)) as tree:
+        assert tree.read("top/a.txt") == b"alpha"
+        with pytest.raises(DataError, match=r"b\.bin has more than 5,000 bytes"):
+            tree.read("top/deep/b.bin")
 
 
 def test_reading_leaves_nothing_on_the_disk(tmp_path):

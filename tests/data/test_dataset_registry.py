@@ -105,7 +105,8 @@ def test_unpacked_gives_the_same_pixels(real, real_data, tmp_path, load, name):
     inside = load(name, root=next(path for path in tmp_path.iterdir() if path.is_dir()))
     assert packed.split_hash == unpacked.split_hash == inside.split_hash
     assert unpacked.fingerprint == inside.fingerprint != packed.fingerprint
-    assert unpacked.warnings == ()
+    # A folder has no checksum, but its images are counted: of these, only MNIST has all of them
+    assert ["scores are not comparable" in warning for warning in unpacked.warnings] == [True] * (name != "mnist")
 
 
 def test_cifar10_pictures_are_upright_colour(real):

@@ -24,7 +24,7 @@ class Builder:
     def __call__(self, folder):
         self.calls += 1
         PoolWriter(folder, progress_bar).write_arrays("train", PIXELS, LABELS)
-        return decoded_cache.DatasetMetadata(("a", "b"), warnings=("careful",))
+        return decoded_cache.DatasetMetadata(("a", "b"), warnings=("careful",), unused={"notes": 2})
 
 
 @pytest.fixture
@@ -44,9 +44,20 @@ def test_second_time_nothing_is_built(build):
         assert np.array_equal(source.train.labels, LABELS)
         assert source.class_names == ("a", "b")
         assert source.warnings == ("careful",)
+        assert source.unused == {"notes": 2}
         assert source.test is None
     assert first.fingerprint == second.fingerprint
     assert len(first.fingerprint) == 64
+
+
+def test_an_entry_of_an_earlier_version_is_read(build, cache_root):
+    decoded_cache.load_or_build({"data": 1}, "here", build)
+    path = entry(cache_root) / "meta.json"
+    meta = json.loads(path.read_text())
+    del meta["unused"]
+    path.write_text(json.dumps(meta))
+    assert decoded_cache.load_or_build({"data": 1}, "here", build).unused == {}
+    assert build.calls == 1
 
 
 def test_images_are_mapped_and_read_only(build):

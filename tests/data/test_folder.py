@@ -118,7 +118,9 @@ def test_pictures_of_other_formats_are_counted(make_folder, load):
     root = make_folder(FLAT)
     for index in range(3):
         (root / "cat" / f"{index}.gif").write_bytes(b"GIF89a")
-    assert "3 .gif file(s) are left out" in load(f"folder:{root}").warnings[0]
+    data = load(f"folder:{root}")
+    assert data.warnings == ("Not used: 3 files that are not JPEG, PNG, BMP, WebP or PPM images (3 .gif).",)
+    assert data.unused == {"files that are not JPEG, PNG, BMP, WebP or PPM images (3 .gif)": 3}
 
 
 def test_links_to_files_and_nested_folders(make_folder, load):
@@ -200,7 +202,11 @@ def test_empty_folder_and_pictures_without_classes(tmp_path, load, encode):
 
 def test_folder_beside_train_is_mentioned(make_folder, load):
     counts = {f"{split}/{label}": 4 for split in ("train", "test") for label in FLAT} | {"unlabelled": 2}
-    assert load(f"folder:{make_folder(counts)}").warnings == ("Folders beside train/ are left out: unlabelled.",)
+    data = load(f"folder:{make_folder(counts)}")
+    assert data.warnings == (
+        "Folders beside train/ are left out: unlabelled.",
+        "Not used: 2 images outside the class folders.",
+    )
 
 
 def test_changed_folder_is_read_again_and_fingerprint_is_of_the_content(make_folder, load):

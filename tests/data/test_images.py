@@ -105,7 +105,7 @@ def test_what_is_no_picture_is_refused_with_one_line(data):
 
 
 def test_other_formats_are_refused(encode):
-    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP"):
+    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP, WebP or PPM"):
         images.decode(encode(RAMP, "GIF"))
 
 

@@ -169,6 +169,7 @@ def test_a_single_run_beside_a_model_of_many_seeds_is_seldom_called_different() 
     assert np.mean(believed) <= 0.12
 
 
+@pytest.mark.slow
 def test_few_seeds_do_not_pass_for_certainty_among_many_pairs() -> None:
     """Holm asks for small probabilities, where Student's tails are far wider than the normal ones."""
     believed = []

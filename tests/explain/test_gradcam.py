@@ -12,7 +12,7 @@ from scipy import ndimage
 from tinybench import models
 from tinybench.config import network_size
 from tinybench.core.errors import ModelError
-from tinybench.explain import gradcam, gradients
+from tinybench.explain import gradcam, gradients, layer_outputs
 from tinybench.job import cross_validate
 from tinybench.recipes.resolve import resolve
 
@@ -134,8 +134,8 @@ LAST = {
     "shallow": "block1_conv",
     "simple5": "block2_pool",
     "resnet20": "block3_3_out",
-    "vgg10": "block3_dropout",
-    "mobilenetv2": "out_relu",
+    "vgg10": "block3_conv2_relu",
+    "mobilenetv2": "block_13_expand_relu",
 }
 
 
@@ -149,7 +149,8 @@ def test_the_last_map_is_found(name: str):
 def test_a_map_of_one_pixel_is_not_the_last():
     model = small(image_size=8, **{"network.filters": [8, 8, 8]})
     assert model.get_layer("backbone").output_shape[1:3] == (1, 1)
-    assert gradcam.last_spatial_layer(model) == "block3_conv1"
+    assert layer_outputs.map_sizes(model)["block3_conv1"] == (2, 2)
+    assert gradcam.last_spatial_layer(model) == "block2_conv1", "a map of 2 by 2 pixels fills the whole image"
     with pytest.raises(ModelError, match="'block3_pool' is one pixel"):
         gradcam.grad_cam(model, images(1), np.array([0]), "block3_pool")
 
@@ -168,6 +169,11 @@ def test_a_backbone_that_takes_images_of_any_size_has_a_last_map():
     assert model.get_layer("backbone").input_shape == (None, None, None, 3)
     assert gradcam.last_spatial_layer(model) == "some"
     assert gradcam.grad_cam(model, images(4), np.array([0, 1, 2, 0])).any()
+
+
+def test_a_backbone_whose_maps_are_all_small_has_a_last_map():
+    model = own(lambda x: keras.layers.Conv2D(4, SIDE // 2, strides=SIDE // 2, name="quarters")(x))
+    assert gradcam.last_spatial_layer(model) == "quarters"
 
 
 def test_a_backbone_of_single_pixels_has_no_last_map():

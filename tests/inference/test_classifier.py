@@ -91,7 +91,7 @@ def test_a_small_and_a_gray_picture_are_warned_of(asked):
     ("picture", "words"),
     [
         ("what?", "expected an image as base64 text"),
-        (b"what?", "not a JPEG, PNG, BMP or WebP image"),
+        (b"what?", "not a JPEG, PNG, BMP, WebP or PPM image"),
         (encoded(colour(80, 80))[:-40], "truncated"),
         (None, "expected base64 text or pixels, got NoneType"),
         (5, "expected base64 text or pixels, got int"),

@@ -171,8 +171,8 @@ def test_files_of_a_form_have_the_limits_of_other_bodies(served, tested):
     good = tested[0][0]
     for pictures, fields, status, words in (
         ([good] * 2 + [bomb()], {}, 400, "Image 3 of 3 cannot be used: more than 50,000,000 pixels."),
-        ([good, b"GIF89a"], {}, 400, "Image 2 of 2 cannot be used: not a JPEG, PNG, BMP or WebP image."),
-        ([b""], {}, 400, "The image cannot be used: not a JPEG, PNG, BMP or WebP image."),
+        ([good, b"GIF89a"], {}, 400, "Image 2 of 2 cannot be used: not a JPEG, PNG, BMP, WebP or PPM image."),
+        ([b""], {}, 400, "The image cannot be used: not a JPEG, PNG, BMP, WebP or PPM image."),
         ([good], {"top_k": "0"}, 400, "Expected top_k as a whole number of at least 1, got '0'."),
         ([good], {"top_k": "abc"}, 400, "Expected top_k as a whole number of at least 1, got 'abc'."),
         ([good], {"file": "x"}, 400, "Expected the fields image and top_k, got 'file'."),

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 import stores
+from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 from servers import Server
 from small_study import TEXT
 
+from tinybench.cli.root import cli
+from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.sweeps import optuna_storage
 from tinybench.sweeps.study import Study
 
@@ -261,9 +264,9 @@ def test_a_second_driver_is_told_of_the_first(place):
     assert states(place, "t")[1].complete == 5
 
 
-def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
-    (tmp_path / "bad.toml").write_text(TEXT.replace("transfer.lr = {", "transfer.rate = {"))
-    for words, expected in (
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
         (["bad.toml"], "bad.toml, line 11: Unknown key `transfer.rate`"),
         (["absent.toml"], "Cannot read the space absent.toml"),
         ([], "Give either a SPACE file"),
@@ -271,13 +274,24 @@ def test_what_cannot_be_is_told_before_anything_starts(tmp_path):
         (["--resume", "none"], "There is no database optuna.db"),
         (["bad.toml", "--minutes", "0"], "`--minutes`: expected a number above 0, got '0'"),
         (["bad.toml", "--retry-failed"], "--retry-failed goes with --resume STUDY."),
-    ):
-        process = sweep("sweep", *words, folder=tmp_path)
-        said, _ = process.communicate(timeout=100)
-        assert process.returncode != 0
-        assert expected in said, said
-        assert len(said.strip().splitlines()) == 1, said
-    assert not (tmp_path / "mlflow.db").exists()
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_starts(words, expected):
+    Path("bad.toml").write_text(TEXT.replace("transfer.lr = {", "transfer.rate = {"))
+    result = CliRunner().invoke(cli, ["sweep", *words])
+    assert isinstance(result.exception, ConfigError | TrackingError)
+    assert expected in str(result.exception)
+    assert str(result.exception).count("bad.toml, line") <= 1
+    assert len(str(result.exception).splitlines()) == 1
+    assert not Path("mlflow.db").exists()
+
+
+def test_a_wrong_space_ends_the_process_with_one_line(tmp_path):
+    (tmp_path / "bad.toml").write_text(TEXT.replace("transfer.lr = {", "transfer.rate = {"))
+    process = sweep("sweep", "bad.toml", folder=tmp_path)
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert len(said.strip().splitlines()) == 1, said
 
 
 @pytest.mark.slow

@@ -181,8 +181,8 @@ def test_as_many_labels_as_asked(served, pixels, asked, given):
     ("picture", "reason"),
     [
         ("a cat, a picture", "expected an image as base64 text, got text that is not base64"),
-        (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP or WebP image"),
-        (b"hello", "not a JPEG, PNG, BMP or WebP image"),
+        (base64.b64encode(b"hello").decode(), "not a JPEG, PNG, BMP, WebP or PPM image"),
+        (b"hello", "not a JPEG, PNG, BMP, WebP or PPM image"),
         (np.zeros((8, 8, 1)), "Expected pixels as whole numbers in 0..255, got float64; they must not be scaled"),
         (np.zeros((8, 8, 2), np.uint8), r"Expected pixels as .*, got \(8, 8, 2\)"),
         (None, "expected base64 text or pixels, got NoneType"),

@@ -42,7 +42,10 @@ def test_a_run_is_known_by_its_id_its_beginning_and_its_name(tracker: Tracker) -
     for reference in (first, first[:8], first[:20], 'it\'s "one"'):
         assert references.find_run_id(tracker, reference) == first
     assert references.find_run_id(tracker, "two % of _") == second
-    assert references.find_run_id(tracker, first[:3]) == first[:3], "three digits are no beginning of an id"
+    with pytest.raises(TrackingError, match="at least the first 4 digits"):
+        references.find_run_id(tracker, first[:3])
+    short = add_run(tracker, "abc", start=3)
+    assert references.find_run_id(tracker, "abc") == short
 
 
 def test_an_ambiguous_name_lists_what_it_can_be(tracker: Tracker) -> None:

@@ -119,9 +119,9 @@ def _print_plan(config: RunConfig) -> None:
     from tinybench.display import plan_table
 
     terminal = Terminal()
-    plan_table.print_settings_table(config, terminal)
     with terminal.status("Timing a few steps on this machine …"):
-        run_estimate = estimate.estimate_run(config)
+        run_estimate = estimate.estimate_run(config)  # first, so that an error stands alone
+    plan_table.print_settings_table(config, terminal)
     plan_table.print_plan_table(run_estimate, terminal)
 
 

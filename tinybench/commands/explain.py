@@ -16,6 +16,7 @@ from tinybench.commands.image_files import find_images
 from tinybench.commands.loaded_model import LoadedModel, load_model
 from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, ModelError
+from tinybench.core.name_text import find_name
 from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import sample_rows
 from tinybench.explain import faithfulness, feature_maps, gradcam, gradients
@@ -73,7 +74,8 @@ def explain_run(
         TrackingError: There is no such run, or it has no model.
     """
     model = load_model(source, uri)
-    if label is not None and label not in model.class_names:
+    explained = None if label is None else find_name(label, model.class_names)
+    if label is not None and explained is None:
         near = suggest(label, model.class_names)
         raise ConfigError(f"Invalid value for `--label`: expected one of the model's classes, got {label!r}.{near}")
     files: list[Path] = []
@@ -81,7 +83,7 @@ def explain_run(
     plot_numbers, image_numbers = count(1), count(1)
     for titles, pixels in _read_chunks(source, images, model, uri):
         _make_folder(output)  # not before: images that cannot be read leave no folder
-        classes, captions = _choose_classes(model, titles, pixels, label)
+        classes, captions = _choose_classes(model, titles, pixels, explained)
         maps = _compute_maps(model, pixels, classes, layer)
         files += _write_maps(output, plot_numbers, pixels, maps, captions, classes)
         if layer is not None:
@@ -130,13 +132,13 @@ def _read_test_images(source: str, uri: str | None) -> tuple[list[str], NDArray[
 
 
 def _choose_classes(
-    model: LoadedModel, titles: list[str], pixels: NDArray[np.uint8], label: str | None
+    model: LoadedModel, titles: list[str], pixels: NDArray[np.uint8], label: int | None
 ) -> tuple[NDArray[np.integer[Any]], list[str]]:
     """Return the class of each image that is explained, and a caption with its probability."""
     probabilities = np.asarray(model.model.predict(pixels, verbose=0))
     classes = probabilities.argmax(axis=1)
     if label is not None:
-        classes = np.full(len(pixels), model.class_names.index(label))
+        classes = np.full(len(pixels), label)
     explained = probabilities[np.arange(len(classes)), classes]
     captions = [
         f"{title}\n{probability:.0%} {model.class_names[number]}"

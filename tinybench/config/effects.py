@@ -15,6 +15,10 @@ from tinybench.core.errors import ConfigError
 # Where and how a run is executed and stored: nothing by which runs are compared
 _UNCOMPARED = ("data.root", "backbone.mirror", "cache.", "checkpoint.", "explain.", "track.")
 _COMPARED_ANYWAY = ("track.checkpoints",)  # by which the list of runs knows those that can be resumed elsewhere
+_FOLDER = "folder:"
+_COLUMNS = ("image_column", "label_column", "split_column")
+FOLDER_SETTINGS = tuple(f"data.{name}" for name in ("split_folders", "labels_file", *_COLUMNS))
+"""Settings by which the classes and splits of a folder of images are found: they hold for that folder only."""
 _OPTIMIZER_OPTIONS = {"momentum": "sgd", "nesterov": "sgd", "weight_decay": "adamw"}
 
 
@@ -64,6 +68,12 @@ def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
         yield from (Ineffective(key, "model", reason) for key in keys)
     if config.dataset != "cifar100":
         yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
+    if not config.dataset.startswith(_FOLDER):
+        reason = f"it is for a folder of images, and the data set is {config.dataset}"
+        yield from (Ineffective(key, "dataset", reason) for key in FOLDER_SETTINGS)
+    elif config.data.labels_file == "none":
+        for name in _COLUMNS:
+            yield Ineffective(f"data.{name}", "data.labels_file", "no table is read")
     if config.data.folds:
         reason = "each fold is validated on the images that it holds out"
         yield Ineffective("data.validation", "data.folds", reason)

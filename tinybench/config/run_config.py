@@ -201,15 +201,15 @@ def canonical_key(key: str) -> str:
     """Return the dotted spelling of a key.
 
     Raises:
-        ConfigError: The key is unknown; the message suggests the most similar one and lists all.
+        ConfigError: The key is unknown; the message suggests the most similar one, or says where all are listed.
     """
     name = key.replace("-", "_")
     name = ALIASES.get(name, name)
     if name in SETTINGS:
         return name
     similar = difflib.get_close_matches(key, [*SETTINGS, *ALIASES], n=1)
-    hint = f"did you mean `{canonical_key(similar[0])}`? " if similar else ""
-    raise ConfigError(f"Unknown key `{key}`: {hint}Known keys: {', '.join(SETTINGS)}.")
+    hint = f"did you mean `{canonical_key(similar[0])}`?" if similar else "`tinybench train --help` lists the settings."
+    raise ConfigError(f"Unknown key `{key}`: {hint}")
 
 
 def parse_value(key: str, value: Any) -> Any:

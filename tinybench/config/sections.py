@@ -30,7 +30,9 @@ from tinybench.config.fields import (
 class DataConfig:
     """The data set, and how it is split."""
 
-    root: str | None = setting(None, optional(text("a folder")), "Folder that holds the data; downloads go there too.")
+    root: str | None = setting(
+        None, optional(text("a folder")), "Folder of the data, or a packed copy; downloads go there too."
+    )
     classes: int | tuple[str, ...] | None = setting(
         None,
         optional(union(int_range(2), text_list("class names separated by commas")), "all"),
@@ -44,6 +46,25 @@ class DataConfig:
         None, optional(int_range(2)), "Folds of stratified cross-validation, one run each, in place of data.validation."
     )
     test: float = setting(0.2, float_range(0, 0.5, min_open=True), "Share for testing if there is no test split.")
+    split_folders: str | tuple[str, ...] | None = setting(
+        None,
+        optional(union(choice("none"), name_value_pairs("pairs such as train=A,test=B")), "auto"),
+        "Folders of your own: which hold the splits, such as train=A,test=B; none: those at the top are classes.",
+    )
+    labels_file: str | None = setting(
+        None,
+        optional(text("a CSV file, none or auto"), "auto"),
+        "Folders of your own: table of images and labels; none: folders are classes; auto: one that fits.",
+    )
+    image_column: str | None = setting(
+        None, optional(text("a column"), "auto"), "Column of data.labels_file with the names of the images."
+    )
+    label_column: str | None = setting(
+        None, optional(text("a column"), "auto"), "Column of data.labels_file with the classes."
+    )
+    split_column: str | None = setting(
+        None, optional(text("a column"), "auto"), "Column of data.labels_file with the splits."
+    )
     resize: str = setting(
         "crop",
         choice("crop", "squash", "pad"),

@@ -52,7 +52,7 @@ class Settings(TypedDict, total=False):
     """Only operations that repeat to the bit; false: also faster ones."""
 
     data_root: str | None
-    """Folder that holds the data; downloads go there too."""
+    """Folder of the data, or a packed copy; downloads go there too."""
 
     data_classes: int | Sequence[str] | None
     """Number of classes (the first n), or names of classes."""
@@ -74,6 +74,21 @@ class Settings(TypedDict, total=False):
 
     data_test: float
     """Share for testing if there is no test split."""
+
+    data_split_folders: str | Sequence[str] | None
+    """Folders of your own: which hold the splits, such as train=A,test=B; none: those at the top are classes."""
+
+    data_labels_file: str | None
+    """Folders of your own: table of images and labels; none: folders are classes; auto: one that fits."""
+
+    data_image_column: str | None
+    """Column of data.labels_file with the names of the images."""
+
+    data_label_column: str | None
+    """Column of data.labels_file with the classes."""
+
+    data_split_column: str | None
+    """Column of data.labels_file with the splits."""
 
     data_resize: str
     """Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides."""

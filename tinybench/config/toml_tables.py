@@ -12,6 +12,10 @@ from tinybench.config.toml_lines import KeyPath, find_lines, iterate_leaves
 from tinybench.core.errors import ConfigError, TinybenchError
 
 
+class _LocatedError(ConfigError):
+    """An error whose message names the line that it is about."""
+
+
 class TomlDocument:
     """A parsed TOML text that can name the line of each key.
 
@@ -62,15 +66,20 @@ class TomlDocument:
 
     @contextmanager
     def errors_at(self, path: KeyPath, prefix: str = "") -> Iterator[None]:
-        """Add the line of a key, and a prefix, to the message of an error that is raised in the block."""
+        """Add the line of a key, and a prefix, to the message of an error that is raised in the block.
+
+        An error that names a line already stays as it is.
+        """
         try:
             yield
+        except _LocatedError:
+            raise
         except TinybenchError as error:
-            raise ConfigError(f"{self.location(path)}: {prefix}{error}") from error
+            raise _LocatedError(f"{self.location(path)}: {prefix}{error}") from error
 
     def fail(self, path: KeyPath, message: str) -> NoReturn:
         """Raise a `ConfigError` that names the line of a key."""
-        raise ConfigError(f"{self.location(path)}: {message}")
+        raise _LocatedError(f"{self.location(path)}: {message}")
 
     def location(self, path: KeyPath) -> str:
         """Return the file name with the line of a key, or of the nearest table around it."""

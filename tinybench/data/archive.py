@@ -54,11 +54,15 @@ class FolderTree:
         self.names = [file.name for file in scan.list_files(root)]
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file; raises KeyError where there is none."""
+        """Return the bytes of a file; raises KeyError where there is none, and DataError for one that is too large."""
         try:
-            return (self.root / name).read_bytes()
+            with (self.root / name).open("rb") as file:
+                content = file.read(MEMBER_LIMIT + 1)
         except FileNotFoundError:
             raise KeyError(name) from None
+        if len(content) > MEMBER_LIMIT:
+            raise DataError(f"{self.root / name} has more than {MEMBER_LIMIT:,} bytes: it is not a file of a data set.")
+        return content
 
 
 class ZipTree:
@@ -116,24 +120,21 @@ class SubTree:
         return self._tree.read(self._prefix + name)
 
 
-@contextmanager
-def open_tree(path: Path, top: str = "") -> Iterator[Tree]:
-    """Open a folder or an archive for reading.
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a .zip, or a .tar (compressed or not), by its content."""
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except _DAMAGE:
+        return False
 
-    Args:
-        path: A folder, a .zip, or a .tar (compressed or not).
-        top: A folder in which all files may be wrapped; where it exists, names are relative to it.
+
+@contextmanager
+def open_tree(path: Path) -> Iterator[Tree]:
+    """Open a folder or an archive for reading: a .zip, or a .tar (compressed or not).
 
     Raises:
         DataError: Not an archive, a damaged one, or one with members that are refused.
     """
-    with _open(path) as tree:
-        wrapped = bool(top) and any(name.startswith(f"{top}/") for name in tree.names)
-        yield SubTree(tree, top) if wrapped else tree
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Tree]:
     if path.is_dir():
         yield FolderTree(path)
     elif zipfile.is_zipfile(path):

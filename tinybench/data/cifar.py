@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import cifar_pickles, decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.core.name_text import clean_name
+from tinybench.data import cifar_pickles, decoded_cache, locate, official
+from tinybench.data.archive import Tree
+from tinybench.data.copies import Layout
 from tinybench.data.dataset import DatasetCard, ImagePool, Images, Labels, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import PoolWriter
 from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
+
+_NO_BATCHES = "files named like a training batch"  # such as `data_batch_1 (1)`, which a second download leaves
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Variant:
     Attributes:
         card: The data set's card.
         official: The official archive.
-        train: Prefix of the names of training files.
+        train: Names of the training files, as a regular expression.
         test: Name of the test file.
         meta: Name of the file with the class names.
         labels, names: Keys of the labels and of the class names in those files.
@@ -48,8 +53,9 @@ CIFAR10 = Variant(
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
         "cifar-10-batches-py",
+        Layout(r"cifar10(?!\d)", (("batches.meta",), ("data_batch_[1-5]",))),
     ),
-    *("data_batch_", "test_batch", "batches.meta", "labels", "label_names"),
+    *("data_batch_[0-9]+", "test_batch", "batches.meta", "labels", "label_names"),
 )
 
 CIFAR100 = Variant(
@@ -61,6 +67,7 @@ CIFAR100 = Variant(
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
         "cifar-100-python",
+        Layout(r"cifar100(?!\d)", (("meta", "train"), ("meta", "test"))),
     ),
     *("train", "test", "meta", "fine_labels", "fine_label_names"),
 )
@@ -80,38 +87,37 @@ def load_cifar100(request: LoadRequest) -> RawDataset:
 
 
 def _load(variant: Variant, request: LoadRequest) -> RawDataset:
-    located = locate.find(variant.official, request, lambda folder: (folder / variant.meta).is_file())
-
-    def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        with open_tree(located.path, variant.official.folder) as tree:
-            metadata = _write_pools(variant, tree, PoolWriter(folder, request.progress))
-        return replace(metadata, fingerprint=located.fingerprint)
-
-    raw = decoded_cache.load_or_build({"data": variant.card.name, **located.key}, str(located.path), build)
-    return replace(raw, warnings=located.warnings + raw.warnings)
+    return official.load(
+        variant.card,
+        variant.official,
+        request,
+        lambda tree, _path, writer: _write_pools(variant, tree, writer),
+    )
 
 
 def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
     meta = _read_pickle(tree, variant.meta)
     names = _class_names(meta, variant.names)
-    # Without a training file, the error names the one that is missing
-    files = [name for name in tree.names if name.startswith(variant.train)] or [variant.train]
+    files = [name for name in tree.names if re.fullmatch(variant.train, name)]
+    if not files:
+        raise _missing_error(variant.train.replace("[0-9]+", "1"))
     training = [_read_pickle(tree, name) for name in files]
     test = [_read_pickle(tree, variant.test)]
     for split, batches in (("train", training), ("test", test)):
         images, labels = zip(*(_read_batch(batch, variant.labels, len(names)) for batch in batches), strict=True)
         writer.write_arrays(split, np.concatenate(images), np.concatenate(labels))
     superclasses = _superclasses(training, names, meta) if variant is CIFAR100 else ()
-    return decoded_cache.DatasetMetadata(names, superclasses=superclasses)
+    others = [name for name in tree.names if name.startswith("data_batch_") and name not in files]
+    unused = {_NO_BATCHES: len(others)} if others else {}
+    warnings = (f"Not used: {len(others)} {_NO_BATCHES}, such as {clean_name(others[0])}.",) if others else ()
+    return decoded_cache.DatasetMetadata(names, superclasses=superclasses, warnings=warnings, unused=unused)
 
 
 def _read_pickle(tree: Tree, name: str) -> dict[str, Any]:
     try:
         return cifar_pickles.loads(tree.read(name), name)
     except KeyError:
-        raise DataError(
-            f"CIFAR's file {name!r} is missing: delete the archive or the folder and fetch it again."
-        ) from None
+        raise _missing_error(name) from None
 
 
 def _class_names(meta: dict[str, Any], key: str) -> tuple[str, ...]:
@@ -131,6 +137,7 @@ def _read_batch(batch: dict[str, Any], key: str, classes: int) -> tuple[Images, 
 
 def _read_labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
     labels = batch.get(key)
+    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
     valid = isinstance(labels, list) and all(isinstance(label, int) and 0 <= label < classes for label in labels)
     if not valid or not labels:
         raise _layout_error(f"no valid {key}")
@@ -138,15 +145,18 @@ def _read_labels(batch: dict[str, Any], key: str, classes: int) -> Labels:
 
 
 def _superclasses(batches: list[dict[str, Any]], fine: tuple[str, ...], meta: dict[str, Any]) -> tuple[str, ...]:
-    """Return the name of the superclass of each fine label."""
+    """Return the name of the superclass of each fine label; empty for a class without training images."""
     coarse = _class_names(meta, "coarse_label_names")
     pairs = set()
     for batch in batches:
-        pairs |= set(zip(batch["fine_labels"], _read_labels(batch, "coarse_labels", len(coarse)).tolist(), strict=True))
+        labels = (_read_labels(batch, "fine_labels", len(fine)), _read_labels(batch, "coarse_labels", len(coarse)))
+        if len(labels[0]) != len(labels[1]):
+            raise _layout_error("fine and coarse labels of different numbers")
+        pairs |= set(zip(*(array.tolist() for array in labels), strict=True))
     coarse_of_fine = dict(pairs)
-    if not len(pairs) == len(coarse_of_fine) == len(fine):
+    if len(pairs) != len(coarse_of_fine):
         raise _layout_error("fine and coarse labels that do not agree")
-    return tuple(coarse[coarse_of_fine[label]] for label in range(len(fine)))
+    return tuple(coarse[coarse_of_fine[label]] if label in coarse_of_fine else "" for label in range(len(fine)))
 
 
 def _with_superclass_labels(raw: RawDataset) -> RawDataset:
@@ -159,6 +169,10 @@ def _with_superclass_labels(raw: RawDataset) -> RawDataset:
 
     assert raw.test is not None
     return replace(raw, train=relabel(raw.train), test=relabel(raw.test), class_names=names, superclasses=())
+
+
+def _missing_error(name: str) -> DataError:
+    return DataError(f"CIFAR's file {name!r} is missing: delete the archive or the folder and fetch it again.")
 
 
 def _layout_error(problem: str) -> DataError:

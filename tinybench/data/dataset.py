@@ -64,6 +64,7 @@ class RawDataset:
         fingerprint: 64 hex digits: the hash of the archive where there is one, else of the content.
         origin: Where the files are, for people to read.
         warnings: Lines to show once.
+        unused: How many files, or rows of a table, are not used, by reason.
     """
 
     train: ImagePool
@@ -74,6 +75,7 @@ class RawDataset:
     validation: ImagePool | None = None
     superclasses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unused: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Dataset:
         resize: How images of another size are resized for the model, see `data.images.resize`.
         duplicates: Number of exact duplicates between two splits, by "a/b" pairs of their names.
         warnings: Lines to show once.
+        unused: How many files, or rows of a table, are not used, by reason.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Dataset:
     resize: str = "squash"
     duplicates: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    unused: dict[str, int] = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Split]:

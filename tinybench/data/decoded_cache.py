@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class DatasetMetadata:
         fingerprint: Hash of the archive; None to use the hash of the content.
         warnings: Lines to show whenever the data set is loaded.
         resize: How images were resized; empty if none were.
+        unused: How many files are not used, by reason.
     """
 
     class_names: tuple[str, ...]
@@ -49,6 +50,7 @@ class DatasetMetadata:
     fingerprint: str | None = None
     warnings: tuple[str, ...] = ()
     resize: str = ""
+    unused: dict[str, int] = field(default_factory=dict)
 
 
 def load_or_build(key: Mapping[str, Any], origin: str, build: Callable[[Path], DatasetMetadata]) -> RawDataset:
@@ -147,6 +149,7 @@ def _write_metadata(folder: Path, metadata: DatasetMetadata) -> None:
         "fingerprint": metadata.fingerprint or fingerprint.hash_content(map(pools.get, _SPLITS), metadata.class_names),
         "warnings": metadata.warnings,
         "resize": metadata.resize,
+        "unused": metadata.unused,
     }
     (folder / _META).write_text(json.dumps(meta), "utf-8")
 
@@ -168,6 +171,7 @@ def _read_entry(folder: Path, origin: str) -> RawDataset | None:
             fingerprint=str(meta["fingerprint"]),
             origin=origin,
             warnings=tuple(meta["warnings"]),
+            unused=dict(meta.get("unused", {})),  # entries of earlier versions have none
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import clean_name
 from tinybench.data import fingerprint, images
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ NAMED = 5  # corrupt images that a message names
 # Decoding smaller images is mostly Python: two threads take twice as long as one
 _SMALL = 128 * 128
 
+# Bytes of memory that decoding may take at one time, and that a pixel takes: in Pillow's image, an upright copy of it,
+# and the array
+_MEMORY, _BYTES_A_PIXEL = 400 * 2**20, 12
+
 # Bytes that stay free, because writing to a memory map on a full disk kills the process instead of raising an error
 _SPARE = 64 * 2**20
 
@@ -42,6 +47,7 @@ class EncodedImages:
         read: Returns the bytes of an image by its name, in any thread; raises KeyError or OSError.
         shape: Height, width and channels of every decoded image.
         resize: How an image of another size is resized (see `images.resize`); if None, it counts as corrupt.
+        pixels: Number of pixels of the largest image, which bounds how many are decoded at one time.
     """
 
     names: Sequence[str]
@@ -49,12 +55,15 @@ class EncodedImages:
     read: Callable[[str], bytes]
     shape: tuple[int, int, int]
     resize: str | None = None
+    pixels: int = 0
 
     @property
     def workers(self) -> int:
-        """Return the number of threads that decodes fastest."""
-        small = self.shape[0] * self.shape[1] <= _SMALL and self.resize is None
-        return 1 if small else os.cpu_count() or 1
+        """Return the number of threads that decodes fastest in bounded memory."""
+        if self.shape[0] * self.shape[1] <= _SMALL and self.resize is None:
+            return 1
+        pixels = max(self.pixels, self.shape[0] * self.shape[1])
+        return max(1, min(os.cpu_count() or 1, _MEMORY // (pixels * _BYTES_A_PIXEL)))
 
     def decode(self, index: int) -> tuple[Images, bytes]:
         """Return one image of the declared shape, and the hash of its pixels before it was resized.
@@ -117,7 +126,7 @@ class PoolWriter:
             return len(chunk)
 
         self._run(decode_chunk, encoded, f"Decoding {split}")
-        self.corrupt += [f"{encoded.names[index]} ({reason})" for index, reason in sorted(errors.items())]
+        self.corrupt += [f"{clean_name(encoded.names[index])} ({reason})" for index, reason in sorted(errors.items())]
         readable = np.setdiff1d(np.arange(count), list(errors))
         if errors and self.skip_corrupt:
             if not len(readable):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import clean_name
 from tinybench.data import images as image_files
 from tinybench.data.dataset import Dataset, ImagePool, Labels, RawDataset, Split
 from tinybench.data.splits import count_duplicates, hash_splits
@@ -29,7 +30,8 @@ def adapt_to_model(
     Raises:
         DataError: The data set has a class that the model does not have.
     """
-    unknown = [class_name for class_name in raw.class_names if class_name not in class_names]
+    label_of = {clean_name(class_name): label for label, class_name in enumerate(class_names)}
+    unknown = [class_name for class_name in raw.class_names if clean_name(class_name) not in label_of]
     if unknown:
         raise DataError(
             f"The model does not know {len(unknown)} of the classes, such as {unknown[0]!r}. It knows "
@@ -37,7 +39,7 @@ def adapt_to_model(
             "leave them out."
         )
     pool = raw.test or raw.train
-    model_labels = np.array([class_names.index(class_name) for class_name in raw.class_names], np.int32)
+    model_labels = np.array([label_of[clean_name(class_name)] for class_name in raw.class_names], np.int32)
     labels = model_labels[pool.labels]
     pool = _convert_pool(pool, labels, shape, resize)
     empty = Split(pool, np.arange(0), labels[:0])
@@ -54,6 +56,7 @@ def adapt_to_model(
         resize=resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
+        unused=raw.unused,
     )
 
 

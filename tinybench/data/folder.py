@@ -1,30 +1,36 @@
-"""Load a folder of images: one folder per class, directly inside it or inside train/, val/ and test/."""
+"""Load a folder of images: one folder per class, a table of images and labels, or Parquet files."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+import io
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import decoded_cache, images, scan
+from tinybench.data import decoded_cache, file_headers, folder_layout, images, label_table, parquet_files
 from tinybench.data.decoding import EncodedImages, PoolWriter
-from tinybench.data.folder_layout import FolderLayout, read_layout
+from tinybench.data.folder_layout import NoClassFoldersError
 from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
 
 if TYPE_CHECKING:
+    from tinybench.config.sections import DataConfig
     from tinybench.data.dataset import RawDataset
+    from tinybench.data.file_headers import FolderFiles
+    from tinybench.data.labelled_files import LabelledFiles
+
+_NO_TABLE = "none"
 
 
 def load(request: LoadRequest) -> RawDataset:
-    """Load the images of a folder: at native size when all are squares of one size, else resized to that of the run.
+    """Load the images of a folder.
+
+    Squares of one size that are not larger than those of the run are stored as they are; others are resized.
 
     Raises:
-        DataError: There is no such folder, it does not hold one folder per class, or images cannot be read.
+        DataError: There is no such folder, it cannot be told which classes its images have, or images cannot be read.
     """
     path = request.name.removeprefix(FOLDER_PREFIX)
     root = Path(path).expanduser()
@@ -32,52 +38,111 @@ def load(request: LoadRequest) -> RawDataset:
         raise DataError(
             f"There is no folder {path!r}: give `{FOLDER_PREFIX}/path`, where the path holds one folder per class."
         )
-    layout = read_layout(root)
-    size = _common_size(root, layout.files)
-    raw = _load_images(root, layout, size, request)
+    files = file_headers.read_files(root)
+    labelled = _find_labels(files, request.config)
+    files = files if files.images else _measure_rows(files, labelled)
+    side = files.side if files.side and files.side <= request.image_size else None
+    raw = _load_images(files, labelled, side, request)
     if raw.test is None and raw.validation is not None:  # they are the held-out test set, as for Tiny ImageNet
         raw = replace(raw, test=raw.validation, validation=None)
-    side = request.image_size
-    method = request.config.resize
-    resized = () if size else (f"{root}: images are resized to {side} x {side} pixels by `data.resize` {method}.",)
-    return replace(raw, warnings=(*layout.warnings, *resized, *raw.warnings))
+    target, method = request.image_size, request.config.resize
+    resized = () if side else (f"{root}: images are resized to {target} x {target} pixels by `data.resize` {method}.",)
+    return replace(raw, warnings=(*labelled.list_warnings(), *resized, *raw.warnings), unused=labelled.unused)
 
 
-def _load_images(root: Path, layout: FolderLayout, size: tuple[int, int] | None, request: LoadRequest) -> RawDataset:
-    height, width = size or (request.image_size, request.image_size)
-    shape = (height, width, 3)
-    skip, resize = request.config.skip_corrupt, None if size else request.config.resize
+def _find_labels(files: FolderFiles, config: DataConfig) -> LabelledFiles:
+    """Find out which class each image has: by a table that is named, by folders, or by a table that fits.
 
-    def read(name: str) -> bytes:
-        return (root / name).read_bytes()
+    Raises:
+        DataError: Nothing says so, or folders and a table say different things.
+    """
+    if config.labels_file not in (None, _NO_TABLE):
+        return label_table.read_table(files, config)
+    if not files.images and parquet_files.list_parquet(files):
+        return parquet_files.read_parquet(files, config)
+    by_folder, problem = None, None
+    try:
+        by_folder = folder_layout.read_layout(files, config.split_folders)
+    except NoClassFoldersError as error:
+        problem = error
+    if config.labels_file == _NO_TABLE or (by_folder and config.split_folders is not None):
+        by_table = None
+    else:
+        by_table = _find_tables(files, config, is_needed=by_folder is None)
+    if by_folder is None and by_table is None:
+        raise problem or AssertionError
+    if by_folder is None or (by_table and len(by_folder.classes) == 1):
+        return by_table or by_folder  # type: ignore[return-value]
+    if by_table and not _agree(by_folder, by_table):
+        raise DataError(
+            f"{files.root} has folders of images ({_few(by_folder.classes)}) and a table with other labels "
+            f"({_few(by_table.classes)}): give `--data.labels_file` the table's name, or `none` if the folders count."
+        )
+    return by_folder
+
+
+def _find_tables(files: FolderFiles, config: DataConfig, *, is_needed: bool) -> LabelledFiles | None:
+    """Return what tables say; where they are not needed, one that is not clear counts as none."""
+    try:
+        return label_table.find_tables(files, config)
+    except DataError:
+        if is_needed:
+            raise
+        return None
+
+
+def _agree(one: LabelledFiles, other: LabelledFiles) -> bool:
+    """Return whether every image that both have is of the same class in both."""
+    first, second = (
+        {name: found.classes[label] for members in found.members.values() for label, name in members}
+        for found in (one, other)
+    )
+    return all(second[name] == label for name, label in first.items() if name in second)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _measure_rows(files: FolderFiles, labelled: LabelledFiles) -> FolderFiles:
+    """Return the files with the sizes of the images that are rows of Parquet files."""
+    names = [name for members in labelled.members.values() for _, name in members]
+
+    def read_size(name: str) -> tuple[int, int] | None:
+        try:
+            return images.read_size(io.BytesIO(labelled.read(name)))
+        except (KeyError, ValueError):
+            return None  # decoding reports it by name
+
+    def measure() -> tuple[int | None, int]:
+        sizes = {size for size in map(read_size, names) if size}
+        height, width = next(iter(sizes)) if len(sizes) == 1 else (0, 1)
+        return height if height == width else None, max((rows * columns for rows, columns in sizes), default=0)
+
+    key = {"rows": str(files.root.resolve()), "files": files.identity}
+    side, pixels = decoded_cache.compute_once(key, measure)
+    return replace(files, side=side, pixels=pixels)
+
+
+def _load_images(files: FolderFiles, labelled: LabelledFiles, side: int | None, request: LoadRequest) -> RawDataset:
+    target = side or request.image_size
+    shape = (target, target, 3)
+    skip, resize = request.config.skip_corrupt, None if side else request.config.resize
 
     def build(folder: Path) -> decoded_cache.DatasetMetadata:
         writer = PoolWriter(folder, request.progress, skip)
-        for split, members in layout.members.items():
+        for split, members in labelled.members.items():
             labels, names = zip(*members, strict=True)
-            writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), read, shape, resize))
-        return decoded_cache.DatasetMetadata(layout.classes, warnings=writer.corrupt_warnings(), resize=resize or "")
+            encoded = EncodedImages(names, np.array(labels, np.int32), labelled.read, shape, resize, files.pixels)
+            writer.write_encoded(split, encoded)
+        return decoded_cache.DatasetMetadata(labelled.classes, warnings=writer.corrupt_warnings(), resize=resize or "")
 
-    files = scan.hash_listing(layout.files)
-    key = {"data": "folder", "path": str(root.resolve()), "files": files, "shape": shape, "skip_corrupt": skip}
-    return decoded_cache.load_or_build({**key, "resize": resize}, str(root), build)
-
-
-def _common_size(root: Path, files: tuple[scan.FileEntry, ...]) -> tuple[int, int] | None:
-    """Return height and width if all readable images are squares of one size, else None."""
-
-    def read_sizes() -> list[tuple[int, int]]:
-        with ThreadPoolExecutor(os.cpu_count()) as executor:
-            return sorted({size for size in executor.map(lambda file: _read_size(root / file.name), files) if size})
-
-    key = {"sizes": str(root.resolve()), "files": scan.hash_listing(files)}
-    sizes = decoded_cache.compute_once(key, read_sizes)
-    return tuple(sizes[0]) if len(sizes) == 1 and sizes[0][0] == sizes[0][1] else None
-
-
-def _read_size(path: Path) -> tuple[int, int] | None:
-    try:
-        with path.open("rb") as file:
-            return images.read_size(file)
-    except (OSError, ValueError):
-        return None  # decoding reports it by name
+    root = files.root
+    key: dict[str, Any] = {
+        "data": "folder",
+        "path": str(root.resolve()),
+        "files": files.identity,
+        "labels": labelled.identity(),
+    }
+    key |= {"shape": shape, "skip_corrupt": skip, "resize": resize}
+    return decoded_cache.load_or_build(key, str(root), build)

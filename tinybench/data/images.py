@@ -15,9 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-UNSUPPORTED_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")  # of images that are not read
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".ppm", ".pgm")
+
+FORMAT_NAMES = "JPEG, PNG, BMP, WebP or PPM"
 
 RESIZE_METHODS = ("squash", "crop", "pad")
 _MEAN_COLOUR, _MEAN_GRAY = (124, 116, 104), 117  # of ImageNet
@@ -49,7 +50,7 @@ def decode(data: bytes, *, channels: Literal[1, 3] = 3, pixel_limit: int = PIXEL
     first frame is used.
 
     Args:
-        data: A JPEG, PNG, BMP or WebP file.
+        data: A JPEG, PNG, BMP, WebP or PPM file.
         channels: 3 for RGB, 1 for gray.
         pixel_limit: Number of pixels above which the image is refused.
 
@@ -180,5 +181,5 @@ def _reason(error: Exception, pixel_limit: int = PIXEL_LIMIT) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {pixel_limit:,} pixels"  # Pillow would name its own limit
     if isinstance(error, UnidentifiedImageError):
-        return "not a JPEG, PNG, BMP or WebP image"
+        return f"not a {FORMAT_NAMES} image"
     return " ".join(str(error).split()) or type(error).__name__

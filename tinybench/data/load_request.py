@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.core.name_text import clean_name
+
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
     from tinybench.core.progress_bar import ProgressFactory
@@ -18,7 +20,7 @@ def short_name(dataset: str) -> str:
     if not dataset.startswith(FOLDER_PREFIX):
         return dataset
     path = Path(dataset.removeprefix(FOLDER_PREFIX)).expanduser()
-    return path.name if path.name not in ("", "..") else path.resolve().name or dataset
+    return clean_name(path.name if path.name not in ("", "..") else path.resolve().name or dataset)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.core.errors import DataError
+from tinybench.core.name_text import find_name
 from tinybench.data.dataset import Dataset, ImagePool, Labels, RawDataset, Split
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def split(name: str, raw: RawDataset, config: DataConfig, seed: int) -> Dataset:
         resize=config.resize,
         duplicates=count_duplicates(splits),
         warnings=raw.warnings,
+        unused=raw.unused,
     )
 
 
@@ -188,8 +190,9 @@ def count_duplicates(splits: Mapping[str, Split]) -> dict[str, int]:
 
 
 def _label_of(names: tuple[str, ...], name: str) -> int:
-    if name in names:
-        return names.index(name)
+    label = find_name(name, names)
+    if label is not None:
+        return label
     near = difflib.get_close_matches(name, names, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"classes are {', '.join(names[:10])}"
     raise DataError(f"There is no class {name!r}: {hint}{'' if near or len(names) <= 10 else ' …'}")

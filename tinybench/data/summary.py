@@ -15,7 +15,7 @@ def summarize_dataset(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
         The keys `name`, `origin`, `fingerprint`, `split_hash`, `shape`, `images` (by split), `duplicates` (by pair of
-        splits), `warnings` and `images_by_class` (by split, then by class name).
+        splits), `warnings`, `unused` (by reason) and `images_by_class` (by split, then by class name).
     """
     names = dataset.class_names
     images_by_class = {
@@ -32,5 +32,6 @@ def summarize_dataset(dataset: Dataset) -> dict[str, Any]:
         "images": {split: len(images) for split, images in dataset.splits.items()},
         "duplicates": dataset.duplicates,
         "warnings": dataset.warnings,
+        "unused": dataset.unused,
         "images_by_class": images_by_class,
     }

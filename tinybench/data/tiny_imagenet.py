@@ -5,24 +5,19 @@ Its test images have no labels, so its validation images are the held-out test s
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from tinybench.core.errors import DataError
-from tinybench.data import decoded_cache, locate
-from tinybench.data.archive import Tree, open_tree
+from tinybench.data import decoded_cache, locate, official, tiny_imagenet_layout
+from tinybench.data.archive import Tree
+from tinybench.data.copies import Layout
 from tinybench.data.dataset import DatasetCard, RawDataset
 from tinybench.data.dataset_registry import register
 from tinybench.data.decoding import EncodedImages, PoolWriter
 from tinybench.data.load_request import LoadRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CARD = DatasetCard("tiny-imagenet", "Photographs of 200 ImageNet classes, 64 x 64.", 200, 100_000, 10_000, (64, 64, 3))
 
@@ -31,81 +26,45 @@ OFFICIAL = locate.OfficialArchive(
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     "md5:90528d7ca1a48142e341f4ef8d21d0de",
     "tiny-imagenet-200",
+    Layout(r"(stanford)?tinyimagenet", (("train/", "val/"), ("train/", "wnids.txt"))),
 )
-
-_SPLITS = {"train": "train", "val": "test"}  # by folder of the archive
-_SUFFIXES = (".jpeg", ".jpg")
 
 
 @register(CARD)
 def load(request: LoadRequest) -> RawDataset:
     """Load the training images, and the official validation images as test set; gray images become RGB."""
-    located = locate.find(OFFICIAL, request, lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
-    skip = request.config.skip_corrupt
-
-    def build(folder: Path) -> decoded_cache.DatasetMetadata:
-        with open_tree(located.path, OFFICIAL.folder) as tree:
-            metadata = _write_pools(tree, located.path, PoolWriter(folder, request.progress, skip))
-        return replace(metadata, fingerprint=located.fingerprint)
-
-    key = {"data": CARD.name, "skip_corrupt": skip, **located.key}
-    raw = decoded_cache.load_or_build(key, str(located.path), build)
-    return replace(raw, warnings=located.warnings + raw.warnings)
+    return official.load(
+        CARD,
+        OFFICIAL,
+        request,
+        _write_pools,
+        skip_corrupt=request.config.skip_corrupt,
+    )
 
 
 def _write_pools(tree: Tree, path: Path, writer: PoolWriter) -> decoded_cache.DatasetMetadata:
-    images = [name for name in tree.names if PurePosixPath(name).suffix.lower() in _SUFFIXES]
-    wnids = _read_wnids(tree, images)
-    label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    annotations = _read_annotations(tree)
+    names = tiny_imagenet_layout.label_names(tree)
     assert CARD.shape is not None
-    for folder, split in _SPLITS.items():
-        labelled = sorted(_labelled_images(images, folder, label_of, annotations))
+    for folder, split, labelled in (("train", "train", names.train), ("val", "test", names.val)):
         if not labelled:
+            reasons = names.describe_unused()
             raise DataError(
                 f"No {folder} images in {path}: expected {folder}/<label>/*.JPEG or the official layout, with "
-                "val/val_annotations.txt. Delete it and fetch it again."
+                f"val/val_annotations.txt{f', and found {reasons}' if reasons else ''}. Delete it and fetch it again."
             )
-        labels, _, names = zip(*labelled, strict=True)
-        writer.write_encoded(split, EncodedImages(names, np.array(labels, np.int32), tree.read, CARD.shape))
-    return decoded_cache.DatasetMetadata(_class_names(tree, wnids), warnings=writer.corrupt_warnings())
+        labels, sorted_names = zip(*sorted(labelled, key=tiny_imagenet_layout.sort_key), strict=True)
+        images = EncodedImages(sorted_names, np.array(labels, np.int32), tree.read, CARD.shape)
+        writer.write_encoded(split, images)
+    warnings = (*names.warnings(), *writer.corrupt_warnings())
+    unused = {reason: len(files) for reason, files in names.unused.items()}
+    return decoded_cache.DatasetMetadata(_class_names(tree, names.wnids), warnings=warnings, unused=unused)
 
 
-def _read_wnids(tree: Tree, images: list[str]) -> list[str]:
-    """Return the WordNet ids of the classes, which stand for them in file names, in the order of the labels."""
-    if "wnids.txt" in tree.names:
-        return tree.read("wnids.txt").decode("utf-8").split()
-    return sorted({name.split("/")[1] for name in images if name.startswith("train/")})
-
-
-def _read_annotations(tree: Tree) -> dict[str, str]:
-    """Return the WordNet id of each validation image by file name."""
-    if "val/val_annotations.txt" not in tree.names:
-        return {}
-    lines = tree.read("val/val_annotations.txt").decode("utf-8").splitlines()
-    return {fields[0]: fields[1] for fields in (line.split("\t") for line in lines) if len(fields) > 1}
-
-
-def _labelled_images(
-    images: list[str], folder: str, label_of: dict[str, int], annotations: dict[str, str]
-) -> Iterator[tuple[int, list[int], str]]:
-    """Yield the label, the numbers in the file name and the name of each image in a folder.
-
-    Sorted by these, the images of both layouts have the same order.
-    """
-    for name in images:
-        top, subfolder, *_ = name.split("/")
-        file = name.rsplit("/", 1)[-1]
-        wnid = subfolder if subfolder in label_of else annotations.get(file, "")
-        if top == folder and wnid in label_of:
-            yield label_of[wnid], [int(digits) for digits in re.findall(r"\d+", file)], name
-
-
-def _class_names(tree: Tree, wnids: list[str]) -> tuple[str, ...]:
+def _class_names(tree: Tree, wnids: tuple[str, ...]) -> tuple[str, ...]:
     """Return the first synonym of each class, with its WordNet id added where two classes share it."""
     if "words.txt" not in tree.names:
-        return tuple(wnids)
-    lines = tree.read("words.txt").decode("utf-8").splitlines()
+        return wnids
+    lines = tiny_imagenet_layout.read_text(tree, "words.txt").splitlines()
     synonyms = dict(line.split("\t", 1) for line in lines if "\t" in line)
     names = [synonyms.get(wnid, wnid).split(",")[0].strip() for wnid in wnids]
     counts = Counter(names)

@@ -23,7 +23,7 @@ _NAME_LENGTH = 16  # enough to find a folder by; names are ids and hashes
 def print_leftovers(leftovers: Sequence[Leftover], terminal: Terminal, *, dry_run: bool) -> None:
     """Print one row per folder with its size and why it is not needed, and their total size."""
     if not leftovers:
-        print_line(terminal, "There is nothing to remove.")
+        print_line(terminal, "There is nothing to remove; tinybench cache list shows what is kept for later runs.")
         return
     columns: list[str | Column] = ["kind", Column("size", right=True), "folder", Column("reason", wraps=True)]
     rows = [

@@ -45,11 +45,7 @@ def last_visible_layer(model: keras.Model) -> str | None:
     Raises:
         ModelError: There is no backbone.
     """
-    nodes = submodels.sorted_nodes(layer_outputs.get_backbone(model))
-    padding = {node.operation.name for node in nodes if isinstance(node.operation, keras.layers.ZeroPadding2D)}
-    sizes = layer_outputs.map_sizes(model).items()
-    names = [name for name, size in sizes if min(size) >= _MIN_VISIBLE and name not in padding]
-    return names[-1] if names else None
+    return layer_outputs.last_layer_of(model, _MIN_VISIBLE)
 
 
 def first_kernels(model: keras.Model) -> NDArray[np.float32]:

@@ -14,16 +14,23 @@ from tinybench.core.errors import ModelError
 from tinybench.explain import class_scores, inputs, layer_outputs
 from tinybench.models import submodels
 
+_MIN_SIDE = 3  # pixels: a smaller map, drawn over an image, fills all of it
+
 # From activations and gradients (n, h, w, channels) to the weight (n, 1, 1, channels) of each channel
 ChannelWeights = Callable[[Any, Any], Any]
 
 
 def last_spatial_layer(model: keras.Model) -> str:
-    """Return the name of the last layer of the backbone whose output is a map of more than one pixel.
+    """Return the name of the last layer of the backbone whose output is a map that can locate something.
+
+    That is one of at least 3 by 3 pixels; in a backbone without such a map, the last one of more than one pixel.
 
     Raises:
         ModelError: There is no backbone, or no such layer in it.
     """
+    large = layer_outputs.last_layer_of(model, _MIN_SIDE)
+    if large is not None:
+        return large
     names = [name for name, (height, width) in layer_outputs.map_sizes(model).items() if height * width > 1]
     if not names:
         raise ModelError("No layer of the backbone gives a map of more than one pixel: set a larger image_size.")

@@ -56,6 +56,19 @@ def map_sizes(model: keras.Model) -> dict[str, tuple[int, int]]:
     return {name: tuple(tensor.shape[1:3]) for name, tensor in zip(maps, outputs, strict=True)}
 
 
+def last_layer_of(model: keras.Model, min_side: int) -> str | None:
+    """Return the name of the last layer whose map has at least `min_side` pixels a side, padding layers left out.
+
+    Raises:
+        ModelError: There is no backbone.
+    """
+    nodes = submodels.sorted_nodes(get_backbone(model))
+    padding = {node.operation.name for node in nodes if isinstance(node.operation, keras.layers.ZeroPadding2D)}
+    sizes = map_sizes(model).items()
+    names = [name for name, size in sizes if min(size) >= min_side and name not in padding]
+    return names[-1] if names else None
+
+
 def get_backbone(model: keras.Model) -> keras.Model:
     """Return the backbone of a model.
 

@@ -67,7 +67,10 @@ def log_explanations(
         f"{share:.0%} {class_names[label]}" + ("" if label == true_label else f"\nis {class_names[true_label]}")
         for true_label, label, share in zip(true, predicted, confidence, strict=True)
     ]
-    plot_log.log_figure(explanation_grid.plot_explanations(images, maps, captions), "explanations")
+    shown = {method: values for method, values in maps.items() if values.any()}
+    for method in maps.keys() - shown.keys():
+        plot_log.leave_out(f"{method} in explanations", "in no image does anything support the predicted class")
+    plot_log.log_figure(explanation_grid.plot_explanations(images, shown, captions), "explanations")
     areas = faithfulness.measure_areas(model, images, predicted, maps, steps=_STEPS)
     rows = ([method, *both.mean(axis=1)] for method, both in areas.items())
     plot_log.run.log_text(to_csv(["method", "deletion", "insertion"], rows), "tables/faithfulness.csv")

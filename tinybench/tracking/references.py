@@ -23,6 +23,7 @@ BEST_METRIC = "best/val_accuracy"
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
+_TOO_SHORT = re.compile(r"[0-9a-f]{1,3}")
 _MAX_LISTED = 8  # runs in a message
 
 
@@ -38,7 +39,7 @@ def find_run_id(tracker: RunReader, reference: str) -> str:
         The id; the reference itself if no run is found by it, since not every store has ids of 32 digits.
 
     Raises:
-        TrackingError: Several runs fit; the message lists them.
+        TrackingError: Several runs fit; the message lists them. Or it is the beginning of an id, but too short.
     """
     if _ID.fullmatch(reference) or is_key(reference):
         return reference
@@ -47,6 +48,8 @@ def find_run_id(tracker: RunReader, reference: str) -> str:
     if reference == BEST:
         return _find_best(tracker)
     runs = {run.info.run_id: run for run in _find_named(tracker, reference)}
+    if not runs and _TOO_SHORT.fullmatch(reference):
+        raise TrackingError(f"No run is named {reference!r}: give at least the first 4 digits of an id.")
     if len(runs) > 1:
         raise TrackingError(f"{reference!r} can be {len(runs)} runs: {_list_runs([*runs.values()])}. Give an id.")
     return next(iter(runs), reference)

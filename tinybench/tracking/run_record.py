@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tinybench import models
-from tinybench.config.effects import compared_text
+from tinybench.config.effects import FOLDER_SETTINGS, compared_text
 from tinybench.config.run_config import PHASES, RunConfig, canonical_key, from_flat, replace
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
@@ -154,8 +154,10 @@ def derive_config(
     experiment = None  # `mlflow run` has chosen one
     if environment_run.named_run_id() is None:
         experiment = tracker.experiment_name(source)
-    new_tracking = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
-    return override(replace(earlier, new_tracking | forced), settings)
+    changes = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
+    if replace(earlier, settings).dataset != earlier.dataset:
+        changes |= dict.fromkeys(FOLDER_SETTINGS)
+    return override(replace(earlier, changes | forced), settings)
 
 
 def read_class_names(tracker: Tracker, run: MlflowRun) -> tuple[str, ...]:

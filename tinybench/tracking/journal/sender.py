@@ -9,10 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import filelock
+from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
-from tinybench.tracking import dead_runs, store
+from tinybench.tracking import dead_runs, store, tags
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, find_journals
 from tinybench.tracking.journal.replay import Progress, Replay
@@ -179,7 +180,7 @@ class Sender:
             self._replay = Replay(self.journal, self._client, on_progress=self._on_progress)
             dead = 0
             with suppress(*store.STORE_ERRORS):  # a notice is not worth waiting for
-                dead = len(dead_runs.list_dead(self._client))
+                dead = sum(not self._is_resumed(item.run) for item in dead_runs.list_dead(self._client))
             if dead:
                 runs = "1 run is" if dead == 1 else f"{dead} runs are"
                 address = "" if self._uri == store.default_uri() else f" --uri {store.display(self._uri)}"
@@ -187,6 +188,11 @@ class Sender:
                     f"{runs} marked RUNNING although the process is gone: see tinybench repair{address}."
                 )
         return self._replay
+
+    def _is_resumed(self, run: MlflowRun) -> bool:
+        """Return whether this process is about to write to a run, or to its parent."""
+        resumed = {entry.get("run") for entry in list(self._queue)}
+        return bool({run.info.run_id, run.data.tags.get(tags.PARENT_RUN)} & resumed)
 
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()

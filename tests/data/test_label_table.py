@@ -1,0 +1,216 @@
+"""Labels from tables, as competitions and research publish them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinybench.core.errors import DataError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "pictures"
+
+
+def draw(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(abs(hash(name)) % 2**32).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(root / name)
+
+
+def names(folder: str, count: int, suffix: str = ".png") -> list[str]:
+    return [f"{folder}{index:02}{suffix}" for index in range(count)]
+
+
+def write(path: Path, header: str, *rows: str, encoding: str = "utf-8") -> None:
+    path.write_text("\n".join((header, *rows)) + "\n", encoding)
+
+
+def label(index: int) -> str:
+    return ("cat", "dog")[index % 2]
+
+
+def members(data) -> dict[str, int]:
+    """Number of images by class over all splits."""
+    labels = np.concatenate([split.labels for split in data.splits.values()])
+    return dict(zip(data.class_names, np.bincount(labels).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("folder", ["", "train/", "images/"])
+@pytest.mark.parametrize("form", ["{name}", "{stem}", "{folder}{name}", "C:\\data\\{name}", "./{folder}{name}"])
+def test_a_table_beside_the_images_is_found(root: Path, load: Callable, folder: str, form: str) -> None:
+    draw(root, *names(folder, 12))
+    rows = [f"{form.format(folder=folder, name=f'{i:02}.png', stem=f'{i:02}')},{label(i)}" for i in range(12)]
+    write(root / "labels.csv", "id,label", *rows)
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 6, "dog": 6}
+    assert "labels.csv says which class an image has: columns id and label." in data.warnings
+    pixels = np.asarray(Image.open(root / names(folder, 12)[1]))
+    (index,) = np.flatnonzero((data.train.pool.images == pixels).all(axis=(1, 2, 3)))
+    assert data.class_names[data.train.pool.labels[index]] == "dog"
+
+
+def test_a_competition_with_flat_train_and_test_is_read(root: Path, load: Callable) -> None:
+    draw(root, *names("train/a", 12), *names("test/b", 4))
+    write(root / "train.csv", "image_id,breed", *(f"a{i:02},{label(i)}" for i in range(12)))
+    write(root / "sample_submission.csv", "image_id,breed", *(f"b{i:02},cat" for i in range(4)))
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 6, "dog": 6}
+    assert data.unused == {"images that the table does not name": 4}
+
+
+def test_tables_that_are_named_after_splits_belong_together(root: Path, load: Callable) -> None:
+    draw(root, *names("images/a", 12), *names("images/b", 4))
+    write(root / "train.csv", "filename,label", *(f"a{i:02}.png,{label(i)}" for i in range(12)))
+    write(root / "test.csv", "filename,label", *(f"b{i:02}.png,{label(i)}" for i in range(4)))
+    data = load(f"folder:{root}")
+    assert len(data.test) == 4
+    assert sum(map(len, data.splits.values())) == 16
+
+
+def test_a_split_column_is_followed(root: Path, load: Callable) -> None:
+    draw(root, *names("", 18))
+    splits = ("train", "valid", "test")
+    write(root / "all.csv", "file,class,split", *(f"{i:02}.png,{label(i)},{splits[i % 3]}" for i in range(18)))
+    data = load(f"folder:{root}")
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 6, "validation": 6, "test": 6}
+
+
+def test_one_hot_columns_are_classes(root: Path, load: Callable) -> None:
+    draw(root, *names("", 12))
+    write(root / "truth.csv", "image,MEL,NV", *(f"{i:02},{(i + 1) % 2}.0,{i % 2}.0" for i in range(12)))
+    assert members(load(f"folder:{root}")) == {"MEL": 6, "NV": 6}
+
+
+def test_settings_name_the_columns(root: Path, load: Callable) -> None:
+    draw(root, *names("", 12))
+    rows = (f"{i},{i:02}.png,{('young', 'old')[i % 2]},{('a', 'b')[i % 2]},{i // 6}" for i in range(12))
+    write(root / "table.tsv", "row\tpicture\tage\tgroup\tpart", *(row.replace(",", "\t") for row in rows))
+    with pytest.raises(DataError, match=r"Which column of table.tsv holds the classes \(row, age, group, part\)\?"):
+        load(f"folder:{root}")
+    data = load(f"folder:{root}", label_column="age")
+    assert members(data) == {"old": 6, "young": 6}
+    data = load(f"folder:{root}", labels_file="table.tsv", image_column="picture", label_column="group")
+    assert members(data) == {"a": 6, "b": 6}
+    with pytest.raises(
+        DataError, match=r"^Invalid value for `data.label_column`: table.tsv has no column 'x', but row"
+    ):
+        load(f"folder:{root}", labels_file="table.tsv", label_column="x")
+    with pytest.raises(DataError, match=r"^Invalid value for `data.labels_file`: there is no file 'no.csv'"):
+        load(f"folder:{root}", labels_file="no.csv")
+
+
+def test_a_table_may_lie_elsewhere(root: Path, load: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(root, *names("", 12))
+    write(tmp_path / "elsewhere.csv", "id;label", *(f"{i:02};{label(i)}" for i in range(12)), encoding="utf-8-sig")
+    assert members(load(f"folder:{root}", labels_file=str(tmp_path / "elsewhere.csv"))) == {"cat": 6, "dog": 6}
+    monkeypatch.chdir(tmp_path)
+    assert members(load(f"folder:{root}", labels_file="elsewhere.csv")) == {"cat": 6, "dog": 6}
+
+
+def test_folders_of_images_beside_a_table_with_other_labels_are_ambiguous(root: Path, load: Callable) -> None:
+    draw(root, *names("part_1/a", 6), *names("part_2/b", 6))
+    rows = [f"{'ab'[i // 6]}{i % 6:02},{label(i)}" for i in range(12)]
+    write(root / "metadata.csv", "image_id,dx", *rows)
+    with pytest.raises(
+        DataError, match=r"folders of images \(part_1, part_2\) and a table with other labels \(cat, dog\)"
+    ):
+        load(f"folder:{root}")
+    assert members(load(f"folder:{root}", labels_file="metadata.csv")) == {"cat": 6, "dog": 6}
+    assert members(load(f"folder:{root}", labels_file="none")) == {"part_1": 6, "part_2": 6}
+
+
+def test_a_table_that_agrees_with_the_folders_changes_nothing(root: Path, load: Callable) -> None:
+    draw(root, *names("cat/", 6), *(f"dog/d{i}.png" for i in range(6)))
+    rows = [*(f"{name},cat" for name in names("cat/", 6)), *(f"d{i},dog" for i in range(6))]
+    write(root / "labels.csv", "path,label", *rows)
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 6, "dog": 6}
+    assert not any("says which class" in line for line in data.warnings)
+
+
+def test_rows_that_cannot_be_used_are_counted_by_reason(root: Path, load: Callable) -> None:
+    draw(root, *names("", 14))
+    rows = [*(f"{i:02}.png,{label(i)}" for i in range(12)), "12.png,", "gone.png,cat", "00.png,cat", ""]
+    write(root / "labels.csv", "file,label", *rows)
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 6, "dog": 6}
+    assert data.unused == {
+        "rows of labels.csv without a class": 1,
+        "rows of labels.csv without an image that is there": 1,
+        "images that the table does not name": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("00.png,cat", "00.png,dog"), r"00.png is 'cat' in line 2 of labels.csv and 'dog' in line 3 of labels.csv"),
+        (("x.png,cat", "y.png,dog"), r"No column of labels.csv \(file, label\) names images that are there"),
+        ((), r"No column of labels.csv"),
+        (("00.png,", "01.png,"), r"No row of labels.csv has both an image that is there and a class"),
+        (('"00.png,cat', "01.png,dog"), r"No column of labels.csv|No row"),
+    ],
+)
+def test_wrong_tables_get_one_line(root: Path, load: Callable, rows: tuple[str, ...], message: str) -> None:
+    draw(root, *names("", 6))
+    write(root / "labels.csv", "file,label", *rows)
+    with pytest.raises(DataError, match=message) as error:
+        load(f"folder:{root}", labels_file="labels.csv")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"file,label\n\xff\xfe.png,cat\n", b"\x00\x01", b"", b'file,label\n"' + b"x" * 200_000]
+)
+def test_a_file_that_is_no_table_gets_one_line(root: Path, load: Callable, content: bytes) -> None:
+    draw(root, *names("", 6))
+    (root / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        load(f"folder:{root}", labels_file="labels.csv")
+    assert "labels.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_images_of_the_same_name_need_their_folders(root: Path, load: Callable) -> None:
+    draw(root, *names("x/", 6), *names("y/", 6))
+    write(root / "labels.csv", "file,label", *(f"{name},{label(i)}" for i, name in enumerate(names("", 6))))
+    with pytest.raises(DataError, match=r"'00.png' can be x/00.png or y/00.png"):
+        load(f"folder:{root}", labels_file="labels.csv")
+    rows = [f"{name},{label(i)}" for folder in ("x/", "y/") for i, name in enumerate(names(folder, 6))]
+    write(root / "labels.csv", "file,label", *rows)
+    assert members(load(f"folder:{root}", labels_file="labels.csv")) == {"cat": 6, "dog": 6}
+
+
+def test_an_image_in_two_splits_is_refused(root: Path, load: Callable) -> None:
+    draw(root, *names("", 6))
+    for name in ("train.csv", "test.csv"):
+        write(root / name, "file,label", *(f"{i:02}.png,{label(i)}" for i in range(6)))
+    with pytest.raises(
+        DataError, match=r"is a test image in line 2 of test.csv and a train image in line 2 of train.csv"
+    ):
+        load(f"folder:{root}")
+
+
+def test_several_tables_are_ambiguous(root: Path, load: Callable) -> None:
+    draw(root, *names("", 12))
+    for name in ("one.csv", "two.csv"):
+        write(root / name, "file,label", *(f"{i:02}.png,{label(i)}" for i in range(12)))
+    with pytest.raises(DataError, match=r"several tables of images \(one.csv, two.csv\): name one by"):
+        load(f"folder:{root}")
+
+
+def test_another_table_changes_the_labels_without_a_change_of_images(root: Path, load: Callable) -> None:
+    draw(root, *names("", 12))
+    write(root / "labels.csv", "file,label", *(f"{i:02}.png,{label(i)}" for i in range(12)))
+    before = load(f"folder:{root}")
+    write(root / "labels.csv", "file,label", *(f"{i:02}.png,{'ab'[i // 6]}" for i in range(12)))
+    after = load(f"folder:{root}")
+    assert (before.class_names, after.class_names) == (("cat", "dog"), ("a", "b"))
+    assert before.fingerprint != after.fingerprint
