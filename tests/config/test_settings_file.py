@@ -39,6 +39,20 @@ def test_a_mistake_is_told_with_the_file(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_mistake(tmp_path, encoding):
+    file = tmp_path / "best.toml"
+    file.write_text("head.dropout = 0.25\n", encoding)
+    assert settings_file.read(file) == {"head.dropout": 0.25}
+
+
+def test_an_encoding_that_is_not_known_is_told_with_the_way_out(tmp_path):
+    file = tmp_path / "best.toml"
+    file.write_bytes("# café\nhead.dropout = 0.25\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"best.toml: it is not UTF-8 text: save it as UTF-8\.$"):
+        settings_file.read(file)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"Cannot read .*absent.toml: No such file"):
         settings_file.read(tmp_path / "absent.toml")

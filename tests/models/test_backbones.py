@@ -172,7 +172,9 @@ def test_own_backbone_of_another_size(own_backbone: Path) -> None:
 def test_text_that_calls_itself_a_model(tmp_path: Path) -> None:
     path = tmp_path / "text.keras"
     path.write_text("not a model", "utf-8")
-    with pytest.raises(ModelError, match=r"text\.keras is not a \.keras file: it is damaged or of another kind"):
+    with pytest.raises(
+        ModelError, match=r"text\.keras is not a \.keras or \.h5 file: it is damaged or of another kind"
+    ):
         fresh(model=str(path))
 
 

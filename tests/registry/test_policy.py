@@ -27,6 +27,15 @@ def test_a_file_in_the_folder_is_read_and_changes_what_it_names():
     assert found.classes == Policy().classes
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_mistake_and_lines_are_counted_as_before(encoding):
+    Path("gates.toml").write_text("[accuracy]\ndelta = 0.02\n", encoding)
+    assert policy.read().accuracy.delta == 0.02
+    Path("gates.toml").write_text("[accuracy]\ndelt = 0.02\n", encoding)
+    with pytest.raises(ConfigError, match="line 2: gate `accuracy` has no `delt`"):
+        policy.read()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -124,7 +124,13 @@ def test_a_secret_is_read_from_its_file_before_the_environment(tmp_path: Path, m
     assert read_secret("--x", None, "SECRET") is None
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff\xfe", "not text")])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path, encoding):
+    (tmp_path / "secret").write_text("of the file\r\n", encoding)
+    assert read_secret("--x", tmp_path / "secret", "SECRET") == "of the file"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff\xff", "not text")])
 def test_a_secret_that_cannot_be_read(tmp_path: Path, content, reason):
     file = tmp_path / "secret"
     if content is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tinybench.commands.sweep import run_sweep
 from tinybench.core.errors import ConfigError
 from tinybench.sweeps import space_file
 from tinybench.sweeps.space import COSTS, Objective
@@ -76,6 +77,21 @@ def test_the_shipped_spaces_can_be_read(file):
     found = space_file.read(file.read_text(), file.stem)
     assert found.parameters
     assert found.trials
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_mistake(tmp_path, encoding):
+    file = tmp_path / "small.toml"
+    file.write_text('recipe = "quickstart"\ntrails = 1\n', encoding)
+    with pytest.raises(ConfigError, match=r"small.toml, line 2: .*`trails`"):
+        run_sweep(file)
+
+
+def test_another_encoding_is_told_with_the_way_out(tmp_path):
+    file = tmp_path / "small.toml"
+    file.write_bytes("# café\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"space .*small.toml: it is not UTF-8 text: save it as UTF-8\.$"):
+        run_sweep(file)
 
 
 def test_there_are_shipped_spaces():

@@ -333,5 +333,8 @@ def test_a_deleted_experiment_of_the_target_is_named(small, fresh):
     experiment = MlflowClient(small[0]).create_experiment("old")
     MlflowClient(small[0]).create_run(experiment)
     MlflowClient(fresh).delete_experiment(MlflowClient(fresh).create_experiment("old"))
-    with pytest.raises(TrackingError, match="'old' is deleted in sqlite"):
+    with pytest.raises(
+        TrackingError,
+        match=r"The experiment 'old' in sqlite:///.* is deleted\. Restore it with: MLFLOW_TRACKING_URI=sqlite:///",
+    ):
         copy_store(small[0], fresh)

@@ -137,7 +137,7 @@ def test_mlflow_run_has_chosen_the_experiment(tracker, mlflow_run):
 
 def test_a_run_of_mlflow_run_that_is_elsewhere(tracker, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "elsewhere")
-    with pytest.raises(TrackingError, match="No run 'elsewhere' in sqlite:///"):
+    with pytest.raises(ConfigError, match=r"MLFLOW_RUN_ID names no run of sqlite:///.*: 'elsewhere'"):
         tracker.open_parent_run("x")
 
 
@@ -175,6 +175,16 @@ def test_what_was_found_runs_again(tracker, run):
     reopened = tracker.reopen(tracker.get_run(run.id))
     assert reopened.id == run.id
     assert stored(tracker, reopened).info.status == "RUNNING"
+
+
+def test_a_run_that_was_deleted_is_not_opened_again(tracker, run):
+    tracker.client.delete_run(run.id)
+    with pytest.raises(TrackingError) as caught:
+        tracker.reopen(tracker.get_run(run.id))
+    assert str(caught.value) == (
+        f"Run {run.id} in {tracker.uri} is deleted. Restore it with: MLFLOW_TRACKING_URI={tracker.uri} "
+        f"mlflow runs restore --run-id {run.id}"
+    )
 
 
 def test_epochs_come_back_in_order_though_the_clock_was_set_back(tracker, run):
@@ -218,6 +228,7 @@ def test_an_artifact_that_is_not_there(tracker, run, tmp_path):
 
 
 def test_a_run_fails_with_the_first_reason(tracker, run):
+    tracker.client.set_tag(run.id, "mlflow.source.type", "PROJECT")
     tracker.mark_failed(run.id, "No pictures.")
     tracker.mark_failed(run.id, "Something else.")
     assert tracker.client.get_run(run.id).info.status == "FAILED"
@@ -250,10 +261,36 @@ def test_mlflow_run_has_chosen_the_store(tracker, run, monkeypatch):
     assert Tracker(TrackConfig(uri=tracker.uri)).uri == tracker.uri
 
 
-def test_an_experiment_that_was_deleted(tracker):
-    tracker.client.delete_experiment(tracker.client.create_experiment("deleted"))
-    with pytest.raises(TrackingError, match=r"Cannot open a run in .*deleted"):
-        like(tracker, experiment="deleted").open_parent_run("x")
+@pytest.mark.parametrize("by", ["setting", "name", "id"])
+def test_an_experiment_that_was_deleted(tracker, monkeypatch, by):
+    name = f"deleted {by}"
+    deleted = tracker.client.create_experiment(name)
+    tracker.client.delete_experiment(deleted)
+    if by != "setting":
+        monkeypatch.setenv(f"MLFLOW_EXPERIMENT_{by.upper()}", {"name": name, "id": deleted}[by])
+    asked = like(tracker, experiment=name if by == "setting" else None)
+    for call in (asked.check_parent_run, lambda: asked.open_parent_run("x")):
+        with pytest.raises(TrackingError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"The experiment {name!r} in {tracker.uri} is deleted. Name another one (--track.experiment NAME), or "
+            f"restore it with: MLFLOW_TRACKING_URI={tracker.uri} mlflow experiments restore --experiment-id {deleted}"
+        )
+    tracker.client.restore_experiment(deleted)
+    asked.check_parent_run()
+
+
+@pytest.mark.parametrize("value", ["99", "no number"])
+def test_an_experiment_of_the_environment_that_is_nowhere(tracker, monkeypatch, value):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", value)
+    for call in (tracker.check_parent_run, lambda: tracker.open_parent_run("x")):
+        with pytest.raises(ConfigError, match=rf"^MLFLOW_EXPERIMENT_ID names no experiment of .*: '{value}'\. Unset"):
+            call()
+
+
+def test_a_check_creates_no_experiment(tracker):
+    like(tracker, experiment="not yet").check_parent_run()
+    assert tracker.client.get_experiment_by_name("not yet") is None
 
 
 def test_a_store_of_an_unknown_kind():

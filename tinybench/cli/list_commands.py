@@ -10,7 +10,7 @@ import click
 def models(as_json: bool) -> None:
     """List the models, with their size, their accuracy on ImageNet, and whether their weights are here.
 
-    The path of a .keras file is a model as well.
+    The path of a .keras or .h5 file is a model as well.
     """
     from rich.console import Console as Terminal
 

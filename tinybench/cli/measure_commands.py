@@ -21,7 +21,7 @@ _AT_LEAST_ONE = click.IntRange(1)
     "models",
     multiple=True,
     required=True,
-    help="Name of a model, or a .keras file; several separated by commas, or by repeating the option.",
+    help="Name of a model, or a .keras or .h5 file; several separated by commas, or by repeating the option.",
 )
 @click.option("--device", type=click.Choice([*DEVICES, "all"]), default="cpu", show_default=True, help="Where to run.")
 @click.option("--gpu", type=click.IntRange(0), default=0, show_default=True, help="Number of the GPU.")

@@ -26,6 +26,7 @@ from tinybench.cli.measure_commands import measure, pareto
 from tinybench.cli.options import near_options, no_such_option
 from tinybench.cli.recipe_commands import recipes
 from tinybench.cli.registry_commands import history, promote, registry, rollback
+from tinybench.cli.relocate_command import relocate
 from tinybench.cli.result_commands import evaluate, explain, export, predict
 from tinybench.cli.run_commands import runs
 from tinybench.cli.serve_commands import serve
@@ -51,7 +52,7 @@ for _command in (
     *(models, datasets, recipes, cache, clean),
     *(compare, measure, pareto),
     *(sweep, sweep_worker),
-    *(runs, status, sync, repair, copy),
+    *(runs, status, sync, repair, copy, relocate),
     *(promote, history, rollback, registry, serve),
     server,
 ):
@@ -156,7 +157,10 @@ def _print_error(line: str, error: BaseException) -> None:
 
 
 def _mark_mlflow_run_failed(reason: str) -> None:
-    """Write the reason into the run that `mlflow run` made, in case the command failed before it opened the run."""
+    """Write the reason into the run that `mlflow run` made, in case the command failed before it opened the run.
+
+    Another run that MLFLOW_RUN_ID names stays as it is.
+    """
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         from tinybench.tracking.tracker import Tracker

@@ -74,8 +74,9 @@ def evaluate_run(
     if config.data.folds and split != "test":
         raise ConfigError(f"Run {run_id} has folds, which have seen all training images: only split test is left.")
     device.select_device(config.device)
-    dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
     target = Tracker(config.track, may_be_away=True)
+    target.check_parent_run()
+    dataset = _load_data(config, tracker, source, split)  # before the run is opened, so that an error leaves no run
     run = target.open_parent_run(f"evaluate {description.run_title(config)}", run_kinds.EVALUATION)
     with closing(target), run.open():
         run.log_params({"run_id": run_id, "split": split} | compared_text(config))

@@ -111,7 +111,8 @@ def measure_models(
         from tinybench.tracking.tracker import Tracker
 
         track = TrackConfig(uri=uri, experiment=experiment)
-        tracker = Tracker(track, may_be_away=True)  # fail now, not after an hour of measuring
+        tracker = Tracker(track, may_be_away=True)
+        tracker.check_parent_run()  # fail now, not after an hour of measuring
         result = _measure_in_rounds(specs, rounds, process, callbacks or RunCallbacks())
     names = ", ".join(dict.fromkeys(Path(spec.model).stem for spec in specs))
     parent = tracker.open_parent_run(f"measure {names}", run_kinds.MEASUREMENT)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinybench.config.run_config import RunConfig, canonical_overrides, replace
+from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 from tinybench.sweeps import driver, space_file
 from tinybench.sweeps.sweep_callbacks import SweepCallbacks
@@ -127,8 +128,6 @@ def _choose_workers(engine: str, count: int, storage: str, address: str, resourc
 
 def _read_text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"Cannot read the space {file}: {error.strerror or error}. Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"Cannot read the space {file}: it is not UTF-8 text.") from error
+        return text_file.read(file)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"Cannot read the space {file}: {text_file.describe_error(error)}") from error

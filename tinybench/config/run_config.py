@@ -70,7 +70,7 @@ class RunConfig:
     """
 
     recipe: str = setting("tiny-imagenet-tlft", text("a recipe's name"), "Recipe to start from.")
-    model: str = setting("resnet50", text("a model's name or a .keras file"), "Backbone by name, or a .keras file.")
+    model: str = setting("resnet50", text("a model's name or file"), "Backbone by name, or a .keras or .h5 file.")
     dataset: str = setting("tiny-imagenet", text("a data set's name"), "Data set by name, or folder:/path.")
     weights: str = setting(
         "imagenet",
@@ -117,7 +117,7 @@ class RunConfig:
     @property
     def has_own_model(self) -> bool:
         """Whether the model is a file of the user, and not one that tinybench or Keras knows by name."""
-        return self.model.endswith(".keras") or "/" in self.model
+        return self.model.endswith((".keras", ".h5", ".hdf5")) or "/" in self.model
 
     @property
     def model_name(self) -> str:

@@ -13,7 +13,7 @@ class Settings(TypedDict, total=False):
     """Recipe to start from."""
 
     model: str
-    """Backbone by name, or a .keras file."""
+    """Backbone by name, or a .keras or .h5 file."""
 
     dataset: str
     """Data set by name, or folder:/path."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybench.config.run_config import canonical_key, parse_value
+from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 
 
@@ -18,11 +19,9 @@ def read(file: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read or is not TOML, or it has an unknown key or a value that is not allowed.
     """
     try:
-        text = file.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"Cannot read {file}: {error.strerror or error}. Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}.") from error
+        text = text_file.read(file)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"Cannot read {file}: {text_file.describe_error(error)}") from error
     return parse(text, str(file))
 
 

@@ -20,7 +20,7 @@ _LEGEND = (
     "published it. weights: of ImageNet; those that are to download come when a run needs them, and a model without is "
     "trained from scratch."
 )
-_OWN = "The path of a .keras file is a model as well."
+_OWN = "The path of a .keras or .h5 file is a model as well."
 
 
 def print_models(cards: Iterable[ModelCard], terminal: Terminal) -> None:

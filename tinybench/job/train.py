@@ -69,6 +69,8 @@ def train_run(
     preflight.check_run(config)
     tracker = Tracker(config.track, may_be_away=True)
     with closing(tracker), _tell(callbacks) as events:
+        if parent is None:
+            tracker.check_parent_run()  # the data of a run may take hours to download
         inputs = load_inputs(config)  # before the run is opened: what fails here leaves none
         model = None if config.data.folds else build_first_model(config, inputs.dataset, tracker, start_from)
         title = description.run_name(config)

@@ -23,7 +23,7 @@ from tinybench.config.network_size import NetworkSize
 from tinybench.config.run_config import FILE_WEIGHTS, RunConfig
 from tinybench.core.errors import ModelError
 from tinybench.core.suggestion import suggest
-from tinybench.models import flat_graph, networks, weights
+from tinybench.models import flat_graph, model_file, networks, weights
 
 # Those that are tested and documented; any other name of Keras Applications is looked up in Keras itself
 APPLICATIONS = {
@@ -81,12 +81,14 @@ def check(config: RunConfig) -> NetworkSize | None:
         ModelError: There is no such name or file, or the model has no such size; the message lists the choices.
     """
     if config.has_own_model:
-        weights.check_model_file(Path(config.model))
+        model_file.check(Path(config.model))
     elif config.model not in network_size.PUBLISHED_SIZES and config.model not in _constructors():
         choices = ", ".join([*network_size.PUBLISHED_SIZES, *APPLICATIONS])
         raise ModelError(
             f"Unknown model {config.model!r}: expected one of {choices}, another Keras Applications name in lower "
-            "case (tinybench models lists them), or the path of a .keras file." + suggest(config.model, names())
+            "case (tinybench models lists them), or the path of a .keras or .h5 file."
+            + (f" To name the file of this name, give ./{config.model}." if Path(config.model).exists() else "")
+            + suggest(config.model, names())
         )
     return network_size.effective_size(config.model, config.network)
 
@@ -115,7 +117,7 @@ def _build_application(config: RunConfig, weights_source: str) -> Backbone:
 
 def _load_backbone(config: RunConfig, weights_source: str) -> Backbone:
     path = Path(config.model)
-    model = _to_functional(weights.load_model_file(path), config.image_size)
+    model = _to_functional(model_file.load(path), config.image_size)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output.shape) != 4:
         raise ModelError(
             f"{path} is not a backbone: expected one image input and one feature map (n, h, w, channels) as output, "

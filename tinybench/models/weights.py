@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,8 @@ from keras.src.backend import config as keras_config
 from keras.src.utils import file_utils  # the name that keras.applications itself resolves at call time
 
 from tinybench.core import download
-from tinybench.core.errors import ModelError, WeightsError
+from tinybench.core.errors import WeightsError
+from tinybench.models import file_kinds, model_file
 
 MIRROR_VARIABLE = "TINYBENCH_WEIGHTS_MIRROR"
 
@@ -66,18 +66,23 @@ def load(model: keras.Model, path: Path) -> None:
     check_file(path)
     try:
         if path.suffix == ".keras":
-            model.set_weights(load_model_file(path).get_weights())
+            model.set_weights(model_file.load(path).get_weights())
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras warns of the error that it then raises
                 model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
+        if not (file_kinds.is_hdf5(path) or file_kinds.is_keras_archive(path)):
+            reason = f"the file {file_kinds.describe_file(path)}."
+        else:
+            reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"The weights in {path} do not fit this model: {reason}") from error
 
 
 def check_file(path: Path) -> None:
     """Raise WeightsError unless there is a file of weights at a path."""
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder: expected imagenet, none, file, or a .keras or .h5 file.")
     if not path.is_file():
         raise WeightsError(f"No weights file at {path}: expected imagenet, none, file, or a .keras or .h5 file.")
 
@@ -85,28 +90,3 @@ def check_file(path: Path) -> None:
 def no_imagenet_weights(name: str) -> WeightsError:
     """Return the error that there are no ImageNet weights for a model, to be raised by the caller."""
     return WeightsError(f"There are no ImageNet weights for {name}: set --weights none, or give a file.")
-
-
-def check_model_file(path: Path) -> None:
-    """Raise ModelError unless a path is that of a `.keras` file."""
-    if not path.is_file():
-        raise ModelError(f"No model file at {path}: expected the path of a .keras file.")
-    if not zipfile.is_zipfile(path):
-        raise ModelError(f"{path} is not a .keras file: it is damaged or of another kind. Save it with model.save().")
-
-
-def load_model_file(path: Path) -> keras.Model:
-    """Load a model from a `.keras` file that is not trusted: no code in it is executed.
-
-    Raises:
-        ModelError: There is no such file, or it cannot be loaded in safe mode.
-    """
-    check_model_file(path)
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds of errors for what such a file may hold
-        # Keras's own message recommends to turn safe mode off
-        reason = "it holds a Lambda" if "lambda" in str(error).lower() else " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} cannot be loaded in safe mode: {reason}. Build it of Keras's own layers, without Lambda."
-        ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinybench.config.toml_tables import TomlDocument
+from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 from tinybench.core.suggestion import suggest
 
@@ -180,9 +181,9 @@ def read(file: Path | None = None) -> Policy:
         return Policy()
     path = file or Path(FILE)
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the gates {path}: {error}. Check the path.") from error
+        text = text_file.read(path)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"Cannot read the gates {path}: {text_file.describe_error(error)}") from error
     return parse(text, str(path))
 
 

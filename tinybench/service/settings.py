@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 from tinybench.core.redaction import redact
 from tinybench.service import passwords
@@ -81,8 +82,8 @@ def read_secret(option: str, file: Path | None, variable: str) -> str | None:
     if file is None:
         return os.environ.get(variable) or None
     try:
-        text = file.read_text("utf-8").strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_file.read(file).strip("\r\n")
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ConfigError(f"Invalid value for `{option}`: cannot read {file}: {reason}.") from error
     if not text:

@@ -85,6 +85,7 @@ def start(
     _check_space(space, callbacks)  # before anything is created that would have to be removed again
     database = optuna_storage.connect(storage)
     tracker = Tracker(track, may_be_away=True)
+    tracker.check_parent_run()
     name = name or f"{space.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     workers = create_workers(name, space, tracker.uri)
     return _drive(Study.create(database, name, space, overrides), tracker, workers, callbacks)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
+from tinybench.tracking import locked_database
 
 HEARTBEAT_SECONDS = 5
 _GRACE_SECONDS = 4 * HEARTBEAT_SECONDS  # without a heartbeat, after which a trial's process counts as dead
@@ -46,6 +47,7 @@ def connect(url: str, *, must_exist: bool = False) -> optuna.storages.RDBStorage
     if must_exist and file is not None and not file.exists():
         raise TrackingError(f"There is no database {file}: check --storage, or begin a study by tinybench sweep SPACE.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    locked_database.watch(file)
     arguments: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS}} if url.startswith("sqlite") else {}
     try:
         with ignore_experimental_warnings(), waiting.tell_if_slow(f"waiting for {redact(url)}"), _lock_file(file):

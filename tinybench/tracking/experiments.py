@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 
 import tenacity
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.tracking import MlflowClient
 
-from tinybench.tracking import store, tags
+from tinybench.core.errors import TrackingError
+from tinybench.core.redaction import redact
+from tinybench.tracking import artifact_location, store, tags
+
+
+class DeletedExperimentError(TrackingError):
+    """An experiment in which no run can be opened until it is restored."""
 
 
 def get_or_create_experiment(client: MlflowClient, name: str) -> str:
-    """Return the id of the experiment with a name, which is created if it does not exist."""
+    """Return the id of the experiment with a name, which is created if it does not exist.
+
+    Raises:
+        DeletedExperimentError: There is one that is deleted.
+    """
     retry_on_conflict(lambda: client.get_experiment_by_name(name) or client.create_experiment(name))
-    return str(client.get_experiment_by_name(name).experiment_id)
+    return _require_active(client.get_experiment_by_name(name), client.tracking_uri)
+
+
+def check_usable(client: MlflowClient, uri: str, described: Mapping[str, str], way_out: str) -> None:
+    """Raise if runs cannot be opened in an experiment; one of a name that there is not is no error.
+
+    Args:
+        client: A client of the store.
+        uri: Address of the store.
+        described: The experiment as {"id": …} or {"name": …}.
+        way_out: What to do, before the command that restores it.
+
+    Raises:
+        DeletedExperimentError: It is deleted.
+        TrackingError: Its artifacts are not where the store says.
+        MlflowException: There is none with this id.
+    """
+    if "id" in described:
+        experiment = client.get_experiment(described["id"])
+    else:
+        experiment = client.get_experiment_by_name(described["name"])
+    if experiment is not None:
+        _require_active(experiment, uri, way_out)
+        moved = artifact_location.explain_experiment(experiment.name, experiment.artifact_location, uri)
+        if moved:
+            raise TrackingError(moved)
+
+
+def _require_active(experiment: Experiment, uri: str, way_out: str = "Restore it with") -> str:
+    """Return the id of an experiment unless it is deleted."""
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        address = redact(uri)
+        raise DeletedExperimentError(
+            f"The experiment {experiment.name!r} in {address} is deleted. {way_out}: "
+            f"MLFLOW_TRACKING_URI={shlex.quote(address)} mlflow experiments restore --experiment-id "
+            f"{experiment.experiment_id}"
+        )
+    return str(experiment.experiment_id)
 
 
 @tenacity.retry(

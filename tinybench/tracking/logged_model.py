@@ -16,11 +16,13 @@ import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from numpy.typing import NDArray
 
 from tinybench.core.errors import TrackingError
 from tinybench.inference.classifier import ImageClassifier, ModelInfo
 from tinybench.inference.model_version import read_version
+from tinybench.tracking import artifact_location, store
 from tinybench.tracking.model_logging import FILES
 
 _RELOAD_TIMEOUT_SECONDS = 600.0
@@ -82,14 +84,27 @@ def download(model_uri: str) -> Iterator[ModelFiles]:
     """Yield the files of a logged or registered model; they are deleted when the block ends.
 
     Raises:
-        TrackingError: There is no such model, or tinybench did not make it.
+        TrackingError: There is no such model, its files are not where the store says, or tinybench did not make it.
     """
     with TemporaryDirectory() as temporary:
+        _require_files(model_uri)
         try:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=temporary))
         except (MlflowException, OSError) as error:
             raise TrackingError(f"No model {model_uri!r}: check its name and the store (--uri).") from error
         yield read_folder(folder, model_uri)
+
+
+def _require_files(model_uri: str) -> None:
+    """Raise if the files of a model are on a disk, and not where the store says."""
+    try:
+        location = get_artifact_repository(model_uri).repo.artifact_uri
+    except (*store.STORE_ERRORS, AttributeError):
+        return  # the download says what is wrong
+    folder = artifact_location.local_folder(location)
+    if folder is not None and not folder.exists():
+        what = f"The files of the model {model_uri!r}"
+        raise TrackingError(artifact_location.explain_absence(what, location, store.default_uri()))
 
 
 def read_folder(folder: Path, name: str) -> ModelFiles:

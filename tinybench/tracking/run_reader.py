@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import store, tags
+from tinybench.tracking import artifact_location, store, tags
 from tinybench.tracking.experiments import list_experiment_ids
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
@@ -83,7 +84,7 @@ class RunReader:
         try:
             stored = self._client.get_run(self._id_in_store(local.id if local else run_id))
         except MlflowException as error:
-            if error.error_code not in _NOT_FOUND:
+            if not is_not_found(error):
                 raise TrackingError(self._describe_error("Cannot reach", error)) from error
             raise self._not_found(run_id) from error
         return stored if local is None else local.apply_to(stored)
@@ -115,6 +116,12 @@ class RunReader:
         return TrackingError(
             f"No run {run_id!r} in {redact(self.uri)}: tinybench runs lists them; --uri names another store."
         )
+
+    def describe_deleted(self, run: MlflowRun) -> str:
+        """Return that a run is deleted, with the command that restores it."""
+        address = redact(self.uri)
+        command = f"MLFLOW_TRACKING_URI={shlex.quote(address)} mlflow runs restore --run-id {run.info.run_id}"
+        return f"Run {run.info.run_id} in {address} is deleted. Restore it with: {command}"
 
     def _require_sent(self, run_id: str) -> None:
         """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
@@ -260,12 +267,19 @@ class RunReader:
         return list(self.get_run(run_id).data.metrics)
 
     def list_artifacts(self, run_id: str, folder: str) -> list[str]:
-        """Return the paths of the artifacts in a folder of a run, those that are not sent included."""
+        """Return the paths of the artifacts in a folder of a run, those that are not sent included.
+
+        Raises:
+            TrackingError: The artifacts are not where the store says.
+        """
         local = self._local_run(run_id)
         paths = [path for path in local.artifacts() if path.startswith(f"{folder}/")] if local else []
         if self._client is None or (local is not None and self._is_known_here(local)):
             return sorted(paths)
-        stored = self._client.list_artifacts(local.id if local else self._id_in_store(run_id), folder)
+        run_id = local.id if local else self._id_in_store(run_id)
+        stored = self._client.list_artifacts(run_id, folder)
+        if not stored:
+            self._require_artifacts(self._client, run_id)
         return sorted({*paths, *(item.path for item in stored)})
 
     def download_artifact(self, run_id: str, path: str, folder: Path) -> Path:
@@ -273,17 +287,33 @@ class RunReader:
 
         Raises:
             OSError: The run has no such artifact.
+            TrackingError: Its artifacts are not where the store says.
         """
         local = self._local_run(run_id)
         if local is not None and local.copy_artifact(path, folder / path):
             return folder / path
         if self._client is None:
             raise FileNotFoundError(path)
+        run_id = local.id if local else self._id_in_store(run_id)
         try:
-            run_id = local.id if local else self._id_in_store(run_id)
             return Path(self._client.download_artifacts(run_id, path, str(folder)))
-        except MlflowException as error:
+        except (MlflowException, FileNotFoundError) as error:
+            self._require_artifacts(self._client, run_id)
             raise FileNotFoundError(path) from error
+
+    def _require_artifacts(self, client: MlflowClient, run_id: str) -> None:
+        """Raise if the artifacts of all runs of an experiment are not where the store says.
+
+        Raises:
+            TrackingError: They are not.
+        """
+        try:
+            run = client.get_run(run_id)
+        except MlflowException:  # it has not been sent yet
+            return
+        if tags.CONFIG_HASH in run.data.tags and artifact_location.is_moved(run.info.artifact_uri):
+            what = f"The artifacts of run {run_id}"
+            raise TrackingError(artifact_location.explain_absence(what, run.info.artifact_uri, self.uri))
 
     def experiment_name(self, run: MlflowRun) -> str | None:
         """Return the name of a run's experiment; None if only its id is known, or if it is MLflow's default."""
@@ -294,7 +324,7 @@ class RunReader:
 
     def _describe_error(self, failed_action: str, error: Exception) -> str:
         reason = store.describe_error(error)
-        return f"{failed_action} {redact(self.uri)}: {reason} Check the address and that its server runs."
+        return f"{failed_action} {redact(self.uri)}: {reason} {store.way_out(self.uri, error)}"
 
 
 def _identify(point: Any) -> tuple[int, int, str]:
@@ -302,6 +332,11 @@ def _identify(point: Any) -> tuple[int, int, str]:
     is_infinite = math.isinf(point.value)
     value = math.copysign(sys.float_info.max, point.value) if is_infinite else point.value
     return point.step, point.timestamp, repr(value)
+
+
+def is_not_found(error: MlflowException) -> bool:
+    """Return whether a store says that it has no run or experiment with an id."""
+    return error.error_code in _NOT_FOUND
 
 
 def key_of(run: MlflowRun) -> str:

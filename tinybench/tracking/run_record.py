@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
 from tinybench.evaluation.predictions import Predictions
 from tinybench.recipes.resolve import override
-from tinybench.tracking import provenance, tags
+from tinybench.tracking import environment_run, provenance, tags
 from tinybench.tracking.results import PhaseResult
 from tinybench.tracking.run_reader import RunReader
 from tinybench.tracking.run_writer import RunWriter
@@ -115,12 +114,17 @@ def read_config(tracker: Tracker, run: MlflowRun) -> RunConfig:
     """Return the configuration that a run logged, with the store in which the run was found.
 
     Raises:
-        TrackingError: tinybench did not make the run.
+        TrackingError: tinybench did not make the run, or its artifacts are not where the store says.
     """
     try:
         values = _read_json(tracker, run, _CONFIG)
     except OSError as error:
-        raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+        if tags.CONFIG_HASH not in run.data.tags:
+            raise TrackingError(f"Run {run.info.run_id} was not made by tinybench: it has no {_CONFIG}.") from error
+        raise TrackingError(
+            f"Run {run.info.run_id} has no {_CONFIG} at {run.info.artifact_uri}: its artifacts were deleted, or are "
+            "elsewhere. Put them back, or train it again."
+        ) from error
     return from_flat(_OLD_VALUES | values | {"track.uri": tracker.uri})
 
 
@@ -148,7 +152,7 @@ def derive_config(
                 "Leave it out, or train a new run."
             )
     experiment = None  # `mlflow run` has chosen one
-    if "MLFLOW_RUN_ID" not in os.environ:
+    if environment_run.named_run_id() is None:
         experiment = tracker.experiment_name(source)
     changes = {"track.run_name": None, "track.tags": (), "track.experiment": experiment}
     if replace(earlier, settings).dataset != earlier.dataset:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
+from tinybench.tracking import locked_database
 
 STORE_ERRORS = (
     MlflowException,
@@ -63,6 +64,7 @@ _REFUSALS = {
     "403": "it does not allow this login to do that: ask its administrator for another role.",
 }
 _DISK_FULL = 507
+_LOCKED = "database is locked"
 _TOO_LARGE = (413, 414)  # HTTP statuses of what a proxy will not take however often it is sent
 _PING_TIMEOUT_SECONDS = 5
 _DATABASE_SERVERS = ("postgresql", "mysql")
@@ -129,6 +131,7 @@ def connect(uri: str) -> MlflowClient:
     """
     check_address(uri)
     prepare_client()
+    locked_database.watch(sqlite_path(uri))
     try:
         with waiting.tell_if_slow(f"waiting for {redact(uri)}"):
             ping(uri)
@@ -253,10 +256,19 @@ def describe_error(error: BaseException) -> str:
         return "it gives no answer in time."
     if isinstance(error, requests.ConnectionError) or "Max retries exceeded" in text or "Connection aborted" in text:
         return "it does not answer."
+    if _LOCKED in text:
+        return "another process has locked the database, perhaps a database browser with changes that are not written."
     lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     database_errors = [line for line in lines if "OperationalError" in line]  # SQLAlchemy adds general advice
     sentence = redact((database_errors or lines)[0])[:500].strip()
     return sentence if sentence.endswith((".", "?", "!", "…")) else f"{sentence}."
+
+
+def way_out(uri: str, error: BaseException) -> str:
+    """Return what to do about a store that does not answer."""
+    if sqlite_path(uri) is None:
+        return "Check the address and that its server runs."
+    return "Close it, then try again." if _LOCKED in str(error) else "Check the address."
 
 
 def is_refused(error: BaseException) -> bool:
@@ -311,5 +323,5 @@ def _classify(uri: str, error: Exception) -> TrackingError:
     reason = describe_error(error)
     if is_refused(error):
         return TrackingError(f"Cannot use {redact(uri)}: {reason}")
-    message = f"Cannot use {redact(uri)}: {reason} Check the address and that its server runs."
+    message = f"Cannot use {redact(uri)}: {reason} {way_out(uri, error)}"
     return UnreachableError(message, reason) if uri.startswith(("http", *_DATABASE_SERVERS)) else TrackingError(message)

@@ -101,6 +101,19 @@ def test_a_flush_goes_on_as_long_as_the_store_takes_entries(store: str, monkeypa
     writer.close()
 
 
+def test_a_sign_of_life_does_not_wait_for_runs_that_are_not_sent_yet(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the store would be said not to answer, and paused for, whenever one is due while a run begins."""
+    monkeypatch.setattr(sender, "_HEARTBEAT_SECONDS", 0.0)
+    writer = StoreWriter(store, Slow(MlflowClient(store), 0.02))
+    for number in range(5):
+        writer.create_run({"id": "0"}, f"{number}", {}).set_tags({"number": number})
+    assert writer.flush()
+    assert writer.take_notice() is None
+    writer.close()
+
+
 def test_a_process_that_has_much_to_send_gives_signs_of_life(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "_HEARTBEAT_SECONDS", 0.2)
     writer = StoreWriter(store, Slow(MlflowClient(store), 0.05))

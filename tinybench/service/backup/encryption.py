@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tinybench.core import text_file
 from tinybench.core.errors import ConfigError, DataError
 
 
@@ -68,9 +69,9 @@ class Identity:
     def __init__(self, file: Path) -> None:
         pyrage = _pyrage()
         try:
-            lines = file.read_text("utf-8").split()
+            lines = text_file.read(file).split()
             self._keys = [pyrage.x25519.Identity.from_str(line) for line in lines if line.startswith("AGE-SECRET-KEY-")]
-        except (OSError, UnicodeDecodeError, pyrage.IdentityError) as error:
+        except (OSError, UnicodeError, pyrage.IdentityError) as error:
             reason = getattr(error, "strerror", None) or "its key is damaged"
             raise ConfigError(f"Invalid value for `--identity`: cannot read {file}: {reason}.") from error
         if not self._keys:

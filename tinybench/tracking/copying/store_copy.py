@@ -7,11 +7,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities import ViewType
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
 from tinybench.tracking import store, tags
+from tinybench.tracking.artifact_location import explain_experiment
 from tinybench.tracking.copying.copied_content import list_differences
 from tinybench.tracking.copying.copy_check import CopyCheck
 from tinybench.tracking.copying.copy_lock import CopyLock, locked
@@ -113,6 +114,12 @@ class StoreCopy:
 
     def _create_copies(self, experiment: Any) -> None:
         """Create the copies of all runs and logged models of an experiment, so that each may refer to each."""
+        moved = explain_experiment(experiment.name, experiment.artifact_location, self._source.uri)
+        if moved:
+            raise TrackingError(moved)
+        moved = explain_experiment(experiment.name, experiment.artifact_location, self._source.uri)
+        if moved:  # the copies would have no artifacts, and nothing would differ
+            raise TrackingError(moved)
         target_id = self._create_experiment(experiment)
         runs, models = list_run_copies(self._target, target_id), list_model_copies(self._target, target_id)
         for run in self._source.runs(experiment.experiment_id):
@@ -122,14 +129,13 @@ class StoreCopy:
             self._repeat(partial(self._models.create, model, target_id, models))
 
     def _create_experiment(self, experiment: Any) -> str:
-        """Return the id of an experiment in the target, which is created if there is none, and copy its tags."""
+        """Return the id of an experiment in the target, which is created if there is none, and copy its tags.
+
+        Raises:
+            TrackingError: The target has one of this name that is deleted.
+        """
         target_id = get_or_create_experiment(self._target.client, experiment.name)
         copied = self._target.client.get_experiment(target_id)
-        if copied.lifecycle_stage != LifecycleStage.ACTIVE:
-            raise TrackingError(
-                f"Experiment {experiment.name!r} is deleted in {store.display(self._target.uri)}: restore it there "
-                f"with mlflow experiments restore --experiment-id {target_id}."
-            )
         for name, value in self._expected_tags(experiment, copied).items():
             if copied.tags.get(name) != value:
                 self._repeat(partial(self._target.client.set_experiment_tag, target_id, name, value))

@@ -19,6 +19,7 @@ from tinybench.tracking import store, tags
 from tinybench.tracking.journal.entry_file import Entry
 from tinybench.tracking.journal.journal import Journal, is_key
 from tinybench.tracking.journal.sender import Sender
+from tinybench.tracking.journal.stored_runs import WaitError
 from tinybench.tracking.process_identity import describe_process
 
 _CREATE_SECONDS = 5.0  # for which a new run waits for the id that the store gives it
@@ -127,7 +128,7 @@ class JournalWriter:
     def _beat(self, client: MlflowClient, resolve: Callable[[str], str]) -> None:
         """Tell the store that the runs of this process are alive."""
         for key in [*self._running]:
-            with suppress(MlflowException):
+            with suppress(MlflowException, WaitError):  # a run that waits to be sent needs no sign of life yet
                 client.set_tag(resolve(key), tags.HEARTBEAT, str(int(time.time())))
 
 
