@@ -106,6 +106,18 @@ def test_settings_name_the_columns(root: Path, load: Callable) -> None:
         load(f"folder:{root}", labels_file="no.csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_spreadsheets_are_read(root: Path, load: Callable, encoding: str) -> None:
+    draw(root, *names("", 12))
+    write(
+        root / "labels.csv",
+        "id;Art",
+        *(f"{i:02}.png;{('Käfer', 'Wal')[i % 2]}\r" for i in range(12)),
+        encoding=encoding,
+    )
+    assert members(load(f"folder:{root}")) == {"Käfer": 6, "Wal": 6}
+
+
 def test_a_table_may_lie_elsewhere(root: Path, load: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(root, *names("", 12))
     write(tmp_path / "elsewhere.csv", "id;label", *(f"{i:02};{label(i)}" for i in range(12)), encoding="utf-8-sig")

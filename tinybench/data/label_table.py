@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.core import text_file
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
 from tinybench.data import scan, split_names
@@ -103,15 +104,15 @@ def _read_table(root: Path, name: str) -> _Table:
     if path.stat().st_size > _MAX_BYTES:
         raise DataError(f"{path} is larger than {_MAX_BYTES / 2**20:.0f} MiB: that is no table of images and labels.")
     try:
-        text = path.read_text("utf-8-sig")
+        text = text_file.read(path)
         delimiter = _find_delimiter(text.partition("\n")[0])
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         header = [clean_name(cell.strip()) for cell in next(rows, [])]
         table = _Table(
             name, header, [(rows.line_num, _fit_row(row, header)) for row in rows if any(map(str.strip, row))]
         )
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8: save the table as CSV in UTF-8.") from None
+    except UnicodeError as error:
+        raise DataError(f"Cannot read the table {path}: {text_file.describe_error(error)}") from None
     except (OSError, csv.Error) as error:
         raise DataError(f"Cannot read the table {path} ({error}).") from None
     return table
