@@ -64,6 +64,8 @@ def train(
     """
     from tinybench.hardware import onednn
 
+    if not isinstance(config, RunConfig | str | None):
+        raise ConfigError(f"Invalid value for `config`: expected a recipe's name or a RunConfig, got {config!r}.")
     events = run_callbacks or _notebook_progress()
     resolved = override(config, settings) if isinstance(config, RunConfig) else resolve(config, settings)
     onednn.allow_onednn(resolved.deterministic)  # before TensorFlow is imported

@@ -104,4 +104,25 @@ def test_the_command_prints_a_table_and_how_to_resume(store: str) -> None:
 
 
 def test_an_empty_store_has_no_runs(store: str, tmp_path: Path) -> None:
-    assert CliRunner().invoke(cli, ["runs", "--uri", store]).output == "No runs.\n"
+    assert (
+        CliRunner().invoke(cli, ["runs", "--uri", store]).output
+        == "No runs. Check the options, or name another store with --uri.\n"
+    )
+
+
+def test_an_interrupted_run_has_the_figures_of_its_epoch(store: str) -> None:
+    run_id = add_run(store, "died in its second phase", 1000, dead=True, accuracy=0.9)
+    client = MlflowClient(store)
+    client.log_metric(run_id, "test/accuracy", 0.8)
+    client.log_metric(run_id, "val/accuracy", 0.7, 6000, 7)
+    (run,) = list_runs(store)
+    assert (run.epoch, run.val_accuracy, run.test_accuracy) == (7, 0.7, None)
+    client.set_terminated(run_id, "FINISHED")
+    (run,) = list_runs(store)
+    assert (run.val_accuracy, run.test_accuracy) == (0.9, 0.8)
+
+
+def test_a_folder_is_found_by_another_path(store: str, tmp_path: Path) -> None:
+    add_run(store, "pets", 1000, status="FINISHED", dataset=f"folder:{tmp_path}/pets")
+    for given in ("folder:pets", f"folder:{tmp_path}/pets", "pets"):
+        assert names(list_runs(store, dataset=given)) == ["pets"]

@@ -54,7 +54,7 @@ def test_kernels_are_those_of_the_layer_that_sees_the_image():
 def own(shape) -> keras.Model:
     entry = keras.Input((SIDE, SIDE, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
-    settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
+    settings = {"model": "own.keras", "weights": "file", "image_size": SIDE, "head.hidden": "none"}
     return models.build(resolve(None, settings), (SIDE, SIDE, 3), 3)
 
 
@@ -93,6 +93,6 @@ def test_the_last_layer_whose_maps_can_be_seen_is_no_padding(side: int, layer: s
     hidden = keras.layers.MaxPooling2D(2, name="pool")(hidden)
     hidden = keras.layers.ZeroPadding2D(1, name="padding")(hidden)
     keras.Model(entry, keras.layers.Conv2D(2, 3, strides=8, padding="same", name="last")(hidden)).save("own.keras")
-    settings = {"model": "own.keras", "weights": "imagenet", "image_size": side, "head.hidden": "none"}
+    settings = {"model": "own.keras", "weights": "file", "image_size": side, "head.hidden": "none"}
     model = models.build(resolve(None, settings), (side, side, 3), 3)
     assert feature_maps.last_visible_layer(model) == layer

@@ -159,7 +159,7 @@ def own(shape, **chosen) -> keras.Model:
     """A model around a user's backbone, given as a function of symbolic pixels."""
     entry = keras.Input((None, None, 3))
     keras.Model(entry, shape(entry)).save("own.keras")
-    settings = {"model": "own.keras", "weights": "imagenet", "image_size": SIDE, "head.hidden": "none"}
+    settings = {"model": "own.keras", "weights": "file", "image_size": SIDE, "head.hidden": "none"}
     return models.build(resolve(None, settings | chosen), (SIDE, SIDE, 3), 3)
 
 

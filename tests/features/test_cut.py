@@ -110,7 +110,7 @@ def built(shape: Callable, folder: Path | None = None, **overrides) -> tuple[ker
     entry = keras.Input((16, 16, 3), name="images")
     path = (folder or Path()) / "own.keras"
     keras.Model(entry, shape(layers.Rescaling(1 / 255, name="scale")(entry))).save(path)
-    settings = chosen(model=str(path), weights="imagenet", **{"head.hidden": 8} | overrides)
+    settings = chosen(model=str(path), weights="file", **{"head.hidden": 8} | overrides)
     return models.build(settings, (16, 16, 3), 3), settings
 
 
@@ -235,7 +235,7 @@ def test_keras_cannot_divide_at_a_layer_that_is_called_again_above_and_that_is_s
 def test_a_sequential_backbone_is_trained_with_its_statistics() -> None:
     inner = [keras.Input((16, 16, 3)), layers.Rescaling(1 / 255), conv("c1"), norm("n1"), conv("c2"), norm("n2")]
     keras.Sequential(inner).save("own.keras")
-    settings = chosen(model="own.keras", weights="imagenet", **{"finetune.unfreeze": 2, "finetune.batch_norm": "train"})
+    settings = chosen(model="own.keras", weights="file", **{"finetune.unfreeze": 2, "finetune.batch_norm": "train"})
     model = models.build(settings, (16, 16, 3), 3)
     assert fits(model, settings, "finetune") == "n1"
     assert apart(model, settings, "finetune") <= 1e-4

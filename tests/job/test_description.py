@@ -196,8 +196,13 @@ def test_a_name_begins_with_what_differs_from_the_recipe():
     assert description.run_name(changed, "finetune") == "finetune: smallcnn on digits", "it is listed below its run"
     searched = settings(**{"head.dropout": 0.23834366516774497})
     assert description.run_name(searched) == "head.dropout 0.238, smallcnn on digits"
-    many = settings(seed=3, batch_size=8, **{"head.dropout": 0.5, "head.l2": 0.1})
-    assert description.run_name(many).count(",") == 2, "a name is short"
+    one, other = (settings(phases="transfer", **{"head.dropout": 0.2, "transfer.lr": lr}) for lr in (1e-2, 1e-3))
+    assert description.run_name(one) == "phases transfer, head.dropout 0.2, transfer.lr 0.01, smallcnn on digits"
+    assert description.run_name(one) != description.run_name(other)
+    many = settings(
+        seed=3, batch_size=8, **{f"augment.{name}": 0.3 for name in ("rotation", "zoom", "mixup", "cutmix")}
+    )
+    assert description.run_name(many).count(",") == 5, "a name does not grow without end"
     fewer = settings(**{"data.per_class": 9, "head.dropout": 0.5})
     assert description.run_name(fewer) == "head.dropout 0.5, data.per_class 9, smallcnn on digits"
     assert description.run_title(changed) == "smallcnn on digits"

@@ -54,7 +54,7 @@ def own(side: int, layer: keras.layers.Layer) -> keras.Model:
     """A whole model whose backbone is one layer."""
     entry = keras.Input((side, side, 3))
     keras.Model(entry, layer(entry)).save("own.keras")
-    chosen = {"model": "own.keras", "weights": "imagenet", "image_size": side, "head.hidden": "none"}
+    chosen = {"model": "own.keras", "weights": "file", "image_size": side, "head.hidden": "none"}
     return models.build(resolve(None, chosen), (side, side, 3), 3)
 
 

@@ -140,7 +140,7 @@ def test_too_small_images_are_one_line() -> None:
 
 
 def test_own_backbone_keeps_its_weights(own_backbone: Path) -> None:
-    model = fresh(model=str(own_backbone), weights="imagenet")
+    model = fresh(model=str(own_backbone), weights="file")
     for new, old in zip(
         model.get_layer("backbone").get_weights(), keras.saving.load_model(own_backbone).get_weights(), strict=True
     ):
@@ -195,7 +195,7 @@ def test_a_sequential_backbone_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "sequential.keras"
     own = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3), keras.layers.Conv2D(2, 3)])
     own.save(path)
-    model = fresh(model=str(path), weights="imagenet")
+    model = fresh(model=str(path), weights="file")
     assert model.output_shape == (None, 4)
     images = pixels(2, 16, 16, 3).astype("float32")
     np.testing.assert_allclose(model.get_layer("backbone")(images), own(images), rtol=1e-4, atol=1e-3)
@@ -223,5 +223,5 @@ def test_counting_fetches_nothing() -> None:
 @pytest.mark.slow
 def test_the_real_backbone_keeps_its_weights(real_data: Path) -> None:
     path = real_data / "efficientnet_lite0_imagenet_notop.keras"
-    model = fresh((64, 64, 3), model=str(path), weights="imagenet", image_size=224)
+    model = fresh((64, 64, 3), model=str(path), weights="file", image_size=224)
     assert model.get_layer("backbone").output_shape[-1] == 1280

@@ -53,6 +53,15 @@ def test_what_is_given_goes_before_what_a_small_network_takes():
     assert resolve(None, {"model": "vgg16"}).phases == ("transfer", "finetune")
 
 
+def test_an_own_model_has_weights_of_its_own():
+    assert resolve(None, {"model": "mine.keras"}).weights == "file"
+    assert resolve(None, {"model": "mine.keras", "weights": "file"}).weights == "file"
+    with pytest.raises(
+        ConfigError, match=r"^Invalid value for `weights`: mine is a file with weights of its own, which"
+    ):
+        resolve(None, {"model": "mine.keras", "weights": "imagenet"})
+
+
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(ConfigError, match=r"^Invalid value for `recipe`: expected one of tiny-imagenet-tlft, "):
         resolve("quick")

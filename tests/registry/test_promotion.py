@@ -61,6 +61,9 @@ def test_the_run_of_a_phase_stands_for_the_whole_and_that_is_told(tracker, runs)
     found = promote(tracker, phase.info.run_id, dry_run=True)
     assert found.candidate.run_id == runs["good"]
     assert found.candidate.selection == f"given by its id, as the run that {phase.info.run_id} is a part of"
+    whole = promote(tracker, runs["good"][:8], dry_run=True).candidate.selection
+    assert whole.startswith("given by its id"), whole
+    assert "part of" not in whole
 
 
 def test_a_champion_whose_files_are_gone_can_be_replaced_by_who_says_so(tracker, runs, two):

@@ -333,7 +333,8 @@ def test_a_body_that_does_not_come_is_not_waited_for_for_ever(monkeypatch):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("nobody", "nobody has no champion: register one by tinybench promote."),
+        ("nobody", f"No registered model 'nobody', but {NAME}. Check it, or --uri."),
+        (f"models:/{NAME}@nobody", f"{NAME} has no nobody: register one by tinybench promote."),
         (f"models:/{NAME}/99", f"{NAME} has no version 99, but 1, 2."),
     ],
 )

@@ -41,7 +41,7 @@ def own_backbone(tmp_path: Path) -> dict[str, str]:
     x = pixels = keras.Input((12, 12, 3))
     x = keras.layers.Conv2D(2, 3)(x)
     keras.Model(pixels, x).save(tmp_path / "own.keras")
-    return {"model": str(tmp_path / "own.keras"), "weights": "imagenet"}
+    return {"model": str(tmp_path / "own.keras"), "weights": "file"}
 
 
 def test_an_extractor_is_hashed_whatever_was_built_before() -> None:
@@ -141,7 +141,7 @@ def test_an_activation_decides_the_hash_even_where_its_layer_is_called_like_it(t
         x = pixels = keras.Input((12, 12, 3))
         x = keras.layers.Activation(activation, name=activation)(keras.layers.Conv2D(2, 3)(x))
         keras.Model(pixels, x).save(tmp_path / "own.keras")
-        found.add(digest(model(model=str(tmp_path / "own.keras"), weights="imagenet")))
+        found.add(digest(model(model=str(tmp_path / "own.keras"), weights="file")))
     assert len(found) == 2
 
 

@@ -171,7 +171,7 @@ def test_features_beyond_float16_are_kept_in_float32(tmp_path: Path, digits: Dat
     large = keras.layers.Rescaling(1e4, name="large")(keras.layers.Conv2D(4, 3, name="conv")(pixels))
     keras.Model(pixels, large).save("large.keras")
     heard = RecordedEvents()
-    chosen = settings(model="large.keras", weights="imagenet", precision="auto", **{"transfer.epochs": 1})
+    chosen = settings(model="large.keras", weights="file", precision="auto", **{"transfer.epochs": 1})
     _, _, decision = train(tmp_path / "phase", digits, chosen, heard=heard)
     assert decision.dtype == "float32"
     assert any("beyond 65504" in line for line in heard.lines)

@@ -26,7 +26,7 @@ def normalized(**overrides) -> tuple[keras.Model, run_config.RunConfig]:
         x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"block{block}_conv")(x)
         x = BN(name=f"block{block}_bn")(x)
     keras.Model(pixels, x).save("normalized.keras")
-    chosen = settings(model="normalized.keras", weights="imagenet", **{"head.hidden": "none"} | overrides)
+    chosen = settings(model="normalized.keras", weights="file", **{"head.hidden": "none"} | overrides)
     return models.build(chosen, (16, 16, 3), 3), chosen
 
 

@@ -211,7 +211,7 @@ def test_statistics_of_batch_normalization_stay_float32(digits: Dataset) -> None
     x = keras.layers.Conv2D(4, 3, strides=2, name="block1_conv")(x)
     x = keras.layers.BatchNormalization(name="block1_bn")(x)
     keras.Model(pixels, x).save("normalized.keras")
-    own = {"model": "normalized.keras", "weights": "imagenet"}
+    own = {"model": "normalized.keras", "weights": "file"}
     model, trainer = prepared(digits, **own, **{"finetune.batch_norm": "train", "finetune.unfreeze": "all"})
     layer = model.get_layer("backbone").get_layer("block1_bn")
     before = layer.moving_mean.numpy().copy()

@@ -11,12 +11,13 @@ from tinybench.config.effects import compared_text
 from tinybench.config.run_config import RunConfig, replace
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
+from tinybench.data.load_request import short_name
 from tinybench.evaluation import comparison
 from tinybench.evaluation.comparison import Comparison, RunGroup
 from tinybench.evaluation.metrics import COUNT_METRICS
 from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description
-from tinybench.tracking import references, run_record, tags
+from tinybench.tracking import queries, references, run_record, tags
 from tinybench.tracking.tracker import Tracker
 
 METRICS = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
@@ -42,6 +43,8 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
             f"Invalid value for `metric`: expected one of {', '.join(METRICS)}, got {metric!r}."
             + suggest(metric, METRICS)
         )
+    if isinstance(run_ids, str):
+        raise ConfigError(f"Invalid value for `run_ids`: expected a list of at least two runs, got {run_ids!r}.")
     tracker = Tracker.at(uri)
     phases = {}  # by run id; empty for a run that is not a phase
     run_ids = [references.find_run_id(tracker, reference) for reference in run_ids]
@@ -69,11 +72,15 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
 
 def _check_same_test_images(tracker: Tracker, run_ids: Iterable[str]) -> None:
     """Raise TrackingError unless all runs may have the same test images, whatever else they were trained on."""
-    run_tags = {run_id: tracker.find_top_run(run_id).data.tags for run_id in run_ids}
+    runs = {run_id: tracker.find_top_run(run_id) for run_id in run_ids}
+    run_tags = {run_id: run.data.tags for run_id, run in runs.items()}
     first = next(iter(run_tags))
     for second in run_tags:
         if not any(run_tags[first].get(tag, "") == run_tags[second].get(tag) for tag in tags.SAME_TEST_IMAGES):
-            raise TrackingError(f"Runs {first} and {second} used different data: compare runs on the same test images.")
+            used = " and ".join(short_name(queries.param(runs[run_id], "dataset")) for run_id in (first, second))
+            raise TrackingError(
+                f"Runs {first} and {second} were tested on different images ({used}): compare runs on the same ones."
+            )
 
 
 def _group_by_model(phases: dict[str, str], configs: dict[str, RunConfig]) -> list[list[str]]:

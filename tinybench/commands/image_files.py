@@ -17,6 +17,8 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     Raises:
         DataError: A path does not exist, or there is no image at all.
     """
+    if not paths:
+        raise DataError("No image is given: give image files, or folders of them.")
     files = [file for path in paths for file in _list_images(path)]
     if not files:
         folders = ", ".join(map(str, paths[:_MAX_PATHS]))

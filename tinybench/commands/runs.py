@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from tinybench.data.load_request import short_name
+from tinybench.data.load_request import is_named, short_name
 from tinybench.tracking import dead_runs, queries, run_kinds, tags
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.references import BEST_METRIC
@@ -101,7 +101,7 @@ def list_runs(
         for run in runs
         if (include_parts or run_kinds.kind_of(run.data.tags) not in _PART_KINDS)
         and model in (None, queries.param(run, "model"))
-        and dataset in (None, queries.param(run, "dataset"), _short_dataset(run))
+        and (dataset is None or is_named(queries.param(run, "dataset"), dataset))
     )
     if interrupted:
         listed = (run for run in listed if run.resumable)
@@ -116,7 +116,7 @@ def _describe(run: MlflowRun) -> ListedRun:
     status = DIED if dead else run.info.status.lower()
     ended = dead.ended_at if dead else run.info.end_time or _latest(run.data._metric_objs)
     epochs = [point.step for point in run.data._metric_objs if point.key == "train/loss"]
-    metrics = run.data.metrics
+    metrics, is_finished = run.data.metrics, status == "finished"
     return ListedRun(
         run_id=run.info.run_id,
         name=run.info.run_name,
@@ -125,8 +125,9 @@ def _describe(run: MlflowRun) -> ListedRun:
         model=queries.param(run, "model"),
         dataset=_short_dataset(run),
         epoch=max(epochs, default=None),
-        val_accuracy=_first(metrics, BEST_METRIC, "val/accuracy"),
-        test_accuracy=_first(metrics, "test/accuracy"),
+        # What is best, and the test images, are of the last phase that ended: not of this epoch
+        val_accuracy=_first(metrics, *([BEST_METRIC] if is_finished else []), "val/accuracy"),
+        test_accuracy=_first(metrics, "test/accuracy") if is_finished else None,
         started=run.info.start_time,
         seconds=(ended - run.info.start_time) / 1000 if ended else None,
         error=dead.reason if dead else run.data.tags.get(tags.ERROR, ""),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from tinybench.config.dataset_name import is_folder
 from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.config.run_config import PHASES, RunConfig
 from tinybench.core.errors import ConfigError
@@ -15,7 +16,6 @@ from tinybench.core.errors import ConfigError
 # Where and how a run is executed and stored: nothing by which runs are compared
 _UNCOMPARED = ("data.root", "backbone.mirror", "cache.", "checkpoint.", "explain.", "track.")
 _COMPARED_ANYWAY = ("track.checkpoints",)  # by which the list of runs knows those that can be resumed elsewhere
-_FOLDER = "folder:"
 _COLUMNS = ("image_column", "label_column", "split_column")
 FOLDER_SETTINGS = tuple(f"data.{name}" for name in ("split_folders", "labels_file", *_COLUMNS))
 """Settings by which the classes and splits of a folder of images are found: they hold for that folder only."""
@@ -81,7 +81,7 @@ def _iterate_others(config: RunConfig) -> Iterator[Ineffective]:
     yield from _iterate_network(config)
     if config.dataset != "cifar100":
         yield Ineffective("data.labels", "dataset", "only cifar100 has labels of two kinds")
-    if not config.dataset.startswith(_FOLDER):
+    if not is_folder(config.dataset):
         reason = f"it is for a folder of images, and the data set is {config.dataset}"
         yield from (Ineffective(key, "dataset", reason) for key in (*FOLDER_SETTINGS, "data.range"))
     elif config.data.labels_file == "none":

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ def quieten_libraries() -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", "IProgress not found")  # tqdm, in notebooks without ipywidgets
     # It prints the traceback of an exception that it also raises
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     # A graph for each fold's model is intended
@@ -53,8 +55,14 @@ def _has_gpu_driver() -> bool:
 @contextmanager
 def discard_stderr() -> Iterator[None]:
     """Discard the standard error of a block, also from C++; converters describe there what they do."""
-    with Path(os.devnull).open("wb") as null, _redirect_stderr(null):
-        yield
+    logger = logging.getLogger("tensorflow")  # in a notebook it writes to the cell
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with Path(os.devnull).open("wb") as null, _redirect_stderr(null):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

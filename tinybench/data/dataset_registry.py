@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from tinybench.config.dataset_name import FOLDER_PREFIX, is_folder
 from tinybench.core.errors import DataError
 from tinybench.core.suggestion import suggest
 from tinybench.data.dataset import DatasetCard, RawDataset
-from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
+from tinybench.data.load_request import LoadRequest
 
 # The modules that register data sets when they are imported
 _MODULES = ("tiny_imagenet", "cifar", "mnist", "digits")
@@ -48,7 +49,7 @@ def find(name: str) -> tuple[DatasetCard, Loader]:
     Raises:
         DataError: The name is unknown; the message lists the choices.
     """
-    if name.startswith(FOLDER_PREFIX):
+    if is_folder(name):
         from tinybench.data import folder
 
         return DatasetCard(name, "A folder of your own images, one folder per class."), folder.load

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinybench.config.dataset_name import FOLDER_PREFIX
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, file_headers, folder_layout, images, label_table, parquet_files, value_range
 from tinybench.data.decoding import EncodedImages, PoolWriter
 from tinybench.data.folder_layout import NoClassFoldersError
-from tinybench.data.load_request import FOLDER_PREFIX, LoadRequest
+from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig

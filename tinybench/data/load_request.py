@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.config.dataset_name import FOLDER_PREFIX, is_folder, make_absolute
 from tinybench.core.name_text import clean_name
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
     from tinybench.core.progress_bar import ProgressFactory
 
-FOLDER_PREFIX = "folder:"  # before the path in the name of a data set that is a folder of images
-
 
 def short_name(dataset: str) -> str:
     """Return the name of a data set for titles, tables and registered models: that of the folder if it is one."""
-    if not dataset.startswith(FOLDER_PREFIX):
+    if not is_folder(dataset):
         return dataset
     path = Path(dataset.removeprefix(FOLDER_PREFIX)).expanduser()
     return clean_name(path.name if path.name not in ("", "..") else path.resolve().name or dataset)
+
+
+def is_named(dataset: str, given: str) -> bool:
+    """Return whether a person means a data set: by its name, its short name, or another path of the folder."""
+    return given in (dataset, short_name(dataset)) or make_absolute(given) == dataset
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tinybench.display import plan_table
 from tinybench.display.fitted_table import Column, print_table
 from tinybench.display.plain_lines import print_text
+from tinybench.recipes.recipe import OWN_SOURCE
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -77,7 +78,8 @@ def _unwrap(text: str) -> Iterator[str]:
 def _headline(recipe: Recipe) -> str:
     """Return the published accuracy after the last phase, as a range where there are several models."""
     for metric in _HEADLINE_METRICS:
-        published = [expected for expected in recipe.expected if expected.metric == metric]
+        of_metric = (expected for expected in recipe.expected if expected.metric == metric)
+        published = [expected for expected in of_metric if expected.source != OWN_SOURCE]
         values = [expected.value for expected in published if expected.phase == published[-1].phase]
         if values:
             return f"{max(values):.4g}" if len(values) == 1 else f"{min(values):.3g} - {max(values):.3g}"

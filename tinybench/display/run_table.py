@@ -28,7 +28,7 @@ _COLOURS = {"finished": "green", "failed": "red", "killed": "red", DIED: "red", 
 def print_runs(runs: Sequence[ListedRun], terminal: Terminal) -> None:
     """Print a table of runs, and how those that were interrupted can be resumed."""
     if not runs:
-        print_line(terminal, "No runs.")
+        print_line(terminal, "No runs. Check the options, or name another store with --uri.")
         return
     columns = [
         Column("run", head=True),

@@ -55,7 +55,7 @@ _PHASE_FIGURES = (
 _FEW_IMAGES = 100  # for validation: below, the interval of an accuracy of 0.5 is wider than ± 0.1
 
 
-_MAX_NAMED_SETTINGS = 2
+_MAX_NAMED_SETTINGS = 5
 
 
 def run_title(config: RunConfig, phase: str = "") -> str:

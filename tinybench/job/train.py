@@ -102,7 +102,7 @@ def resume_run(run_id: str, uri: str | None = None, callbacks: RunCallbacks | No
     config = run_record.read_config(tracker, stored)
     preflight.check_extras(config)
     remote_checkpoints.require_checkpoints(tracker, key_of(stored), config)
-    with closing(tracker), _tell(callbacks) as events, run_directory.lock_run(key_of(stored)):
+    with closing(tracker), _tell(callbacks) as events, run_directory.lock_run(key_of(stored), stored.info.run_id):
         inputs = load_inputs(config)
         run = tracker.reopen(stored)
         with _open(run, uri):
@@ -143,6 +143,8 @@ def finetune_run(
 @contextmanager
 def _tell(callbacks: RunCallbacks | None) -> Iterator[RunCallbacks]:
     """Have the callbacks told what is waited for during the block, and close them at its end."""
+    if not isinstance(callbacks, RunCallbacks | None):
+        raise ConfigError(f"Invalid value for `run_callbacks`: expected tinybench.RunCallbacks, got {callbacks!r}.")
     with closing(callbacks or RunCallbacks()) as events, waiting.told_to(events.on_message):
         yield events
 

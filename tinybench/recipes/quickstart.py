@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinybench.config.run_config import RunConfig
 from tinybench.config.sections import AugmentConfig, FinetuneConfig, HeadConfig, TransferConfig
-from tinybench.recipes.recipe import Expected, Recipe
+from tinybench.recipes.recipe import OWN_SOURCE, Expected, Recipe
 
 
 def config() -> RunConfig:
@@ -33,7 +33,7 @@ RECIPES = (
     Recipe(
         "quickstart",
         config,
-        (Expected("test/accuracy", 0.9, "test", "tinybench", "smallcnn", "finetune"),),
+        (Expected("test/accuracy", 0.9, "test", OWN_SOURCE, "smallcnn", "finetune"),),
         system="-",
         architecture="four convolutions, both phases",
         cost="1 min on 2 CPU cores",

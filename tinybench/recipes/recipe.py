@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from tinybench.config.run_config import RunConfig
 
+OWN_SOURCE = "tinybench"
+"""The source of a metric that nobody else has published."""
+
 
 @dataclass(frozen=True)
 class Expected:

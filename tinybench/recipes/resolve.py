@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from tinybench import recipes
+from tinybench.config.dataset_name import make_absolute
 from tinybench.config.effects import refuse_ineffective
 from tinybench.config.network_size import PUBLISHED_SIZES
 from tinybench.config.run_config import FILE_WEIGHTS, UNSET_VALUES, RunConfig, canonical_overrides, replace
 from tinybench.core.errors import ConfigError
 
-_FOLDER = "folder:"
 _LOW_RESOLUTIONS = {"mnist": 28, "digits": 28, "cifar10": 32, "cifar100": 32}
 
 
@@ -56,18 +55,16 @@ def override(config: RunConfig, overrides: Mapping[str, Any], *, searched: Colle
             "recipe instead."
         )
     changed = replace(config, overrides)
-    changed = replace(changed, {"dataset": _make_absolute(changed.dataset)})
+    changed = replace(changed, {"dataset": make_absolute(changed.dataset)})
+    if changed.has_own_model and overrides.get("weights") == "imagenet":
+        raise ConfigError(
+            f"Invalid value for `weights`: {changed.model_name} is a file with weights of its own, which `file` takes; "
+            "`imagenet` is for models that are known by name."
+        )
     if changed.has_own_model and "weights" not in overrides and "scratch" not in changed.phases:
         changed = replace(changed, {"weights": FILE_WEIGHTS} if changed.model != config.model else {})
     refuse_ineffective(changed, config, overrides, searched=searched)
     return changed
-
-
-def _make_absolute(dataset: str) -> str:
-    """Return a folder of images by its whole path: a run is resumed and compared from other folders as well."""
-    if not dataset.startswith(_FOLDER):
-        return dataset
-    return _FOLDER + os.path.abspath(os.path.expanduser(dataset.removeprefix(_FOLDER)))  # noqa: PTH100, PTH111 (keeps links)
 
 
 def _small_network_defaults(overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.core.suggestion import suggest
-from tinybench.data.load_request import short_name
+from tinybench.data.load_request import is_named, short_name
 from tinybench.tracking import queries, references, tags
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _matches(run: MlflowRun, query: CandidateQuery) -> bool:
     dataset = queries.param(run, "dataset")
     return (
         query.model in (None, queries.param(run, "model"))
-        and query.dataset in (None, dataset, short_name(dataset))
+        and (query.dataset is None or is_named(dataset, query.dataset))
         and query.recipe in (None, queries.param(run, "recipe"))
     )
 

@@ -31,7 +31,7 @@ from tinybench.registry.decision import (
     withdrawn_runs,
 )
 from tinybench.registry.locks import lock, lock_model
-from tinybench.tracking import logged_model, model_versions, provenance, queries, tags, test_set_uses
+from tinybench.tracking import logged_model, model_versions, provenance, queries, references, tags, test_set_uses
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, ModelVersion, RegisteredModel
 from tinybench.training.run_callbacks import RunCallbacks
 
@@ -110,6 +110,8 @@ def promote(
         TrackingError: There is no such run or model, or the champion was moved by another process meanwhile.
     """
     _check_name(name)
+    if query.run_id is not None:
+        query = replace(query, run_id=references.find_run_id(tracker, query.run_id))
     runs = candidates.find_runs(tracker, query)
     model = RegisteredModel(tracker.client, name or default_name(candidates.common_dataset(runs)))
     past_decisions = decisions(model)

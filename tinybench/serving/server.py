@@ -14,6 +14,7 @@ import uvicorn
 
 from tinybench.core import quiet_libraries
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.core.suggestion import suggest
 from tinybench.inference.classifier import ImageClassifier
 from tinybench.serving import app
 from tinybench.serving.current_model import CurrentModel
@@ -126,7 +127,7 @@ def _find_model(settings: ServerSettings) -> str:
     Raises:
         TrackingError: There is none.
     """
-    from tinybench.tracking.model_versions import RegisteredModel
+    from tinybench.tracking.model_versions import RegisteredModel, list_names
     from tinybench.tracking.tracker import Tracker
 
     tracker = Tracker.at(settings.uri)
@@ -135,6 +136,10 @@ def _find_model(settings: ServerSettings) -> str:
         name, alias = by_alias.groups()
         version = RegisteredModel(tracker.client, name).get_by_alias(alias)
         if version is None:
+            names = list_names(tracker.client)
+            if name not in names:
+                known = f", but {', '.join(names)}" if names else ""
+                raise TrackingError(f"No registered model {name!r}{known}.{suggest(name, names)} Check it, or --uri.")
             raise TrackingError(f"{name} has no {alias}: register one by tinybench promote.")
         return version.uri
     by_number = re.fullmatch(r"models:/([^@/]+)/(\d+)", settings.model)

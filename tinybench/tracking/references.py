@@ -41,8 +41,10 @@ def find_run_id(tracker: RunReader, reference: str) -> str:
     Raises:
         TrackingError: Several runs fit; the message lists them. Or it is the beginning of an id, but too short.
     """
-    if _ID.fullmatch(reference) or is_key(reference):
+    if is_key(reference):
         return reference
+    if _ID.fullmatch(reference.lower()):
+        return reference.lower()
     if reference == LAST:
         return _find_last(tracker)
     if reference == BEST:
@@ -92,9 +94,10 @@ def _find_named(tracker: RunReader, reference: str) -> Iterator[MlflowRun]:
     for run in tracker.search_runs(f"attributes.run_name {_quote(reference)}"):
         if run.info.run_name == reference:
             yield run
-    if _BEGINNING.fullmatch(reference):
-        for run in tracker.search_runs(f"attributes.run_id LIKE '{reference}%'"):
-            if run.info.run_id.startswith(reference):
+    beginning = reference.lower()
+    if _BEGINNING.fullmatch(beginning):
+        for run in tracker.search_runs(f"attributes.run_id LIKE '{beginning}%'"):
+            if run.info.run_id.startswith(beginning):
                 yield run
 
 

@@ -133,6 +133,8 @@ class RunReader:
         if unsent:
             self.send_left_behind()
             unsent = self._count_unsent(run_id)
+        if unsent and self.get_run(run_id).info.status == "RUNNING":
+            raise TrackingError(f"Run {run_id} is still running: try again when it has ended, or resume it if it died.")
         if unsent:
             raise TrackingError(
                 f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "

@@ -33,8 +33,12 @@ def clear_phase(phase: Path) -> None:
 
 
 @contextmanager
-def lock_run(run_id: str) -> Iterator[None]:
+def lock_run(run_id: str, shown_id: str | None = None) -> Iterator[None]:
     """Lock a run against other processes; at the end remove its directory, unless a resume needs it.
+
+    Args:
+        run_id: The id by which this machine knows the run.
+        shown_id: The id by which people know it, if it is another.
 
     Raises:
         TrackingError: Another process is working on the run, or its directory cannot be written.
@@ -45,7 +49,9 @@ def lock_run(run_id: str) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise TrackingError(f"Another process is working on run {run_id}: wait for it or stop it first.") from None
+        raise TrackingError(
+            f"Another process is working on run {shown_id or run_id}: wait for it or stop it first."
+        ) from None
     except OSError as error:
         raise TrackingError(
             f"Cannot write {directory}: {error.strerror or error}. Set TINYBENCH_STATE to a folder for checkpoints."

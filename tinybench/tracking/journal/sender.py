@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import filelock
-from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
@@ -59,6 +58,8 @@ class Sender:
         self._queue: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._notices: deque[str] = deque()
+        self._own_runs: set[str | None] = set()  # that this process writes to
+        self._has_counted_dead = False
         self._begun_attempts = self._ended_attempts = 0
         self._is_flushing = False
         self._try_now = False  # also during a pause after a failed attempt
@@ -71,6 +72,7 @@ class Sender:
 
     def put(self, entry: Entry) -> None:
         """Queue an entry of the journal; returns at once."""
+        self._own_runs.add(entry.get("run"))
         self._queue.append(entry)  # the thread looks at the queue several times a second
 
     def is_away(self) -> bool:
@@ -171,6 +173,9 @@ class Sender:
                 self._notices.append(f"{store.display(self._uri)} answers again: sending what was logged meanwhile.")
                 self.error = ""
         self.is_refused = False  # the store took everything
+        if not self._has_counted_dead:  # not before this process has marked the run that it resumes as its own
+            self._has_counted_dead = True
+            self._note_dead_runs()
 
     def _connect(self) -> Replay:
         if self._client is None:
@@ -178,21 +183,19 @@ class Sender:
         if self._replay is None:
             send_left_behind(self._uri, self._client, self._note_progress)
             self._replay = Replay(self.journal, self._client, on_progress=self._on_progress)
-            dead = 0
-            with suppress(*store.STORE_ERRORS):  # a notice is not worth waiting for
-                dead = sum(not self._is_resumed(item.run) for item in dead_runs.list_dead(self._client))
-            if dead:
-                runs = "1 run is" if dead == 1 else f"{dead} runs are"
-                address = "" if self._uri == store.default_uri() else f" --uri {store.display(self._uri)}"
-                self._notices.append(
-                    f"{runs} marked RUNNING although the process is gone: see tinybench repair{address}."
-                )
         return self._replay
 
-    def _is_resumed(self, run: MlflowRun) -> bool:
-        """Return whether this process is about to write to a run, or to its parent."""
-        resumed = {entry.get("run") for entry in list(self._queue)}
-        return bool({run.info.run_id, run.data.tags.get(tags.PARENT_RUN)} & resumed)
+    def _note_dead_runs(self) -> None:
+        """Have the person at the terminal told of runs whose process is gone, besides those that this one resumes."""
+        assert self._client is not None
+        dead = []
+        with suppress(*store.STORE_ERRORS):  # a notice is not worth waiting for
+            dead = [item.run for item in dead_runs.list_dead(self._client)]
+        count = sum(not {run.info.run_id, run.data.tags.get(tags.PARENT_RUN)} & self._own_runs for run in dead)
+        if count:
+            runs = "1 run is" if count == 1 else f"{count} runs are"
+            address = "" if self._uri == store.default_uri() else f" --uri {store.display(self._uri)}"
+            self._notices.append(f"{runs} marked RUNNING although the process is gone: see tinybench repair{address}.")
 
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()
