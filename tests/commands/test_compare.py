@@ -70,6 +70,8 @@ def test_a_phase_stands_for_its_run(store: str, runs: dict[str, str]) -> None:
     found = compare.compare_runs([phase, runs["other"]], uri=store)
     whole = compare.compare_runs([runs["first"], runs["other"]], uri=store)
     assert [each.value for each in found.estimates.values()] == [each.value for each in whole.estimates.values()]
+    with pytest.raises(ConfigError, match=f"^Runs {runs['first']} and {phase} are one model: a run stands"):
+        compare.compare_runs([runs["first"], phase], uri=store)
 
 
 def test_the_command_says_what_is_compared(store: str, runs: dict[str, str]) -> None:

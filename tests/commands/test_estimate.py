@@ -167,3 +167,14 @@ def test_the_first_step_does_not_count(monkeypatch):
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(estimate, "_MAX_SECONDS", 10.0)
     assert estimate._seconds(step) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("is_here", "is_told"), [(False, True), (True, False)])
+def test_weights_that_are_to_be_downloaded_are_told(monkeypatch, tmp_path, is_here, is_told):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if is_here:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5").touch()
+    config = resolve("quickstart", {"model": "mobilenetv2", "weights": "imagenet", "image_size": 32})
+    told = "The ImageNet weights of mobilenetv2 are not on this machine: the run downloads them from Keras's address."
+    assert (told in estimate.estimate_run(config).warnings) == is_told

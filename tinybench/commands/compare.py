@@ -52,6 +52,7 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
         phases[run.info.run_id] = run.data.tags.get(tags.PHASE, "")
     if len(phases) < 2:
         raise ConfigError("Give at least two different runs to compare.")
+    _check_different_models(tracker, phases)
     configs = {run_id: run_record.read_config(tracker, tracker.find_top_run(run_id)) for run_id in phases}
     _check_same_test_images(tracker, phases)
     groups = _group_by_model(phases, configs)
@@ -68,6 +69,15 @@ def compare_runs(run_ids: Sequence[str], *, metric: str = "accuracy", uri: str |
         return comparison.compare(run_groups, metric)
     except ValueError as error:
         raise TrackingError(f"These runs cannot be compared: {error}") from error
+
+
+def _check_different_models(tracker: Tracker, run_ids: Iterable[str]) -> None:
+    """Raise ConfigError if two ids stand for one model, as those of a run and of its last phase do."""
+    by_model: dict[str, str] = {}
+    for run_id in run_ids:
+        earlier = by_model.setdefault(run_record.find_final_run(tracker, run_id).info.run_id, run_id)
+        if earlier != run_id:
+            raise ConfigError(f"Runs {earlier} and {run_id} are one model: a run stands for its last phase.")
 
 
 def _check_same_test_images(tracker: Tracker, run_ids: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from tinybench.efficiency import cost_metrics
 from tinybench.features import engines, phase_banks
 from tinybench.hardware import device
 from tinybench.job import description, preflight
+from tinybench.models import weights
+from tinybench.models.model_cards import MODEL_CARDS
 from tinybench.training import feed_selection, phases, precision
 from tinybench.training.steps import ArraySource, Steps
 
@@ -104,12 +107,21 @@ def estimate_run(config: RunConfig) -> RunEstimate:
     size = _count_images(config)
     device.select_device(config.device)
     model = models.build(config, size.shape, size.classes, pretrained=False)
-    notes = tuple(phases.list_notes(model, config))
+    notes = (*_describe_download(config), *phases.list_notes(model, config))
     estimates = {phase: _estimate_phase(model, config, phase, size) for phase in config.phases}
     memory = int(psutil.Process().memory_info().rss)
     disk = sum(size.images) * math.prod(size.shape) + sum(estimate.features for estimate in estimates.values())
     disk += _artifact_bytes(config, model.count_params(), estimates)
     return RunEstimate(size.images, size.counted, model.count_params(), estimates, memory, disk, size.warnings + notes)
+
+
+def _describe_download(config: RunConfig) -> list[str]:
+    """Return what should be known of ImageNet weights that are not on this machine yet."""
+    card = {card.name: card for card in MODEL_CARDS}.get(config.model)
+    if config.weights != "imagenet" or card is None or card.weights_state() != "to download":
+        return []
+    source = config.backbone.mirror or os.environ.get(weights.MIRROR_VARIABLE) or "Keras's address"
+    return [f"The ImageNet weights of {config.model} are not on this machine: the run downloads them from {source}."]
 
 
 def _estimate_phase(model: keras.Model, config: RunConfig, phase: str, size: _DataSize) -> PhaseEstimate:

@@ -141,7 +141,7 @@ def _choose_classes(
         classes = np.full(len(pixels), label)
     explained = probabilities[np.arange(len(classes)), classes]
     captions = [
-        f"{title}\n{probability:.0%} {model.class_names[number]}"
+        f"{title}\n{model.class_names[number]} ({probability:.0%})"
         for title, number, probability in zip(titles, classes, explained, strict=True)
     ]
     return classes, captions

@@ -64,7 +64,7 @@ def log_explanations(
         return
     confidence = predictions.probabilities()[indices].max(axis=1)
     captions = [
-        f"{share:.0%} {class_names[label]}" + ("" if label == true_label else f"\nis {class_names[true_label]}")
+        f"{class_names[label]} ({share:.0%})" + ("" if label == true_label else f"\nis {class_names[true_label]}")
         for true_label, label, share in zip(true, predicted, confidence, strict=True)
     ]
     shown = {method: values for method, values in maps.items() if values.any()}

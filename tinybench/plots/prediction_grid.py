@@ -65,7 +65,7 @@ def _draw_prediction(axes: Axes, pixels: NDArray[np.uint8], true: str, predicted
     style.show_image(axes, pixels)
     for spine in axes.spines.values():
         spine.set(color=colour, linestyle=line, linewidth=2.5)
-    caption = f"{mark}{predicted} {confidence:.0%}"
+    caption = f"{mark}{predicted} ({confidence:.0%})"
     if true != predicted:
         caption += f"\nis {true}"
     axes.set_title(caption, fontsize=style.SMALL, loc="left", pad=4)
