@@ -76,14 +76,14 @@ sampler = "random"
 [space]
 transfer.lr = { distribution = "log-uniform", low = 1e-4, high = 1e-1 }
 transfer.schedule = { distribution = "categorical", choices = ["constant", "cosine", "plateau"] }
-transfer.plateau_patience = { distribution = "integer", low = 1, high = 5 }
+transfer.plateau_patience = { distribution = "integer", low = 1, high = 5, when = { transfer.schedule = "plateau" } }
 finetune.lr = { distribution = "log-uniform", low = 1e-5, high = 1e-2 }
 finetune.unfreeze = { distribution = "uniform", low = 0.1, high = 0.9 }
 head.dropout = { distribution = "uniform", low = 0.0, high = 0.5 }
 head.hidden = { distribution = "categorical", choices = ["none", "256", "512,256"] }
-head.hidden_dropout = { distribution = "uniform", low = 0.0, high = 0.5 }
+head.hidden_dropout = { distribution = "uniform", low = 0.0, high = 0.5, when = { head.hidden = [256, "512,256"] } }
 optimizer.name = { distribution = "categorical", choices = ["adam", "adamw", "sgd"] }
-optimizer.weight_decay = { distribution = "log-uniform", low = 1e-5, high = 1e-1 }
+optimizer.weight_decay = { distribution = "log-uniform", low = 1e-5, high = 1e-1, when = { optimizer.name = "adamw" } }
 augment.rotation = { distribution = "uniform", low = 0.0, high = 30.0 }
 augment.translation = { distribution = "uniform", low = 0.0, high = 0.2 }
 """
