@@ -15,6 +15,7 @@ from stores import fresh
 from tinybench.cli.root import cli
 from tinybench.commands.clean import clean
 from tinybench.core import cache, paths
+from tinybench.core.errors import TrackingError
 
 OLD = time.time() - 40 * 86400
 
@@ -97,3 +98,8 @@ def test_the_command_says_what_it_removes(store: str) -> None:
     assert "its run is finished" in result.output
     assert result.output.endswith("1.0 kB removed.\n")
     assert CliRunner().invoke(cli, words).output.startswith("There is nothing to remove; tinybench cache list ")
+
+
+def test_a_store_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="There is no store"):
+        clean(f"sqlite:///{tmp_path}/absent.db", dry_run=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from small_study import TEXT
 
 from tinybench.commands.sweep import run_sweep
 from tinybench.core.errors import ConfigError
@@ -242,3 +243,9 @@ head.dropout = { distribution = "uniform", low = 0.0, high = 0.5 }
 def test_another_recipe_is_taken_whole_and_not_by_its_name_alone():
     space = space_file.read(SCRATCH, "good", {"recipe": "cifar10-vgg10"})
     assert (space.base.recipe, space.base.model, space.base.dataset) == ("cifar10-vgg10", "vgg10", "cifar10")
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), [("trials", 0, "a whole number"), ("minutes", -1, "a number")])
+def test_a_wrong_budget_that_an_argument_gives_names_no_line(key: str, value: int, expected: str) -> None:
+    with pytest.raises(ConfigError, match=f"^Invalid value for `{key}`: expected {expected}"):
+        space_file.read(TEXT, "s", {key: value})

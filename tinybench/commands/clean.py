@@ -13,6 +13,7 @@ import filelock
 
 from tinybench.core import cache, paths
 from tinybench.core.errors import TrackingError
+from tinybench.tracking import store
 from tinybench.tracking.journal.journal import find_journals
 from tinybench.tracking.tracker import Tracker
 
@@ -48,7 +49,12 @@ def clean(uri: str | None = None, *, days: float = 30, dry_run: bool = False) ->
 
     Returns:
         What was removed, or would be.
+
+    Raises:
+        TrackingError: The store is a SQLite file that is not there.
     """
+    if uri is not None:
+        store.require_exists(uri)
     found = [*_find_checkpoints(uri, days), *_find_journals(), *_find_cache_entries(days)]
     return found if dry_run else [leftover for leftover in found if _remove(leftover)]
 

@@ -204,7 +204,7 @@ def plot_parallel_coordinate(
                 textcoords="offset points",
                 fontsize=style.SMALL,
                 va="center",
-                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
+                bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
             )
     keys = short_names.shorten_names([parameter.key for parameter in parameters], 1.3)
     axes.set_xticks(range(len(parameters)), keys, fontsize=style.SMALL)

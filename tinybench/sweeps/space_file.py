@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from tinybench.config import run_config as configuration
 from tinybench.config import toml_lines
 from tinybench.config.fields import format_value
 from tinybench.config.run_config import RunConfig, canonical_key, parse_value
 from tinybench.config.toml_tables import TomlDocument
+from tinybench.core.errors import ConfigError
 from tinybench.core.suggestion import suggest
 from tinybench.recipes.resolve import override, resolve
 from tinybench.sweeps.space import MAXIMIZED, OBJECTIVES, PRUNERS, SAMPLERS, Objective, Parameter, Space
@@ -298,10 +299,8 @@ class _SpaceFile(TomlDocument):
 
     def _read_count(self, key: str) -> int | None:
         value = self.budget.get(key, self.values.get(key))
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self.fail((key,), f"`{key}`: expected a whole number of at least 1, got {value!r}.")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            self._fail_at_budget(key, f"expected a whole number of at least 1, got {value!r}.")
         return value
 
     def _read_minutes(self) -> float | None:
@@ -309,8 +308,14 @@ class _SpaceFile(TomlDocument):
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-            self.fail(("minutes",), f"`minutes`: expected a number above 0, got {value!r}.")
+            self._fail_at_budget("minutes", f"expected a number above 0, got {value!r}.")
         return float(value)
+
+    def _fail_at_budget(self, key: str, problem: str) -> NoReturn:
+        """Raise a `ConfigError` for a budget, at its line if it is that of the file."""
+        if key in self.budget:
+            raise ConfigError(f"Invalid value for `{key}`: {problem}")
+        self.fail((key,), f"`{key}`: {problem}")
 
     def _read_first_values(self, parameters: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
         tables = self.values.get("first", [])
