@@ -104,6 +104,7 @@ def summary(uri: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_to_a_server_and_back(source, server, fresh):
     report = copy_store(source, server.uri)
     assert report.is_complete

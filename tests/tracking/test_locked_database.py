@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import sqlite3
 import threading
 import time
@@ -111,6 +112,15 @@ def insert(engine: sqlalchemy.Engine) -> None:
         connection.execute(sqlalchemy.text("INSERT INTO numbers VALUES (1)"))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handler of SIGINT, which a process in the background may have been started without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_waiting(engine):
     began = time.monotonic()
     with locked(str(engine.url), 60):
