@@ -43,7 +43,7 @@ def members(data) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("folder", ["", "train/", "images/"])
-@pytest.mark.parametrize("form", ["{name}", "{stem}", "{folder}{name}", "C:\\data\\{name}", "./{folder}{name}"])
+@pytest.mark.parametrize("form", ["{name}", "{stem}", "{folder}{name}", "C:\\data\\{folder}{name}", "./{folder}{name}"])
 def test_a_table_beside_the_images_is_found(root: Path, load: Callable, folder: str, form: str) -> None:
     draw(root, *names(folder, 12))
     rows = [f"{form.format(folder=folder, name=f'{i:02}.png', stem=f'{i:02}')},{label(i)}" for i in range(12)]
@@ -226,3 +226,137 @@ def test_another_table_changes_the_labels_without_a_change_of_images(root: Path,
     after = load(f"folder:{root}")
     assert (before.class_names, after.class_names) == (("cat", "dog"), ("a", "b"))
     assert before.fingerprint != after.fingerprint
+
+
+def test_a_row_takes_no_image_from_another_folder(root: Path, load: Callable) -> None:
+    draw(root, *names("img/site1/", 12))
+    rows = [f"img/site1/{i:02}.png,{label(i)}" for i in range(10)]
+    write(
+        root / "labels.csv",
+        "path,label",
+        *rows,
+        "img/site2/10.png,cat",
+        "site2/11.png,dog",
+        "/mnt/img/site1/11.png,dog",
+    )
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 5, "dog": 6}
+    assert data.unused["rows of labels.csv without an image that is there"] == 2
+
+
+@pytest.mark.parametrize("header", [",photo,label", "id,photo,label", "image,filename,label", "index,file,label"])
+def test_the_number_of_a_row_is_not_taken_for_an_image(root: Path, load: Callable, header: str) -> None:
+    draw(root, *(f"{i}.png" for i in range(12)))
+    write(root / "labels.csv", header, *(f"{i},{11 - i}.png,{label(11 - i)}" for i in range(12)))
+    data = load(f"folder:{root}")
+    pixels = np.asarray(Image.open(root / "4.png"))
+    (found,) = np.flatnonzero((data.train.pool.images == pixels).all(axis=(1, 2, 3)))
+    assert data.class_names[data.train.pool.labels[found]] == label(4)
+
+
+def test_columns_that_name_different_images_are_asked_for(root: Path, load: Callable) -> None:
+    draw(root, *(f"{i}.png" for i in range(12)))
+    write(root / "labels.csv", "left,right,label", *(f"{i},{11 - i},{label(i)}" for i in range(12)))
+    with pytest.raises(DataError, match=r"^Columns left and right of labels.csv name different images: choose by"):
+        load(f"folder:{root}")
+    assert members(load(f"folder:{root}", image_column="right")) == {"cat": 6, "dog": 6}
+
+
+def test_an_unclear_table_beside_folders_of_images_is_asked_for(root: Path, load: Callable) -> None:
+    draw(root, *names("part_1/a", 6), *names("part_2/b", 6))
+    rows = [f"{'ab'[i // 6]}{i % 6:02},{label(i)},{i}" for i in range(12)]
+    write(root / "metadata.csv", "image_id,diagnosis,age", *rows)
+    with pytest.raises(
+        DataError, match=r"holds the classes \(diagnosis, age\)\? .* If the folders are the classes, give"
+    ):
+        load(f"folder:{root}")
+    assert members(load(f"folder:{root}", labels_file="none")) == {"part_1": 6, "part_2": 6}
+    assert members(load(f"folder:{root}", label_column="diagnosis")) == {"cat": 6, "dog": 6}
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "message"),
+    [
+        ("split", ("train", "train", "pred"), r"Column split .* has values that are no split \(pred\)"),
+        ("Usage", ("Training", "PublicTest", "PrivateTest"), r"no split \(PrivateTest, PublicTest\)"),
+        ("is_test", ("0", "0", "1"), r"Column is_test .* is true or false"),
+    ],
+)
+def test_a_split_that_is_not_understood_is_asked_for(
+    root: Path, load: Callable, header: str, values: tuple[str, ...], message: str
+) -> None:
+    draw(root, *names("", 18))
+    write(root / "all.csv", f"file,class,{header}", *(f"{i:02}.png,{label(i)},{values[i % 3]}" for i in range(18)))
+    with pytest.raises(DataError, match=message):
+        load(f"folder:{root}")
+    assert members(load(f"folder:{root}", split_column="none", label_column="class")) == {"cat": 9, "dog": 9}
+
+
+def test_the_split_column_is_told(root: Path, load: Callable) -> None:
+    draw(root, *names("", 12))
+    write(
+        root / "all.csv",
+        "file,class,subset",
+        *(f"{i:02}.png,{label(i)},{('train', 'test')[i // 8]}" for i in range(12)),
+    )
+    data = load(f"folder:{root}")
+    assert (
+        data.warnings[0]
+        == "all.csv says which class an image has: columns file and class, and column subset which split."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "header", "message"),
+    [
+        (lambda i: str(i), "id,label", r"images are there such as images/00.png, rows such as '1, dog'"),
+        (lambda i: f"{i:02}.jpg", "id,label", r"names images that are there"),
+        (lambda i: f"{i:02}", "id,color,shape", r"Which column of labels.csv holds the classes"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_the_cause(
+    root: Path, load: Callable, ids: Callable, header: str, message: str
+) -> None:
+    draw(root, *names("images/", 10))
+    more = ",x" * (header.count(",") - 1)
+    write(root / "labels.csv", header, *(f"{ids(i)},{label(i)}{more}" for i in range(1, 10)))
+    with pytest.raises(DataError, match=message):
+        load(f"folder:{root}")
+
+
+def test_a_table_without_a_header_is_told(root: Path, load: Callable) -> None:
+    draw(root, *names("images/", 10))
+    write(root / "labels.csv", "00.png,cat", *(f"{i:02}.png,{label(i)}" for i in range(1, 10)))
+    with pytest.raises(DataError, match=r"^labels.csv has no header"):
+        load(f"folder:{root}")
+
+
+@pytest.mark.parametrize(
+    "splits", [("train", "val", "test"), ("Train", "Valid", "Test"), ("train", "validation", "test")]
+)
+@pytest.mark.parametrize("place", ["{split}.csv", "{split}/metadata.csv", "{split}/_classes.csv"])
+def test_the_same_names_in_every_split_are_told_apart_by_their_folders(
+    root: Path, load: Callable, splits: tuple[str, ...], place: str
+) -> None:
+    for number, split in enumerate(splits):
+        draw(root, *names(f"{split}/", 6))
+        rows = (f"{i:02}.png,{label(i + number)}" for i in range(6))
+        write(root / place.format(split=split), "file_name,label", *rows)
+    data = load(f"folder:{root}")
+    assert [len(part) for part in data.splits.values()] == [6, 6, 6]
+    first = np.asarray(Image.open(root / splits[1] / "00.png"))
+    (found,) = np.flatnonzero((data.validation.images() == first).all(axis=(1, 2, 3)))
+    assert data.class_names[data.validation.labels[found]] == label(1)
+
+
+def test_a_column_without_a_table_is_refused(root: Path, load: Callable) -> None:
+    draw(root, *names("cat/", 6), *(f"dog/d{i}.png" for i in range(6)))
+    with pytest.raises(DataError, match=r"^`data.label_column` is 'x', but no table in .* is used"):
+        load(f"folder:{root}", label_column="x")
+
+
+def test_a_table_of_another_program_is_named(root: Path, load: Callable) -> None:
+    draw(root, *names("", 6))
+    (root / "labels.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=r"labels.xlsx is no CSV: export the table as CSV"):
+        load(f"folder:{root}", labels_file="labels.xlsx")

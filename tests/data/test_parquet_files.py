@@ -89,7 +89,7 @@ def test_columns_that_are_not_clear_are_named_by_settings(write, load, tmp_path)
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 1, 2, 0], "the label 2, but 2 class names"), ([0, None, 1, 0], "None in column label")],
+    [([0, 1, 2, 0], "the label 2, but 2 class names"), ([0, -2, 1, 0], "the label -2, but 2 class names")],
 )
 def test_labels_that_stand_for_no_class_are_refused(write, load, tmp_path, labels, message):
     write("train.parquet", labels)
@@ -111,3 +111,47 @@ def test_a_damaged_file_gets_one_line(load, tmp_path):
     with pytest.raises(DataError, match=r"^Cannot read .*train.parquet") as error:
         load(f"folder:{tmp_path}")
     assert "\n" not in str(error.value)
+
+
+def test_rows_without_a_class_are_left_out_and_told(write, load, tmp_path):
+    write("train.parquet", [0, 1] * 6)
+    write("test.parquet", [-1] * 4, seed=1)
+    data = load(f"folder:{tmp_path / 'set'}")
+    assert sum(map(len, data.splits.values())) == 12
+    assert data.unused == {"rows without a class": 4}
+    write("train.parquet", [0, 1, None] * 6)
+    assert load(f"folder:{tmp_path / 'set'}").unused == {"rows without a class": 10}
+
+
+def test_class_names_are_those_of_each_file(write, load, tmp_path):
+    write("train.parquet", [0, 1] * 6)
+    turned = FEATURES | {"label": {"names": ["dog", "cat"], "_type": "ClassLabel"}}
+    test = write("test.parquet", [0, 0, 1], seed=1, features=turned)
+    data = load(f"folder:{tmp_path / 'set'}")
+    for image, name in zip(test, ["dog", "dog", "cat"], strict=True):
+        (found,) = np.flatnonzero((data.test.images() == image).all(axis=(1, 2, 3)))
+        assert data.class_names[data.test.labels[found]] == name
+
+
+def test_files_of_several_data_sets_are_refused(write, load, tmp_path):
+    write("fine/train/0000.parquet", [0, 1] * 6)
+    coarse = FEATURES | {"label": {"names": ["animal", "plant"], "_type": "ClassLabel"}}
+    write("coarse/train/0000.parquet", [0, 1] * 6, features=coarse)
+    with pytest.raises(DataError, match=r"have other columns or classes: put each data set into a folder of its own"):
+        load(f"folder:{tmp_path / 'set'}")
+
+
+def test_files_of_no_split_beside_splits_are_left_out_and_told(write, load, tmp_path):
+    write("train.parquet", [0, 1] * 6)
+    write("unlabelled-00000.parquet", [0, 1] * 3, seed=1)
+    data = load(f"folder:{tmp_path / 'set'}")
+    assert sum(map(len, data.splits.values())) == 12
+    assert data.unused == {"Parquet files that are named after no split": 1}
+
+
+def test_a_picture_beside_parquet_files_does_not_hide_them(write, load, tmp_path, encode):
+    write("train.parquet", [0, 1] * 6)
+    (tmp_path / "set/thumb.png").write_bytes(encode(np.zeros((4, 4, 3), np.uint8)))
+    assert sum(map(len, load(f"folder:{tmp_path / 'set'}").splits.values())) == 12
+    with pytest.raises(DataError, match=r"^`data.split_column` is for tables"):
+        load(f"folder:{tmp_path / 'set'}", split_column="x")

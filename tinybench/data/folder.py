@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinybench.data.labelled_files import LabelledFiles
 
 _NO_TABLE = "none"
+_COLUMN_SETTINGS = ("image_column", "label_column", "split_column")
 
 
 def load(request: LoadRequest) -> RawDataset:
@@ -41,7 +42,8 @@ def load(request: LoadRequest) -> RawDataset:
         )
     files = file_headers.read_files(root)
     labelled = _find_labels(files, request.config)
-    files = files if files.images else _measure_rows(files, labelled)
+    if labelled.members["train"][0][1] not in files.images:
+        files = _measure_rows(files, labelled)
     side = files.side if files.side and files.side <= request.image_size else None
     raw = _load_images(files, labelled, side, request)
     if raw.test is None and raw.validation is not None:  # they are the held-out test set, as for Tiny ImageNet
@@ -65,40 +67,47 @@ def _find_labels(files: FolderFiles, config: DataConfig) -> LabelledFiles:
     try:
         by_folder = folder_layout.read_layout(files, config.split_folders)
     except NoClassFoldersError as error:
+        if parquet_files.list_parquet(files):
+            return parquet_files.read_parquet(files, config)
         problem = error
-    if config.labels_file == _NO_TABLE or (by_folder and config.split_folders is not None):
-        by_table = None
-    else:
-        by_table = _find_tables(files, config, is_needed=by_folder is None)
-    if by_folder is None and by_table is None:
-        raise problem or AssertionError
-    if by_folder is None or (by_table and len(by_folder.classes) == 1):
-        return by_table or by_folder  # type: ignore[return-value]
-    if by_table and not _agree(by_folder, by_table):
-        raise DataError(
-            f"{files.root} has folders of images ({_few(by_folder.classes)}) and a table with other labels "
-            f"({_few(by_table.classes)}): give `--data.labels_file` the table's name, or `none` if the folders count."
-        )
-    return by_folder
-
-
-def _find_tables(files: FolderFiles, config: DataConfig, *, is_needed: bool) -> LabelledFiles | None:
-    """Return what tables say; where they are not needed, one that is not clear counts as none."""
-    try:
-        return label_table.find_tables(files, config)
-    except DataError:
-        if is_needed:
-            raise
-        return None
-
-
-def _agree(one: LabelledFiles, other: LabelledFiles) -> bool:
-    """Return whether every image that both have is of the same class in both."""
-    first, second = (
-        {name: found.classes[label] for members in found.members.values() for label, name in members}
-        for found in (one, other)
+    by_table = None
+    if config.labels_file is None and (by_folder is None or config.split_folders is None):
+        by_table = _find_tables(files, config, by_folder)
+    if by_table is None:
+        _refuse_columns_without_table(files, config)
+    if by_folder is None or by_table is None:
+        found = by_folder or by_table
+        if found is None:
+            raise problem or AssertionError
+        return found
+    names_column = any(getattr(config, name) is not None for name in _COLUMN_SETTINGS)
+    if len(by_folder.classes) == 1 or names_column:
+        return by_table
+    raise DataError(
+        f"{files.root} has folders of images ({_few(by_folder.classes)}) and a table with other labels "
+        f"({_few(by_table.classes)}): give `--data.labels_file` the table's name, or `none` if the folders count."
     )
-    return all(second[name] == label for name, label in first.items() if name in second)
+
+
+def _find_tables(files: FolderFiles, config: DataConfig, by_folder: LabelledFiles | None) -> LabelledFiles | None:
+    """Return what tables say that folders do not say as well; the way out of an error may be that folders count."""
+    if by_folder is None:
+        return label_table.find_tables(files, config, {}, is_needed=True)
+    known = {name: by_folder.classes[label] for members in by_folder.members.values() for label, name in members}
+    is_one_class = len(by_folder.classes) == 1
+    try:
+        return label_table.find_tables(files, config, {} if is_one_class else known, is_needed=is_one_class)
+    except DataError as error:
+        raise DataError(f"{error} If the folders are the classes, give `--data.labels_file none`.") from None
+
+
+def _refuse_columns_without_table(files: FolderFiles, config: DataConfig) -> None:
+    """Raise DataError if the settings name a column, but no table is used."""
+    for name in _COLUMN_SETTINGS:
+        if (column := getattr(config, name)) is not None:
+            raise DataError(
+                f"`data.{name}` is {column!r}, but no table in {files.root} is used: name one by `--data.labels_file`."
+            )
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Find the image file that a table means: by its path, its name, or its name without the suffix."""
+"""Find the image file that a table means: by its path or its name, with or without the suffix."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
+from tinybench.data.split_names import recognize_split
 
 
 class ImageIndex:
@@ -18,39 +19,49 @@ class ImageIndex:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._by_text: dict[str, list[str]] = defaultdict(list)
-        for name in names:
+        self.names = tuple(names)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for name in self.names:
             path = PurePosixPath(clean_name(name))
-            without_suffix = str(path.with_suffix(""))
-            for text in {str(path), path.name, without_suffix, path.stem}:
-                self._by_text[text].append(name)
+            for text in {path.name, path.stem}:
+                self._by_name[text].append(name)
 
     def has(self, text: str) -> bool:
         """Return whether a text means an image, or several."""
-        return bool(self._candidates(text))
+        return bool(self.candidates(text))
 
-    def find(self, text: str, folder: str = "") -> str | None:
+    def find(self, text: str, split: str | None = None, folder: str = "") -> str | None:
         """Return the name of the image that a text means; None if there is none.
 
         Args:
-            text: A path, in which folders that are not there do not matter, or a name, with or without its suffix.
-            folder: A folder, which decides between images of the same name.
+            text: A path or a name, with or without the suffix. Leading folders may be missing on either side, but those
+                that are there must agree.
+            split: A split, which decides between images of the same name in folders that are named after splits.
+            folder: The folder of the table, with a slash at its end, to which a path may be relative.
 
         Raises:
             DataError: It can be several images.
         """
-        found = self._candidates(text)
-        if len(found) > 1 and folder:
-            found = [name for name in found if name.startswith(folder)] or found
+        found = self.candidates(f"{folder}{text}") if folder else []
+        found = found or self.candidates(text)
+        if len(found) > 1 and split:
+            found = [name for name in found if split in map(recognize_split, name.split("/")[:-1])] or found
         if len(found) > 1:
             raise DataError(
                 f"{text!r} can be {found[0]} or {found[1]}: give the images their folders in the table, or other names."
             )
         return found[0] if found else None
 
-    def _candidates(self, text: str) -> list[str]:
+    def candidates(self, text: str) -> list[str]:
+        """Return the names of the images that a text may mean."""
         path = clean_name(text.strip()).replace("\\", "/").removeprefix("./").strip("/")
-        whole = self._by_text.get(path, [])
-        if len(whole) > 1 and (exact := [name for name in whole if clean_name(name) == path]):
-            return exact
-        return whole or self._by_text.get(path.rpartition("/")[2], []) if path else []
+        *folders, last = path.split("/")
+        found = [name for name in self._by_name.get(last, []) if _agree(folders, clean_name(name).split("/")[:-1])]
+        exact = [name for name in found if clean_name(name) == path]
+        return exact or found
+
+
+def _agree(one: list[str], other: list[str]) -> bool:
+    """Return whether one of two lists of folders is the end of the other."""
+    shared = min(len(one), len(other))
+    return shared == 0 or one[-shared:] == other[-shared:]

@@ -1,85 +1,60 @@
-"""Read which class the images of a folder have from a table (CSV), as competitions and research publish it."""
+"""Find out which class the images of a folder have from a table (CSV), as competitions and research publish it."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinybench.core import text_file
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
-from tinybench.data import scan, split_names
+from tinybench.data import scan, split_names, table_columns, table_file
 from tinybench.data.image_index import ImageIndex
 from tinybench.data.labelled_files import LabelledFiles, shorten_list
+from tinybench.data.table_columns import Columns
+from tinybench.data.table_file import Table
 
 if TYPE_CHECKING:
     from tinybench.config.sections import DataConfig
     from tinybench.data.file_headers import FolderFiles
 
-SUFFIXES = (".csv", ".tsv")
 
-_IMAGE_COLUMNS = (
-    *("image", "image_id", "imageid", "image_name", "imagename", "image_path", "filename", "file_name", "file"),
-    *("filepath", "file_path", "path", "img", "img_name", "name", "id", "picture"),
-)
-_LABEL_COLUMNS = ("label", "labels", "class", "class_name", "classname", "target", "category", "dx", "species", "breed")
-_SPLIT_COLUMNS = ("split", "subset", "set", "partition", "fold", "data_set", "dataset")
-_SAMPLE = 200  # rows by which columns are recognised
-_MIN_FOUND = 0.5  # share of these rows whose image is there, for a column without a known name
-_MAX_BYTES = 2**26
-_DELIMITERS = ",;\t|"
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The rows of a table.
-
-    Attributes:
-        name: The name of the file, relative to the folder.
-        header: The names of the columns.
-        rows: The rows, each with its line number; all are as long as the header.
-    """
-
-    name: str
-    header: list[str]
-    rows: list[tuple[int, list[str]]]
-
-    def values(self, column: int) -> list[str]:
-        return [row[column] for _, row in self.rows]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of a table that are used; several columns for labels hold 1 for the class of the image, else 0."""
-
-    image: int
-    labels: tuple[int, ...]
-    split: int | None
-
-
-def find_tables(files: FolderFiles, config: DataConfig) -> LabelledFiles | None:
-    """Return the images and labels of the tables at the top of a folder; None if none names its images.
+def find_tables(
+    files: FolderFiles, config: DataConfig, known: Mapping[str, str], *, is_needed: bool
+) -> LabelledFiles | None:
+    """Return the images and labels of the tables at the top of a folder, or in the folders of its splits.
 
     Tables that are named after splits, such as `train.csv` and `test.csv`, belong together.
+
+    Args:
+        files: The files under the folder.
+        config: The names of columns, as far as they are given.
+        known: The class of each image by its name, as far as folders say so; a table that repeats it is not used.
+        is_needed: Whether nothing else says which classes the images have, so that a table whose names fit no image is
+            an error.
+
+    Returns:
+        None if no table names images of the folder, or if all that do repeat what is known.
 
     Raises:
         DataError: Several tables fit, or one whose columns are not clear.
     """
     index = ImageIndex(files.images)
-    names = [name for name in files.others if "/" not in name and Path(name).suffix.lower() in SUFFIXES]
-    tables = [_read_table(files.root, name) for name in names if "submission" not in name.lower()]
-    fitting = [table for table in tables if _find_image_column(table, index, config) is not None]
-    labelled = [table for table in fitting if _has_labels(table, index, config)]
+    tables = [table_file.read(files.root, name) for name in files.others if _may_be_table(name)]
+    naming = [table for table in tables if _names_images(table, index, config)]
+    fitting = [table for table in naming if not _repeats(table, index, config, known)]
+    if naming and not fitting:
+        return None
+    if not fitting:
+        if tables and is_needed:
+            table_columns.find_columns(tables[0], index, config)  # raises DataError
+        return None
+    labelled = [table for table in fitting if len(fitting) == 1 or _has_labels(table, index, config)] or fitting[:1]
     if len(labelled) > 1 and not _are_splits(labelled):
         listed = shorten_list([table.name for table in labelled])
         raise DataError(f"{files.root} has several tables of images ({listed}): name one by `--data.labels_file`.")
-    if fitting and not labelled:
-        _find_columns(fitting[0], index, config)  # raises DataError
-    return _label_images(files, labelled, index, config) if labelled else None
+    return _label_images(files, labelled, index, config)
 
 
 def read_table(files: FolderFiles, config: DataConfig) -> LabelledFiles:
@@ -95,125 +70,49 @@ def read_table(files: FolderFiles, config: DataConfig) -> LabelledFiles:
         raise DataError(
             f"Invalid value for `data.labels_file`: there is no file {config.labels_file!r} in {files.root}."
         )
-    return _label_images(files, [_read_table(path.parent, path.name)], ImageIndex(files.images), config)
+    is_inside = path.is_relative_to(files.root)
+    root = files.root if is_inside else path.parent
+    table = table_file.read(root, path.relative_to(root).as_posix())
+    return _label_images(files, [table], ImageIndex(files.images), config)
 
 
-def _read_table(root: Path, name: str) -> _Table:
-    """Read a table; raise DataError unless it is text with columns."""
-    path = root / name
-    if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"{path} is larger than {_MAX_BYTES / 2**20:.0f} MiB: that is no table of images and labels.")
+def _may_be_table(name: str) -> bool:
+    """Return whether a file is a table at the top of the folder, or in the folder of a split."""
+    *folders, last = name.split("/")
+    is_near = not folders or (len(folders) == 1 and split_names.recognize_split(folders[0]) is not None)
+    return is_near and Path(last).suffix.lower() in table_file.SUFFIXES and "submission" not in last.lower()
+
+
+def _names_images(table: Table, index: ImageIndex, config: DataConfig) -> bool:
+    if config.image_column is not None and clean_name(config.image_column) not in table.header:
+        return False
+    return table_columns.find_image_column(table, index, config) is not None
+
+
+def _repeats(table: Table, index: ImageIndex, config: DataConfig, known: Mapping[str, str]) -> bool:
+    """Return whether a column has the class of every image that folders have, too."""
+    image = table_columns.find_image_column(table, index, config)
+    if image is None or not known:
+        return False
+    found = [(index.find(row[image], table.split, table.folder), row) for _, row in table.rows]
+    classes = [(known[name], row) for name, row in found if name is not None and name in known]
+    columns = range(len(table.header))
+    return bool(classes) and any(
+        all(clean_name(row[column]) == known_class for known_class, row in classes) for column in columns
+    )
+
+
+def _has_labels(table: Table, index: ImageIndex, config: DataConfig) -> bool:
     try:
-        text = text_file.read(path)
-        delimiter = _find_delimiter(text.partition("\n")[0])
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header = [clean_name(cell.strip()) for cell in next(rows, [])]
-        table = _Table(
-            name, header, [(rows.line_num, _fit_row(row, header)) for row in rows if any(map(str.strip, row))]
-        )
-    except UnicodeError as error:
-        raise DataError(f"Cannot read the table {path}: {text_file.describe_error(error)}") from None
-    except (OSError, csv.Error) as error:
-        raise DataError(f"Cannot read the table {path} ({error}).") from None
-    return table
-
-
-def _find_delimiter(header: str) -> str:
-    return max(_DELIMITERS, key=header.count)
-
-
-def _fit_row(row: list[str], header: Sequence[str]) -> list[str]:
-    return [*map(str.strip, row[: len(header)]), *[""] * (len(header) - len(row))]
-
-
-def _has_labels(table: _Table, index: ImageIndex, config: DataConfig) -> bool:
-    try:
-        _find_columns(table, index, config)
+        table_columns.find_columns(table, index, config)
     except DataError:
         return False
     return True
 
 
-def _are_splits(tables: Sequence[_Table]) -> bool:
-    splits = [split_names.recognize_split(Path(table.name).stem) for table in tables]
+def _are_splits(tables: Sequence[Table]) -> bool:
+    splits = [table.split for table in tables]
     return None not in splits and len(set(splits)) == len(splits)
-
-
-def _find_columns(table: _Table, index: ImageIndex, config: DataConfig) -> _Columns:
-    """Return which columns are used; raise DataError if that is not clear, or if a column of the settings is absent."""
-    image = _find_image_column(table, index, config)
-    if image is None:
-        raise DataError(
-            f"No column of {table.name} ({shorten_list(table.header)}) names images that are there: check the names in "
-            "it, or name the column by `--data.image_column`."
-        )
-    split = _named_column(table, config.split_column, "split_column", _SPLIT_COLUMNS)
-    if split is not None and config.split_column is None:
-        recognized = map(split_names.recognize_split, filter(None, table.values(split)))
-        split = split if all(recognized) else None
-    return _Columns(image, _find_label_columns(table, {image, split}, config), split)
-
-
-def _find_image_column(table: _Table, index: ImageIndex, config: DataConfig) -> int | None:
-    if config.image_column is not None and clean_name(config.image_column) in table.header:
-        return table.header.index(clean_name(config.image_column))
-    shares = [_share_found(table, column, index) for column in range(len(table.header))]
-    for name in _IMAGE_COLUMNS:
-        for column, header in enumerate(table.header):
-            if _plain(header) == name and shares[column]:
-                return column
-    best = max(shares, default=0.0)
-    return shares.index(best) if best >= _MIN_FOUND else None
-
-
-def _share_found(table: _Table, column: int, index: ImageIndex) -> float:
-    """Return the share of a sample of rows whose image is there."""
-    step = max(1, len(table.rows) // _SAMPLE)
-    values = [row[column] for _, row in table.rows[::step]]
-    return sum(index.has(value) for value in values) / len(values) if values else 0.0
-
-
-def _find_label_columns(table: _Table, taken: set[int | None], config: DataConfig) -> tuple[int, ...]:
-    named = _named_column(table, config.label_column, "label_column", _LABEL_COLUMNS)
-    if named is not None:
-        return (named,)
-    others = [column for column in range(len(table.header)) if column not in taken]
-    if len(others) > 1 and all(_is_one_hot(row, others) for _, row in table.rows):
-        return tuple(others)
-    if len(others) != 1:
-        columns = shorten_list([table.header[column] for column in others])
-        raise DataError(
-            f"Which column of {table.name} holds the classes ({columns})? Name it by `--data.label_column`."
-            if others
-            else f"{table.name} has no column for the classes: it has {shorten_list(table.header)} only."
-        )
-    return (others[0],)
-
-
-def _is_one_hot(row: Sequence[str], columns: Sequence[int]) -> bool:
-    cells = [row[column] for column in columns]
-    return all(_is_number(cell, 0) or _is_number(cell, 1) for cell in cells) and sum(float(cell) for cell in cells) == 1
-
-
-def _is_number(cell: str, number: int) -> bool:
-    return cell in (f"{number}", f"{number}.0", f"{number}.")
-
-
-def _named_column(table: _Table, given: str | None, setting: str, usual: Sequence[str]) -> int | None:
-    """Return the column that a setting names, or else the first one with a usual name; None if there is none."""
-    if given is not None:
-        if clean_name(given) not in table.header:
-            raise DataError(
-                f"Invalid value for `data.{setting}`: {table.name} has no column {given!r}, but "
-                f"{shorten_list(table.header)}."
-            )
-        return table.header.index(clean_name(given))
-    plain = [_plain(header) for header in table.header]
-    return next((plain.index(name) for name in usual if name in plain), None)
-
-
-def _plain(header: str) -> str:
-    return header.casefold().replace(" ", "_").replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -233,10 +132,10 @@ class _Row:
     split: str
 
 
-def _label_images(files: FolderFiles, tables: Sequence[_Table], index: ImageIndex, config: DataConfig) -> LabelledFiles:
+def _label_images(files: FolderFiles, tables: Sequence[Table], index: ImageIndex, config: DataConfig) -> LabelledFiles:
     """Return the images that tables name, with their labels."""
     unused: dict[str, int] = {}
-    columns = {table.name: _find_columns(table, index, config) for table in tables}
+    columns = {table.name: table_columns.find_columns(table, index, config) for table in tables}
     rows = _read_rows(tables, columns, index, unused)
     if len(files.images) > len(rows):
         unused["images that the table does not name"] = len(files.images) - len(rows)
@@ -253,14 +152,16 @@ def _label_images(files: FolderFiles, tables: Sequence[_Table], index: ImageInde
     return LabelledFiles(classes, members, lambda name: (files.root / name).read_bytes(), notes, unused)
 
 
-def _describe_columns(table: _Table, columns: _Columns) -> str:
+def _describe_columns(table: Table, columns: Columns) -> str:
     labels = " and ".join(table.header[column] for column in columns.labels[:2])
     more = f" and {len(columns.labels) - 2} more" if len(columns.labels) > 2 else ""
-    return f"{table.name} says which class an image has: columns {table.header[columns.image]} and {labels}{more}."
+    split = "" if columns.split is None else f", and column {table.header[columns.split]} which split"
+    image = table_columns.describe(table, columns.image)
+    return f"{table.name} says which class an image has: columns {image} and {labels}{more}{split}."
 
 
 def _read_rows(
-    tables: Sequence[_Table], columns: Mapping[str, _Columns], index: ImageIndex, unused: dict[str, int]
+    tables: Sequence[Table], columns: Mapping[str, Columns], index: ImageIndex, unused: dict[str, int]
 ) -> list[_Row]:
     """Return the rows whose image is there, one for each image.
 
@@ -269,29 +170,31 @@ def _read_rows(
     """
     rows: dict[str, _Row] = {}
     for table in tables:
-        for row in _iterate_rows(table, columns[table.name], index, len(tables) > 1, unused):
+        own_split = table.split if len(tables) > 1 else None
+        for row in _iterate_rows(table, columns[table.name], index, own_split, unused):
             earlier = rows.setdefault(row.image, row)
             if (earlier.label, earlier.split) != (row.label, row.split):
-                raise DataError(
-                    f"{row.image} is {earlier.label!r} in {earlier.place} and {row.label!r} in {row.place}: keep one "
-                    "of them."
-                    if earlier.label != row.label
-                    else f"{row.image} is a {earlier.split} image in {earlier.place} and a {row.split} image in "
-                    f"{row.place}: keep one of them."
-                )
+                raise DataError(_describe_contradiction(earlier, row))
     if not rows:
         raise DataError(f"No row of {tables[0].name} has both an image that is there and a class.")
     return [*rows.values()]
 
 
+def _describe_contradiction(one: _Row, other: _Row) -> str:
+    if one.label != other.label:
+        what = f"{one.label!r} in {one.place} and {other.label!r} in {other.place}"
+    else:
+        what = f"a {one.split} image in {one.place} and a {other.split} image in {other.place}"
+    return f"{one.image} is {what}: keep one of them. An image has one class here."
+
+
 def _iterate_rows(
-    table: _Table, columns: _Columns, index: ImageIndex, is_split: bool, unused: dict[str, int]
+    table: Table, columns: Columns, index: ImageIndex, own_split: str | None, unused: dict[str, int]
 ) -> Iterator[_Row]:
     """Yield the rows whose image is there, and count the others by reason."""
-    own_split = split_names.recognize_split(Path(table.name).stem) if is_split else None
     for line, row in table.rows:
         split = _row_split(table, columns, row, line) or own_split
-        image = index.find(row[columns.image], split or "")
+        image = index.find(row[columns.image], split, table.folder)
         label = _row_label(table, columns, row)
         if image is None or not label:
             reason = f"rows of {table.name} without {'an image that is there' if image is None else 'a class'}"
@@ -301,7 +204,7 @@ def _iterate_rows(
         yield _Row(f"line {line} of {table.name}", image, label, split or folder_split or "train")
 
 
-def _row_split(table: _Table, columns: _Columns, row: Sequence[str], line: int) -> str | None:
+def _row_split(table: Table, columns: Columns, row: Sequence[str], line: int) -> str | None:
     if columns.split is None or not row[columns.split]:
         return None
     split = split_names.recognize_split(row[columns.split])
@@ -313,7 +216,7 @@ def _row_split(table: _Table, columns: _Columns, row: Sequence[str], line: int) 
     return split
 
 
-def _row_label(table: _Table, columns: _Columns, row: Sequence[str]) -> str:
+def _row_label(table: Table, columns: Columns, row: Sequence[str]) -> str:
     if len(columns.labels) == 1:
         return clean_name(row[columns.labels[0]])
-    return next(table.header[column] for column in columns.labels if _is_number(row[column], 1))
+    return next(table.header[column] for column in columns.labels if table_columns.is_number(row[column], 1))

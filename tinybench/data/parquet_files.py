@@ -15,7 +15,7 @@ from tinybench.data import scan, split_names
 from tinybench.data.labelled_files import LabelledFiles, shorten_list
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tinybench.config.sections import DataConfig
     from tinybench.data.file_headers import FolderFiles
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SUFFIX = ".parquet"
 
 _LABEL_COLUMNS = ("label", "labels", "class", "target", "category")
+_NO_LABEL = -1  # as Hugging Face writes it
+_UNLABELLED = "rows without a class"
 _OPEN_GROUPS = 2  # row groups that are kept in memory
 
 
@@ -46,28 +48,52 @@ def read_parquet(files: FolderFiles, config: DataConfig) -> LabelledFiles:
     Raises:
         DataError: pyarrow is not installed, a file cannot be read, or its columns are not clear.
     """
-    names = list_parquet(files)
+    if config.split_column is not None:
+        raise DataError("`data.split_column` is for tables: the splits of Parquet files are those of their names.")
+    names, unused = _choose_files(list_parquet(files))
     reader = _RowReader(files.root)
-    columns = _find_columns(reader, names[0], config)
+    columns = {name: _find_columns(reader, name, config) for name in names}
+    first = columns[names[0]]
+    _check_same_columns(files.root, columns)
     labels: dict[str, list[tuple[str, str]]] = {}
     for name in names:
-        split = _split_of(name)
-        values = reader.read_column(name, columns.label)
-        labels.setdefault(split, []).extend(
-            (_class_of(value, columns, name), f"{name}#{row}") for row, value in enumerate(values)
-        )
+        for row, value in enumerate(reader.read_column(name, first.label)):
+            if value is None or value == _NO_LABEL:
+                unused[_UNLABELLED] = unused.get(_UNLABELLED, 0) + 1
+            else:
+                member = (_class_of(value, columns[name], name), f"{name}#{row}")
+                labels.setdefault(_split_of(name) or "train", []).append(member)
     if "train" not in labels:
         raise DataError(f"No Parquet file in {files.root} is for training: {shorten_list(names)}.")
     found = {label for rows in labels.values() for label, _ in rows}
-    classes = columns.names or tuple(sorted(found, key=scan.natural_key))
+    classes = first.names or tuple(sorted(found, key=scan.natural_key))
     label_of = {name: number for number, name in enumerate(classes)}
     members = {
         split: [(label_of[label], row) for label, row in labels[split]]
         for split in split_names.SPLITS
         if labels.get(split)
     }
-    note = f"Images and classes are columns {columns.image} and {columns.label} of {len(names):,} Parquet file(s)."
-    return LabelledFiles(classes, members, reader.reads(columns.image), (note,))
+    note = f"Images and classes are columns {first.image} and {first.label} of {len(names):,} Parquet file(s)."
+    return LabelledFiles(classes, members, reader.reads(first.image), (note,), unused)
+
+
+def _choose_files(names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
+    """Return the files of splits, or all files if none is named after a split, and how many are left out."""
+    of_splits = [name for name in names if _split_of(name) is not None]
+    if not of_splits or len(of_splits) == len(names):
+        return [*names], {}
+    return of_splits, {"Parquet files that are named after no split": len(names) - len(of_splits)}
+
+
+def _check_same_columns(root: Path, columns: Mapping[str, _Columns]) -> None:
+    """Raise DataError unless all files have the same columns and classes, as those of one data set have."""
+    (first, used), *others = columns.items()
+    for name, other in others:
+        if (used.image, used.label, {*used.names}) != (other.image, other.label, {*other.names}):
+            raise DataError(
+                f"{first} and {name} in {root} have other columns or classes: put each data set into a folder of its "
+                "own."
+            )
 
 
 class _RowReader:
@@ -136,11 +162,11 @@ class _RowReader:
             return self._groups[name, group]
 
 
-def _split_of(name: str) -> str:
-    """Return the split that a file is named after, such as `data/train-00000-of-00002.parquet`; `train` if none."""
+def _split_of(name: str) -> str | None:
+    """Return the split that a file is named after, such as `data/train-00000-of-00002.parquet`; None if none."""
     path = PurePosixPath(name)
     words = [path.stem.split("-")[0], path.stem.split("_")[0], path.stem, *reversed(path.parts[:-1])]
-    return next(filter(None, map(split_names.recognize_split, words)), split_names.TRAIN)
+    return next(filter(None, map(split_names.recognize_split, words)), None)
 
 
 def _find_columns(reader: _RowReader, name: str, config: DataConfig) -> _Columns:
