@@ -78,6 +78,25 @@ def test_folders_that_share_names_are_splits_or_classes_and_the_user_says_which(
 
 
 @pytest.mark.parametrize(
+    ("names", "example"),
+    [
+        (("part1", "part2"), "train=part1,test=part2"),
+        (("a_test", "b_train"), "train=b_train,test=a_test"),
+        (("my_val", "other", "z_train"), "train=z_train,test=my_val"),
+    ],
+)
+def test_the_example_of_splits_follows_the_names(make_folder, load, names, example):
+    with pytest.raises(DataError, match=f"--data.split_folders {example}`"):
+        load(f"folder:{make_folder(counts(*names))}")
+
+
+def test_two_folders_for_one_split_are_asked_for_with_all_splits(make_folder, load):
+    with pytest.raises(DataError, match=r"both val/ and dev/|both dev/ and val/") as error:
+        load(f"folder:{make_folder(counts('train', 'val', 'dev'))}")
+    assert "--data.split_folders train=train,validation=" in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("pairs", "message"),
     [
         (("train=nowhere",), "there is no folder 'nowhere'"),
@@ -91,7 +110,16 @@ def test_wrong_split_folders_are_refused(make_folder, load, pairs, message):
         load(f"folder:{make_folder(counts('partA', 'partB'))}", split_folders=pairs)
 
 
-@pytest.mark.parametrize("names", [("train", "test"), ("Train", "val"), ("train", "valid", "test")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "test"),
+        ("Train", "val"),
+        ("train", "valid", "test"),
+        ("train", "test1"),
+        ("testA", "trainA", "trainB"),
+    ],
+)
 def test_flat_splits_are_no_classes(make_folder, load, names):
     root = make_folder(dict.fromkeys(names, 8))
     with pytest.raises(DataError, match="hold images, not a folder per class: name a table"):
@@ -107,7 +135,7 @@ def test_test_images_without_classes_have_no_labels(make_folder, load):
     data = load(f"folder:{make_folder(counts('train') | {'test': 7})}")
     assert data.class_names == CLASSES
     assert sum(sizes(data).values()) == 12
-    assert "test/ has no class folders: its 7 images have no labels and are left out." in data.warnings
+    assert "test/ has no class folders: its 7 images are left out." in data.warnings
     assert data.unused == {"images without labels": 7}
 
 

@@ -62,6 +62,8 @@ def test_images_of_several_sizes_and_kinds_are_a_batch():
         ((3, 32, 32), (12, 10, 3), r"one image with its channels first \(3, 32, 32\), or three gray images"),
         ((2, 360), (12, 10, 3), r"rows of 360 numbers, which are the 12 x 10 x 3 of the model's images laid flat"),
         ((50, 64), (8, 8, 1), r"rows of 64 numbers, which are the 8 x 8 x 1 of the model's images laid flat"),
+        ((4, 120), (12, 10, 3), r"rows of 120 numbers, which are the 12 x 10 x 1 of the model's images laid flat"),
+        ((4, 192), (8, 8, 1), r"rows of 192 numbers, which are the 8 x 8 x 3 of the model's images laid flat"),
         ((30,), (12, 10, 3), r"numbers without rows"),
         ((32, 32, 2), (12, 10, 3), r"\(height, width, 1, 3 or 4\), got \(32, 32, 2\)"),
     ],

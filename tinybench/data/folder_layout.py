@@ -22,6 +22,8 @@ EXPECTED = (
 )
 
 _MAX_DEPTH = 8  # of folders that hold nothing but one folder
+# As in test1, trainA or val_2: one of them may be a class, but hardly two
+_NUMBERED_SPLIT = re.compile(r"(?:train|test|val|valid)[-_ ]?[0-9a-f]", re.IGNORECASE)
 _SPLIT_PAIR = re.compile(r"(?P<split>[^=]*)=(?P<folder>.*)")
 
 
@@ -122,7 +124,8 @@ def _recognize_splits(tree: _ImageTree, top: str) -> dict[str, str]:
             if len(names) > 1:
                 raise DataError(
                     f"{tree.path(top)} has both {names[0]}/ and {names[1]}/: keep one of them, or say which holds the "
-                    f"{split} images, as in `--data.split_folders {split}={names[0]}`."
+                    f"{split} images, as in `--data.split_folders "
+                    f"{','.join(f'{each}={folders[0]}' for each, folders in named.items())}`."
                 )
         return {split: f"{top}{names[0]}/" for split, names in named.items()}
     _refuse_splits_without_classes(tree, top, named)
@@ -138,7 +141,9 @@ def _refuse_splits_without_classes(tree: _ImageTree, top: str, named: dict[str, 
         raise DataError(
             f"{tree.path(top)} has {with_classes[0]}/ with classes in it but no train/ with classes: {EXPECTED}."
         )
-    if len(named) > 1:
+    numbered = [name for name in tree.subfolders(top) if _NUMBERED_SPLIT.fullmatch(name)]
+    if len(named) > 1 or len({*names, *numbered}) > 1:
+        names = list(dict.fromkeys([*names, *numbered]))
         raise NoClassFoldersError(
             f"{', '.join(f'{name}/' for name in names)} in {tree.path(top)} hold images, not a folder per class: "
             "name a table of images and labels by `--data.labels_file`; if these are classes, say so by "
@@ -158,8 +163,16 @@ def _refuse_unknown_splits(tree: _ImageTree, top: str) -> None:
         raise DataError(
             f"{shorten_list([f'{name}/' for name in names])} in {tree.path(top)} hold no images of their own, but "
             f"folders of the same names ({shorten_list(shared)}): say which are splits, as in `--data.split_folders "
-            f"train={names[0]},test={names[-1]}`, or that they are classes, by `--data.split_folders none`."
+            f"{_example(names)}`, or that they are classes, by `--data.split_folders none`."
         )
+
+
+def _example(names: Sequence[str]) -> str:
+    """Return an example of `data.split_folders` with two of some folders, by what is in their names."""
+    train = next((name for name in names if "train" in name.casefold()), None)
+    tests = [name for name in names if name != train and any(word in name.casefold() for word in ("test", "val"))]
+    test = tests[0] if tests else next(name for name in reversed(names) if name != train)
+    return f"train={train or next(name for name in names if name != test)},test={test}"
 
 
 def _given_splits(tree: _ImageTree, pairs: Sequence[str]) -> dict[str, str]:
@@ -245,7 +258,7 @@ def _describe_layout(tree: _ImageTree, top: str, folders: dict[str, str], unlabe
             "select by are split off train/."
         )
     for folder in unlabelled:
-        yield f"{folder} has no class folders: its {tree.own_images(folder):,} images have no labels and are left out."
+        yield f"{folder} has no class folders: its {tree.own_images(folder):,} images are left out."
     if folders["train"] != top:
         used = {folder.removeprefix(top).partition("/")[0] for folder in (*folders.values(), *unlabelled)}
         if ignored := [name for name in tree.subfolders(top) if name not in used]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import math
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any
@@ -146,8 +145,9 @@ def _depth(item: Any) -> int:
 
 def _refuse_flat_images(width: int, shape: tuple[int, int, int]) -> None:
     """Raise if rows can be images of the model's shape that were laid flat, as tables of pixels have them."""
-    if width == math.prod(shape):
-        height, model_width, channels = shape
+    height, model_width, _ = shape
+    channels = {count * height * model_width: count for count in (1, 3)}.get(width)
+    if channels is not None:
         raise ImageError(
             f"Expected images as {_SHAPES}, got rows of {width} numbers, which are the "
             f"{height} x {model_width} x {channels} of the model's images laid flat: give each image its shape, or "
