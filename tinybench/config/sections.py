@@ -63,7 +63,7 @@ class DataConfig:
         None, optional(text("a column"), "auto"), "Column of data.labels_file with the classes."
     )
     split_column: str | None = setting(
-        None, optional(text("a column"), "auto"), "Column of data.labels_file with the splits; none: ignore one that looks so."
+        None, optional(text("a column"), "auto"), "Column of data.labels_file with the splits; none: there is none."
     )
     resize: str = setting(
         "crop",

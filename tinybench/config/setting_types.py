@@ -88,7 +88,7 @@ class Settings(TypedDict, total=False):
     """Column of data.labels_file with the classes."""
 
     data_split_column: str | None
-    """Column of data.labels_file with the splits; none: ignore one that looks so."""
+    """Column of data.labels_file with the splits; none: there is none."""
 
     data_resize: str
     """Images of another aspect ratio: cut off the sides, change the ratio, or fill up the sides."""
