@@ -62,6 +62,7 @@ class _StopAtPhase(RunCallbacks):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 @given(model=st.sampled_from(MODELS), chosen=st.fixed_dictionaries({}, optional=SETTINGS))
 def test_what_a_dry_run_accepts_begins_to_train(

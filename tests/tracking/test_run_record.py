@@ -103,6 +103,21 @@ def test_code_that_was_not_committed_is_kept(tracker, run, chosen, tmp_path, mon
         assert text(tracker, run, "source/dirty.diff", tmp_path) == diff
 
 
+def test_a_deleted_run_has_no_model_until_it_is_restored(tracker, run):
+    client, stored = MlflowClient(tracker.uri), read(run)
+    run_id = stored.info.run_id
+    assert run_record.find_final_run(tracker, run_id).info.run_id == run_id
+    client.delete_run(run_id)
+    with pytest.raises(TrackingError, match=f"is deleted. Restore it with: .* mlflow runs restore --run-id {run_id}"):
+        run_record.find_final_run(tracker, run_id)
+    client.restore_run(run_id)
+    if stored.info.experiment_id != "0":  # which cannot be deleted
+        client.delete_experiment(stored.info.experiment_id)
+        with pytest.raises(TrackingError, match=r"is deleted. Restore it with: .* mlflow experiments restore"):
+            run_record.find_final_run(tracker, run_id)
+        client.restore_experiment(stored.info.experiment_id)
+
+
 def test_a_run_of_somebody_else_has_no_configuration(tracker, run):
     with pytest.raises(TrackingError, match=rf"Run {run.id} was not made by tinybench: it has no config\.json"):
         run_record.read_config(tracker, read(run))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import tenacity
-from mlflow.entities import Experiment, LifecycleStage
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.tracking import MlflowClient
 
 from tinybench.core.errors import TrackingError
@@ -16,6 +17,18 @@ from tinybench.tracking import artifact_location, store, tags
 
 class DeletedExperimentError(TrackingError):
     """An experiment in which no run can be opened until it is restored."""
+
+
+def refuse_deleted(client: MlflowClient, uri: str, run: Run) -> NoReturn:
+    """Raise that a run is deleted, alone or with its experiment, with the command that restores it.
+
+    Raises:
+        TrackingError: In any case.
+    """
+    _require_active(client.get_experiment(run.info.experiment_id), uri)
+    address = redact(uri)
+    command = f"MLFLOW_TRACKING_URI={shlex.quote(address)} mlflow runs restore --run-id {run.info.run_id}"
+    raise TrackingError(f"Run {run.info.run_id} in {address} is deleted. Restore it with: {command}")
 
 
 def get_or_create_experiment(client: MlflowClient, name: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import LifecycleStage
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
 from tinybench.tracking import artifact_location, store, tags
-from tinybench.tracking.experiments import list_experiment_ids
+from tinybench.tracking.experiments import list_experiment_ids, refuse_deleted
 from tinybench.tracking.journal.journal import is_key
 from tinybench.tracking.journal.local_runs import LocalRun, LocalRuns
 from tinybench.tracking.journal.sender import SEND_ERRORS, send_left_behind
@@ -117,11 +117,14 @@ class RunReader:
             f"No run {run_id!r} in {redact(self.uri)}: tinybench runs lists them; --uri names another store."
         )
 
-    def describe_deleted(self, run: MlflowRun) -> str:
-        """Return that a run is deleted, with the command that restores it."""
-        address = redact(self.uri)
-        command = f"MLFLOW_TRACKING_URI={shlex.quote(address)} mlflow runs restore --run-id {run.info.run_id}"
-        return f"Run {run.info.run_id} in {address} is deleted. Restore it with: {command}"
+    def require_active(self, run: MlflowRun) -> None:
+        """Raise if a run is deleted, with the command that restores it, or its experiment.
+
+        Raises:
+            TrackingError: It is deleted.
+        """
+        if run.info.lifecycle_stage == LifecycleStage.DELETED and self._client is not None:
+            refuse_deleted(self._client, self.uri, run)
 
     def _require_sent(self, run_id: str) -> None:
         """Raise if this machine has not sent all of a run, so that what the store says of it is not the whole.
@@ -133,12 +136,10 @@ class RunReader:
         if unsent:
             self.send_left_behind()
             unsent = self._count_unsent(run_id)
-        if unsent and self.get_run(run_id).info.status == "RUNNING":
-            raise TrackingError(f"Run {run_id} is still running: try again when it has ended, or resume it if it died.")
         if unsent:
             raise TrackingError(
                 f"Run {run_id} is not wholly sent to {redact(self.uri)}: {unsent} entries are on this machine. "
-                "Send them with tinybench sync, then try again."
+                "Send them with tinybench sync, then try again; if it is still running, wait for its end."
             )
 
     def search_runs(self, query: str = "", *, page_size: int = 200) -> Iterator[MlflowRun]:

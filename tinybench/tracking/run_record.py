@@ -269,12 +269,18 @@ def load_best_model(tracker: Tracker, run_id: str, dataset: Dataset) -> keras.Mo
 
 
 def find_final_run(tracker: RunReader, run_id: str) -> MlflowRun:
-    """Return the run with the final model and its predictions: that of the last finished phase, else the run itself."""
+    """Return the run with the final model and its predictions: that of the last finished phase, else the run itself.
+
+    Raises:
+        TrackingError: There is no such run, or it is deleted.
+    """
+    named = tracker.get_run(run_id)
+    tracker.require_active(named)
     for phase in reversed(PHASES):
         run = tracker.find_phase_run(run_id, phase)
         if run is not None and run.info.status == "FINISHED":
             return run
-    return tracker.get_run(run_id)
+    return named
 
 
 def load_final_model(tracker: Tracker, run_id: str) -> keras.Model:

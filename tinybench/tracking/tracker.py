@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import mlflow
-from mlflow.entities import LifecycleStage
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -187,8 +186,7 @@ class Tracker(RunReader):
         Raises:
             TrackingError: The run is deleted.
         """
-        if run.info.lifecycle_stage == LifecycleStage.DELETED:
-            raise TrackingError(self.describe_deleted(run))
+        self.require_active(run)
         return self.writer.reopen_run(key_of(run), run.info.run_id, run.data.tags, run.data.metrics)
 
     def amend(self, run: MlflowRun) -> RunWriter:
