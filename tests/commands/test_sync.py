@@ -21,7 +21,8 @@ from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking.journal.journal import Journal, find_journals, is_key
 from tinybench.tracking.tracker import Tracker
 
-NAME = "transfer.epochs 2, finetune.epochs 2, smallcnn on digits"  # of the settings that are not the recipe's
+# Of the settings that are not the recipe's
+NAME = "transfer.epochs 2, finetune.epochs 2, data.per_class 20, data.test_per_class 10, smallcnn on digits"
 
 
 @pytest.fixture(scope="module")
