@@ -165,6 +165,9 @@ class Sender:
             try:
                 with self.journal.send_lock.acquire(timeout=_NO_PROGRESS_SECONDS):
                     replay.send(entries)
+                if not self._has_counted_dead:  # once this process has marked the run that it resumes as its own
+                    self._has_counted_dead = True
+                    self._note_dead_runs()
             finally:
                 while self._queue and self._queue[0]["n"] < self.journal.sent.upto:
                     self._queue.popleft()
@@ -173,9 +176,6 @@ class Sender:
                 self._notices.append(f"{store.display(self._uri)} answers again: sending what was logged meanwhile.")
                 self.error = ""
         self.is_refused = False  # the store took everything
-        if not self._has_counted_dead:  # not before this process has marked the run that it resumes as its own
-            self._has_counted_dead = True
-            self._note_dead_runs()
 
     def _connect(self) -> Replay:
         if self._client is None:
