@@ -42,23 +42,24 @@ class ImageIndex:
         Raises:
             DataError: It can be several images.
         """
-        found = self.candidates(f"{folder}{text}") if folder else []
-        found = found or self.candidates(text)
-        if len(found) > 1 and split:
-            found = [name for name in found if split in map(recognize_split, name.split("/")[:-1])] or found
-        if len(found) > 1:
+        matches = self.candidates(f"{folder}{text}") if folder else []
+        matches = matches or self.candidates(text)
+        if len(matches) > 1 and split:
+            matches = [name for name in matches if split in map(recognize_split, name.split("/")[:-1])] or matches
+        if len(matches) > 1:
             raise DataError(
-                f"{text!r} can be {found[0]} or {found[1]}: give the images their folders in the table, or other names."
+                f"{text!r} can be {matches[0]} or {matches[1]}: give the images their folders in the table, or "
+                "other names."
             )
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     def candidates(self, text: str) -> list[str]:
         """Return the names of the images that a text may mean."""
         path = clean_name(text.strip()).replace("\\", "/").removeprefix("./").strip("/")
         *folders, last = path.split("/")
-        found = [name for name in self._by_name.get(last, []) if _agree(folders, clean_name(name).split("/")[:-1])]
-        exact = [name for name in found if clean_name(name) == path]
-        return exact or found
+        matches = [name for name in self._by_name.get(last, []) if _agree(folders, clean_name(name).split("/")[:-1])]
+        exact = [name for name in matches if clean_name(name) == path]
+        return exact or matches
 
 
 def _agree(one: list[str], other: list[str]) -> bool:

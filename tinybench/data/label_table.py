@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def find_tables(
-    files: FolderFiles, config: DataConfig, known: Mapping[str, str], *, is_needed: bool
+    files: FolderFiles, config: DataConfig, class_of: Mapping[str, str], *, is_needed: bool
 ) -> LabelledFiles | None:
     """Return the images and labels of the tables at the top of a folder, or in the folders of its splits.
 
@@ -30,7 +30,7 @@ def find_tables(
     Args:
         files: The files under the folder.
         config: The names of columns, as far as they are given.
-        known: The class of each image by its name, as far as folders say so; a table that repeats it is not used.
+        class_of: The class of each image by its name, as far as folders say so; a table that repeats it is not used.
         is_needed: Whether nothing else says which classes the images have, so that a table whose names fit no image is
             an error.
 
@@ -43,7 +43,7 @@ def find_tables(
     index = ImageIndex(files.images)
     tables = [table_file.read(files.root, name) for name in files.others if _may_be_table(name)]
     naming = [table for table in tables if _names_images(table, index, config)]
-    fitting = [table for table in naming if not _repeats(table, index, config, known)]
+    fitting = [table for table in naming if not _repeats(table, index, config, class_of)]
     if naming and not fitting:
         return None
     if not fitting:
@@ -89,13 +89,13 @@ def _names_images(table: Table, index: ImageIndex, config: DataConfig) -> bool:
     return table_columns.find_image_column(table, index, config) is not None
 
 
-def _repeats(table: Table, index: ImageIndex, config: DataConfig, known: Mapping[str, str]) -> bool:
+def _repeats(table: Table, index: ImageIndex, config: DataConfig, class_of: Mapping[str, str]) -> bool:
     """Return whether a column has the class of every image that folders have, too."""
     image = table_columns.find_image_column(table, index, config)
-    if image is None or not known:
+    if image is None or not class_of:
         return False
     found = [(index.find(row[image], table.split, table.folder), row) for _, row in table.rows]
-    classes = [(known[name], row) for name, row in found if name is not None and name in known]
+    classes = [(class_of[name], row) for name, row in found if name is not None and name in class_of]
     columns = range(len(table.header))
     return bool(classes) and any(
         all(clean_name(row[column]) == known_class for known_class, row in classes) for column in columns

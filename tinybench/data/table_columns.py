@@ -66,19 +66,19 @@ def find_image_column(table: Table, index: ImageIndex, config: DataConfig) -> in
     if config.image_column is not None:
         return _column(table, config.image_column, "image_column")
     shares = [_share_found(table, column, index) for column in range(len(table.header))]
-    usual = [column for column, header in enumerate(table.header) if plain(header) in _IMAGE_COLUMNS]
-    found = [column for column, share in enumerate(shares) if share >= (_MIN_FOUND if column not in usual else 1e-9)]
-    with_suffix = [column for column in found if _share_with_suffix(table, column) >= _MIN_FOUND]
-    found = with_suffix or found
+    usual = [column for column, header in enumerate(table.header) if normalize_header(header) in _IMAGE_COLUMNS]
+    columns = [column for column, share in enumerate(shares) if share >= (_MIN_FOUND if column not in usual else 1e-9)]
+    with_suffix = [column for column in columns if _share_with_suffix(table, column) >= _MIN_FOUND]
+    columns = with_suffix or columns
     if any(index.has(cell) for cell in table.header if file_headers.has_image_suffix(cell)):
         raise DataError(
             f"{table.name} has no header: write the names of its columns, such as id,label, above its rows."
         )
-    for one, other in combinations(found, 2):
+    for one, other in combinations(columns, 2):
         if _differ(table, one, other, index):
             names = " and ".join(describe(table, column) for column in (one, other))
             raise DataError(f"Columns {names} of {table.name} name different images: choose by `--data.image_column`.")
-    return max(found, key=lambda column: (column in usual, shares[column]), default=None)
+    return max(columns, key=lambda column: (column in usual, shares[column]), default=None)
 
 
 def describe(table: Table, column: int) -> str:
@@ -86,7 +86,7 @@ def describe(table: Table, column: int) -> str:
     return table.header[column] or f"number {column + 1} (without a name)"
 
 
-def plain(header: str) -> str:
+def normalize_header(header: str) -> str:
     """Return the name of a column in the spelling of the lists of usual names."""
     return header.casefold().replace(" ", "_").replace("-", "_")
 
@@ -141,9 +141,9 @@ def _find_split_column(table: Table, config: DataConfig) -> int | None:
     if config.split_column is not None:
         return _column(table, config.split_column, "split_column")
     for column, header in enumerate(table.header):
-        if plain(header) in _FLAG_COLUMNS:
+        if normalize_header(header) in _FLAG_COLUMNS:
             raise DataError(_ask_split(table, column, "is true or false"))
-        if plain(header) in _SPLIT_COLUMNS:
+        if normalize_header(header) in _SPLIT_COLUMNS:
             values = sorted(set(filter(None, table.values(column))))
             unknown = [value for value in values if split_names.recognize_split(value) is None]
             if not unknown:
@@ -164,7 +164,7 @@ def _find_label_columns(table: Table, taken: Collection[int | None], config: Dat
     if config.label_column is not None:
         return (_column(table, config.label_column, "label_column"),)
     others = [column for column, header in enumerate(table.header) if column not in taken and header]
-    usual = [column for column in others if plain(table.header[column]) in _LABEL_COLUMNS]
+    usual = [column for column in others if normalize_header(table.header[column]) in _LABEL_COLUMNS]
     if len(usual) == 1:
         return (usual[0],)
     if len(others) > 1 and all(_is_one_hot(row, others) for _, row in table.rows):

@@ -73,21 +73,25 @@ def label_names(tree: Tree) -> LabelledNames:
     annotations = _read_annotations(tree)
     labelled = LabelledNames(wnids, absent=_absent_images(annotations, files))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    have_images_folder = {parts[1] for parts in files if len(parts) == 4 and parts[0] == "train" and _in_images(parts)}
-    moved = {parts[-1] for parts in files if parts[0] == "val" and len(parts) > 2 and parts[1] in label_of}
-    for parts in files:
-        if parts[0] == "train":
-            place = _place_in_train(parts, label_of, have_images_folder)
-        elif parts[0] == "val":
-            place = _place_in_val(parts, label_of, annotations, moved)
-        elif parts[0] == "test" or not _is_image(parts):
+    have_images_folder = {
+        segments[1] for segments in files if len(segments) == 4 and segments[0] == "train" and _in_images(segments)
+    }
+    moved = {
+        segments[-1] for segments in files if segments[0] == "val" and len(segments) > 2 and segments[1] in label_of
+    }
+    for segments in files:
+        if segments[0] == "train":
+            place = _place_in_train(segments, label_of, have_images_folder)
+        elif segments[0] == "val":
+            place = _place_in_val(segments, label_of, annotations, moved)
+        elif segments[0] == "test" or not _is_image(segments):
             continue  # the official test images have no labels
         else:
             place = _BESIDE
         if isinstance(place, int):
-            (labelled.train if parts[0] == "train" else labelled.val).append((place, "/".join(parts)))
+            (labelled.train if segments[0] == "train" else labelled.val).append((place, "/".join(segments)))
         else:
-            labelled.unused.setdefault(place, []).append("/".join(parts))
+            labelled.unused.setdefault(place, []).append("/".join(segments))
     return labelled
 
 
@@ -115,7 +119,9 @@ def read_text(tree: Tree, name: str) -> str:
 def _read_wnids(tree: Tree, files: list[list[str]]) -> tuple[str, ...]:
     """Return the wnids in the order of the labels: those of the list, or else the sorted folders of training images."""
     listed = read_text(tree, WNIDS).split() if WNIDS in tree.names else []
-    folders = {parts[1] for parts in files if parts[0] == "train" and len(parts) > 2 and _is_image(parts)}
+    folders = {
+        segments[1] for segments in files if segments[0] == "train" and len(segments) > 2 and _is_image(segments)
+    }
     return tuple(dict.fromkeys(listed)) or tuple(sorted(folders))
 
 
@@ -135,39 +141,39 @@ def _read_annotations(tree: Tree) -> dict[str, str]:
 
 
 def _absent_images(annotations: dict[str, str], files: list[list[str]]) -> tuple[str, ...]:
-    there = {parts[-1] for parts in files if parts[0] == "val"}
+    there = {segments[-1] for segments in files if segments[0] == "val"}
     return tuple(file for file in annotations if file not in there)
 
 
-def _place_in_train(parts: list[str], label_of: dict[str, int], have_images_folder: set[str]) -> int | str:
+def _place_in_train(segments: list[str], label_of: dict[str, int], have_images_folder: set[str]) -> int | str:
     """Return the label of a file in `train/`, or why it is not used."""
-    if not _is_image(parts):
+    if not _is_image(segments):
         return _NO_IMAGES
-    if len(parts) < 3:
+    if len(segments) < 3:
         return _NO_CLASS_FOLDER
-    if parts[1] not in label_of:
+    if segments[1] not in label_of:
         return _UNKNOWN_CLASS
-    if len(parts) == 3:
-        return _BESIDE_IMAGES if parts[1] in have_images_folder else label_of[parts[1]]
-    return label_of[parts[1]] if len(parts) == 4 and _in_images(parts) else _DEEPER
+    if len(segments) == 3:
+        return _BESIDE_IMAGES if segments[1] in have_images_folder else label_of[segments[1]]
+    return label_of[segments[1]] if len(segments) == 4 and _in_images(segments) else _DEEPER
 
 
 def _place_in_val(
-    parts: list[str], label_of: dict[str, int], annotations: dict[str, str], moved: set[str]
+    segments: list[str], label_of: dict[str, int], annotations: dict[str, str], moved: set[str]
 ) -> int | str:
     """Return the label of a file in `val/`, or why it is not used; `moved` are those that class folders have."""
-    if not _is_image(parts):
+    if not _is_image(segments):
         return _NO_IMAGES
-    if len(parts) > 2 and parts[1] in label_of:
-        return label_of[parts[1]]
-    if parts[-1] in moved:
+    if len(segments) > 2 and segments[1] in label_of:
+        return label_of[segments[1]]
+    if segments[-1] in moved:
         return _COPIES
-    return label_of.get(annotations.get(parts[-1], ""), _NO_CLASS)
+    return label_of.get(annotations.get(segments[-1], ""), _NO_CLASS)
 
 
-def _is_image(parts: list[str]) -> bool:
-    return file_headers.has_image_suffix(parts[-1])
+def _is_image(segments: list[str]) -> bool:
+    return file_headers.has_image_suffix(segments[-1])
 
 
-def _in_images(parts: list[str]) -> bool:
-    return parts[2] == "images"
+def _in_images(segments: list[str]) -> bool:
+    return segments[2] == "images"
