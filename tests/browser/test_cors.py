@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import keras
-from servers import in_a_thread
+from loaded_classifier import LoadedClassifier
+from servers import in_a_thread, serving
 
 from tinybench.inference.classifier import ImageClassifier, ModelInfo
 from tinybench.serving import app
@@ -38,25 +38,8 @@ class _Page(BaseHTTPRequestHandler):
 @contextmanager
 def page_server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(20)
-
-
-class _Loaded:
-    problem, address, ready = "", "models:/animals/1", True
-
-    def __init__(self, classifier):
-        self.classifier, self.checked = classifier, threading.Event()
-        self.checked.set()
-
-    def close(self):
-        pass
 
 
 def _classifier():
@@ -68,7 +51,7 @@ def _classifier():
 def test_a_page_classifies_a_compressed_image_where_it_is_named(chromium):
     from playwright.sync_api import sync_playwright
 
-    current = _Loaded(_classifier())
+    current = LoadedClassifier(_classifier())
     with page_server() as origin, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()

@@ -64,6 +64,12 @@ def encode() -> Callable[..., bytes]:
 
 
 @pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of images that is still to be made."""
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
 def make_folder(tmp_path, encode) -> Callable[..., Path]:
     """Make a folder of random pictures from {"class/or/split/class": how many}."""
 

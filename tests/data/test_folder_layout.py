@@ -216,3 +216,15 @@ def test_images_of_one_size_are_stored_at_what_the_run_needs(tmp_path, load, sid
     data = load(f"folder:{tmp_path}", image_size=16)
     assert data.shape == (stored, stored, 3)
     assert (data.train.pool.resize == "") == (side <= 16)
+
+
+def test_numbered_folders_without_one_for_training_are_classes(make_folder, load):
+    root = make_folder({"test1": 4, "test2": 4, "test10": 4})
+    assert load(f"folder:{root}").class_names == ("test1", "test2", "test10")
+
+
+def test_pointers_of_git_lfs_are_named(make_folder, load):
+    root = make_folder({"cat": 4, "dog": 4})
+    (root / "cat/000.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(DataError, match=r"cat/000.png \(a pointer of Git LFS .*: run git lfs pull\)"):
+        load(f"folder:{root}")

@@ -7,39 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled_tables import draw, label, members, names, write
 from PIL import Image
 
 from tinybench.core.errors import DataError
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "pictures"
-
-
-def draw(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(abs(hash(name)) % 2**32).integers(0, 256, (8, 8, 3), np.uint8)
-        Image.fromarray(pixels).save(root / name)
-
-
-def names(folder: str, count: int, suffix: str = ".png") -> list[str]:
-    return [f"{folder}{index:02}{suffix}" for index in range(count)]
-
-
-def write(path: Path, header: str, *rows: str, encoding: str = "utf-8") -> None:
-    path.write_text("\n".join((header, *rows)) + "\n", encoding)
-
-
-def label(index: int) -> str:
-    return ("cat", "dog")[index % 2]
-
-
-def members(data) -> dict[str, int]:
-    """Number of images by class over all splits."""
-    labels = np.concatenate([split.labels for split in data.splits.values()])
-    return dict(zip(data.class_names, np.bincount(labels).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("folder", ["", "train/", "images/"])
@@ -50,7 +21,7 @@ def test_a_table_beside_the_images_is_found(root: Path, load: Callable, folder: 
     write(root / "labels.csv", "id,label", *rows)
     data = load(f"folder:{root}")
     assert members(data) == {"cat": 6, "dog": 6}
-    assert "labels.csv says which class an image has: columns id and label." in data.warnings
+    assert "labels.csv has the images in column id, classes in label." in data.warnings
     pixels = np.asarray(Image.open(root / names(folder, 12)[1]))
     (index,) = np.flatnonzero((data.train.pool.images == pixels).all(axis=(1, 2, 3)))
     assert data.class_names[data.train.pool.labels[index]] == "dog"
@@ -72,38 +43,6 @@ def test_tables_that_are_named_after_splits_belong_together(root: Path, load: Ca
     data = load(f"folder:{root}")
     assert len(data.test) == 4
     assert sum(map(len, data.splits.values())) == 16
-
-
-def test_a_split_column_is_followed(root: Path, load: Callable) -> None:
-    draw(root, *names("", 18))
-    splits = ("train", "valid", "test")
-    write(root / "all.csv", "file,class,split", *(f"{i:02}.png,{label(i)},{splits[i % 3]}" for i in range(18)))
-    data = load(f"folder:{root}")
-    assert {split: len(part) for split, part in data.splits.items()} == {"train": 6, "validation": 6, "test": 6}
-
-
-def test_one_hot_columns_are_classes(root: Path, load: Callable) -> None:
-    draw(root, *names("", 12))
-    write(root / "truth.csv", "image,MEL,NV", *(f"{i:02},{(i + 1) % 2}.0,{i % 2}.0" for i in range(12)))
-    assert members(load(f"folder:{root}")) == {"MEL": 6, "NV": 6}
-
-
-def test_settings_name_the_columns(root: Path, load: Callable) -> None:
-    draw(root, *names("", 12))
-    rows = (f"{i},{i:02}.png,{('young', 'old')[i % 2]},{('a', 'b')[i % 2]},{i // 6}" for i in range(12))
-    write(root / "table.tsv", "row\tpicture\tage\tgroup\tpart", *(row.replace(",", "\t") for row in rows))
-    with pytest.raises(DataError, match=r"Which column of table.tsv holds the classes \(row, age, group, part\)\?"):
-        load(f"folder:{root}")
-    data = load(f"folder:{root}", label_column="age")
-    assert members(data) == {"old": 6, "young": 6}
-    data = load(f"folder:{root}", labels_file="table.tsv", image_column="picture", label_column="group")
-    assert members(data) == {"a": 6, "b": 6}
-    with pytest.raises(
-        DataError, match=r"^Invalid value for `data.label_column`: table.tsv has no column 'x', but row"
-    ):
-        load(f"folder:{root}", labels_file="table.tsv", label_column="x")
-    with pytest.raises(DataError, match=r"^Invalid value for `data.labels_file`: there is no file 'no.csv'"):
-        load(f"folder:{root}", labels_file="no.csv")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -144,7 +83,7 @@ def test_a_table_that_agrees_with_the_folders_changes_nothing(root: Path, load: 
     write(root / "labels.csv", "path,label", *rows)
     data = load(f"folder:{root}")
     assert members(data) == {"cat": 6, "dog": 6}
-    assert not any("says which class" in line for line in data.warnings)
+    assert not any("has the images in column" in line for line in data.warnings)
 
 
 def test_rows_that_cannot_be_used_are_counted_by_reason(root: Path, load: Callable) -> None:
@@ -244,93 +183,6 @@ def test_a_row_takes_no_image_from_another_folder(root: Path, load: Callable) ->
     assert data.unused["rows of labels.csv without an image that is there"] == 2
 
 
-@pytest.mark.parametrize("header", [",photo,label", "id,photo,label", "image,filename,label", "index,file,label"])
-def test_the_number_of_a_row_is_not_taken_for_an_image(root: Path, load: Callable, header: str) -> None:
-    draw(root, *(f"{i}.png" for i in range(12)))
-    write(root / "labels.csv", header, *(f"{i},{11 - i}.png,{label(11 - i)}" for i in range(12)))
-    data = load(f"folder:{root}")
-    pixels = np.asarray(Image.open(root / "4.png"))
-    (found,) = np.flatnonzero((data.train.pool.images == pixels).all(axis=(1, 2, 3)))
-    assert data.class_names[data.train.pool.labels[found]] == label(4)
-
-
-def test_columns_that_name_different_images_are_asked_for(root: Path, load: Callable) -> None:
-    draw(root, *(f"{i}.png" for i in range(12)))
-    write(root / "labels.csv", "left,right,label", *(f"{i},{11 - i},{label(i)}" for i in range(12)))
-    with pytest.raises(DataError, match=r"^Columns left and right of labels.csv name different images: choose by"):
-        load(f"folder:{root}")
-    assert members(load(f"folder:{root}", image_column="right")) == {"cat": 6, "dog": 6}
-
-
-def test_an_unclear_table_beside_folders_of_images_is_asked_for(root: Path, load: Callable) -> None:
-    draw(root, *names("part_1/a", 6), *names("part_2/b", 6))
-    rows = [f"{'ab'[i // 6]}{i % 6:02},{label(i)},{i}" for i in range(12)]
-    write(root / "metadata.csv", "image_id,diagnosis,age", *rows)
-    with pytest.raises(
-        DataError, match=r"holds the classes \(diagnosis, age\)\? .* If the folders are the classes, give"
-    ):
-        load(f"folder:{root}")
-    assert members(load(f"folder:{root}", labels_file="none")) == {"part_1": 6, "part_2": 6}
-    assert members(load(f"folder:{root}", label_column="diagnosis")) == {"cat": 6, "dog": 6}
-
-
-@pytest.mark.parametrize(
-    ("header", "values", "message"),
-    [
-        ("split", ("train", "train", "pred"), r"Column split .* has values that are no split \(pred\)"),
-        ("Usage", ("Training", "PublicTest", "PrivateTest"), r"no split \(PrivateTest, PublicTest\)"),
-        ("is_test", ("0", "0", "1"), r"Column is_test .* is true or false"),
-    ],
-)
-def test_a_split_that_is_not_understood_is_asked_for(
-    root: Path, load: Callable, header: str, values: tuple[str, ...], message: str
-) -> None:
-    draw(root, *names("", 18))
-    write(root / "all.csv", f"file,class,{header}", *(f"{i:02}.png,{label(i)},{values[i % 3]}" for i in range(18)))
-    with pytest.raises(DataError, match=message):
-        load(f"folder:{root}")
-    assert members(load(f"folder:{root}", split_column="none", label_column="class")) == {"cat": 9, "dog": 9}
-
-
-def test_the_split_column_is_told(root: Path, load: Callable) -> None:
-    draw(root, *names("", 12))
-    write(
-        root / "all.csv",
-        "file,class,subset",
-        *(f"{i:02}.png,{label(i)},{('train', 'test')[i // 8]}" for i in range(12)),
-    )
-    data = load(f"folder:{root}")
-    assert (
-        data.warnings[0]
-        == "all.csv says which class an image has: columns file and class, and column subset which split."
-    )
-
-
-@pytest.mark.parametrize(
-    ("ids", "header", "message"),
-    [
-        (lambda i: str(i), "id,label", r"images are there such as images/00.png, rows such as '1, dog'"),
-        (lambda i: f"{i:02}.jpg", "id,label", r"names images that are there"),
-        (lambda i: f"{i:02}", "id,color,shape", r"Which column of labels.csv holds the classes"),
-    ],
-)
-def test_a_table_that_does_not_fit_is_the_cause(
-    root: Path, load: Callable, ids: Callable, header: str, message: str
-) -> None:
-    draw(root, *names("images/", 10))
-    more = ",x" * (header.count(",") - 1)
-    write(root / "labels.csv", header, *(f"{ids(i)},{label(i)}{more}" for i in range(1, 10)))
-    with pytest.raises(DataError, match=message):
-        load(f"folder:{root}")
-
-
-def test_a_table_without_a_header_is_told(root: Path, load: Callable) -> None:
-    draw(root, *names("images/", 10))
-    write(root / "labels.csv", "00.png,cat", *(f"{i:02}.png,{label(i)}" for i in range(1, 10)))
-    with pytest.raises(DataError, match=r"^labels.csv has no header"):
-        load(f"folder:{root}")
-
-
 @pytest.mark.parametrize(
     "splits", [("train", "val", "test"), ("Train", "Valid", "Test"), ("train", "validation", "test")]
 )
@@ -349,14 +201,25 @@ def test_the_same_names_in_every_split_are_told_apart_by_their_folders(
     assert data.class_names[data.validation.labels[found]] == label(1)
 
 
-def test_a_column_without_a_table_is_refused(root: Path, load: Callable) -> None:
-    draw(root, *names("cat/", 6), *(f"dog/d{i}.png" for i in range(6)))
-    with pytest.raises(DataError, match=r"^`data.label_column` is 'x', but no table in .* is used"):
-        load(f"folder:{root}", label_column="x")
-
-
 def test_a_table_of_another_program_is_named(root: Path, load: Callable) -> None:
     draw(root, *names("", 6))
     (root / "labels.xlsx").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError, match=r"labels.xlsx is no CSV: export the table as CSV"):
         load(f"folder:{root}", labels_file="labels.xlsx")
+
+
+def test_the_table_of_a_test_set_without_classes_is_told(root: Path, load: Callable) -> None:
+    draw(root, *names("train/a", 12), *names("test/b", 4))
+    write(root / "train.csv", "id,label", *(f"a{i:02},{label(i)}" for i in range(12)))
+    write(root / "test.csv", "id", *(f"b{i:02}" for i in range(4)))
+    data = load(f"folder:{root}")
+    assert members(data) == {"cat": 6, "dog": 6}
+    assert "test.csv names images, but no classes: their labels are not known." in data.warnings
+
+
+def test_a_second_table_that_is_not_clear_is_not_passed_over(root: Path, load: Callable) -> None:
+    draw(root, *names("a", 12), *names("b", 4))
+    write(root / "train.csv", "id,label", *(f"a{i:02},{label(i)}" for i in range(12)))
+    write(root / "test.csv", "id,colour,shape", *(f"b{i:02},{label(i)},x" for i in range(4)))
+    with pytest.raises(DataError, match=r"^Which column of test.csv holds the classes \(colour, shape\)"):
+        load(f"folder:{root}")

@@ -25,6 +25,8 @@ LEFT = (
     "a/desktop.ini",
     "lost+found/1.jpg",
     "#recycle/1.jpg",
+    "@Recycle/1.jpg",
+    "FOUND.000/1.jpg",
 )
 WANTED = "a/1.jpg"
 

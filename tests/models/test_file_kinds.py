@@ -36,10 +36,19 @@ def test_a_file_that_is_no_model(tmp_path, content):
         model_file.check(path)
 
 
-def test_an_onnx_file_has_no_signature(tmp_path):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"\x08\x07\x12\x07pytorch")
-    with pytest.raises(ModelError, match="is an ONNX model, which cannot be trained here"):
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.onnx", b"\x08\x07\x12\x07pytorch", "is an ONNX model, which cannot be trained here"),
+        ("model.safetensors", b"\x40\0\0\0\0\0\0\0{}", "holds weights and no model: build the model in Keras"),
+        ("model.pkl", b"anything", "is a pickle, which is not opened, since it can run code"),
+        ("model.keras", b"\x80\x04\x95", "is a pickle, which is not opened"),
+    ],
+)
+def test_a_file_of_another_library_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
         model_file.check(path)
 
 

@@ -6,13 +6,13 @@ import base64
 import gzip
 import io
 import json
-import threading
 import zlib
 
 import keras
 import numpy as np
 import pytest
 import requests
+from loaded_classifier import LoadedClassifier
 from PIL import Image
 from servers import in_a_thread
 
@@ -24,26 +24,13 @@ PAGE = "https://app.example.org"
 MAX_BODY = 100_000
 
 
-class Loaded:
-    """A model that has been loaded, as `CurrentModel` holds it."""
-
-    problem, address, ready = "", "models:/animals/1", True
-
-    def __init__(self, classifier):
-        self.classifier, self.checked = classifier, threading.Event()
-        self.checked.set()
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(scope="module")
 def current():
     keras.utils.set_random_seed(0)
     given = keras.Input(SHAPE, dtype="uint8")
     logits = keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(given)))
     model = keras.Model(given, keras.layers.Softmax()(logits))
-    return Loaded(ImageClassifier(model, ModelInfo(("ant", "bee", "cat"), SHAPE), "1"))
+    return LoadedClassifier(ImageClassifier(model, ModelInfo(("ant", "bee", "cat"), SHAPE), "1"))
 
 
 @pytest.fixture(scope="module")

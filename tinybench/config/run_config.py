@@ -116,7 +116,7 @@ class RunConfig:
 
     @property
     def has_own_model(self) -> bool:
-        """Whether the model is a file of the user, and not one that tinybench or Keras knows by name."""
+        """Return whether the model is a file of the user, and not one that tinybench or Keras knows by name."""
         return self.model.endswith((".keras", ".h5", ".hdf5")) or "/" in self.model
 
     @property

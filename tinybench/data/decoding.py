@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 64  # images that a thread decodes in one task
 NAMED = 5  # corrupt images that a message names
 
+_LFS_POINTER = b"version https://git-lfs"
+
 # Decoding smaller images is mostly Python: two threads take twice as long as one
 _SMALL = 128 * 128
 
@@ -80,6 +82,8 @@ class EncodedImages:
             data = self.read(self.names[index])
         except (KeyError, OSError) as error:
             raise ValueError(f"cannot be opened: {error}") from None
+        if data.startswith(_LFS_POINTER):
+            raise ValueError("a pointer of Git LFS in place of the image: run git lfs pull")
         channels: Literal[1, 3] = 1 if self.shape[2] == 1 else 3
         image = images.decode(data, channels=channels, value_range=self.value_range, on_wide=self.wide.append)
         if self.resize is None and image.shape != self.shape:

@@ -14,6 +14,7 @@ from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, file_headers, folder_layout, images, label_table, parquet_files, value_range
 from tinybench.data.decoding import EncodedImages, PoolWriter
 from tinybench.data.folder_layout import NoClassFoldersError
+from tinybench.data.labelled_files import shorten_list
 from tinybench.data.load_request import LoadRequest
 
 if TYPE_CHECKING:
@@ -76,16 +77,16 @@ def _find_labels(files: FolderFiles, config: DataConfig) -> LabelledFiles:
     if by_table is None:
         _refuse_columns_without_table(files, config)
     if by_folder is None or by_table is None:
-        found = by_folder or by_table
-        if found is None:
+        labelled = by_folder or by_table
+        if labelled is None:
             raise problem or AssertionError
-        return found
+        return labelled
     names_column = any(getattr(config, name) is not None for name in _COLUMN_SETTINGS)
     if len(by_folder.classes) == 1 or names_column:
         return by_table
     raise DataError(
-        f"{files.root} has folders of images ({_few(by_folder.classes)}) and a table with other labels "
-        f"({_few(by_table.classes)}): give `--data.labels_file` the table's name, or `none` if the folders count."
+        f"{files.root} has folders of images ({shorten_list(by_folder.classes)}) and a table with other labels "
+        f"({shorten_list(by_table.classes)}): give `--data.labels_file` its name, or `none` if the folders count."
     )
 
 
@@ -93,10 +94,10 @@ def _find_tables(files: FolderFiles, config: DataConfig, by_folder: LabelledFile
     """Return what tables say that folders do not say as well; the way out of an error may be that folders count."""
     if by_folder is None:
         return label_table.find_tables(files, config, {}, is_needed=True)
-    known = {name: by_folder.classes[label] for members in by_folder.members.values() for label, name in members}
+    class_of = {name: by_folder.classes[label] for members in by_folder.members.values() for label, name in members}
     is_one_class = len(by_folder.classes) == 1
     try:
-        return label_table.find_tables(files, config, {} if is_one_class else known, is_needed=is_one_class)
+        return label_table.find_tables(files, config, {} if is_one_class else class_of, is_needed=is_one_class)
     except DataError as error:
         raise DataError(f"{error} If the folders are the classes, give `--data.labels_file none`.") from None
 
@@ -108,10 +109,6 @@ def _refuse_columns_without_table(files: FolderFiles, config: DataConfig) -> Non
             raise DataError(
                 f"`data.{name}` is {column!r}, but no table in {files.root} is used: name one by `--data.labels_file`."
             )
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _measure_rows(files: FolderFiles, labelled: LabelledFiles) -> FolderFiles:

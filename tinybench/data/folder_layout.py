@@ -22,8 +22,8 @@ EXPECTED = (
 )
 
 _MAX_DEPTH = 8  # of folders that hold nothing but one folder
-# As in test1, trainA or val_2: one of them may be a class, but hardly two
-_NUMBERED_SPLIT = re.compile(r"(?:train|test|val|valid)[-_ ]?[0-9a-f]", re.IGNORECASE)
+# As in test1, trainA or val_2
+_NUMBERED_SPLIT = re.compile(r"(?P<split>train|test|val|valid)[-_ ]?[0-9a-f]", re.IGNORECASE)
 _SPLIT_PAIR = re.compile(r"(?P<split>[^=]*)=(?P<folder>.*)")
 
 
@@ -114,18 +114,16 @@ class _ImageTree:
 
 def _recognize_splits(tree: _ImageTree, top: str) -> dict[str, str]:
     """Return the folder of each split; `train` is the top where the classes are directly in it."""
-    found: dict[str, list[str]] = {split: [] for split in split_names.SPLITS}
-    for name in tree.subfolders(top):
-        if split := split_names.recognize_split(name):
-            found[split].append(name)
-    named = {split: names for split, names in found.items() if names}
+    split_of = {name: split_names.recognize_split(name) for name in tree.subfolders(top)}
+    named = {split: [name for name in split_of if split_of[name] == split] for split in split_names.SPLITS}
+    named = {split: names for split, names in named.items() if names}
     if "train" in named and any(tree.subfolders(f"{top}{name}/") for name in named["train"]):
         for split, names in named.items():
             if len(names) > 1:
                 raise DataError(
                     f"{tree.path(top)} has both {names[0]}/ and {names[1]}/: keep one of them, or say which holds the "
                     f"{split} images, as in `--data.split_folders "
-                    f"{','.join(f'{each}={folders[0]}' for each, folders in named.items())}`."
+                    f"{','.join(f'{name}={folders[0]}' for name, folders in named.items())}`."
                 )
         return {split: f"{top}{names[0]}/" for split, names in named.items()}
     _refuse_splits_without_classes(tree, top, named)
@@ -141,8 +139,9 @@ def _refuse_splits_without_classes(tree: _ImageTree, top: str, named: dict[str, 
         raise DataError(
             f"{tree.path(top)} has {with_classes[0]}/ with classes in it but no train/ with classes: {EXPECTED}."
         )
-    numbered = [name for name in tree.subfolders(top) if _NUMBERED_SPLIT.fullmatch(name)]
-    if len(named) > 1 or len({*names, *numbered}) > 1:
+    numbered = {name: match for name in tree.subfolders(top) if (match := _NUMBERED_SPLIT.fullmatch(name))}
+    splits = {*named, *(split_names.recognize_split(match["split"]) for match in numbered.values())}
+    if "train" in splits and len(splits) > 1:  # without training images, folders such as test1 and test2 are classes
         names = list(dict.fromkeys([*names, *numbered]))
         raise NoClassFoldersError(
             f"{', '.join(f'{name}/' for name in names)} in {tree.path(top)} hold images, not a folder per class: "
@@ -157,7 +156,7 @@ def _refuse_unknown_splits(tree: _ImageTree, top: str) -> None:
     if len(names) < 2 or any(tree.own_images(f"{top}{name}/") for name in names):
         return
     inner = {name: set(tree.subfolders(f"{top}{name}/")) for name in names}
-    counts = Counter(name for found in inner.values() for name in found)
+    counts = Counter(name for folders in inner.values() for name in folders)
     shared = sorted((name for name, count in counts.items() if count > 1), key=scan.natural_key)
     if shared and len(counts) > 1:
         raise DataError(
@@ -170,7 +169,7 @@ def _refuse_unknown_splits(tree: _ImageTree, top: str) -> None:
 def _example(names: Sequence[str]) -> str:
     """Return an example of `data.split_folders` with two of some folders, by what is in their names."""
     train = next((name for name in names if "train" in name.casefold()), None)
-    tests = [name for name in names if name != train and any(word in name.casefold() for word in ("test", "val"))]
+    tests = [name for name in names if name != train and ("test" in name.casefold() or "val" in name.casefold())]
     test = tests[0] if tests else next(name for name in reversed(names) if name != train)
     return f"train={train or next(name for name in names if name != test)},test={test}"
 
@@ -260,8 +259,8 @@ def _describe_layout(tree: _ImageTree, top: str, folders: dict[str, str], unlabe
     for folder in unlabelled:
         yield f"{folder} has no class folders: its {tree.own_images(folder):,} images are left out."
     if folders["train"] != top:
-        used = {folder.removeprefix(top).partition("/")[0] for folder in (*folders.values(), *unlabelled)}
-        if ignored := [name for name in tree.subfolders(top) if name not in used]:
+        splits = {folder.removeprefix(top).partition("/")[0] for folder in (*folders.values(), *unlabelled)}
+        if ignored := [name for name in tree.subfolders(top) if name not in splits]:
             yield f"Folders beside train/ are left out: {shorten_list(ignored)}."
 
 
@@ -270,8 +269,8 @@ def _count_unused(
 ) -> dict[str, int]:
     """Return how many files are not used, by reason."""
     unused = {}
-    used = {name for labelled in members.values() for _, name in labelled}
-    left_out = [name for name in files.images if name not in used]
+    labelled_images = {name for labelled in members.values() for _, name in labelled}
+    left_out = [name for name in files.images if name not in labelled_images]
     without_label = sum(name.startswith(tuple(unlabelled)) for name in left_out) if unlabelled else 0
     if without_label:
         unused["images without labels"] = without_label

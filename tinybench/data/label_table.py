@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,16 @@ def find_tables(
         if tables and is_needed:
             table_columns.find_columns(tables[0], index, config)  # raises DataError
         return None
-    labelled = [table for table in fitting if len(fitting) == 1 or _has_labels(table, index, config)] or fitting[:1]
+    labelled = [table for table in fitting if table_columns.has_classes(table, index, config)] or fitting[:1]
     if len(labelled) > 1 and not _are_splits(labelled):
         listed = shorten_list([table.name for table in labelled])
         raise DataError(f"{files.root} has several tables of images ({listed}): name one by `--data.labels_file`.")
-    return _label_images(files, labelled, index, config)
+    without_classes = [table.name for table in fitting if table not in labelled]
+    labels = _label_images(files, labelled, index, config)
+    if not without_classes:
+        return labels
+    note = f"{shorten_list(without_classes)} names images, but no classes: their labels are not known."
+    return replace(labels, warnings=(*labels.warnings, note))
 
 
 def read_table(files: FolderFiles, config: DataConfig) -> LabelledFiles:
@@ -94,20 +99,12 @@ def _repeats(table: Table, index: ImageIndex, config: DataConfig, class_of: Mapp
     image = table_columns.find_image_column(table, index, config)
     if image is None or not class_of:
         return False
-    found = [(index.find(row[image], table.split, table.folder), row) for _, row in table.rows]
-    classes = [(class_of[name], row) for name, row in found if name is not None and name in class_of]
+    rows = [(index.find(row[image], table.split, table.folder), row) for _, row in table.rows]
+    classes = [(class_of[name], row) for name, row in rows if name is not None and name in class_of]
     columns = range(len(table.header))
     return bool(classes) and any(
         all(clean_name(row[column]) == known_class for known_class, row in classes) for column in columns
     )
-
-
-def _has_labels(table: Table, index: ImageIndex, config: DataConfig) -> bool:
-    try:
-        table_columns.find_columns(table, index, config)
-    except DataError:
-        return False
-    return True
 
 
 def _are_splits(tables: Sequence[Table]) -> bool:
@@ -120,13 +117,13 @@ class _Row:
     """A row of a table whose image is there.
 
     Attributes:
-        place: The line and the table, for messages.
+        origin: The line and the table, for messages.
         image: The name of the image.
         label: The class name.
         split: `train`, `validation` or `test`.
     """
 
-    place: str
+    origin: str
     image: str
     label: str
     split: str
@@ -153,11 +150,11 @@ def _label_images(files: FolderFiles, tables: Sequence[Table], index: ImageIndex
 
 
 def _describe_columns(table: Table, columns: Columns) -> str:
-    labels = " and ".join(table.header[column] for column in columns.labels[:2])
-    more = f" and {len(columns.labels) - 2} more" if len(columns.labels) > 2 else ""
-    split = "" if columns.split is None else f", and column {table.header[columns.split]} which split"
+    """Return a sentence that says what is in which column."""
+    classes = shorten_list([table.header[column] for column in columns.labels])
+    splits = "" if columns.split is None else f", splits in {table.header[columns.split]}"
     image = table_columns.describe(table, columns.image)
-    return f"{table.name} says which class an image has: columns {image} and {labels}{more}{split}."
+    return f"{table.name} has the images in column {image}, classes in {classes}{splits}."
 
 
 def _read_rows(
@@ -182,10 +179,10 @@ def _read_rows(
 
 def _describe_contradiction(one: _Row, other: _Row) -> str:
     if one.label != other.label:
-        what = f"{one.label!r} in {one.place} and {other.label!r} in {other.place}"
+        contradiction = f"{one.label!r} in {one.origin} and {other.label!r} in {other.origin}"
     else:
-        what = f"a {one.split} image in {one.place} and a {other.split} image in {other.place}"
-    return f"{one.image} is {what}: keep one of them. An image has one class here."
+        contradiction = f"a {one.split} image in {one.origin} and a {other.split} image in {other.origin}"
+    return f"{one.image} is {contradiction}: keep one of them. An image has one class here."
 
 
 def _iterate_rows(

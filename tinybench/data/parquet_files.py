@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +67,8 @@ def read_parquet(files: FolderFiles, config: DataConfig) -> LabelledFiles:
                 labels.setdefault(_split_of(name) or "train", []).append(member)
     if "train" not in labels:
         raise DataError(f"No Parquet file in {files.root} is for training: {shorten_list(names)}.")
-    found = {label for rows in labels.values() for label, _ in rows}
-    classes = first.names or tuple(sorted(found, key=scan.natural_key))
+    names_of_rows = {label for rows in labels.values() for label, _ in rows}
+    classes = first.names or tuple(sorted(names_of_rows, key=scan.natural_key))
     label_of = {name: number for number, name in enumerate(classes)}
     members = {
         split: [(label_of[label], row) for label, row in labels[split]]
@@ -87,9 +89,10 @@ def _choose_files(names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
 
 def _check_same_columns(root: Path, columns: Mapping[str, _Columns]) -> None:
     """Raise DataError unless all files have the same columns and classes, as those of one data set have."""
-    (first, used), *others = columns.items()
-    for name, other in others:
-        if (used.image, used.label, {*used.names}) != (other.image, other.label, {*other.names}):
+    first = next(iter(columns))
+    expected = (columns[first].image, columns[first].label, {*columns[first].names})
+    for name, used in columns.items():
+        if (used.image, used.label, {*used.names}) != expected:
             raise DataError(
                 f"{first} and {name} in {root} have other columns or classes: put each data set into a folder of its "
                 "own."
@@ -109,6 +112,7 @@ class _RowReader:
         self._parquet = pyarrow.parquet
         self._root = root
         self._open: dict[str, Any] = {}
+        self._starts: dict[str, list[int]] = {}
         self._groups: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -144,13 +148,17 @@ class _RowReader:
         return read
 
     def _read_value(self, name: str, column: str, row: int) -> Any:
-        file = self.open(name)
-        for group in range(file.metadata.num_row_groups):
-            count = file.metadata.row_group(group).num_rows
-            if row < count:
-                return self._read_group(name, column, group)[row].as_py()
-            row -= count
-        raise KeyError(name)
+        starts = self._list_starts(name)
+        group = bisect_right(starts, row) - 1
+        return self._read_group(name, column, group)[row - starts[group]].as_py()
+
+    def _list_starts(self, name: str) -> list[int]:
+        """Return the number of the first row of each row group of a file."""
+        if name not in self._starts:
+            metadata = self.open(name).metadata
+            counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            self._starts[name] = [0, *accumulate(counts)][:-1]
+        return self._starts[name]
 
     def _read_group(self, name: str, column: str, group: int) -> Any:
         with self._lock:  # the threads that decode ask for the same group at one time
@@ -165,8 +173,8 @@ class _RowReader:
 def _split_of(name: str) -> str | None:
     """Return the split that a file is named after, such as `data/train-00000-of-00002.parquet`; None if none."""
     path = PurePosixPath(name)
-    words = [path.stem.split("-")[0], path.stem.split("_")[0], path.stem, *reversed(path.parts[:-1])]
-    return next(filter(None, map(split_names.recognize_split, words)), None)
+    candidates = [path.stem.split("-")[0], path.stem.split("_")[0], path.stem, *reversed(path.parts[:-1])]
+    return next(filter(None, map(split_names.recognize_split, candidates)), None)
 
 
 def _find_columns(reader: _RowReader, name: str, config: DataConfig) -> _Columns:
@@ -191,10 +199,10 @@ def _find_columns(reader: _RowReader, name: str, config: DataConfig) -> _Columns
     return _Columns(image, label, tuple(clean_name(str(class_name)) for class_name in names))
 
 
-def _only(found: Sequence[str], question: str, all_names: Sequence[str]) -> str:
-    if len(found) != 1:
-        raise DataError(question.format(shorten_list([*(found or all_names)])))
-    return found[0]
+def _only(candidates: Sequence[str], question: str, all_names: Sequence[str]) -> str:
+    if len(candidates) != 1:
+        raise DataError(question.format(shorten_list([*(candidates or all_names)])))
+    return candidates[0]
 
 
 def _holds_bytes(column_type: Any) -> bool:

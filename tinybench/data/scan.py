@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What systems leave in folders of images, besides hidden files: thumbnails, bins and settings; in lower case
 _LEFT_BY_SYSTEMS = frozenset(
     {"@eadir", "#recycle", "__macosx", "$recycle.bin", "system volume information", "recycler", "lost+found"}
+    | {"@recycle", "@tmp", "found.000"}
     | {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 )
 

@@ -67,7 +67,12 @@ def find_image_column(table: Table, index: ImageIndex, config: DataConfig) -> in
         return _column(table, config.image_column, "image_column")
     shares = [_share_found(table, column, index) for column in range(len(table.header))]
     usual = [column for column, header in enumerate(table.header) if normalize_header(header) in _IMAGE_COLUMNS]
-    columns = [column for column, share in enumerate(shares) if share >= (_MIN_FOUND if column not in usual else 1e-9)]
+    columns = [
+        column
+        for column, share in enumerate(shares)
+        # Of a large data set, few images may be there
+        if share >= _MIN_FOUND or (column in usual and any(map(index.has, table.values(column))))
+    ]
     with_suffix = [column for column in columns if _share_with_suffix(table, column) >= _MIN_FOUND]
     columns = with_suffix or columns
     if any(index.has(cell) for cell in table.header if file_headers.has_image_suffix(cell)):
@@ -79,6 +84,14 @@ def find_image_column(table: Table, index: ImageIndex, config: DataConfig) -> in
             names = " and ".join(describe(table, column) for column in (one, other))
             raise DataError(f"Columns {names} of {table.name} name different images: choose by `--data.image_column`.")
     return max(columns, key=lambda column: (column in usual, shares[column]), default=None)
+
+
+def has_classes(table: Table, index: ImageIndex, config: DataConfig) -> bool:
+    """Return whether a table has a column besides that of the images, as the table of a test set often has not."""
+    if config.label_column is not None:
+        return clean_name(config.label_column) in table.header
+    image = find_image_column(table, index, config)
+    return any(header for column, header in enumerate(table.header) if column != image)
 
 
 def describe(table: Table, column: int) -> str:
@@ -160,21 +173,21 @@ def _ask_split(table: Table, column: int, problem: str) -> str:
     )
 
 
-def _find_label_columns(table: Table, taken: Collection[int | None], config: DataConfig) -> tuple[int, ...]:
+def _find_label_columns(table: Table, excluded: Collection[int | None], config: DataConfig) -> tuple[int, ...]:
     if config.label_column is not None:
         return (_column(table, config.label_column, "label_column"),)
-    others = [column for column, header in enumerate(table.header) if column not in taken and header]
-    usual = [column for column in others if normalize_header(table.header[column]) in _LABEL_COLUMNS]
+    columns = [column for column, header in enumerate(table.header) if column not in excluded and header]
+    usual = [column for column in columns if normalize_header(table.header[column]) in _LABEL_COLUMNS]
     if len(usual) == 1:
         return (usual[0],)
-    if len(others) > 1 and all(_is_one_hot(row, others) for _, row in table.rows):
-        return tuple(others)
-    if len(others) == 1:
-        return (others[0],)
-    columns = shorten_list([table.header[column] for column in usual or others])
+    if len(columns) > 1 and all(_is_one_hot(row, columns) for _, row in table.rows):
+        return tuple(columns)
+    if len(columns) == 1:
+        return (columns[0],)
+    names = shorten_list([table.header[column] for column in usual or columns])
     raise DataError(
-        f"Which column of {table.name} holds the classes ({columns})? Name it by `--data.label_column`."
-        if others
+        f"Which column of {table.name} holds the classes ({names})? Name it by `--data.label_column`."
+        if columns
         else f"{table.name} has no column for the classes: it has {shorten_list(table.header)} only."
     )
 

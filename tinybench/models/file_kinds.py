@@ -9,6 +9,7 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CONFIG = "config.json"
 """The member of a `.keras` file that describes the model."""
 _ZIP_SIGNATURE = b"PK\x03\x04"
+_PICKLE_START = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _TEXT_LENGTH = 200
 
 
@@ -59,6 +60,10 @@ def describe_file(path: Path) -> str:
         return "is a .keras file or another archive whose end is missing: copy or download it again"
     if start[4:8] == b"TFL3" or path.suffix == ".tflite":
         return f"is a LiteRT model, which cannot be trained: {_ORIGINAL}"
+    if path.suffix == ".safetensors":
+        return 'holds weights and no model: build the model in Keras and save it with model.save("model.keras")'
+    if path.suffix in (".pkl", ".pickle", ".joblib") or start.startswith(_PICKLE_START):
+        return 'is a pickle, which is not opened, since it can run code: save the model with model.save("model.keras")'
     if path.suffix == ".onnx":
         return f"is an ONNX model, which cannot be trained here: {_ORIGINAL}"
     if start.startswith(b"version https://git-lfs"):

@@ -69,27 +69,27 @@ def _can_be_inlined(operation: Any) -> bool:
 def _match(tensors: list[Any], inputs: list[Any]) -> bool:
     """Return whether a model takes tensors as they are, without another type or rank."""
     return len(tensors) == len(inputs) and all(
-        tensor.dtype == taken.dtype and len(tensor.shape) == len(taken.shape)
-        for tensor, taken in zip(tensors, inputs, strict=True)
+        tensor.dtype == declared.dtype and len(tensor.shape) == len(declared.shape)
+        for tensor, declared in zip(tensors, inputs, strict=True)
     )
 
 
 def _make_names_unique(model: keras.Model) -> None:
     """Rename the operations whose name another one has, in the order of the graph."""
-    taken: set[str] = set()
-    seen: set[int] = set()
+    names: set[str] = set()
+    visited: set[int] = set()
     for operation, owner in _operations(model, ""):
-        if id(operation) in seen:
+        if id(operation) in visited:
             continue
-        seen.add(id(operation))
+        visited.add(id(operation))
         name, number = operation.name, 2
-        if name in taken and owner:
+        if name in names and owner:
             name = f"{owner}_{operation.name}"
-        while name in taken:
+        while name in names:
             name, number = f"{operation.name}_{number}", number + 1
         if name != operation.name:
             operation.name = name
-        taken.add(name)
+        names.add(name)
 
 
 def _operations(model: keras.Model, owner: str) -> Iterator[tuple[Any, str]]:

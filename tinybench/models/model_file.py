@@ -139,14 +139,11 @@ def _explain(error: Exception, path: Path) -> str:
 
 def _writer(path: Path) -> str:
     """Return the version of Keras that wrote a file, for messages."""
-    version = ""
     try:
         if file_kinds.is_hdf5(path):
             with h5py.File(path, "r") as file:
-                version = str(file.attrs.get("keras_version", ""))
-        else:
-            with zipfile.ZipFile(path) as archive:
-                version = json.loads(archive.read("metadata.json")).get("keras_version", "")
-    except (OSError, KeyError, ValueError, AttributeError):
-        pass
-    return f"Keras {version}" if version else "another version of Keras"
+                return f"Keras {file.attrs['keras_version']}"
+        with zipfile.ZipFile(path) as archive:
+            return f"Keras {json.loads(archive.read('metadata.json'))['keras_version']}"
+    except (OSError, KeyError, ValueError, TypeError):  # a message does without it
+        return "another version of Keras"

@@ -56,12 +56,12 @@ class ServerSettings:
 
     @property
     def is_public(self) -> bool:
-        """Whether other machines can reach the server."""
+        """Return whether other machines can reach the server."""
         return not is_loopback(self.host)
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the runs are in a SQLite file."""
+        """Return whether the runs are in a SQLite file."""
         return self.backend_store_uri.startswith("sqlite:")
 
 

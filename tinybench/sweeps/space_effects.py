@@ -16,7 +16,7 @@ from tinybench.sweeps.space import Parameter
 
 @dataclass
 class _Outcomes:
-    """What becomes of a parameter in the trials that search it.
+    """Effects of a parameter in the trials that search it.
 
     Attributes:
         refused: Why it has no effect, and the values of all settings, for each kind of trial where it has none.
@@ -56,13 +56,18 @@ def explain_ineffective(base: RunConfig, parameters: Sequence[Parameter]) -> Ite
 def _kinds_of_trials(base: RunConfig, parameters: Sequence[Parameter]) -> Iterator[RunConfig]:
     """Yield the configurations of all trials as far as they differ in what decides about effects."""
     deciding = [parameter for parameter in parameters if parameter.key in DECIDING and parameter.choices]
+    searched = {parameter.key for parameter in parameters}
+    in_conditions = {key for parameter in parameters for key in parameter.when}
     kinds: list[dict[str, Any]] = [{}]
-    for parameter in deciding:
+    for parameter in sorted(deciding, key=lambda item: DECIDING.index(item.key)):
+        # One choice stands for all that decide alike: otherwise there would be as many kinds as products of choices
+        is_deciding = parameter.key in in_conditions or _decides(parameter, base, kinds, searched)
+        choices = parameter.choices if is_deciding else parameter.choices[:1]
         kinds = [
             kind | extra
             for kind in kinds
             for extra in (
-                [{parameter.key: choice} for choice in parameter.choices]
+                [{parameter.key: choice} for choice in choices]
                 if _can_be_active(parameter, _replaced(base, kind).flat(), set())
                 else [{}]
             )
@@ -72,6 +77,15 @@ def _kinds_of_trials(base: RunConfig, parameters: Sequence[Parameter]) -> Iterat
             yield configuration.replace(base, kind)
         except TinybenchError:  # choices that exclude each other: such trials fail, whatever else is searched
             continue
+
+
+def _decides(parameter: Parameter, base: RunConfig, kinds: Sequence[Mapping[str, Any]], searched: set[str]) -> bool:
+    """Return whether the choices of a parameter differ in which searched settings have an effect."""
+    for kind in kinds:
+        configs = (_replaced(base, {**kind, parameter.key: choice}) for choice in parameter.choices)
+        if len({frozenset(searched & {item.key for item in find_ineffective(config)}) for config in configs}) > 1:
+            return True
+    return False
 
 
 def _replaced(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
