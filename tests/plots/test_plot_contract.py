@@ -101,7 +101,7 @@ def draw_confusion_matrix(count: int) -> Iterator[Figure]:
 
 def draw_explanations(count: int) -> Iterator[Figure]:
     maps = {method: shares(count, 8, 8) for method in ("Gradient", "Integrated gradients", "Grad-CAM")}
-    captions = [f"98% {name}\nis {other}" for name, other in zip(names(count), names(count)[::-1], strict=True)]
+    captions = [f"{name} (98%)\nis {other}" for name, other in zip(names(count), names(count)[::-1], strict=True)]
     yield explanation_grid.plot_explanations(pixels(count, 8, 8, 3), maps, captions)
 
 

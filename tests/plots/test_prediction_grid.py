@@ -32,7 +32,7 @@ def test_images_keep_their_order_and_say_what_they_are_taken_for() -> None:
     assert figure.get_suptitle() == "Answers"
     for axes, expected in zip(figure.axes, images, strict=True):
         np.testing.assert_array_equal(axes.get_images()[0].get_array(), expected)
-    assert captions(figure) == ["✓ cat 99%", "✗ cat 50%\nis dog", "✓ ox 100%"]
+    assert captions(figure) == ["✓ cat (99%)", "✗ cat (50%)\nis dog", "✓ ox (100%)"]
 
 
 def test_right_and_wrong_differ_by_colour_and_by_line() -> None:
