@@ -29,10 +29,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tinybench.service import permission_cache, roles
+from tinybench.service.native_routes import NativeRoutes, limit_check
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,9 @@ def create_app() -> Any:
     permission_cache.install()
     flask_app.before_request(handlers.catch_mlflow_exception(_check_request))  # after MLflow's own check
     app.add_exception_handler(OSError, _tell_full_disk)
-    app.user_middleware.append(Middleware(_NativeRoutes, routes=app.routes))  # within that of MLflow's check
+    native = NativeRoutes(app.routes)
+    limit_check(app, native)
+    app.user_middleware.append(Middleware(_NativeRules, native=native))  # within that of MLflow's check
     return app
 
 
@@ -182,29 +184,32 @@ def _is_basic_login(header: bytes) -> bool:
         return False
 
 
-class _NativeRoutes:
+class _NativeRules:
     """Refuse what MLflow lets through, of the requests that do not reach Flask."""
 
-    def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, native: NativeRoutes) -> None:
         self.app = app
-        self.routes = [route for route in routes if not isinstance(route, Mount)]
+        self.native = native
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp = self.app
         if scope["type"] == "http":
             if _has_unreadable_login(scope):
                 answer = PlainTextResponse("Log in by user and password.", 401, {"WWW-Authenticate": "Basic"})
-            elif not await to_thread.run_sync(self._is_allowed, scope):
+            elif not await self._is_allowed(scope):
                 answer = PlainTextResponse("Permission denied", 403)
         await answer(scope, receive, send)
 
-    def _is_allowed(self, scope: Scope) -> bool:
+    async def _is_allowed(self, scope: Scope) -> bool:
         path = scope["path"]
         username = scope.get("state", {}).get("username")
         if _CLOSED_NATIVE.fullmatch(path):
             return False
+        # What reads a database runs in a thread, which a busy server waits for: only where it is needed
         if _OPEN_NATIVE.fullmatch(path):
-            return scope["method"] != "PUT" or username is None or _may_write(username, path)
-        if not any(route.matches(scope)[0] == Match.FULL for route in self.routes):
+            if scope["method"] != "PUT" or username is None:
+                return True
+            return await to_thread.run_sync(_may_write, username, path)
+        if not self.native.match(scope):
             return True  # Flask's, see `_check_request`
-        return username is not None and _is_at_least(username, roles.ADMIN)
+        return username is not None and await to_thread.run_sync(_is_at_least, username, roles.ADMIN)
