@@ -228,3 +228,45 @@ def test_pointers_of_git_lfs_are_named(make_folder, load):
     (root / "cat/000.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
     with pytest.raises(DataError, match=r"cat/000.png \(a pointer of Git LFS .*: run git lfs pull\)"):
         load(f"folder:{root}")
+
+
+@pytest.mark.parametrize(
+    ("counts_of", "folder", "way_out"),
+    [
+        ({"images": 6, "masks": 6}, "", "none"),
+        ({"Imgs": 6, "Ground_Truth": 6}, "", "none"),
+        ({"train/images": 6, "train/labels": 6, "val/images": 2, "val/labels": 2}, "/train",
+         "train=train,validation=val"),
+        ({"images/train": 6, "images/val": 6, "labels/train": 6, "labels/val": 6}, "", "none"),
+    ],
+)  # fmt: skip
+def test_images_beside_their_annotations_are_no_classes(make_folder, load, counts_of, folder, way_out):
+    root = make_folder(counts_of)
+    with pytest.raises(DataError, match=r"look like images and their annotations, not like classes") as caught:
+        load(f"folder:{root}")
+    assert f" in {root}{folder} look" in str(caught.value)
+    assert f"`--data.split_folders {way_out}`" in str(caught.value)
+
+
+def test_images_and_masks_are_classes_where_the_user_says_so(make_folder, load):
+    root = make_folder({"images": 6, "masks": 6})
+    assert load(f"folder:{root}", split_folders="none").class_names == ("images", "masks")
+
+
+def test_a_table_says_what_images_beside_masks_show(make_folder, load):
+    root = make_folder({"images": 8, "masks": 8})
+    names = sorted(path.name for path in (root / "images").iterdir())
+    rows = [f"images/{name},{'dog' if row % 2 else 'cat'}" for row, name in enumerate(names)]
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    data = load(f"folder:{root}")
+    assert data.class_names == CLASSES
+    assert data.unused == {"images that the table does not name": 8}
+
+
+def test_folders_inside_those_of_classes_are_told(make_folder, load):
+    data = load(f"folder:{make_folder({'cat/persian': 3, 'cat/siamese': 3, 'dog': 6})}")
+    assert data.class_names == CLASSES
+    assert (
+        "6 images in folders inside those of the classes, such as cat/persian/ of cat: the outer folder is the class."
+        in data.warnings
+    )

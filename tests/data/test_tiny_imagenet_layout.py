@@ -61,15 +61,15 @@ def not_used(data):
 
 
 PLACES = {
-    "beside.JPEG": "1 images beside train/ and val/",
-    "backup/n01/images/n01_0.JPEG": "1 images beside train/ and val/",
-    "train/loose.JPEG": "1 images in train/, in no class folder",
-    "train/n01/n01_9.JPEG": "1 images in a class folder of train/, beside its images/",
-    "train/n01/images/old/n01_9.JPEG": "1 images deeper than train/<class>/images/",
-    "train/n77/images/n77_0.JPEG": "1 images in folders of train/ that are no class of wnids.txt",
-    "val/loose.JPEG": "1 images in val/ without a class",
-    "val/images/val_99.JPEG": "1 images in val/ without a class",
-    "val/n77/val_99.JPEG": "1 images in val/ without a class",
+    "beside.JPEG": "1 image beside train/ and val/",
+    "backup/n01/images/n01_0.JPEG": "1 image beside train/ and val/",
+    "train/loose.JPEG": "1 image in train/, in no class folder",
+    "train/n01/n01_9.JPEG": "1 image in a class folder of train/, beside its images/",
+    "train/n01/images/old/n01_9.JPEG": "1 image deeper than train/<class>/images/",
+    "train/n77/images/n77_0.JPEG": "1 image in folders of train/ that are no class of wnids.txt",
+    "val/loose.JPEG": "1 image in val/ without a class",
+    "val/images/val_99.JPEG": "1 image in val/ without a class",
+    "val/n77/val_99.JPEG": "1 image in val/ without a class",
     "train/n01/images/n01_9.tga": "1 files that are no images",
 }
 
@@ -89,7 +89,7 @@ def test_reasons_are_in_one_note(root, image, load):
     image(root, "a.JPEG", "b.JPEG", "train/c.JPEG")
     (note,) = not_used(load("tiny-imagenet", root=root))
     assert note == (
-        "2 images beside train/ and val/, such as a.JPEG; 1 images in train/, in no class folder, such as train/c.JPEG."
+        "2 images beside train/ and val/, such as a.JPEG; 1 image in train/, in no class folder, such as train/c.JPEG."
     )
 
 
@@ -135,7 +135,7 @@ def test_annotations_with_an_unknown_class_are_told(root, image, load):
     with (root / "val/val_annotations.txt").open("a") as file:
         file.write("\nval_9.JPEG\tn77\t0\t0\t63\t63\n")
     data = load("tiny-imagenet", root=root)
-    assert not_used(data) == ["1 images in val/ without a class, such as val/images/val_9.JPEG."]
+    assert not_used(data) == ["1 image in val/ without a class, such as val/images/val_9.JPEG."]
 
 
 def test_annotations_that_contradict_themselves_are_an_error(root, load):
@@ -186,7 +186,7 @@ def test_folders_that_are_all_unknown_are_an_error_with_the_reason(root, load):
 def test_a_name_that_is_not_text_is_shown_escaped(root, image, load):
     image(root, os.fsdecode(b"caf\xe9.JPEG"))
     data = load("tiny-imagenet", root=root)
-    assert not_used(data) == [r"1 images beside train/ and val/, such as caf\xe9.JPEG."]
+    assert not_used(data) == [r"1 image beside train/ and val/, such as caf\xe9.JPEG."]
 
 
 PARTS = ["train", "val", "test", "images", "n01", "n02", "n77", ".hidden"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tinybench.config.run_config import SETTINGS
 from tinybench.data import images, value_range
-from tinybench.data.value_range import RANGES, describe_misfit, to_eight_bits
+from tinybench.data.value_range import RANGES, describe_misfit, describe_misfits, to_eight_bits
 
 WHITE = {"full": 65535, "14bit": 16383, "12bit": 4095, "10bit": 1023, "8bit": 255}
 
@@ -128,3 +128,20 @@ def test_colours_of_16_bits_are_told_and_read_in_the_full_range_only():
     assert describe_misfit(*largest, value_range.FULL)
     with pytest.raises(ValueError, match=r"colours of 16 bits, which data\.range 12bit does not read"):
         images.decode(data, value_range="12bit")
+
+
+@pytest.mark.parametrize(
+    ("largest", "name", "words"),
+    [
+        ([4095] * 39 + [65535], "full", "16-bit values reach 65,535, but in half of the images only 4,095, which "
+         "`data.range` full makes nearly black (16 of 255). `data.range` image takes the range of each image."),
+        ([4095] * 40, "full", "The model fits them if it is trained with `data.range` 12bit."),
+        ([4095] * 19 + [65535] * 21, "full", ""),
+        ([4095] * 39 + [65535], "image", ""),
+        ([1000] * 39 + [4095], "12bit", ""),
+        ([900] * 39 + [4095], "12bit", "dark (56 of 255)"),
+    ],
+)  # fmt: skip
+def test_one_bright_image_does_not_hide_that_the_others_are_dark(largest, name, words):
+    told = describe_misfits(largest, name)
+    assert (words in told) if words else (told == "")

@@ -21,6 +21,7 @@ from tinybench.cli.cache_commands import cache
 from tinybench.cli.clean_command import clean
 from tinybench.cli.compare_commands import compare
 from tinybench.cli.copy_command import copy
+from tinybench.cli.leaderboard_command import leaderboard
 from tinybench.cli.list_commands import datasets, models
 from tinybench.cli.measure_commands import measure, pareto
 from tinybench.cli.options import near_options, no_such_option
@@ -50,7 +51,7 @@ for _command in (
     *(train, transfer, finetune, resume),
     *(evaluate, export, predict, explain),
     *(models, datasets, recipes, cache, clean),
-    *(compare, measure, pareto),
+    *(leaderboard, compare, measure, pareto),
     *(sweep, sweep_worker),
     *(runs, status, sync, repair, copy, relocate),
     *(promote, history, rollback, registry, serve),

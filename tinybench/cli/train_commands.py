@@ -115,14 +115,17 @@ def _prepare(settings: dict[str, Any]) -> RunConfig:
 def _print_plan(config: RunConfig) -> None:
     from rich.console import Console as Terminal
 
-    from tinybench.commands import estimate
-    from tinybench.display import plan_table
+    from tinybench.commands import estimate, store_check
+    from tinybench.display import plain_lines, plan_table
 
     terminal = Terminal()
     with terminal.status("Timing a few steps on this machine …"):
+        note = store_check.check_store(config.track)
         run_estimate = estimate.estimate_run(config)  # first, so that an error stands alone
     plan_table.print_settings_table(config, terminal)
     plan_table.print_plan_table(run_estimate, terminal)
+    if note:
+        plain_lines.print_note(terminal, note)
 
 
 def _create_console() -> Console:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
 from tinybench.data import cifar_pickles, decoded_cache, locate, official
@@ -109,7 +110,9 @@ def _write_pools(variant: Variant, tree: Tree, writer: PoolWriter) -> decoded_ca
     superclasses = _superclasses(training, names, meta) if variant is CIFAR100 else ()
     others = [name for name in tree.names if name.startswith("data_batch_") and name not in files]
     unused = {_NO_BATCHES: len(others)} if others else {}
-    warnings = (f"Not used: {len(others)} {_NO_BATCHES}, such as {clean_name(others[0])}.",) if others else ()
+    warnings = (
+        (f"Not used: {describe_count(len(others), _NO_BATCHES)}, such as {clean_name(others[0])}.",) if others else ()
+    )
     return decoded_cache.DatasetMetadata(names, superclasses=superclasses, warnings=warnings, unused=unused)
 
 

@@ -143,7 +143,7 @@ def _load_images(files: FolderFiles, labelled: LabelledFiles, side: int | None, 
             encoded = EncodedImages(names, np.array(labels, np.int32), labelled.read, shape, resize, files.pixels)
             encoded = replace(encoded, value_range=request.config.range, wide=wide)
             writer.write_encoded(split, encoded)
-        misfit = value_range.describe_misfit(max(wide), request.config.range) if wide else ""
+        misfit = value_range.describe_misfits(wide, request.config.range) if wide else ""
         warnings = (*writer.corrupt_warnings(), *([f"{root}: {misfit}"] if misfit else []))
         return decoded_cache.DatasetMetadata(labelled.classes, warnings=warnings, resize=resize or "")
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
 from tinybench.data import file_headers, images, scan, split_names
@@ -24,6 +25,11 @@ EXPECTED = (
 _MAX_DEPTH = 8  # of folders that hold nothing but one folder
 # As in test1, trainA or val_2
 _NUMBERED_SPLIT = re.compile(r"(?P<split>train|test|val|valid)[-_ ]?[0-9a-f]", re.IGNORECASE)
+# As of data sets for segmentation and detection
+_IMAGE_WORDS = re.compile(r"(images?|imgs?|pictures?|photos?|jpegimages)")
+_ANNOTATION_WORDS = re.compile(
+    r"(masks?|labels?|annotations?|segmentations?|segmentationclass|groundtruth|gt|bboxes|boxes)"
+)
 _SPLIT_PAIR = re.compile(r"(?P<split>[^=]*)=(?P<folder>.*)")
 
 
@@ -57,7 +63,7 @@ def read_layout(files: FolderFiles, split_folders: str | Sequence[str] | None = 
     classes = _class_names(tree, folders)
     members = {split: tree.list_members(folder, classes) for split, folder in folders.items()}
     _check_members(tree, folders, classes, members)
-    warnings = tuple(_describe_layout(tree, top, folders, unlabelled))
+    warnings = (*_describe_layout(tree, top, folders, unlabelled), *_describe_inner_folders(folders, classes, members))
     unused = _count_unused(files, members, unlabelled)
     root = files.root
     return LabelledFiles(classes, members, lambda name: (root / name).read_bytes(), warnings, unused)
@@ -114,6 +120,7 @@ class _ImageTree:
 
 def _recognize_splits(tree: _ImageTree, top: str) -> dict[str, str]:
     """Return the folder of each split; `train` is the top where the classes are directly in it."""
+    _refuse_annotations(tree, top, "none")
     split_of = {name: split_names.recognize_split(name) for name in tree.subfolders(top)}
     named = {split: [name for name in split_of if split_of[name] == split] for split in split_names.SPLITS}
     named = {split: names for split, names in named.items() if names}
@@ -125,7 +132,10 @@ def _recognize_splits(tree: _ImageTree, top: str) -> dict[str, str]:
                     f"{split} images, as in `--data.split_folders "
                     f"{','.join(f'{name}={folders[0]}' for name, folders in named.items())}`."
                 )
-        return {split: f"{top}{names[0]}/" for split, names in named.items()}
+        folders = {split: f"{top}{names[0]}/" for split, names in named.items()}
+        pairs = [f"{split}={folder.rstrip('/')}" for split, folder in folders.items()]
+        _refuse_annotations(tree, folders["train"], ",".join(pairs))
+        return folders
     _refuse_splits_without_classes(tree, top, named)
     _refuse_unknown_splits(tree, top)
     return {"train": top}
@@ -214,6 +224,25 @@ def _class_names(tree: _ImageTree, folders: dict[str, str]) -> tuple[str, ...]:
     return tuple(classes)
 
 
+def _refuse_annotations(tree: _ImageTree, folder: str, way_out: str) -> None:
+    """Raise NoClassFoldersError where folders are named after images and their masks or boxes.
+
+    Args:
+        tree: The folders.
+        folder: The one whose folders would be the classes.
+        way_out: The value of `data.split_folders` by which they are.
+    """
+    words = {name: re.sub(r"[\W_]+", "", name.casefold()) for name in tree.subfolders(folder)}
+    of_images = [name for name, word in words.items() if _IMAGE_WORDS.fullmatch(word)]
+    of_annotations = [name for name, word in words.items() if _ANNOTATION_WORDS.fullmatch(word)]
+    if of_images and of_annotations:
+        raise NoClassFoldersError(
+            f"{of_images[0]}/ and {of_annotations[0]}/ in {tree.path(folder)} look like images and their "
+            "annotations, not like classes: give each class a folder, or name a table of images and labels by "
+            f"`--data.labels_file`; if these are classes, say so by `--data.split_folders {way_out}`."
+        )
+
+
 def _clean_names(tree: _ImageTree, folder: str) -> list[str]:
     """Return the names of the class folders in a folder, in order; raise DataError where two look alike."""
     # Sorted when they are clean, so that a copy on another system gives the same labels
@@ -257,11 +286,29 @@ def _describe_layout(tree: _ImageTree, top: str, folders: dict[str, str], unlabe
             "select by are split off train/."
         )
     for folder in unlabelled:
-        yield f"{folder} has no class folders: its {tree.own_images(folder):,} images are left out."
+        yield f"{folder} has no class folders, and is left out: {describe_count(tree.own_images(folder), 'images')}."
     if folders["train"] != top:
         splits = {folder.removeprefix(top).partition("/")[0] for folder in (*folders.values(), *unlabelled)}
         if ignored := [name for name in tree.subfolders(top) if name not in splits]:
             yield f"Folders beside train/ are left out: {shorten_list(ignored)}."
+
+
+def _describe_inner_folders(
+    folders: dict[str, str], classes: Sequence[str], members: dict[str, list[tuple[int, str]]]
+) -> Iterator[str]:
+    """Yield that images are in folders inside those of their classes, which may be classes that were meant."""
+    inner = [
+        (classes[label], name)
+        for split, labelled in members.items()
+        for label, name in labelled
+        if name.removeprefix(folders[split]).count("/") > 1
+    ]
+    if inner:
+        class_name, name = inner[0]
+        yield (
+            f"{describe_count(len(inner), 'images')} in folders inside those of the classes, such as "
+            f"{name.rpartition('/')[0]}/ of {class_name}: the outer folder is the class."
+        )
 
 
 def _count_unused(

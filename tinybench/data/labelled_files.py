@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tinybench.core.count_text import describe_count
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -43,7 +45,7 @@ class LabelledFiles:
         """Yield the lines to show once: what was found, what is not used, and what is unusual about the classes."""
         yield from self.warnings
         if self.unused:
-            yield f"Not used: {'; '.join(f'{count:,} {reason}' for reason, count in self.unused.items())}."
+            yield f"Not used: {'; '.join(describe_count(count, reason) for reason, count in self.unused.items())}."
         counts = Counter(label for label, _ in self.members["train"])
         (largest, most), (smallest, fewest) = counts.most_common()[0], counts.most_common()[-1]
         if most > IMBALANCE * fewest:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import DataError
 from tinybench.data import decoded_cache, locate
 from tinybench.data.archive import SubTree, Tree, open_tree
@@ -96,7 +97,7 @@ def leave_out_empty_classes(raw: RawDataset) -> RawDataset:
         test=raw.test and select(raw.test),
         class_names=tuple(raw.class_names[label] for label in present),
         superclasses=tuple(raw.superclasses[label] for label in present) if raw.superclasses else (),
-        warnings=(*raw.warnings, *(f"Not used: {count:,} {reason}." for reason, count in unused.items())),
+        warnings=(*raw.warnings, *(f"Not used: {describe_count(count, reason)}." for reason, count in unused.items())),
         unused={**raw.unused, **unused},
     )
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import DataError
 from tinybench.core.name_text import clean_name
 from tinybench.data import file_headers
@@ -50,7 +51,8 @@ class LabelledNames:
     def describe_unused(self) -> str:
         """Return how many files are not used for each reason, with an example; empty if all are."""
         return "; ".join(
-            f"{len(names):,} {reason}, such as {clean_name(names[0])}" for reason, names in self.unused.items()
+            f"{describe_count(len(names), reason)}, such as {clean_name(names[0])}"
+            for reason, names in self.unused.items()
         )
 
     def warnings(self) -> tuple[str, ...]:

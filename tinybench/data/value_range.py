@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 FULL = "full"
@@ -54,13 +56,38 @@ def describe_misfit(largest: int, value_range: str) -> str:
             f"16-bit values reach {largest:,}, and `data.range` {value_range} makes all above {limit:,} white. "
             f"{_advise(largest)}"
         )
-    if 4 * largest < limit and max(largest, 1).bit_length() < limit.bit_length() and limit > 255:
-        brightest = round(largest * 255 / limit)
-        return (
-            f"16-bit values reach only {largest:,}, which `data.range` {value_range} makes "
-            f"{'nearly black' if brightest <= _NEARLY_BLACK else 'dark'} ({brightest} of 255). {_advise(largest)}"
-        )
+    if _is_dark(largest, limit):
+        return f"16-bit values reach only {largest:,}, which {_describe_dark(largest, value_range)}. {_advise(largest)}"
     return ""
+
+
+def describe_misfits(largest: Sequence[int], value_range: str) -> str:
+    """Return what a range does to some 16-bit images, as a sentence; empty if it fits all, or nearly all.
+
+    Args:
+        largest: The largest value of each image.
+        value_range: One of `RANGES`.
+    """
+    misfit = describe_misfit(max(largest), value_range)
+    typical = sorted(largest)[len(largest) // 2]
+    if misfit or value_range == IMAGE or not _is_dark(typical, 2 ** _BITS.get(value_range, 16) - 1):
+        return misfit
+    return (
+        f"16-bit values reach {max(largest):,}, but in half of the images only {typical:,}, which "
+        f"{_describe_dark(typical, value_range)}. `data.range` image takes the range of each image."
+    )
+
+
+def _is_dark(largest: int, limit: int) -> bool:
+    return 4 * largest < limit and max(largest, 1).bit_length() < limit.bit_length() and limit > 255
+
+
+def _describe_dark(largest: int, value_range: str) -> str:
+    brightest = round(largest * 255 / (2 ** _BITS.get(value_range, 16) - 1))
+    return (
+        f"`data.range` {value_range} makes {'nearly black' if brightest <= _NEARLY_BLACK else 'dark'} "
+        f"({brightest} of 255)"
+    )
 
 
 def _advise(largest: int) -> str:

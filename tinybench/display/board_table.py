@@ -1,0 +1,93 @@
+"""Print boards: a table of models, and what is concluded of their pairs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybench.core.metric_text import format_interval, format_metric
+from tinybench.display.fitted_table import Column, number_columns, print_table
+from tinybench.display.plain_lines import print_note, print_text
+from tinybench.leaderboard.table import choose_columns, to_json, write_board
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+
+    from tinybench.leaderboard.board import DatasetBoard
+    from tinybench.leaderboard.pairs import Pair
+
+_MAX_PAIRS = 10  # that are printed; of more, those that are unresolved and may be the best
+
+
+def print_boards(boards: Sequence[DatasetBoard], columns: Sequence[str], style: str) -> None:
+    """Print boards in a format.
+
+    Args:
+        boards: The boards.
+        columns: Names of columns, see `leaderboard.table.COLUMNS`.
+        style: One of `leaderboard.table.FORMATS`.
+    """
+    if style == "json":
+        click.echo(json.dumps([to_json(board) for board in boards], indent=1, allow_nan=False))
+        return
+    if style != "table":
+        click.echo("\n\n".join(write_board(board, columns, style) for board in boards))
+        return
+    from rich.console import Console as Terminal
+
+    terminal = Terminal()
+    for board in boards:
+        print_board(board, columns, terminal)
+
+
+def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal) -> None:
+    """Print a board as a table, with its conclusions and how to read them."""
+    chosen = choose_columns(board, columns)
+    layout = [
+        Column(column.title, right=column.is_number, wraps=not column.is_number, head=not column.is_number)
+        for column in chosen
+    ]
+    rows = [[column.read(row) for column in chosen] for row in board.rows]
+    print_table(terminal, layout, rows, f"{board.dataset}, {board.images:,} test images")
+    if board.pairs:
+        _print_pairs(board, terminal)
+    print_text(terminal, _describe_method(board))
+    for reason, count in board.left_out.items():
+        print_note(terminal, f"Not ranked: {count:,} {reason}.")
+    terminal.print()
+
+
+def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
+    counts = Counter(pair.conclusion for pair in board.pairs)
+    summary = ", ".join(f"{counts[name]} {name}" for name in ("better", "equivalent", "unresolved") if counts[name])
+    best = {row.name for row in board.rows if row.may_be_best}
+    shown = [
+        pair
+        for pair in board.pairs
+        if len(board.pairs) <= _MAX_PAIRS or (pair.conclusion == "unresolved" and {pair.first, pair.second} <= best)
+    ][:_MAX_PAIRS]
+    print_text(
+        terminal, f"Pairs: {summary}. May be the best: {', '.join(row.name for row in board.rows if row.may_be_best)}."
+    )
+    if shown:
+        layout = (Column("pair", wraps=True, head=True), *number_columns("difference", "interval"), "conclusion")
+        print_table(terminal, layout, [_cells(pair) for pair in shown])
+
+
+def _cells(pair: Pair) -> tuple[str, str, str, str]:
+    conclusion = pair.conclusion
+    text = f"{conclusion}; {pair.seeds_needed} seeds may settle it" if pair.seeds_needed else conclusion
+    interval = format_interval(pair.low, pair.high, "+.4f")
+    return f"{pair.first} minus {pair.second}", format_metric(pair.value, "+.4f"), interval, text
+
+
+def _describe_method(board: DatasetBoard) -> str:
+    drawn = "seeds and test images" if board.compares_models else "test images, not seeds: each model has one run"
+    return (
+        f"rank: the ranks that a model may have. Intervals of differences hold for all pairs at once, over {drawn}. "
+        f"equivalent: they differ by less than {board.margin:g}."
+    )

@@ -1,0 +1,121 @@
+"""The phases of finished runs that a board may rank, grouped into models that differ by more than the seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from tinybench.config.run_config import SETTINGS
+from tinybench.tracking import run_kinds, tags
+from tinybench.tracking.run_cache import StoredRun
+
+_OVERRIDDEN = "recipe."
+"""How `mlflow run` names the parameter of a setting that the user left to the recipe."""
+_IGNORED = ("seed", "recipe", "phases", "data.folds")
+_MAX_SETTINGS = 3  # in the name of a model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished phase of a run.
+
+    Attributes:
+        run: The run.
+        phase_run: The run of the phase, which has its metrics and predictions.
+        phase: The phase.
+        is_last: Whether it is the last phase of its run.
+        settings: The settings of the run, as text, other than the seed.
+        seed: The seed.
+    """
+
+    run: StoredRun
+    phase_run: StoredRun
+    phase: str
+    is_last: bool
+    settings: dict[str, str]
+    seed: int
+
+    @property
+    def model(self) -> str:
+        """The model; of a file its name."""
+        name = self.settings.get("model", "")
+        return PurePath(name).stem if name.endswith(".keras") else name
+
+    @property
+    def dataset(self) -> str:
+        """The data set."""
+        return self.settings.get("dataset", "")
+
+    @property
+    def recipe(self) -> str:
+        """The recipe."""
+        return self.run.params.get("recipe", "")
+
+    @property
+    def test_images(self) -> str:
+        """The hash of the test images; empty if the run has none."""
+        return self.phase_run.tags.get(tags.TEST_HASH) or self.run.tags.get(tags.TEST_HASH, "")
+
+    def key(self) -> str:
+        """Return a hash of what runs of one model share: the settings, the files of the model, and the phase."""
+        files = [self.run.tags.get(tag, "") for tag in (tags.MODEL_SHA256, tags.WEIGHTS_SHA256)]
+        text = json.dumps([self.phase, files, sorted(self.settings.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def list_entries(runs: Iterable[StoredRun]) -> list[Entry]:
+    """Return the finished phases of training runs, the oldest first; those of trials and folds are not among them."""
+    trainings, phase_runs = {}, []
+    for run in runs:
+        kind = run_kinds.kind_of(run.tags)
+        if kind == run_kinds.TRAINING:
+            trainings[run.run_id] = run
+        elif kind == run_kinds.PHASE:
+            phase_runs.append(run)
+    entries = []
+    for phase_run in phase_runs:
+        parent = trainings.get(phase_run.tags.get(tags.PARENT_RUN, ""))
+        if parent is not None:
+            entries.append(_make_entry(parent, phase_run))
+    return entries
+
+
+def _make_entry(run: StoredRun, phase_run: StoredRun) -> Entry:
+    params = {name: value for name, value in run.params.items() if name in SETTINGS}
+    params |= {
+        name.removeprefix(_OVERRIDDEN): value for name, value in run.params.items() if name.startswith(_OVERRIDDEN)
+    }
+    phase = phase_run.tags[tags.PHASE]
+    phases = params.get("phases", phase).replace(" ", "").split(",")
+    seed = params.get("seed", "0")
+    settings = {name: value for name, value in params.items() if name not in _IGNORED}
+    return Entry(run, phase_run, phase, phase == phases[-1], settings, int(seed) if seed.lstrip("-").isdigit() else 0)
+
+
+def group_models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries of each model by a name that is unique among them."""
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.key()].append(entry)
+    members = [*groups.values()]
+    named = [_name_model(group[0], [other[0] for other in members]) for group in members]
+    for index, name in enumerate(named):
+        if named.count(name) > 1:
+            named[index] = f"{name} ({members[index][0].run.run_id[:8]})"
+    return dict(zip(named, members, strict=True))
+
+
+def _name_model(entry: Entry, others: Sequence[Entry]) -> str:
+    """Return the model's name, with its phase and settings where those of the same model differ."""
+    alike = [other for other in others if other.model == entry.model]
+    phase = f" {entry.phase}" if len({other.phase for other in others}) > 1 else ""
+    keys = dict.fromkeys(key for other in alike for key in other.settings)
+    differing = [key for key in keys if len({other.settings.get(key) for other in alike}) > 1]
+    # Settings of one phase differ between runs with other phases, which are told apart by the phase
+    shown = [key for key in differing if entry.settings.get(key) is not None and key not in ("model", "dataset")]
+    settings = ", ".join(f"{key} {entry.settings[key]}" for key in shown[:_MAX_SETTINGS])
+    return f"{entry.model}{phase}" + (f" [{settings}]" if settings else "")

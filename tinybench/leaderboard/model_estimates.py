@@ -1,0 +1,78 @@
+"""Estimate the metric of each model, with what draws of images and of seeds change of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinybench.leaderboard.seed_variance import SeedVariance, estimate_seed_variance
+
+
+@dataclass(frozen=True)
+class ModelEstimates:
+    """The metric of several models on the same test images.
+
+    Attributes:
+        names: The models.
+        values: (models,) mean over the runs of each.
+        runs: (models,) number of runs, which differ in the seed.
+        deviations: (models,) standard deviation over the runs (ddof 1); NaN for a model with one run.
+        image_covariance: (models, models) covariance of the means over draws of the test images.
+        seeds: The variance over seeds.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    runs: NDArray[np.int_]
+    deviations: NDArray[np.float64]
+    image_covariance: NDArray[np.float64]
+    seeds: SeedVariance = field(repr=False)
+
+    @property
+    def compares_models(self) -> bool:
+        """Return whether seeds are drawn as well as images; otherwise all that is said is about these runs."""
+        return bool((self.runs > 1).any())
+
+
+def estimate_models(names: Sequence[str], scores: Sequence[NDArray[np.floating]]) -> ModelEstimates:
+    """Estimate a metric that is a mean over images.
+
+    Args:
+        names: The models.
+        scores: For each model (runs, images): the value of each image in each run, such as 1 where it is correct. The
+            images are the same in all.
+
+    Raises:
+        ValueError: There are no models, or they have different images.
+    """
+    if not names or len(names) != len(scores) or len({runs.shape[1] for runs in scores}) != 1:
+        raise ValueError("Expected the scores of each model on the same images.")
+    by_image = np.stack([runs.mean(axis=0) for runs in scores])
+    run_values = [runs.mean(axis=1) for runs in scores]
+    images = by_image.shape[1]
+    return from_runs(names, run_values, np.atleast_2d(np.cov(by_image)) / images)
+
+
+def from_runs(
+    names: Sequence[str], run_values: Sequence[NDArray[np.floating]], image_covariance: NDArray[np.float64]
+) -> ModelEstimates:
+    """Estimate a metric from that of each run.
+
+    Args:
+        names: The models.
+        run_values: For each model (runs,): the metric.
+        image_covariance: (models, models) covariance of the means over draws of the test images.
+    """
+    runs = np.array([len(values) for values in run_values])
+    variances = np.array([values.var(ddof=1) if len(values) > 1 else np.nan for values in run_values])
+    return ModelEstimates(
+        tuple(names),
+        np.array([values.mean() for values in run_values], np.float64),
+        runs,
+        np.sqrt(variances),
+        np.asarray(image_covariance, np.float64),
+        estimate_seed_variance(variances, runs),
+    )

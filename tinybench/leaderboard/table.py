@@ -1,0 +1,179 @@
+"""The columns of a board as text, and the formats in which a board is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+from tinybench.core.csv_text import to_csv
+from tinybench.core.html_table import html_table
+from tinybench.core.metric_text import format_interval, format_metric
+from tinybench.leaderboard.board import BoardRow, DatasetBoard
+
+FORMATS = ("table", "md", "csv", "json", "html", "latex")
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+
+
+@dataclass(frozen=True)
+class BoardColumn:
+    """A column of a board.
+
+    Attributes:
+        title: The heading.
+        read: Returns the value of a row, as text.
+        is_number: Whether it is a number, which is aligned at the right.
+    """
+
+    title: str
+    read: Callable[[BoardRow], str]
+    is_number: bool = True
+
+
+def _stored(metric: str, spec: str = ".4f", unit: float = 1.0) -> Callable[[BoardRow], str]:
+    return lambda row: format_metric(row.mean(metric) / unit, spec)
+
+
+def _format_ranks(row: BoardRow) -> str:
+    lowest, highest = row.ranks
+    return str(lowest) if lowest == highest else f"{lowest}-{highest}"
+
+
+COLUMNS = {
+    "rank": BoardColumn("rank", _format_ranks),
+    "model": BoardColumn("model", lambda row: row.name, is_number=False),
+    "value": BoardColumn("", lambda row: format_metric(row.value)),
+    "interval": BoardColumn("95 % interval", lambda row: format_interval(row.low, row.high)),
+    "sd": BoardColumn("sd over seeds", lambda row: format_metric(row.deviation)),
+    "seeds": BoardColumn("seeds", lambda row: str(len(row.entries))),
+    "loss": BoardColumn("log loss", _stored("test/log_loss")),
+    "top5": BoardColumn("top-5", _stored("test/top5")),
+    "f1": BoardColumn("F1", _stored("test/f1_macro")),
+    "auc": BoardColumn("AUC", _stored("test/auc_ovr_macro")),
+    "ece": BoardColumn("ECE", _stored("test/ece")),
+    "parameters": BoardColumn("params M", _stored("efficiency/parameters", ".2f", 1e6)),
+    "p50": BoardColumn("CPU p50 ms", _stored("efficiency/cpu_latency_p50_ms", ".2f")),
+    "p99": BoardColumn("CPU p99 ms", _stored("efficiency/cpu_latency_p99_ms", ".2f")),
+    "gpu": BoardColumn("GPU p50 ms", _stored("efficiency/gpu_latency_p50_ms", ".2f")),
+    "memory": BoardColumn("memory MB", _stored("efficiency/cpu_memory_peak_bytes", ".0f", 1e6)),
+    "training": BoardColumn("training s", _stored("efficiency/training_seconds", ".0f")),
+}
+"""The columns by the names that `--columns` takes."""
+
+DEFAULT_COLUMNS = (
+    *("rank", "model", "value", "interval", "sd", "seeds", "top5", "f1", "ece"),
+    *("parameters", "p50", "training"),
+)
+
+
+def choose_columns(board: DatasetBoard, names: Sequence[str]) -> list[BoardColumn]:
+    """Return the columns of some names without those that no row has a value for."""
+    titles = {"value": {"accuracy": "top-1", "top5": "top-5"}.get(board.metric, board.metric)}
+    columns = [
+        BoardColumn(titles.get(name, COLUMNS[name].title), COLUMNS[name].read, COLUMNS[name].is_number)
+        for name in names
+        if not (name == "top5" and board.metric == "top5")
+    ]
+    return [column for column in columns if any(column.read(row) for row in board.rows)]
+
+
+def write_board(board: DatasetBoard, names: Sequence[str], style: str) -> str:
+    """Return a board in one of `FORMATS` other than `table`.
+
+    Args:
+        board: The board.
+        names: Names of columns, see `COLUMNS`; JSON has all that is known.
+        style: The format.
+    """
+    if style == "json":
+        return json.dumps(to_json(board), indent=1, allow_nan=False)
+    columns = choose_columns(board, names)
+    titles = [column.title for column in columns]
+    rows = [[column.read(row) for column in columns] for row in board.rows]
+    if style == "csv":
+        return _write_csv(titles, rows)
+    if style == "html":
+        return html_table(titles, rows, caption=_caption(board))
+    numbers = [column.is_number for column in columns]
+    return (_write_markdown if style == "md" else _write_latex)(titles, rows, numbers, _caption(board))
+
+
+def to_json(board: DatasetBoard) -> dict[str, Any]:
+    """Return all that is known of a board as values for JSON; null where a number is not defined."""
+    rows = [
+        {
+            "model": row.name,
+            board.metric: row.value,
+            "low": row.low,
+            "high": row.high,
+            "sd": None if isnan(row.deviation) else row.deviation,
+            "seeds": row.seeds,
+            "ranks": row.ranks,
+            "may_be_best": row.may_be_best,
+            "runs": [entry.run.run_id for entry in row.entries],
+            "metrics": {name: row.mean(name) for name in sorted(row.entries[0].phase_run.metrics)},
+        }
+        for row in board.rows
+    ]
+    return {
+        "dataset": board.dataset,
+        "images": board.images,
+        "metric": board.metric,
+        "delta": board.margin,
+        "compares_models": board.compares_models,
+        "models": rows,
+        "pairs": [asdict(pair) for pair in board.pairs],
+        "left_out": board.left_out,
+    }
+
+
+def _caption(board: DatasetBoard) -> str:
+    return f"{board.dataset}, {board.images:,} test images"
+
+
+def _write_csv(titles: list[str], rows: list[list[str]]) -> str:
+    # A spreadsheet would run a name such as =HYPERLINK(…) as a formula
+    safe = ([f"'{text}" if text.startswith(_FORMULA_SIGNS) else text for text in row] for row in rows)
+    return to_csv(titles, safe, line_end="\n").rstrip("\n")
+
+
+def _write_markdown(titles: list[str], rows: list[list[str]], numbers: list[bool], caption: str) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(_escape_markdown(cell) for cell in cells)} |"
+
+    rule = f"|{'|'.join('---:' if is_number else '---' for is_number in numbers)}|"
+    return "\n".join([_escape_markdown(caption), "", line(titles), rule, *map(line, rows)])
+
+
+def _escape_markdown(text: str) -> str:
+    escaped = "".join(f"\\{letter}" if letter in "\\|`*_[]<>#" else letter for letter in text)
+    return " ".join(escaped.split())
+
+
+def _write_latex(titles: list[str], rows: list[list[str]], numbers: list[bool], caption: str) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"{' & '.join(_escape_latex(cell) for cell in cells)} \\\\"
+
+    layout = "".join("r" if is_number else "l" for is_number in numbers)
+    return "\n".join(
+        [
+            f"% {' '.join(caption.split())}",
+            f"\\begin{{tabular}}{{{layout}}}",
+            "\\hline",
+            line(titles),
+            "\\hline",
+            *map(line, rows),
+            "\\hline",
+            "\\end{tabular}",
+        ]
+    )
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
