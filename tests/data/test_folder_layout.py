@@ -135,7 +135,7 @@ def test_test_images_without_classes_have_no_labels(make_folder, load):
     data = load(f"folder:{make_folder(counts('train') | {'test': 7})}")
     assert data.class_names == CLASSES
     assert sum(sizes(data).values()) == 12
-    assert "test/ has no class folders: its 7 images are left out." in data.warnings
+    assert "test/ has no class folders, and is left out: 7 images." in data.warnings
     assert data.unused == {"images without labels": 7}
 
 

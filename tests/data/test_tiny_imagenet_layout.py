@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import DataError
 from tinybench.data import tiny_imagenet_layout
 from tinybench.data.summary import summarize_dataset
@@ -61,16 +62,16 @@ def not_used(data):
 
 
 PLACES = {
-    "beside.JPEG": "1 image beside train/ and val/",
-    "backup/n01/images/n01_0.JPEG": "1 image beside train/ and val/",
-    "train/loose.JPEG": "1 image in train/, in no class folder",
-    "train/n01/n01_9.JPEG": "1 image in a class folder of train/, beside its images/",
-    "train/n01/images/old/n01_9.JPEG": "1 image deeper than train/<class>/images/",
-    "train/n77/images/n77_0.JPEG": "1 image in folders of train/ that are no class of wnids.txt",
-    "val/loose.JPEG": "1 image in val/ without a class",
-    "val/images/val_99.JPEG": "1 image in val/ without a class",
-    "val/n77/val_99.JPEG": "1 image in val/ without a class",
-    "train/n01/images/n01_9.tga": "1 files that are no images",
+    "beside.JPEG": "images beside train/ and val/",
+    "backup/n01/images/n01_0.JPEG": "images beside train/ and val/",
+    "train/loose.JPEG": "images in train/, in no class folder",
+    "train/n01/n01_9.JPEG": "images in a class folder of train/, beside its images/",
+    "train/n01/images/old/n01_9.JPEG": "images deeper than train/<class>/images/",
+    "train/n77/images/n77_0.JPEG": "images in folders of train/ that are no class of wnids.txt",
+    "val/loose.JPEG": "images in val/ without a class",
+    "val/images/val_99.JPEG": "images in val/ without a class",
+    "val/n77/val_99.JPEG": "images in val/ without a class",
+    "train/n01/images/n01_9.tga": "files other than images",
 }
 
 
@@ -81,8 +82,8 @@ def test_an_image_out_of_place_is_not_used_and_told(root, image, load, name):
     (root / "any.JPEG").rename(root / name)
     data = load("tiny-imagenet", root=root.parent)
     assert counts_of(data) == ([4, 4, 4], [2, 2, 2])
-    assert not_used(data) == [f"{PLACES[name]}, such as {name}."]
-    assert summarize_dataset(data)["unused"] == {PLACES[name].partition(" ")[2]: 1}
+    assert not_used(data) == [f"{describe_count(1, PLACES[name])}, such as {name}."]
+    assert summarize_dataset(data)["unused"] == {PLACES[name]: 1}
 
 
 def test_reasons_are_in_one_note(root, image, load):

@@ -138,7 +138,7 @@ def test_colours_of_16_bits_are_told_and_read_in_the_full_range_only():
         ([4095] * 40, "full", "The model fits them if it is trained with `data.range` 12bit."),
         ([4095] * 19 + [65535] * 21, "full", ""),
         ([4095] * 39 + [65535], "image", ""),
-        ([1000] * 39 + [4095], "12bit", ""),
+        ([1100] * 39 + [4095], "12bit", ""),
         ([900] * 39 + [4095], "12bit", "dark (56 of 255)"),
     ],
 )  # fmt: skip

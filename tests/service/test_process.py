@@ -258,6 +258,21 @@ def test_the_web_page_may_send_requests_under_every_name_of_the_server(tmp_path:
     assert build_environment(settings, tmp_path)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://another"
 
 
+@pytest.mark.parametrize(("workers", "connections"), [(1, 40), (2, 40), (4, 20), (8, 15)])
+def test_each_thread_has_a_connection_as_far_as_postgres_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, connections: int
+):
+    names = ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW")
+    settings = ServerSettings("postgresql://db/x", "artifacts", workers=workers)
+    environment = build_environment(settings, tmp_path)
+    assert sum(int(environment[name]) for name in names) == connections
+    monkeypatch.setenv(names[1], "3")
+    assert build_environment(settings, tmp_path)[names[1]] == "3"
+    assert not {*names} & {*build_environment(ServerSettings("sqlite:///mlflow.db", "artifacts"), tmp_path)} - {
+        names[1]
+    }
+
+
 @pytest.mark.parametrize("name", ["MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "MLFLOW_ENABLE_WORKSPACES"])
 def test_a_variable_that_would_open_the_server_is_not_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

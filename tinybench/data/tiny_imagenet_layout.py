@@ -28,7 +28,7 @@ _BESIDE_IMAGES = "images in a class folder of train/, beside its images/"
 _DEEPER = "images deeper than train/<class>/images/"
 _NO_CLASS = "images in val/ without a class"
 _COPIES = "images of val/ that are in its class folders as well"
-_NO_IMAGES = "files that are no images"
+_NO_IMAGES = "files other than images"
 
 
 @dataclass(frozen=True)

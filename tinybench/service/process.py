@@ -40,6 +40,9 @@ _UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
 )
 _UMASK = 0o077  # with users: who may read is asked by the server, and its database has hashes of passwords
 _SHUTDOWN_SECONDS = 30  # for requests under way: a client that never finishes must not keep the server
+_POOL = 5  # connections to a database that a worker keeps
+_THREADS = 40  # of a worker, each of which may need a connection
+_CONNECTIONS = 80  # to the database, of all workers: Postgres allows 100
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"
@@ -139,6 +142,11 @@ def build_environment(settings: ServerSettings, folder: Path) -> dict[str, str]:
     }
     if settings.allowed_hosts:
         environment.setdefault("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", ",".join(_list_origins(settings)))
+    if not settings.is_sqlite:
+        # MLflow's 15 connections of a worker are too few for clients that all came to one worker: status 400
+        environment.setdefault("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", str(_POOL))
+        overflow = max(10, min(_THREADS, _CONNECTIONS // settings.workers) - _POOL)
+        environment.setdefault("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", str(overflow))
     if settings.metrics_token is not None:
         environment[TOKEN_VARIABLE] = settings.metrics_token
     if not settings.auth:
