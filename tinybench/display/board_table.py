@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinybench.core.count_text import describe_count
 from tinybench.core.metric_text import format_interval, format_metric
 from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_note, print_text
@@ -57,7 +58,9 @@ def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal)
         _print_pairs(board, terminal)
     print_text(terminal, _describe_method(board))
     for reason, count in board.left_out.items():
-        print_note(terminal, f"Not ranked: {count:,} {reason}.")
+        print_note(terminal, f"Not ranked: {describe_count(count, reason)}.")
+    for hint in board.hints:
+        print_note(terminal, hint)
     terminal.print()
 
 

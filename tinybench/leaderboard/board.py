@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tinybench.leaderboard import critical_value, entries, pairs, rank_intervals, scores
+from tinybench.leaderboard import critical_value, entries, hints, pairs, rank_intervals, scores
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.model_estimates import ModelEstimates, estimate_models
 from tinybench.leaderboard.pairs import Pair
 from tinybench.leaderboard.scores import RunScores
+from tinybench.tracking import test_set_uses
 from tinybench.tracking.run_cache import RunCache
 from tinybench.tracking.tracker import Tracker
 
+_ROUNDING = 1e-4  # of a logged accuracy
 MARGIN = 0.01
 """The largest difference that does not matter, unless the user names another one."""
 
@@ -76,6 +78,7 @@ class DatasetBoard:
         rows: The models.
         pairs: What is concluded of each pair.
         left_out: Runs that are not ranked, by reason.
+        hints: What to know before trusting the order, a sentence each.
     """
 
     dataset: str
@@ -86,6 +89,7 @@ class DatasetBoard:
     rows: tuple[BoardRow, ...]
     pairs: tuple[Pair, ...]
     left_out: dict[str, int] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 def build_boards(
@@ -108,13 +112,17 @@ def build_boards(
     """
     with closing(RunCache(tracker)) as cache:
         cache.update()
+        runs = {run.run_id: run for run in cache.list_runs()}
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-        for entry in filter(keep, entries.list_entries(cache.list_runs())):
+        for entry in filter(keep, entries.list_entries(runs.values())):
             by_images[entry.dataset, entry.test_images].append(entry)
-        boards = [
-            _build_board(dataset, members, tracker, cache, metric, margin)
-            for (dataset, _), members in by_images.items()
-        ]
+        boards = []
+        for (dataset, test_images), members in by_images.items():
+            board = _build_board(dataset, members, tracker, cache, metric, margin)
+            uses = test_set_uses.count(tracker, test_images) if test_images else 0
+            others = sum(len(each) for key, each in by_images.items() if key[0] == dataset) - len(members)
+            models = {row.name: row.entries for row in board.rows}
+            boards.append(replace(board, hints=hints.list_hints(models, runs, uses, others)))
     return sorted(boards, key=lambda board: (-len(board.rows), board.dataset))
 
 
@@ -176,6 +184,8 @@ def _choose_runs(
                 left_out["runs without predictions"] += 1
             elif run_scores.images != images:
                 left_out["runs with other test images"] += 1
+            elif not _agrees(entry, run_scores):
+                left_out["runs whose test/accuracy is not that of their predictions"] += 1
             elif any(run_scores.predictions == other.predictions for _, other in group):
                 left_out["runs that are copies of another seed"] += 1
             else:
@@ -183,6 +193,12 @@ def _choose_runs(
         if group:
             groups.append(group)
     return groups
+
+
+def _agrees(entry: Entry, run_scores: RunScores) -> bool:
+    """Return whether the accuracy that a run logged, if any, is that of its predictions."""
+    logged = entry.phase_run.metrics.get("test/accuracy")
+    return logged is None or abs(logged - float(run_scores.correct["accuracy"].mean())) < _ROUNDING
 
 
 def _intervals(estimates: ModelEstimates) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,6 +4,9 @@ Differences are measured in standard errors and written as scores of the normal 
 all pairs, and among all looks at a board to which seeds are added, exceeds the critical value in 5 % of the boards of
 equal models. It is found by simulation, because all pairs share models, and all looks share their test images and
 their first seeds: a correction that ignores this, such as Bonferroni's, is much larger.
+
+Seeds are added because a pair is unresolved, until a difference shows: there the looks count. Whether a difference is
+smaller than the margin is judged at the present look alone.
 """
 
 from __future__ import annotations
@@ -48,14 +51,13 @@ def find_critical_values(estimates: ModelEstimates, seed: int = 0) -> CriticalVa
     first, second = np.triu_indices(models, 1)
     if not len(first):
         return CriticalValues(np.inf, np.inf)
-    largest, largest_signed = np.zeros(_SIMULATIONS), np.full(_SIMULATIONS, -np.inf)
-    for scores in _simulate_looks(estimates, first, second, np.random.default_rng(seed)):
+    largest, present = np.zeros(_SIMULATIONS), np.zeros(_SIMULATIONS)
+    for scores, is_present in _simulate_looks(estimates, first, second, np.random.default_rng(seed)):
         np.maximum(largest, np.abs(scores).max(axis=1), out=largest)
-        np.maximum(largest_signed, scores[:, 0], out=largest_signed)
-    difference = float(np.quantile(largest, 1 - ALPHA))
-    # Of one pair only one side can be wrong; of many, which sides can be is not known
-    equivalence = float(np.quantile(largest_signed, 1 - ALPHA)) if len(first) == 1 else difference
-    return CriticalValues(difference, equivalence)
+        if is_present:
+            # Of one pair only one side can be wrong; of many, which sides can be is not known
+            present = scores[:, 0] if len(first) == 1 else np.abs(scores).max(axis=1)
+    return CriticalValues(*(float(np.quantile(scores, 1 - ALPHA)) for scores in (largest, present)))
 
 
 def to_scores(t: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,16 +105,17 @@ def standard_errors(
 
 def _simulate_looks(
     estimates: ModelEstimates, first: NDArray[np.intp], second: NDArray[np.intp], generator: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    """Yield (simulations, pairs) scores of the differences of equal models, at each look."""
+) -> Iterator[tuple[NDArray[np.float64], bool]]:
+    """Yield (simulations, pairs) scores of the differences of equal models at each look, and if it is the present."""
     covariance = estimates.image_covariance
     images = generator.multivariate_normal(np.zeros(len(covariance)), covariance, _SIMULATIONS, method="eigh")
     variance = variances_of_differences(covariance, first, second)
     if not estimates.compares_models:
-        yield divide(images[:, first] - images[:, second], np.sqrt(variance))
+        yield divide(images[:, first] - images[:, second], np.sqrt(variance)), True
         return
     seeds, several = estimates.seeds, estimates.runs[estimates.runs > 1]
     begin, end = min(LOOKS[0], int(several.min())), max(LOOKS[1], int(several.max()))
+    present = int(np.median(several))
     sums, squares = np.zeros_like(images), np.zeros_like(images)
     for runs in range(1, end + 1):
         draws = np.sqrt(seeds.values) * generator.standard_normal(images.shape)
@@ -126,7 +129,7 @@ def _simulate_looks(
         errors, total = standard_errors(
             variance, of_means[:, first], of_means[:, second], degrees[first], degrees[second]
         )
-        yield to_scores(divide(means[:, first] - means[:, second], errors), total)
+        yield to_scores(divide(means[:, first] - means[:, second], errors), total), runs == present
 
 
 def _estimate_again(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from math import isnan
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 from tinybench.core.csv_text import to_csv
 from tinybench.core.html_table import html_table
 from tinybench.core.metric_text import format_interval, format_metric
+from tinybench.leaderboard import published
 from tinybench.leaderboard.board import BoardRow, DatasetBoard
 
 FORMATS = ("table", "md", "csv", "json", "html", "latex")
@@ -29,15 +30,24 @@ class BoardColumn:
         title: The heading.
         read: Returns the value of a row, as text.
         is_number: Whether it is a number, which is aligned at the right.
+        metric: The stored metric that it shows; empty if it shows something else.
+        spec: How a metric is formatted, as in `format`.
     """
 
     title: str
     read: Callable[[BoardRow], str]
     is_number: bool = True
+    metric: str = ""
+    spec: str = ""
 
 
-def _stored(metric: str, spec: str = ".4f", unit: float = 1.0) -> Callable[[BoardRow], str]:
-    return lambda row: format_metric(row.mean(metric) / unit, spec)
+def _metric_column(title: str, metric: str, spec: str = ".4f", unit: float = 1.0) -> BoardColumn:
+    return BoardColumn(title, lambda row: format_metric(row.mean(metric) / unit, spec), metric=metric, spec=spec)
+
+
+def _format_reproduced(row: BoardRow) -> str:
+    reproduced = published.is_reproduced(row)
+    return "" if reproduced is None else "yes" if reproduced else "no"
 
 
 def _format_ranks(row: BoardRow) -> str:
@@ -52,23 +62,31 @@ COLUMNS = {
     "interval": BoardColumn("95 % interval", lambda row: format_interval(row.low, row.high)),
     "sd": BoardColumn("sd over seeds", lambda row: format_metric(row.deviation)),
     "seeds": BoardColumn("seeds", lambda row: str(len(row.entries))),
-    "loss": BoardColumn("log loss", _stored("test/log_loss")),
-    "top5": BoardColumn("top-5", _stored("test/top5")),
-    "f1": BoardColumn("F1", _stored("test/f1_macro")),
-    "auc": BoardColumn("AUC", _stored("test/auc_ovr_macro")),
-    "ece": BoardColumn("ECE", _stored("test/ece")),
-    "parameters": BoardColumn("params M", _stored("efficiency/parameters", ".2f", 1e6)),
-    "p50": BoardColumn("CPU p50 ms", _stored("efficiency/cpu_latency_p50_ms", ".2f")),
-    "p99": BoardColumn("CPU p99 ms", _stored("efficiency/cpu_latency_p99_ms", ".2f")),
-    "gpu": BoardColumn("GPU p50 ms", _stored("efficiency/gpu_latency_p50_ms", ".2f")),
-    "memory": BoardColumn("memory MB", _stored("efficiency/cpu_memory_peak_bytes", ".0f", 1e6)),
-    "training": BoardColumn("training s", _stored("efficiency/training_seconds", ".0f")),
+    "loss": _metric_column("log loss", "test/log_loss"),
+    "top1": _metric_column("test top-1", "test/accuracy"),
+    "top5": _metric_column("top-5", "test/top5"),
+    "f1": _metric_column("F1", "test/f1_macro"),
+    "auc": _metric_column("AUC", "test/auc_ovr_macro"),
+    "ece": _metric_column("ECE", "test/ece"),
+    "val_loss": _metric_column("val loss", "best/val_loss"),
+    "val_top1": _metric_column("val top-1", "best/val_accuracy"),
+    "val_top5": _metric_column("val top-5", "best/val_top5"),
+    "parameters": _metric_column("params M", "efficiency/parameters", ".2f", 1e6),
+    "size": _metric_column("weights MB", "efficiency/weight_bytes", ".1f", 1e6),
+    "p50": _metric_column("CPU p50 ms", "efficiency/cpu_latency_p50_ms", ".2f"),
+    "p99": _metric_column("CPU p99 ms", "efficiency/cpu_latency_p99_ms", ".2f"),
+    "gpu": _metric_column("GPU p50 ms", "efficiency/gpu_latency_p50_ms", ".2f"),
+    "memory": _metric_column("memory MB", "efficiency/cpu_memory_peak_bytes", ".0f", 1e6),
+    "energy": _metric_column("energy J", "efficiency/gpu_energy_joules", ".3g"),
+    "training": _metric_column("training s", "efficiency/training_seconds", ".0f"),
+    "published": BoardColumn("published", lambda row: format_metric(published.find_published(row, "test/accuracy"))),
+    "reproduced": BoardColumn("reproduced", _format_reproduced, is_number=False),
 }
 """The columns by the names that `--columns` takes."""
 
 DEFAULT_COLUMNS = (
     *("rank", "model", "value", "interval", "sd", "seeds", "top5", "f1", "ece"),
-    *("parameters", "p50", "training"),
+    *("parameters", "p50", "training", "published", "reproduced"),
 )
 
 
@@ -76,11 +94,21 @@ def choose_columns(board: DatasetBoard, names: Sequence[str]) -> list[BoardColum
     """Return the columns of some names without those that no row has a value for."""
     titles = {"value": {"accuracy": "top-1", "top5": "top-5"}.get(board.metric, board.metric)}
     columns = [
-        BoardColumn(titles.get(name, COLUMNS[name].title), COLUMNS[name].read, COLUMNS[name].is_number)
+        replace(COLUMNS[name], title=titles.get(name, COLUMNS[name].title))
         for name in names
         if not (name == "top5" and board.metric == "top5")
     ]
     return [column for column in columns if any(column.read(row) for row in board.rows)]
+
+
+def add_published(column: BoardColumn) -> BoardColumn:
+    """Return a column that has the published metric in brackets behind ours, where there is one."""
+
+    def read(row: BoardRow) -> str:
+        figure = published.find_published(row, column.metric)
+        return column.read(row) + (f" ({format_metric(figure, '.4g')})" if figure is not None else "")
+
+    return replace(column, read=read) if column.metric else column
 
 
 def write_board(board: DatasetBoard, names: Sequence[str], style: str) -> str:
@@ -112,12 +140,14 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
             board.metric: row.value,
             "low": row.low,
             "high": row.high,
-            "sd": None if isnan(row.deviation) else row.deviation,
+            "sd": _or_null(row.deviation),
             "seeds": row.seeds,
             "ranks": row.ranks,
             "may_be_best": row.may_be_best,
+            "published": published.find_published(row, "test/accuracy"),
+            "reproduced": published.is_reproduced(row),
             "runs": [entry.run.run_id for entry in row.entries],
-            "metrics": {name: row.mean(name) for name in sorted(row.entries[0].phase_run.metrics)},
+            "metrics": {name: _or_null(row.mean(name)) for name in sorted(row.entries[0].phase_run.metrics)},
         }
         for row in board.rows
     ]
@@ -130,7 +160,12 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
         "models": rows,
         "pairs": [asdict(pair) for pair in board.pairs],
         "left_out": board.left_out,
+        "hints": board.hints,
     }
+
+
+def _or_null(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def _caption(board: DatasetBoard) -> str:

@@ -40,6 +40,7 @@ _UNSAFE_VARIABLES = (  # of MLflow, which `settings.check` does not know of
 )
 _UMASK = 0o077  # with users: who may read is asked by the server, and its database has hashes of passwords
 _SHUTDOWN_SECONDS = 30  # for requests under way: a client that never finishes must not keep the server
+_TOUCH_SECONDS = 6 * 60 * 60
 _POOL = 5  # connections to a database that a worker keeps
 _THREADS = 40  # of a worker, each of which may need a connection
 _CONNECTIONS = 80  # to the database, of all workers: Postgres allows 100
@@ -84,7 +85,7 @@ def run(settings: ServerSettings, on_ready: Callable[[], None]) -> int:
                 raise
             store.use_write_ahead_log(settings.backend_store_uri)
             on_ready()
-            code = server.process.wait()
+            code = _wait_until_end(server.process, Path(folder))
             if server.is_ending:
                 return 0
             if code == 0:  # MLflow does not pass on how uvicorn ended
@@ -203,6 +204,19 @@ def _remove_old_counters(folder: Path) -> None:
     for file in folder.glob("*.db"):
         if _COUNTER_FILE.fullmatch(file.name):
             file.unlink(missing_ok=True)
+
+
+def _wait_until_end(process: subprocess.Popen[bytes], folder: Path) -> int:
+    """Return the exit code of a process; meanwhile keep the files that its new workers read.
+
+    Systems remove files of the temporary folder that nobody has touched for some days.
+    """
+    while True:
+        try:
+            return process.wait(_TOUCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            for path in (folder, *folder.iterdir()):
+                os.utime(path)
 
 
 def _wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes]) -> None:

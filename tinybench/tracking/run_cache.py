@@ -7,6 +7,7 @@ come late, from a machine whose store was away.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -70,7 +71,8 @@ class RunCache:
         self._tracker = tracker
         folder = paths.cache_folder() / "runs"
         folder.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(folder / f"{store.identity(tracker.uri)}-{_VERSION}.db", timeout=30)
+        name = hashlib.sha256(store.identity(tracker.uri).encode()).hexdigest()[:16]
+        self._database = sqlite3.connect(folder / f"{name}-{_VERSION}.db", timeout=30)
         self._database.execute("PRAGMA journal_mode = WAL")
         with self._database:
             self._database.execute(

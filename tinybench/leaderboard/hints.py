@@ -1,0 +1,112 @@
+"""Say where the ranking of a board may be flattered, or compares what differs by more than the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from tinybench.core.count_text import describe_count
+from tinybench.leaderboard.entries import Entry
+from tinybench.tracking import tags
+from tinybench.tracking.run_cache import StoredRun
+
+STUDY_OBJECTIVE = "sweep.objective"
+"""The parameter of a study's run that has its objectives."""
+_SETTINGS = {"batch_size": "batch size", "image_size": "image size"}
+_CONDITIONS = {tags.PRECISION: "precision", tags.DEVICE: "device", tags.ENGINE: "engine"}
+_NAMED = 3  # models or values in a hint
+
+
+def list_hints(
+    models: Mapping[str, Sequence[Entry]], runs: Mapping[str, StoredRun], uses: int, other_images: int
+) -> tuple[str, ...]:
+    """Return what to know before trusting the order of a board.
+
+    Args:
+        models: The ranked runs of each model, by its name.
+        runs: All finished runs of the store by id, in which studies are looked up.
+        uses: How often the test images were used to decide something.
+        other_images: Number of runs on this data set that were tested on other images.
+    """
+    return (
+        *_list_data_warnings(models),
+        *_list_single_seeds(models),
+        *_list_selections_by_test(models, runs),
+        *_list_different_settings(models),
+        *_list_different_conditions(models),
+        *_list_different_machines(models),
+        *([f"The test images were used {describe_count(uses, 'times')} to decide about a model."] if uses else []),
+        *([f"{describe_count(other_images, 'runs')} on these data used other test images."] if other_images else []),
+    )
+
+
+def _list_data_warnings(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    """Yield what the runs say about their data: duplicates in two splits, a subset, classes of ImageNet."""
+    texts = {
+        text: name
+        for name, entries in models.items()
+        for entry in entries
+        for text in [entry.run.tags.get(tags.DATA_WARNINGS, "")]
+        if text
+    }
+    yield from (text if len(texts) == 1 else f"{name}: {text}" for text, name in texts.items())
+
+
+def _list_single_seeds(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    single = [name for name, entries in models.items() if len(entries) == 1]
+    if single and len(single) < len(models):
+        yield f"One seed only: {_shorten(single)}. It is assumed to vary over seeds as the others do."
+
+
+def _list_selections_by_test(models: Mapping[str, Sequence[Entry]], runs: Mapping[str, StoredRun]) -> Iterator[str]:
+    """Yield the models that a study has chosen by test images."""
+    for name, entries in models.items():
+        parents = [runs.get(entry.run.tags.get(tags.PARENT_RUN, "")) for entry in entries]
+        if any(parent is not None and "test/" in parent.params.get(STUDY_OBJECTIVE, "") for parent in parents):
+            yield f"{name} was chosen by a study on the test images: its metrics there are too good."
+
+
+def _list_different_settings(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    for setting, title in _SETTINGS.items():
+        by_model = {name: {entry.settings.get(setting, "") for entry in entries} for name, entries in models.items()}
+        yield from _describe_minority(title, by_model)
+
+
+def _list_different_conditions(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    for tag, title in _CONDITIONS.items():
+        by_model = {
+            name: {entry.phase_run.tags.get(tag) or entry.run.tags.get(tag, "") for entry in entries}
+            for name, entries in models.items()
+        }
+        yield from _describe_minority(title, by_model)
+
+
+def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield which models have another value than most, or several of them."""
+    values = Counter(value for found in by_model.values() for value in found if value)
+    if len(values) < 2:
+        return
+    usual = values.most_common(1)[0][0]
+    others = [
+        f"{name} ({', '.join(sorted(found))})" for name, found in by_model.items() if any(found) and found != {usual}
+    ]
+    yield f"Another {title} than {usual}: {_shorten(others)}."
+
+
+def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    machines = {
+        name: {
+            source.tags[f"{tags.MACHINE}cpu"]
+            for entry in entries
+            for source in (entry.run, entry.phase_run)
+            if f"{tags.MACHINE}cpu" in source.tags
+        }
+        for name, entries in models.items()
+    }
+    if len({machine for found in machines.values() for machine in found}) > 1:
+        yield "Latency and memory were measured on different machines: they cannot be compared."
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
