@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PLURAL = re.compile(r"(?P<noun>\w+?)(?:(?<=ch)es|s)\b(?P<verb> that are\b)?")
+_PLURAL = re.compile(r"(?P<noun>(?:earlier )?\w+?)(?:(?<=ch)es|s)\b(?P<verb> that are\b)?")
 
 
 def describe_count(count: int, things: str) -> str:

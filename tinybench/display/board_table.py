@@ -57,11 +57,15 @@ def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal)
     if board.pairs:
         _print_pairs(board, terminal)
     print_text(terminal, _describe_method(board))
-    for reason, count in board.left_out.items():
-        print_note(terminal, f"Not ranked: {describe_count(count, reason)}.")
-    for hint in board.hints:
-        print_note(terminal, hint)
+    for note in list_notes(board):
+        print_note(terminal, note)
     terminal.print()
+
+
+def list_notes(board: DatasetBoard) -> list[str]:
+    """Return what to know of a board besides its table: the runs that are not ranked, and the hints."""
+    not_ranked = [f"Not ranked: {describe_count(count, reason)}." for reason, count in board.left_out.items()]
+    return [*not_ranked, *board.hints]
 
 
 def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:

@@ -63,7 +63,7 @@ def find_critical_values(estimates: ModelEstimates, seed: int = 0) -> CriticalVa
 def to_scores(t: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the normal scores with the same tail probabilities as values of Student's t.
 
-    Source: Wallace, 1959, doi 10.1214/aoms/1177706092; accurate to some thousandths.
+    Source: Wallace, 1959, doi 10.1214/aoms/1177706092; accurate to some hundredths from three degrees on.
     """
     with np.errstate(invalid="ignore"):
         scores = np.sign(t) * np.sqrt(degrees * np.log1p(t**2 / degrees)) * (8 * degrees + 1) / (8 * degrees + 3)

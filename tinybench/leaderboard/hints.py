@@ -88,7 +88,7 @@ def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator
         return
     usual = values.most_common(1)[0][0]
     others = [
-        f"{name} ({', '.join(sorted(found))})" for name, found in by_model.items() if any(found) and found != {usual}
+        f"{name} ({', '.join(sorted(other))})" for name, found in by_model.items() if (other := found - {"", usual})
     ]
     yield f"Another {title} than {usual}: {_shorten(others)}."
 

@@ -53,7 +53,10 @@ def estimate_models(names: Sequence[str], scores: Sequence[NDArray[np.floating]]
     by_image = np.stack([runs.mean(axis=0) for runs in scores])
     run_values = [runs.mean(axis=1) for runs in scores]
     images = by_image.shape[1]
-    return from_runs(names, run_values, np.atleast_2d(np.cov(by_image)) / images)
+    # What a seed changes of single images is part of the variance over seeds already
+    changed = [runs.var(axis=0, ddof=1).mean() / len(runs) if len(runs) > 1 else 0.0 for runs in scores]
+    covariance = np.atleast_2d(np.cov(by_image)) - np.diag(changed)
+    return from_runs(names, run_values, covariance / images)
 
 
 def from_runs(

@@ -1,0 +1,187 @@
+"""A board has the right rows, says what it left out, and gives a hint for each planted defect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from conftest import build_board
+from made_boards import MadeStore
+
+from tinybench.core.errors import TrackingError
+from tinybench.leaderboard.board import build_boards
+from tinybench.tracking import tags, test_set_uses
+from tinybench.tracking.tracker import Tracker
+
+
+def add_models(made: MadeStore, **wrong: int) -> None:
+    """Add three seeds of each model, which err on about so many images."""
+    for model, count in wrong.items():
+        for seed in range(3):
+            made.add(model, seed, made.correct(count + seed - 1))
+
+
+def test_models_are_ranked_by_the_mean_over_their_seeds(made: MadeStore):
+    add_models(made, good=20, bad=160, best=17)
+    board = build_board(made)
+    assert [row.name for row in board.rows] == ["best", "good", "bad"]
+    assert [row.value for row in board.rows] == pytest.approx([0.9575, 0.95, 0.6])
+    assert [row.deviation for row in board.rows] == pytest.approx([0.0025] * 3, rel=1e-3)
+    assert [row.seeds for row in board.rows] == [(0, 1, 2)] * 3
+    assert [row.ranks for row in board.rows] == [(1, 2), (1, 2), (3, 3)]
+    assert [row.may_be_best for row in board.rows] == [True, True, False]
+    assert {(pair.first, pair.second): pair.conclusion for pair in board.pairs} == {
+        ("best", "good"): "unresolved",
+        ("best", "bad"): "better",
+        ("good", "bad"): "better",
+    }
+    assert (board.images, board.compares_models, board.left_out, board.hints) == (400, True, {}, ())
+
+
+def test_a_clean_board_gives_no_hint(made: MadeStore):
+    add_models(made, a=20, b=40)
+    board = build_board(made)
+    assert (board.hints, board.left_out) == ((), {})
+
+
+def test_one_run_has_no_pair(made: MadeStore):
+    made.add("alone", 0, made.correct(20))
+    board = build_board(made)
+    assert (len(board.rows), board.pairs, board.compares_models) == (1, (), False)
+    assert board.rows[0].ranks == (1, 1)
+    assert 0.9 < board.rows[0].low < 0.95 < board.rows[0].high < 1
+
+
+def test_a_store_without_finished_runs_has_no_board(made: MadeStore):
+    made.client.create_run(made.experiment)
+    assert build_boards(Tracker.at(made.uri)) == []
+
+
+def test_settings_tell_models_apart(made: MadeStore):
+    made.add("net", 0, made.correct(20), params={"head.dropout": "0.2"})
+    made.add("net", 0, made.correct(30), params={"head.dropout": "0.5"})
+    assert [row.name for row in build_board(made).rows] == ["net [head.dropout 0.2]", "net [head.dropout 0.5]"]
+
+
+def test_phases_tell_rows_apart(made: MadeStore):
+    made.add("net", 0, made.correct(30), phase="transfer")
+    made.add("net", 0, made.correct(20), phase="finetune")
+    board = build_board(made, keep=lambda entry: True)
+    assert [row.name for row in board.rows] == ["net finetune", "net transfer"]
+
+
+def test_settings_that_mlflow_run_left_to_the_recipe_count(made: MadeStore):
+    made.add("net", 0, made.correct(20), params={"batch_size": "recipe", "recipe.batch_size": "32"})
+    made.add("net", 1, made.correct(22))
+    (row,) = build_board(made).rows
+    assert row.seeds == (0, 1)
+
+
+def plant_study(made: MadeStore) -> None:
+    study = made.client.create_run(made.experiment, made.clock, {tags.KIND: "study", tags.STUDY: "s"}).info.run_id
+    made.client.log_param(study, "sweep.objective", "test/accuracy")
+    made.client.set_terminated(study)
+    made.add("a", 3, made.correct(11), parent=study)
+
+
+def plant_uses(made: MadeStore) -> None:
+    for _ in range(2):
+        test_set_uses.add(Tracker.at(made.uri), made.experiment, "t")
+
+
+DEFECTS: dict[str, tuple[Callable[[MadeStore], object], str]] = {
+    "selection by test images": (plant_study, r"^a was chosen by a study on the test images"),
+    "another batch size": (
+        lambda made: made.add("c", 0, made.correct(30), params={"batch_size": "8"}),
+        r"^Another batch size than 32: c \(8\)\.",
+    ),
+    "latency of another machine": (
+        lambda made: (
+            made.add("c", 0, made.correct(30), run_tags={"efficiency.machine.cpu": "one"}),
+            made.add("d", 0, made.correct(30), run_tags={"efficiency.machine.cpu": "other"}),
+        ),
+        r"^Latency and memory were measured on different machines",
+    ),
+    "another precision": (
+        lambda made: (
+            made.add("a", 3, made.correct(21), run_tags={"precision": "bfloat16"}),
+            made.add("c", 0, made.correct(21), run_tags={"precision": "float32"}),
+            made.add("d", 0, made.correct(23), run_tags={"precision": "float32"}),
+        ),
+        r"^Another precision than float32: a \(bfloat16\)\.",
+    ),
+    "an imputed metric": (
+        lambda made: made.add("c", 0, None, metrics={"test/accuracy": 0.99}),
+        r"^Not ranked: 1 run without predictions",
+    ),
+    "a metric that is not that of the predictions": (
+        lambda made: made.add("c", 0, made.correct(100), metrics={"test/accuracy": 0.99}),
+        r"^Not ranked: 1 run whose test/accuracy is not that of their predictions",
+    ),
+    "duplicates across splits": (
+        lambda made: made.add("a", 3, made.correct(21), run_tags={"data.warnings": "5 images are in train and test."}),
+        r"5 images are in train and test\.",
+    ),
+    "one seed sold as many": (
+        lambda made: [made.add("c", seed, made.correct(30), noise=7) for seed in range(3)],
+        r"^Not ranked: 2 runs that are copies of another seed",
+    ),
+    "a seed counted twice": (
+        lambda made: made.add("a", 2, made.correct(19)),
+        r"^Not ranked: 1 earlier run of the same model and seed",
+    ),
+    "one seed only": (lambda made: made.add("c", 0, made.correct(30)), r"^One seed only: c\."),
+    "test images used for decisions": (plant_uses, r"^The test images were used 2 times to decide"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_planted_defect_gives_its_hint_or_is_not_ranked(made: MadeStore, name: str):
+    from tinybench.display.board_table import list_notes
+
+    add_models(made, a=20, b=40)
+    plant, expected = DEFECTS[name]
+    plant(made)
+    notes = list_notes(build_board(made))
+    assert any(re.search(expected, note) for note in notes), notes
+
+
+def test_a_subset_of_the_test_images_is_a_board_of_its_own(made: MadeStore):
+    add_models(made, a=20, b=40)
+    made.add("c", 0, made.correct(10), test_hash="subset")
+    boards = build_boards(Tracker.at(made.uri))
+    assert [[row.name for row in board.rows] for board in boards] == [["a", "b"], ["c"]]
+    assert boards[0].hints == ("1 run on these data used other test images.",)
+    assert boards[1].hints == ("6 runs on these data used other test images.",)
+
+
+def test_names_from_strangers_do_nothing(made: MadeStore):
+    from tinybench.leaderboard.table import DEFAULT_COLUMNS, write_board
+
+    name = "<script>alert(1)</script>|=1+1\n\\input{x}"
+    made.add(name, 0, made.correct(20))
+    made.add("=HYPERLINK(1)", 0, made.correct(30))
+    board = build_board(made)
+    assert "<script>" not in write_board(board, DEFAULT_COLUMNS, "html")
+    markdown = write_board(board, DEFAULT_COLUMNS, "md").splitlines()
+    assert len(markdown) == 6
+    assert "<script>" not in markdown[4].replace("\\<", "")
+    assert "\\input" not in write_board(board, DEFAULT_COLUMNS, "latex")
+    assert "\n'=HYPERLINK" in write_board(board, ("model", "value"), "csv")
+
+
+def test_runs_that_cannot_be_read_are_told_with_the_way_out(made: MadeStore):
+    from tinybench.commands.leaderboard import list_boards
+
+    with pytest.raises(TrackingError, match="has no finished run that fits: train one by tinybench train"):
+        list_boards(made.uri)
+
+
+def test_the_metric_may_be_the_first_five_classes(made: MadeStore):
+    add_models(made, a=20, b=40)
+    board = build_board(made, metric="top5")
+    assert board.metric == "top5"
+    assert all(row.value > 0.9 for row in board.rows)
+    assert np.isfinite([row.low for row in board.rows]).all()
