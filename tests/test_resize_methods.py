@@ -16,7 +16,7 @@ from tinybench import data
 from tinybench.commands import loaded_model, predict
 from tinybench.data.images import RESIZE_METHODS
 from tinybench.inference.classifier import ImageClassifier
-from tinybench.tracking import logged_model, run_record
+from tinybench.tracking import logged_model, run_record, stored_predictions
 from tinybench.tracking.tracker import Tracker
 
 _SIDE = 16
@@ -67,7 +67,7 @@ def trained(request, tmp_path_factory) -> Trained:
     with elsewhere(tmp_path_factory):
         result = tinybench.train(**settings)
     tracker = Tracker.at(store)
-    stored = run_record.read_predictions(tracker, run_record.find_final_run(tracker, result.run_id), "test")
+    stored = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, result.run_id), "test")
     assert stored is not None
     temperature = result.metrics["best/temperature"]
     logits = stored.logits.astype(np.float64) + stored.largest[:, None]

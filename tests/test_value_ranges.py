@@ -18,7 +18,7 @@ from tinybench import data
 from tinybench.cli import root
 from tinybench.commands import loaded_model, predict
 from tinybench.inference.classifier import ImageClassifier
-from tinybench.tracking import logged_model, run_record
+from tinybench.tracking import logged_model, run_record, stored_predictions
 from tinybench.tracking.tracker import Tracker
 
 _SETTINGS = {
@@ -63,7 +63,7 @@ def trained(request, tmp_path_factory) -> Trained:
     with elsewhere(tmp_path_factory):
         result = tinybench.train(**settings)
     tracker = Tracker.at(store)
-    stored = run_record.read_predictions(tracker, run_record.find_final_run(tracker, result.run_id), "test")
+    stored = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, result.run_id), "test")
     assert stored is not None
     logits = stored.logits.astype(np.float64) + stored.largest[:, None]
     config = run_record.read_config(tracker, tracker.find_top_run(result.run_id))

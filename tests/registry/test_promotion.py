@@ -19,7 +19,7 @@ from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import Candidate, CandidateQuery
 from tinybench.registry.decision import Decision
 from tinybench.registry.gates import GateResult
-from tinybench.tracking import logged_model, model_versions, provenance, run_record
+from tinybench.tracking import logged_model, model_versions, provenance, run_record, stored_predictions
 from tinybench.tracking.model_versions import CHALLENGER, CHAMPION, RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
@@ -177,7 +177,7 @@ def test_what_is_registered_answers_as_the_run_did(tracker, two):
         rows, given = files.run_reload_check()
         temperature = files.info.temperature
         assert files.load_classifier().version == str(champion.number)
-    kept = run_record.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
+    kept = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
     places = [kept.rows.tolist().index(row) for row in rows]
     assert abs(kept.probabilities(temperature)[places] - given).max() < 1e-3
     assert len(rows) == 32

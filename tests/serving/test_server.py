@@ -38,7 +38,7 @@ from tinybench.recipes.resolve import resolve
 from tinybench.registry import policy, promotion
 from tinybench.registry.candidates import CandidateQuery
 from tinybench.serving import app
-from tinybench.tracking import run_record
+from tinybench.tracking import run_record, stored_predictions
 from tinybench.tracking.model_versions import CHAMPION, RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
@@ -105,7 +105,7 @@ def tested(store):
     """Test images as files, and what the champion's run answered for them."""
     tracker = Tracker.at(store)
     champion = RegisteredModel(tracker.client, NAME).get_by_alias(CHAMPION)
-    kept = run_record.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
+    kept = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, champion.run_id), "test")
     mlflow.set_tracking_uri(None)
     images = data.load("digits", resolve("quickstart").data, 1, image_size=16).test
     return (

@@ -17,7 +17,7 @@ from tinybench.evaluation.comparison import Comparison, RunGroup
 from tinybench.evaluation.metrics import COUNT_METRICS
 from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description
-from tinybench.tracking import queries, references, run_record, tags
+from tinybench.tracking import queries, references, run_record, stored_predictions, tags
 from tinybench.tracking.tracker import Tracker
 
 METRICS = ("accuracy", "top5", "auc_ovr_macro", "log_loss", "brier", *COUNT_METRICS)
@@ -116,7 +116,7 @@ def _check_seeds(run_ids: list[str], configs: dict[str, RunConfig]) -> tuple[int
 
 
 def _read_test_predictions(tracker: Tracker, run_id: str) -> Predictions:
-    predictions = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
+    predictions = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
     if predictions is None:
         raise TrackingError(
             f"Run {run_id} stored no predictions of test images: give a finished run, or one of its phases."

@@ -20,7 +20,7 @@ from tinybench.evaluation import metrics
 from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
 from tinybench.hardware import device
 from tinybench.job import description, phase_evaluation
-from tinybench.tracking import references, run_kinds, run_record, tags
+from tinybench.tracking import references, run_kinds, run_record, stored_predictions, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.tracker import Tracker
 
@@ -84,7 +84,9 @@ def evaluate_run(
         run_record.log_data(run, dataset)
         final = run_record.find_final_run(tracker, run_id)
         predictions, loss = _predict(config, tracker, source, final, dataset, split)
-        validation = run_record.read_predictions(tracker, final, "validation") if split != "validation" else None
+        validation = (
+            stored_predictions.read_predictions(tracker, final, "validation") if split != "validation" else None
+        )
         plot_log = PlotLog(run, config.track.pictures)
         evaluation = phase_evaluation.evaluate_split(plot_log, split, predictions, dataset, validation)
         values = loss | phase_evaluation.prefix_metrics(split, evaluation)
@@ -123,7 +125,7 @@ def _predict(
     """
     stored_metrics = final.data.metrics
     if run_record.has_same_data(source, dataset):
-        stored = run_record.read_predictions(tracker, final, split)
+        stored = stored_predictions.read_predictions(tracker, final, split)
         if stored is not None:
             if "test/loss" not in stored_metrics:
                 return stored, {}

@@ -22,7 +22,7 @@ from tinybench.evaluation.predictions import Predictions
 from tinybench.job import description, phase_evaluation, run_costs
 from tinybench.job.run_context import RunContext
 from tinybench.plots import training_curves
-from tinybench.tracking import model_logging, run_record, tags
+from tinybench.tracking import model_logging, run_record, stored_predictions, tags
 from tinybench.tracking.plot_log import PlotLog
 from tinybench.tracking.results import FoldResult, PhaseResult, Result
 
@@ -115,7 +115,7 @@ def _train_fold(
         )
         model, phase_results = train_phases(fold_context)
         predictions = SplitPredictor(model).predict(dataset.validation, context.config.batch_size)
-        run_record.log_predictions(run, _OUT_OF_FOLD, predictions)
+        stored_predictions.log_predictions(run, _OUT_OF_FOLD, predictions)
         scores = metrics.classification_metrics(predictions.labels, predictions.probabilities())
         fold_metrics = _with_prefix("out_of_fold/", scores)
         # With the time of the last epoch, metrics that are sent again after a crash are the same points
@@ -143,7 +143,7 @@ def _join_out_of_fold(context: RunContext, folds: tuple[FoldResult, ...]) -> dic
     joined = {name: np.concatenate([fold_arrays[name] for fold_arrays in arrays]) for name in arrays[0]}
     order = np.argsort(joined["rows"])
     predictions = Predictions(**{name: values[order] for name, values in joined.items()})
-    run_record.log_predictions(context.run, _OUT_OF_FOLD, predictions)
+    stored_predictions.log_predictions(context.run, _OUT_OF_FOLD, predictions)
     scores = metrics.classification_metrics(predictions.labels, predictions.probabilities())
     return _with_prefix("out_of_fold/", scores)
 
@@ -153,7 +153,7 @@ def _evaluate_on_test(context: RunContext, models: list[keras.Model]) -> dict[st
     test = context.dataset.test
     predictions = [SplitPredictor(model).predict(test, context.config.batch_size) for model in models]
     for number, fold_predictions in enumerate(predictions, 1):
-        run_record.log_predictions(context.run, f"test_of_fold_{number}", fold_predictions)
+        stored_predictions.log_predictions(context.run, f"test_of_fold_{number}", fold_predictions)
     mean = np.mean([fold_predictions.probabilities() for fold_predictions in predictions], axis=0)
     together = Predictions.from_probabilities(test.rows, test.labels, mean)
     plot_log = PlotLog(context.run, context.config.track.pictures)
@@ -166,7 +166,7 @@ def _evaluate_on_test(context: RunContext, models: list[keras.Model]) -> dict[st
 
 
 def _stored_predictions(context: RunContext, run_id: str) -> Predictions:
-    predictions = run_record.read_predictions(context.tracker, context.tracker.get_run(run_id), _OUT_OF_FOLD)
+    predictions = stored_predictions.read_predictions(context.tracker, context.tracker.get_run(run_id), _OUT_OF_FOLD)
     if predictions is None:
         raise TrackingError(f"Run {run_id} has lost the predictions of its fold: start a new run.")
     return predictions

@@ -10,7 +10,7 @@ from tinybench.core import waiting
 from tinybench.evaluation.predict_split import SplitPredictor, regularization_loss
 from tinybench.evaluation.split_metrics import SplitEvaluation, evaluate_predictions
 from tinybench.job import evaluation_artifacts, explanation_artifacts
-from tinybench.tracking import run_record
+from tinybench.tracking import stored_predictions
 
 if TYPE_CHECKING:
     from tinybench.config.run_config import RunConfig
@@ -39,7 +39,7 @@ def evaluate_phase(plot_log: PlotLog, model: keras.Model, dataset: Dataset, conf
     images = len(dataset.validation) + len(dataset.test)
     with waiting.tell_if_slow(f"scoring {images:,} validation and test images"):
         validation, test = (predictor.predict(split, config.batch_size) for split in (dataset.validation, dataset.test))
-    run_record.log_predictions(plot_log.run, "validation", validation)
+    stored_predictions.log_predictions(plot_log.run, "validation", validation)
     evaluation = evaluate_split(plot_log, "test", test, dataset, validation)
     if plot_log.enabled:
         with waiting.tell_if_slow("drawing maps that explain predictions"):
@@ -62,7 +62,7 @@ def evaluate_split(
         dataset: The images.
         validation: Predictions of the validation images, to fit the temperature on.
     """
-    run_record.log_predictions(plot_log.run, split, predictions)
+    stored_predictions.log_predictions(plot_log.run, split, predictions)
     with waiting.tell_if_slow("computing metrics and their intervals"):
         evaluation = evaluate_predictions(predictions, validation, superclasses=dataset.superclasses)
     evaluation_artifacts.log_tables(plot_log.run, evaluation, dataset.class_names)

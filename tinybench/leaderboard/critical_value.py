@@ -108,7 +108,7 @@ def _simulate_looks(
 ) -> Iterator[tuple[NDArray[np.float64], bool]]:
     """Yield (simulations, pairs) scores of the differences of equal models at each look, and if it is the present."""
     covariance = estimates.image_covariance
-    images = generator.multivariate_normal(np.zeros(len(covariance)), covariance, _SIMULATIONS, method="eigh")
+    images = _draw_normal(covariance, generator)
     variance = variances_of_differences(covariance, first, second)
     if not estimates.compares_models:
         yield divide(images[:, first] - images[:, second], np.sqrt(variance)), True
@@ -130,6 +130,13 @@ def _simulate_looks(
             variance, of_means[:, first], of_means[:, second], degrees[first], degrees[second]
         )
         yield to_scores(divide(means[:, first] - means[:, second], errors), total), runs == present
+
+
+def _draw_normal(covariance: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Return (simulations, models) normal deviates; an estimated covariance may be slightly indefinite."""
+    values, vectors = np.linalg.eigh(covariance)
+    factor = vectors * np.sqrt(np.maximum(values, 0))
+    return np.asarray(generator.standard_normal((_SIMULATIONS, len(values))) @ factor.T)
 
 
 def _estimate_again(

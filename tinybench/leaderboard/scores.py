@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinybench.evaluation import metrics
 from tinybench.leaderboard.entries import Entry
-from tinybench.tracking import run_record
+from tinybench.tracking import stored_predictions
 from tinybench.tracking.run_cache import RunCache
 from tinybench.tracking.tracker import Tracker
 
@@ -50,7 +50,7 @@ def read_scores(tracker: Tracker, cache: RunCache, entry: Entry) -> RunScores:
 
 def _encode(tracker: Tracker, run_id: str) -> bytes:
     """Return the scores of a run as an npz file; nothing if it stored no predictions."""
-    predictions = run_record.read_predictions(tracker, tracker.get_run(run_id), "test")
+    predictions = stored_predictions.read_predictions(tracker, tracker.get_run(run_id), "test")
     if predictions is None:
         return b""
     probabilities, labels = predictions.probabilities(), predictions.labels

@@ -17,7 +17,7 @@ from tinybench.efficiency import measurement
 from tinybench.efficiency.measurement_spec import MeasurementSpec
 from tinybench.hardware import certificate
 from tinybench.registry.gates import EvaluatedModel, LostChampion
-from tinybench.tracking import logged_model, run_record, tags
+from tinybench.tracking import logged_model, run_record, stored_predictions, tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -93,7 +93,7 @@ def _open_model(tracker: Tracker, run_id: str, downloads: ExitStack) -> tuple[Ev
 
 
 def _describe_model(tracker: Tracker, run_id: str, files: ModelFiles) -> EvaluatedModel:
-    predictions = run_record.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
+    predictions = stored_predictions.read_predictions(tracker, run_record.find_final_run(tracker, run_id), "test")
     if predictions is None:
         raise TrackingError(f"Run {run_id} has no predictions for test images: it cannot be judged.")
     run = tracker.find_top_run(run_id)

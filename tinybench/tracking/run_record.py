@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from tinybench import models
 from tinybench.config.effects import FOLDER_SETTINGS, compared_text
@@ -18,7 +17,6 @@ from tinybench.config.run_config import PHASES, RunConfig, canonical_key, from_f
 from tinybench.core.errors import ConfigError, DataError, TrackingError
 from tinybench.core.hashing import hash_file
 from tinybench.data import splits, summary
-from tinybench.evaluation.predictions import Predictions
 from tinybench.recipes.resolve import override
 from tinybench.tracking import environment_run, provenance, tags
 from tinybench.tracking.results import PhaseResult
@@ -38,7 +36,6 @@ _CONFIG = "config.json"
 _DATA = "data.json"
 _FEED = "feed.json"
 _CHECKPOINTS = "checkpoints"
-_PREDICTIONS = "predictions"
 _BEST = "best.keras"
 _FINAL_METRICS = ("test/", "best/", "efficiency/")
 
@@ -204,27 +201,6 @@ def check_data_fits(model: keras.Model, class_names: tuple[str, ...], dataset: D
                 f"The model knows other classes, or in another order: its class {index} is {name!r}, that of the "
                 f"data is {data_name!r}. Give the data set it was trained for."
             )
-
-
-def log_predictions(run: RunWriter, split: str, predictions: Predictions) -> None:
-    """Store a model's predictions for every image of a split."""
-    run.log_arrays(predictions_path(split), **predictions.arrays())
-
-
-def predictions_path(split: str) -> str:
-    """Return the artifact with a model's predictions for a split."""
-    return f"{_PREDICTIONS}/{split}.npz"
-
-
-def read_predictions(tracker: Tracker, run: MlflowRun, split: str) -> Predictions | None:
-    """Return the predictions that `log_predictions` stored; None if the run has none."""
-    with TemporaryDirectory() as folder:
-        try:
-            file = tracker.download_artifact(run.info.run_id, predictions_path(split), Path(folder))
-        except OSError:
-            return None
-        with np.load(file, allow_pickle=False) as arrays:
-            return Predictions.from_arrays(arrays)
 
 
 def log_checkpoints(child: RunWriter, model: keras.Model, checkpoints: Checkpoints) -> None:

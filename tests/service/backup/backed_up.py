@@ -17,7 +17,7 @@ from tinybench.cli import root
 from tinybench.config.sections import TrackConfig
 from tinybench.evaluation.predictions import Predictions
 from tinybench.recipes.resolve import resolve
-from tinybench.tracking import model_logging, run_record
+from tinybench.tracking import model_logging, stored_predictions
 from tinybench.tracking.model_versions import RegisteredModel
 from tinybench.tracking.tracker import Tracker
 
@@ -33,7 +33,7 @@ def log_champion(uri: str, name: str) -> str:
     key = model_logging.log_model(run, network, dataset, 1)
     probabilities = np.asarray(network.predict(dataset.test.images(), verbose=0))
     predictions = Predictions.from_probabilities(dataset.test.rows, dataset.test.labels, probabilities)
-    run_record.log_predictions(run, "test", predictions)
+    stored_predictions.log_predictions(run, "test", predictions)
     run.end("FINISHED")
     tracker.require_flush()
     registered = RegisteredModel(tracker.client, name)

@@ -19,7 +19,7 @@ from tinybench.service.backup.artifact_root import ArtifactRoot
 from tinybench.service.backup.artifact_stores import ArtifactStore
 from tinybench.service.backup.manifest import Manifest
 from tinybench.service.backup.object_store import copy
-from tinybench.tracking import logged_model, run_record
+from tinybench.tracking import logged_model, run_record, stored_predictions
 from tinybench.tracking.model_logging import FILES
 from tinybench.tracking.model_versions import CHAMPION
 from tinybench.tracking.run_reader import RunReader
@@ -108,7 +108,7 @@ class ChampionChecker:
 
     def _read_predictions(self, client: MlflowClient, run_id: str) -> Predictions:
         run = run_record.find_final_run(RunReader(self._uri, client, None, reads_journals=False), run_id)
-        path = f"{self._require_path(run.info.artifact_uri)}/{run_record.predictions_path('test')}"
+        path = f"{self._require_path(run.info.artifact_uri)}/{stored_predictions.predictions_path('test')}"
         with TemporaryDirectory(prefix="tinybench-champion-") as temporary:
             file = Path(temporary) / "predictions.npz"
             self._download(path, file)
