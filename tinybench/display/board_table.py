@@ -13,11 +13,13 @@ from tinybench.core.count_text import describe_count
 from tinybench.core.metric_text import format_interval, format_metric
 from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_note, print_text
+from tinybench.leaderboard import average_ranks
 from tinybench.leaderboard.table import choose_columns, to_json, write_board
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
+    from tinybench.leaderboard.average_ranks import AverageRanks
     from tinybench.leaderboard.board import DatasetBoard
     from tinybench.leaderboard.pairs import Pair
 
@@ -43,6 +45,9 @@ def print_boards(boards: Sequence[DatasetBoard], columns: Sequence[str], style: 
     terminal = Terminal()
     for board in boards:
         print_board(board, columns, terminal)
+    ranks = average_ranks.average_ranks(boards)
+    if ranks is not None:
+        _print_average_ranks(ranks, terminal)
 
 
 def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal) -> None:
@@ -83,6 +88,20 @@ def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
     if shown:
         layout = (Column("pair", wraps=True, head=True), *number_columns("difference", "interval"), "conclusion")
         print_table(terminal, layout, [_cells(pair) for pair in shown])
+
+
+def _print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
+    rows = [(name, format_metric(rank, ".2f")) for name, rank in ranks.ranks.items()]
+    layout = (Column("model", wraps=True, head=True), *number_columns("average rank"))
+    print_table(terminal, layout, rows, f"Over {', '.join(ranks.datasets)}")
+    print_text(
+        terminal,
+        f"Two average ranks differ beyond chance from {ranks.critical_difference:.2f} on (Nemenyi, 95 %).",
+    )
+    if ranks.left_out:
+        print_note(
+            terminal, f"Without a result on each data set, and not ranked over all: {', '.join(ranks.left_out)}."
+        )
 
 
 def _cells(pair: Pair) -> tuple[str, str, str, str]:

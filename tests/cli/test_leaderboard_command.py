@@ -1,0 +1,81 @@
+"""The command `leaderboard` prints boards in every format, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from made_boards import MadeStore
+from stores import fresh
+
+from tinybench.cli import root
+from tinybench.core.errors import ConfigError, TrackingError
+
+
+@pytest.fixture
+def made(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeStore:
+    monkeypatch.setenv("TINYBENCH_CACHE", str(tmp_path / "cache"))
+    made = MadeStore(fresh(tmp_path_factory))
+    for seed in range(3):
+        made.add("good", seed, made.correct(20 + seed))
+        made.add("bad", seed, made.correct(120 + seed))
+    return made
+
+
+def ask(made: MadeStore, *words: str) -> Result:
+    return CliRunner().invoke(root.cli, ["leaderboard", "--uri", made.uri, *words], catch_exceptions=False)
+
+
+def test_the_table_says_who_is_better_and_how_that_is_known(made: MadeStore, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = ask(made).stdout
+    assert "made, 400 test images" in text
+    assert text.index("good") < text.index("bad")
+    assert "Pairs: 1 better. May be the best: good." in text
+    assert "good minus bad" in text
+    assert "over seeds and test images" in text
+
+
+def test_columns_are_chosen_and_others_are_refused(made: MadeStore):
+    rows = [*csv.reader(io.StringIO(ask(made, "--format", "csv", "--columns", "model, value").stdout))]
+    assert rows == [["model", "top-1"], ["good", "0.9475"], ["bad", "0.6975"]]
+    with pytest.raises(ConfigError, match=r"Invalid value for `--columns`: expected some of rank, .*, got 'modle'"):
+        ask(made, "--columns", "modle")
+
+
+def test_json_has_all_that_is_known(made: MadeStore):
+    (board,) = json.loads(ask(made, "--format", "json").stdout)
+    assert [model["model"] for model in board["models"]] == ["good", "bad"]
+    assert [len(model["runs"]) for model in board["models"]] == [3, 3]
+    assert board["pairs"][0]["conclusion"] == "better"
+    assert board["models"][0]["ranks"] == [1, 1]
+
+
+@pytest.mark.parametrize("style", ["md", "html", "latex"])
+def test_documents_have_a_row_for_each_model(made: MadeStore, style: str):
+    text = ask(made, "--format", style).stdout
+    assert text.index("good") < text.index("bad")
+    assert "0.9475" in text
+
+
+def test_filters(made: MadeStore):
+    (board,) = json.loads(ask(made, "--model", "bad", "--format", "json").stdout)
+    assert [model["model"] for model in board["models"]] == ["bad"]
+    with pytest.raises(TrackingError, match="has no finished run that fits"):
+        ask(made, "--dataset", "another")
+    with pytest.raises(TrackingError, match="has no finished run that fits"):
+        ask(made, "--phase", "finetune")
+
+
+def test_several_data_sets_have_average_ranks(made: MadeStore):
+    for seed in range(3):
+        made.add("good", seed, made.correct(30 + seed), params={"dataset": "second"}, test_hash="s")
+        made.add("bad", seed, made.correct(130 + seed), params={"dataset": "second"}, test_hash="s")
+        made.add("late", seed, made.correct(130 + seed), params={"dataset": "second"}, test_hash="s", noise=seed + 90)
+    text = ask(made).stdout
+    assert "average rank" in text
+    assert "not ranked over all: late." in " ".join(text.split())
