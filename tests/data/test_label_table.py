@@ -223,3 +223,10 @@ def test_a_second_table_that_is_not_clear_is_not_passed_over(root: Path, load: C
     write(root / "test.csv", "id,colour,shape", *(f"b{i:02},{label(i)},x" for i in range(4)))
     with pytest.raises(DataError, match=r"^Which column of test.csv holds the classes \(colour, shape\)"):
         load(f"folder:{root}")
+
+
+def test_a_table_without_rows_is_told(root: Path, load: Callable) -> None:
+    draw(root, *names("train/a", 12), *names("test/b", 4))
+    write(root / "labels.csv", "id,label")
+    with pytest.raises(DataError, match=r"^labels.csv \(id, label\) has no rows: write a row for each image"):
+        load(f"folder:{root}")

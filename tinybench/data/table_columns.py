@@ -135,6 +135,8 @@ def _differ(table: Table, one: int, other: int, index: ImageIndex) -> bool:
 
 def _explain_no_image(table: Table, index: ImageIndex) -> str:
     columns = shorten_list([describe(table, column) for column in range(len(table.header))])
+    if not table.rows:
+        return f"{table.name} ({columns}) has no rows: write a row for each image, or remove the file."
     example = next((", ".join(filter(None, row)) for _, row in table.rows), "")
     there = f"; images are there such as {index.names[0]}, rows such as {example[:60]!r}" if index.names else ""
     return (
