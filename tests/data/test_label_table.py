@@ -104,7 +104,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(root: Path, load: Callab
     [
         (("00.png,cat", "00.png,dog"), r"00.png is 'cat' in line 2 of labels.csv and 'dog' in line 3 of labels.csv"),
         (("x.png,cat", "y.png,dog"), r"No column of labels.csv \(file, label\) names images that are there"),
-        ((), r"No column of labels.csv"),
+        ((), r"has no rows"),
         (("00.png,", "01.png,"), r"No row of labels.csv has both an image that is there and a class"),
         (('"00.png,cat', "01.png,dog"), r"No column of labels.csv|No row"),
     ],
