@@ -49,7 +49,7 @@ def list_contents(cells: Iterable[RunConfig]) -> list[Contents]:
     """
     fingerprints: dict[str, str] = {}
     hashes: dict[Path, str] = {}
-    contents = []
+    contents: list[Contents] = []
     for config in cells:
         data_settings = {key: value for key, value in config.flat().items() if key.startswith("data.")}
         request = json.dumps([config.dataset, config.image_size, data_settings], sort_keys=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -50,22 +50,38 @@ class Grid:
         Raises:
             ConfigError: A setting is not allowed, or has no effect in any cell.
         """
+        for key, reason in self.find_ineffective().items():
+            raise ConfigError(f"`{key}` would have no effect in any cell: {reason}. Leave it out.")
+        cells = []
+        for seed, dataset, recipe, model in self._places():
+            base, settings = self._base(seed, dataset, recipe, model), self._settings_of(model)
+            ineffective = {item.key for item in find_ineffective(configuration.replace(base, settings))}
+            cells.append(override(base, {key: settings[key] for key in settings if key not in ineffective}))
+        return cells
+
+    def find_ineffective(self) -> dict[str, str]:
+        """Return the settings that have no effect in any cell, with the reason.
+
+        Raises:
+            ConfigError: A setting is not allowed.
+        """
         reasons: dict[str, str] = {}
         effective: set[str] = set()
-        cells = []
-        for seed, dataset, recipe, model in itertools.product(self.seeds, self.datasets, self.recipes, self.models):
-            axes = {"model": model, "dataset": dataset, "seed": seed}
-            phases = {key: value for key, value in self._settings_of(model).items() if key == "phases"}
-            base = resolve(recipe, axes | phases)
-            settings = self._settings_of(model)
+        for _, dataset, recipe, model in self._places(self.seeds[:1]):
+            base, settings = self._base(self.seeds[0], dataset, recipe, model), self._settings_of(model)
             ineffective = {item.key: item.reason for item in find_ineffective(configuration.replace(base, settings))}
             reasons |= {key: reason for key, reason in ineffective.items() if key in settings}
-            settings = {key: value for key, value in settings.items() if key not in ineffective}
-            effective |= {*settings}
-            cells.append(override(base, settings))
-        for key in reasons.keys() - effective:
-            raise ConfigError(f"`{key}` would have no effect in any cell: {reasons[key]}. Leave it out.")
-        return cells
+            effective |= settings.keys() - ineffective.keys()
+        return {key: reason for key, reason in reasons.items() if key not in effective}
+
+    def _places(self, seeds: tuple[int, ...] | None = None) -> Iterator[tuple[int, str, str | None, str]]:
+        return itertools.product(seeds or self.seeds, self.datasets, self.recipes, self.models)
+
+    def _base(self, seed: int, dataset: str, recipe: str | None, model: str) -> RunConfig:
+        """Return the configuration of a cell before its settings are applied, but with its phases."""
+        settings = self._settings_of(model)
+        first = {key: settings[key] for key in ("phases", "weights") if key in settings}
+        return resolve(recipe, {"model": model, "dataset": dataset, "seed": seed} | first)
 
     def _settings_of(self, model: str) -> dict[str, Any]:
         return configuration.canonical_overrides({**self.settings, **self.model_settings.get(model, {})})

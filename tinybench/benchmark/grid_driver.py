@@ -56,13 +56,18 @@ class BenchmarkResult:
 
 
 def preview(
-    name: str, cells: Sequence[RunConfig], track: TrackConfig, *, workers: int = 1, estimate: Estimate | None = None
+    name: str,
+    cells: Sequence[RunConfig] | None,
+    track: TrackConfig,
+    *,
+    workers: int = 1,
+    estimate: Estimate | None = None,
 ) -> GridOverview:
     """Return what a benchmark would do; nothing is written.
 
     Args:
         name: Its name.
-        cells: The configuration of each cell.
+        cells: The configuration of each cell; None for those of the plan.
         track: Where it would be tracked.
         workers: Cells at a time.
         estimate: Estimates what a run takes.
@@ -70,8 +75,9 @@ def preview(
     Raises:
         TinybenchError: The benchmark could only fail.
     """
-    contents = _check_cells(cells)
     plan = GridPlan(name)
+    cells = _list_configs(plan, cells)
+    contents = _check_cells(cells)
     uri = track.uri or store.default_uri()
     file = store.sqlite_path(uri)
     tracker = None if file is not None and not file.exists() else Tracker(track, may_be_away=True, opens_runs=False)
@@ -107,11 +113,10 @@ def run_cells(
         TinybenchError: The benchmark could only fail.
     """
     plan = GridPlan(name)
-    if cells is None and not plan.active_cells:
-        raise TrackingError(f"There is no benchmark {name!r} on this machine to go on with: give its models and data.")
+    _list_configs(plan, cells)
     tracker = Tracker(track, may_be_away=True)
     with plan.hold(), closing(tracker):
-        configs = [cell.config for cell in plan.active_cells] if cells is None else [*cells]
+        configs = _list_configs(plan, cells)
         contents = _check_cells(configs)
         tracker.check_parent_run()
         runs = _read_runs(tracker, name)
@@ -119,6 +124,20 @@ def run_cells(
         driver = _Driver(plan, tracker, runs, callbacks, workers)
         driver.tell_state(change, estimate, retry_failed=retry_failed)
         return driver.run()
+
+
+def _list_configs(plan: GridPlan, cells: Sequence[RunConfig] | None) -> list[RunConfig]:
+    """Return the configurations of the cells, those of the plan if None.
+
+    Raises:
+        TrackingError: The plan has none.
+    """
+    configs = [cell.config for cell in plan.active_cells] if cells is None else [*cells]
+    if not configs:
+        raise TrackingError(
+            f"There is no benchmark {plan.name!r} on this machine to go on with: give its models and data."
+        )
+    return configs
 
 
 def _check_cells(cells: Sequence[RunConfig]) -> list[dict[str, str]]:
@@ -305,4 +324,3 @@ class _Driver:
             f"{len(failed)} of {len(self.cells)} cells failed{not_tried}.{first} "
             f"Run them again with: tinybench benchmark --resume {self.plan.name} --retry-failed"
         )
-

@@ -100,7 +100,8 @@ def make_groups(
         group: [status.seconds for cell in members if (status := statuses[cell.number]).seconds > 0]
         for group, members in groups.items()
     }
-    untimed = [group for group, seconds in timed.items() if not seconds and _count_finished(groups[group], statuses) == 0]
+    finished = {group: _count_finished(members, statuses) for group, members in groups.items()}
+    untimed = [group for group in groups if not timed[group] and not finished[group]]
     costs: dict[tuple[str, str, str], CellCost | None] = {
         group: CellCost(fmean(seconds)) if seconds else None for group, seconds in timed.items()
     }
@@ -110,7 +111,7 @@ def make_groups(
         GroupOverview(
             members[0].config,
             tuple(cell.config.seed for cell in members),
-            _count_finished(members, statuses),
+            finished[group],
             costs[group],
             bool(timed[group]),
         )

@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 
 from tinybench.cli.option_values import none_if_unset, parse_count, parse_list, parse_seeds
 from tinybench.cli.options import SettingsCommand, offline_option
+from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
 
 
@@ -22,6 +24,7 @@ class BenchmarkCommand(SettingsCommand):
 
 
 @click.command(cls=BenchmarkCommand)
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--models", "--model", help="Models, by name or as .keras files, separated by commas.")
 @click.option("--datasets", "--dataset", help="Data sets, separated by commas.")
 @click.option("--recipes", "--recipe", help="Recipes, separated by commas.  [default: as in tinybench train]")
@@ -29,10 +32,11 @@ class BenchmarkCommand(SettingsCommand):
 @click.option("--name", help="Name of the benchmark.  [default: that of its models and data sets]")
 @click.option("--resume", metavar="NAME", help="Go on with a benchmark as it is; the same command does so, too.")
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
-@click.option("--workers", default="1", show_default=True, help="Cells at a time; they share the CPU threads.")
+@click.option("--workers", help="Cells at a time; they share the CPU threads.  [default: that of the file, or 1]")
 @click.option("--dry-run", is_flag=True, help="Print cells, time and disk; train nothing.")
 @offline_option
 def benchmark(
+    file: Path | None,
     models: str | None,
     datasets: str | None,
     recipes: str | None,
@@ -40,11 +44,13 @@ def benchmark(
     name: str | None,
     resume: str | None,
     retry_failed: bool,
-    workers: str,
+    workers: str | None,
     dry_run: bool,
     settings: dict[str, Any],
 ) -> None:
     """Train a grid of models, data sets, recipes and seeds, each cell a run.
+
+    A TOML FILE may have the grid; options replace what it says.
 
     Cells that are finished are never run again: after an interruption, give the same command once more.
 
@@ -56,8 +62,8 @@ def benchmark(
         "models": parse_list(models),
         "datasets": parse_list(datasets),
         "recipes": parse_list(recipes),
-        "seeds": parse_seeds("--seeds", seeds) or 1,
-        "workers": parse_count("--workers", workers) or 1,
+        "seeds": parse_seeds("--seeds", seeds),
+        "workers": parse_count("--workers", workers),
         "name": none_if_unset(name),
         "resume": none_if_unset(resume),
     }
@@ -66,7 +72,8 @@ def benchmark(
         from tinybench.display.benchmark_progress import BenchmarkConsole
 
     with closing(BenchmarkConsole(Terminal())) as console:
-        run_benchmark(settings=settings, retry_failed=retry_failed, dry_run=dry_run, callbacks=console, **options)
+        file = None if str(file) in UNSET_VALUES else file
+        run_benchmark(file, settings=settings, retry_failed=retry_failed, dry_run=dry_run, callbacks=console, **options)
 
 
 @click.command("benchmark-cell", hidden=True)

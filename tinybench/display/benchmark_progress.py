@@ -14,7 +14,7 @@ from tinybench.benchmark.grid import describe_cell
 from tinybench.core.metric_text import format_metric
 from tinybench.data.load_request import short_name
 from tinybench.display.durations import format_duration
-from tinybench.display.fitted_table import Column, print_table
+from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_text
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class BenchmarkConsole(BenchmarkCallbacks):
 
 def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     """Print the groups of cells, what has changed, the state of all cells, and what is left to do."""
-    columns = ("data set", "recipe", "model", "seeds", Column("finished", right=True), Column("time of a cell", right=True))
+    columns = ("data set", "recipe", Column("model", head=True), "seeds", *number_columns("finished", "time of a cell"))
     rows = [_group_row(group) for group in overview.groups]
     print_table(terminal, columns, rows, f"Benchmark {overview.name}: {len(overview.cells)} cells")
     for line in (*_describe_change(overview.change), *_describe_states(overview)):
