@@ -43,7 +43,7 @@ class CellStatus:
         run_id: Its run; empty if there is none.
         reason: Why it failed or was killed.
         metrics: The metrics of a finished run, as far as the store answers.
-        seconds: How long a finished run took.
+        seconds: How long a finished cell took; 0 if it was interrupted.
         can_resume: Whether there are checkpoints from which a killed cell is resumed.
     """
 
@@ -103,7 +103,8 @@ class CellRuns:
         number, runs = str(cell.number), self.runs.get(cell.key, [])
         finished = next((run for run in runs if run.info.status == "FINISHED"), None)
         if finished is not None:
-            seconds = ((finished.info.end_time or finished.info.start_time) - finished.info.start_time) / 1000
+            ended_at = finished.info.end_time or finished.info.start_time
+            seconds = notes.seconds.get(number, (ended_at - finished.info.start_time) / 1000)
             return CellStatus(
                 CellState.FINISHED, finished.info.run_id, metrics=dict(finished.data.metrics), seconds=seconds
             )

@@ -185,6 +185,7 @@ class _Driver:
         self.cells = {cell.number: cell for cell in plan.active_cells}
         self.statuses = self._read_statuses()
         self.skipped: dict[str, str] = {}
+        self.started: dict[int, float] = {}  # when cells began, of those that were not resumed
 
     def _read_statuses(self) -> dict[int, CellStatus]:
         return read_statuses(self.plan, self.runs, self.notes, is_away=_is_away(self.tracker))
@@ -285,11 +286,14 @@ class _Driver:
         settings = cell.config.flat() | {"track.uri": None, "track.run_name": None}
         processes.start(number, CellTask(settings, parent.id, run_tags, resume))
         self.statuses[number] = CellStatus(CellState.RUNNING)
+        if not resume:
+            self.started[number] = time.monotonic()
         self.callbacks.on_cell_begin(cell, resumed=bool(resume))
 
     def _conclude_cell(self, number: int, reason: str) -> None:
         """Take down how a cell ended: by its run, or where it left none by what its process said."""
-        cell, key = self.cells[number], str(number)
+        cell, key, now = self.cells[number], str(number), time.monotonic()
+        self.notes.seconds[key] = now - self.started.pop(number, now)
         self._read_again()
         status = self.runs.status_of(cell, self.notes, is_away=_is_away(self.tracker))
         if not reason:

@@ -55,11 +55,13 @@ class StoreNotes:
         parent_run: Id or key of the run of the benchmark; None before it is opened.
         finished: The runs of the finished cells by number, for the time when the store does not answer.
         failures: Why cells failed that may have left no run, by number.
+        seconds: How long cells took, by number; 0 for those that were interrupted.
     """
 
     parent_run: str | None = None
     finished: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

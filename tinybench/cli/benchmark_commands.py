@@ -81,10 +81,30 @@ def benchmark_cell() -> None:
     """Run the cell of a benchmark that standard input describes; `tinybench benchmark` starts this command."""
     from tinybench.benchmark import cell_task
     from tinybench.cli.startup import load_libraries
-    from tinybench.hardware import child_process, onednn
+    from tinybench.hardware import onednn
 
     task = cell_task.CellTask.from_line(sys.stdin.buffer.readline().decode())
-    child_process.watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))  # which ends the run as KILLED
+    _end_with_parent()
     onednn.allow_onednn(task.config.deterministic)
     load_libraries()
     cell_task.run_task(task)
+
+
+@click.command("benchmark-estimate", hidden=True)
+def benchmark_estimate() -> None:
+    """Estimate what the cells take that standard input describes; `tinybench benchmark` starts this command."""
+    from tinybench.cli.startup import load_libraries
+
+    line = sys.stdin.buffer.readline().decode()
+    _end_with_parent()
+    load_libraries()
+    from tinybench.commands.benchmark import print_estimates
+
+    print_estimates(line)
+
+
+def _end_with_parent() -> None:
+    """Have this process interrupted when the one ends that started it, so that its run ends as KILLED."""
+    from tinybench.hardware import child_process
+
+    child_process.watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.grid import Grid, check_name, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult
-from tinybench.benchmark.grid_overview import GridOverview
-from tinybench.config.run_config import RunConfig, canonical_overrides, replace
+from tinybench.benchmark.grid_overview import CellCost, GridOverview
+from tinybench.config.run_config import RunConfig, canonical_overrides, from_flat, replace
 from tinybench.config.sections import TrackConfig
 from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
+from tinybench.hardware.child_process import ChildProcess
 from tinybench.tracking.tracker import OFFLINE_VARIABLE
 
+ESTIMATE_COMMAND = "benchmark-estimate"
+"""The hidden command that estimates what cells take."""
+_ESTIMATE_SECONDS = 60.0  # after which no further kind of cell is timed
+_START_SECONDS = 60.0  # that its process has besides
 Axes = Mapping[str, Sequence[Any]]
 _OWN_TRACKING = ("track.uri", "track.run_name")  # of the benchmark's own run
 
@@ -72,11 +82,46 @@ def run_benchmark(
     else:
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
         cells, name, workers = grid.build_cells(), check_name(name or grid.name), workers or file_workers
+
+    def estimate(configs: Sequence[RunConfig]) -> list[CellCost | None]:
+        return _estimate_elsewhere(configs, observer)
+
     if dry_run:
-        overview = grid_driver.preview(name, cells, track, workers=workers or 1)
+        overview = grid_driver.preview(name, cells, track, workers=workers or 1, estimate=estimate)
         observer.on_overview(overview)
         return overview
-    return grid_driver.run_cells(name, cells, track, observer, workers=workers or 1, retry_failed=retry_failed)
+    return grid_driver.run_cells(
+        name, cells, track, observer, workers=workers or 1, retry_failed=retry_failed, estimate=estimate
+    )
+
+
+def _estimate_elsewhere(configs: Sequence[RunConfig], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
+    """Estimate what runs take, in a process of its own: what is timed must not stay in the memory of the driver."""
+    callbacks.on_message(f"Timing a few steps of {len(configs)} kinds of cells on this machine …")
+    process = ChildProcess([ESTIMATE_COMMAND], {}, json.dumps([config.flat() for config in configs], default=list))
+    try:
+        process.wait(_ESTIMATE_SECONDS + _START_SECONDS)
+        lines = process.read_output().splitlines()
+    finally:
+        process.kill()
+        process.close()
+    costs = [None if line == "null" else CellCost(*json.loads(line)) for line in lines if line]
+    return [*costs, *[None] * (len(configs) - len(costs))][: len(configs)]
+
+
+def print_estimates(line: str) -> None:
+    """Print seconds and bytes of disk of each run that a line of JSON describes, or null, as lines of JSON."""
+    from tinybench.commands.estimate import estimate_run
+
+    loading = time.time() - psutil.Process().create_time()  # which each cell does, too
+    end = time.monotonic() + _ESTIMATE_SECONDS
+    for settings in json.loads(line):
+        cost = None
+        if time.monotonic() < end:
+            with suppress(Exception):  # the cell itself says what is wrong with it
+                run = estimate_run(from_flat(settings))
+                cost = [loading + sum(phase.seconds for phase in run.phases.values()), run.disk]
+        print(json.dumps(cost), flush=True)
 
 
 def _list_seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...]:

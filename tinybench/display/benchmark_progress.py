@@ -78,7 +78,8 @@ class BenchmarkConsole(BenchmarkCallbacks):
         outcome = f"failed: {status.reason}"
         if status.state == CellState.FINISHED:
             accuracy = format_metric((status.metrics or {}).get("test/accuracy")) or "-"
-            outcome = f"top-1 {accuracy} in {format_duration(status.seconds)}, run {status.run_id}"
+            time = f" in {format_duration(status.seconds)}" if status.seconds else ""
+            outcome = f"top-1 {accuracy}{time}, run {status.run_id}"
         print_text(self.terminal, f"cell {cell.number}/{self._cells} {outcome}")
 
     def on_benchmark_step(self, counts: Counter[CellState]) -> None:

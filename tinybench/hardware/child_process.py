@@ -35,7 +35,7 @@ class ChildProcess:
     """
 
     def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], task: str = "") -> None:
-        self._stderr = TemporaryFile()  # noqa: SIM115  it is closed with the process
+        self._stdout, self._stderr = TemporaryFile(), TemporaryFile()  # noqa: SIM115  closed with the process
         path = os.pathsep.join(filter(None, [str(_SOURCE_ROOT), os.environ.get("PYTHONPATH", "")]))
         environment = os.environ | variables | {"PYTHONPATH": path}
         environment.pop("MLFLOW_RUN_ID", None)
@@ -43,7 +43,7 @@ class ChildProcess:
             [sys.executable, "-P", "-m", "tinybench", *arguments],
             env=environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=self._stdout,
             stderr=self._stderr,
             process_group=0,  # Ctrl-C reaches this process alone, which then ends the other one by a single signal
         )
@@ -62,10 +62,10 @@ class ChildProcess:
         """Return the exit code, negative for a signal; None while the process runs."""
         return self._process.poll()
 
-    def wait(self) -> bool:
+    def wait(self, seconds: float = _EXIT_SECONDS) -> bool:
         """Wait some seconds for the process, and return whether it has ended."""
         try:
-            self._process.wait(_EXIT_SECONDS)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
         return True
@@ -73,6 +73,10 @@ class ChildProcess:
     def terminate(self) -> None:
         """Ask the process to end, which then ends its run."""
         self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
 
     def close(self) -> None:
         """Wait for the process, kill it if it does not end in time, and release what belongs to it."""
@@ -82,7 +86,13 @@ class ChildProcess:
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
+        self._stdout.close()
         self._stderr.close()
+
+    def read_output(self) -> str:
+        """Return what the process has printed so far."""
+        self._stdout.seek(0)
+        return self._stdout.read().decode(errors="replace")
 
     def describe_death(self) -> str:
         """Return why the process ended: its error, or else the last line that it printed, and exit code or signal."""
