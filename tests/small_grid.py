@@ -18,9 +18,8 @@ from tinybench.benchmark.grid import Grid
 from tinybench.config.run_config import RunConfig
 from tinybench.tracking import tags
 
-TINY: dict[str, Any] = {key: value for key, value in SMALL.items() if key != "recipe"}
-TINY |= {"transfer.epochs": 1, "finetune.epochs": 1}
-OPTIONS = [word for key, value in TINY.items() for word in (f"--{key}", str(value))]
+TINY: dict[str, Any] = {key: value for key, value in SMALL.items() if key not in ("recipe", "finetune.epochs")}
+TINY |= {"phases": "transfer", "transfer.epochs": 1}
 URI = "sqlite:///mlflow.db"
 
 
@@ -28,8 +27,14 @@ def cells(*models: str, seeds: tuple[int, ...] = (0,), **settings: Any) -> list[
     return Grid("g", models, ("digits",), ("quickstart",), seeds, TINY | settings).build_cells()
 
 
+def options(**settings: Any) -> list[str]:
+    """The command line of these cells of smallcnn."""
+    words = ["--models", "smallcnn", "--dataset", "digits", "--recipe", "quickstart", "--name", "g"]
+    return words + [word for key, value in (TINY | settings).items() for word in (f"--{key}", str(value))]
+
+
 def start(*words: str, folder: Path | None = None) -> subprocess.Popen[str]:
-    """Start `tinybench benchmark` with the small settings in a process of its own."""
+    """Start `tinybench benchmark` in a process of its own."""
     command = [sys.executable, "-m", "tinybench", "benchmark", *words]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -47,7 +47,9 @@ def test_a_setting_that_a_later_version_adds_changes_no_key(monkeypatch):
     before = key_of()
     config = resolve("quickstart")
     flat = configuration.RunConfig.flat
-    monkeypatch.setitem(SETTINGS, "data.later", replace_setting(SETTINGS["data.per_class"], name="data.later", default=5))
+    monkeypatch.setitem(
+        SETTINGS, "data.later", replace_setting(SETTINGS["data.per_class"], name="data.later", default=5)
+    )
     monkeypatch.setattr(configuration.RunConfig, "flat", lambda self: {"data.later": 5} | flat_without(flat, self))
     assert make_key(config, DATA) == before
 
@@ -79,7 +81,7 @@ def test_a_folder_that_is_moved_is_the_same_data(tmp_path):
                 pixels = np.full((8, 8, 3), [index * 9, len(split), len(name) + ord(name[0])], np.uint8)
                 Image.fromarray(pixels).save(tmp_path / "here" / split / name / f"{index}.png")
     shutil.copytree(tmp_path / "here", tmp_path / "there")
-    settings = TINY | {"image_size": 16} | {key: None for key in ("data.per_class", "data.test_per_class")}
+    settings = TINY | {"image_size": 16, "data.per_class": None, "data.test_per_class": None}
     both = [resolve("quickstart", settings | {"dataset": f"folder:{tmp_path / name}"}) for name in ("here", "there")]
     contents = list_contents(both)
     assert make_key(both[0], contents[0]) == make_key(both[1], contents[1])

@@ -28,7 +28,9 @@ def test_a_setting_without_effect_in_any_cell_is_refused():
 
 
 def test_settings_of_one_model_are_those_of_its_cells_alone():
-    grid = Grid("g", ("smallcnn", "simple5"), ("digits",), ("quickstart",), model_settings={"simple5": {"batch_size": 4}})
+    grid = Grid(
+        "g", ("smallcnn", "simple5"), ("digits",), ("quickstart",), model_settings={"simple5": {"batch_size": 4}}
+    )
     assert [cell.batch_size for cell in grid.build_cells()] == [32, 4]
 
 

@@ -23,7 +23,12 @@ network.filters = [4, 8]
 
 def test_a_file_has_the_grid():
     grid, workers = grid_file.read(TEXT, "small")
-    assert (grid.name, grid.models, grid.datasets, grid.recipes) == ("small", ("smallcnn", "vgg10"), ("digits",), ("quickstart",))
+    assert (grid.name, grid.models, grid.datasets, grid.recipes) == (
+        "small",
+        ("smallcnn", "vgg10"),
+        ("digits",),
+        ("quickstart",),
+    )
     assert (grid.seeds, workers) == ((0, 1, 2), 2)
     assert grid.settings == {"transfer.epochs": 2}
     assert grid.model_settings == {"vgg10": {"network.filters": [4, 8]}}

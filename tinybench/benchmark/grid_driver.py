@@ -113,11 +113,10 @@ def run_cells(
         TinybenchError: The benchmark could only fail.
     """
     plan = GridPlan(name)
-    _list_configs(plan, cells)
+    configs = _list_configs(plan, cells)
+    contents = _check_cells(configs)  # before anything is created that would have to be removed again
     tracker = Tracker(track, may_be_away=True)
     with plan.hold(), closing(tracker):
-        configs = _list_configs(plan, cells)
-        contents = _check_cells(configs)
         tracker.check_parent_run()
         runs = _read_runs(tracker, name)
         change = plan.set_cells(configs, contents, runs.numbers)

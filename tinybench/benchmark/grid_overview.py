@@ -68,13 +68,15 @@ class GridOverview:
     workers: int
 
     @property
-    def seconds(self) -> float | None:
-        """The time that the cells take which are not finished, if workers share the machine; None if not known."""
-        costs = [(group.cost, len(group.seeds) - group.finished) for group in self.groups]
-        left = [(cost, count) for cost, count in costs if count]
-        if any(cost is None for cost, _ in left):
-            return None
-        return sum(cost.seconds * count for cost, count in left if cost is not None)
+    def seconds(self) -> float:
+        """The time of the cells that are not finished, one after another, as far as it is known."""
+        return sum(group.cost.seconds * (len(group.seeds) - group.finished) for group in self.groups if group.cost)
+
+    @property
+    def untimed(self) -> list[str]:
+        """The models of which it is not known how long a cell takes."""
+        names = [group.config.model_name for group in self.groups if group.cost is None]
+        return list(dict.fromkeys(names))
 
     @property
     def disk(self) -> int:

@@ -99,11 +99,11 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
         print_text(terminal, line)
     if overview.count(CellState.FINISHED) == len(overview.cells):
         return
-    seconds = overview.seconds
-    time = "unknown before the first cells are finished" if seconds is None else f"about {format_duration(seconds)}"
-    disk = f", {filesize.decimal(overview.disk)} of disk at most" if overview.disk else ""
-    workers = f", {overview.workers} cells at a time" if overview.workers > 1 else ""
-    print_text(terminal, f"Time that is left, one cell after another: {time}{disk}{workers}.")
+    parts = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
+    parts += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
+    parts += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
+    parts += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
+    print_text(terminal, f"Time that is left, one cell after another: {', '.join(parts)}.")
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:

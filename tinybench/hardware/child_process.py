@@ -99,9 +99,11 @@ class ChildProcess:
         self._stderr.seek(0)
         lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         errors = [line.removeprefix(_ERROR_START) for line in lines if line.startswith(_ERROR_START)]
+        if errors:
+            return redact(errors[-1])
         code = self._process.returncode
         exit_status = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return redact(f"{(errors or lines)[-1]} ({exit_status})" if lines else exit_status)
+        return redact(f"{lines[-1]} ({exit_status})" if lines else exit_status)
 
 
 def share_variables(count: int) -> dict[str, str]:
