@@ -77,3 +77,26 @@ def parse_origin(option: str, text: str) -> str:
         f"Invalid value for `{option}`: expected the origin of a page, such as https://app.example.org without a path, "
         f"or *, got {text!r}."
     )
+
+
+def parse_list(text: str | None) -> tuple[str, ...]:
+    """Return the values that commas separate; none where the default is left."""
+    return tuple(part.strip() for part in (none_if_unset(text) or "").split(",") if part.strip())
+
+
+def parse_seeds(option: str, text: str | None) -> int | tuple[int, ...] | None:
+    """Return seeds that commas separate, or a number of seeds, or None where the default is left.
+
+    Raises:
+        ConfigError: They are neither.
+    """
+    value = none_if_unset(text)
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) == 1:
+        return parse_count(option, value)
+    seeds = tuple(int(part) for part in parts if part.isdecimal() and int(part) < 2**31)
+    if len(seeds) < len([part for part in parts if part]):
+        raise ConfigError(f"Invalid value for `{option}`: expected 3 or 0,1,7 for example, got {value!r}.")
+    return seeds

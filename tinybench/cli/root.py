@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import click
 
+from tinybench.cli.benchmark_commands import benchmark, benchmark_cell, benchmark_estimate
 from tinybench.cli.cache_commands import cache
 from tinybench.cli.clean_command import clean
 from tinybench.cli.compare_commands import compare
@@ -51,6 +52,7 @@ for _command in (
     *(train, transfer, finetune, resume),
     *(evaluate, export, predict, explain),
     *(models, datasets, recipes, cache, clean),
+    *(benchmark, benchmark_cell, benchmark_estimate),
     *(leaderboard, compare, measure, pareto),
     *(sweep, sweep_worker),
     *(runs, status, sync, repair, copy, relocate),

@@ -58,8 +58,8 @@ FILE_WEIGHTS = "file"
 # Values of an MLproject parameter that the user did not set: the recipe's value is used.
 UNSET_VALUES = ("", "recipe")
 
-# Settings that affect where and how a run is executed, but not its result.
-_NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "explain.", "cache.", "checkpoint.", "track.")
+NOT_IDENTITY = ("data.root", "backbone.mirror", "device", "engine", "explain.", "cache.", "checkpoint.", "track.")
+"""Beginnings of the keys of settings that affect where and how a run is executed, but not its result."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class RunConfig:
 
     def identity(self) -> str:
         """Return a hash (64 hex digits) of the settings that affect the result of the run."""
-        values = {key: value for key, value in self.flat().items() if not key.startswith(_NOT_IDENTITY)}
+        values = {key: value for key, value in self.flat().items() if not key.startswith(NOT_IDENTITY)}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from tinybench.core.errors import ConfigError, DeviceError
 from tinybench.hardware import nvml
-
-SHARE_VARIABLE = "TINYBENCH_SHARE"  # environment variable: the number of processes that share the memory
+from tinybench.hardware.child_process import SHARE_VARIABLE
 
 # Share of the free memory for data; the rest is for the model and its gradients
 _DATA_SHARE = 0.3

@@ -53,6 +53,7 @@ def train_run(
     *,
     start_from: str | None = None,
     parent: RunWriter | None = None,
+    run_tags: Mapping[str, str] | None = None,
     callbacks: RunCallbacks | None = None,
 ) -> Result:
     """Train and log a run.
@@ -61,6 +62,7 @@ def train_run(
         config: The run's configuration.
         start_from: A run whose best weights the first phase starts from; a new model is built if None.
         parent: The run to which this one belongs, such as that of a study.
+        run_tags: Tags that a run with a parent has from its first moment.
         callbacks: Receives the events of the run.
 
     Raises:
@@ -74,7 +76,10 @@ def train_run(
         inputs = load_inputs(config)  # before the run is opened: what fails here leaves none
         model = None if config.data.folds else build_first_model(config, inputs.dataset, tracker, start_from)
         title = description.run_name(config)
-        run = tracker.open_parent_run(title) if parent is None else tracker.create_child_run(parent, title)
+        if parent is None:
+            run = tracker.open_parent_run(title)
+        else:
+            run = tracker.create_child_run(parent, title, run_tags=run_tags)
         with _open(run, config.track.uri), run_directory.lock_run(run.key):
             run_record.log_configuration(run, config, start_from)
             context = _begin(config, inputs, tracker, run, events, start_from, model)

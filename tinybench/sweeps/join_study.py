@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import closing
 
 from tinybench.core.errors import TrackingError
+from tinybench.hardware import child_process
 from tinybench.sweeps import optuna_storage
 from tinybench.sweeps.samplers import WORKER_VARIABLE
 from tinybench.sweeps.study import Study
@@ -42,12 +42,7 @@ def join(name: str, storage: str, uri: str | None, *, additional: bool = False) 
 
 
 def _watch_driver() -> threading.Event:
-    """Return an event that is set when the driver ends: standard input is a pipe that the driver holds open."""
+    """Return an event that is set when the driver ends."""
     ended = threading.Event()
-
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        ended.set()
-
-    threading.Thread(target=wait, daemon=True).start()
+    child_process.watch_parent(ended.set)
     return ended

@@ -181,6 +181,22 @@ def find_study_runs(tracker: Tracker) -> dict[str, MlflowRun]:
             return runs
 
 
+def find_benchmark_runs(tracker: Tracker, name: str) -> Iterator[MlflowRun]:
+    """Yield the run of a benchmark and those of its cells, the newest first, with what this machine has not sent.
+
+    Args:
+        tracker: The store; if it may be away, what is in the journals of this machine.
+        name: The name of the benchmark.
+
+    Raises:
+        TrackingError: The store does not answer, and this machine knows no run.
+    """
+    tracker.send_left_behind()
+    for run in tracker.search_runs(f"tags.`{tags.BENCHMARK}` = '{name}'", page_size=1000):
+        if run.data.tags.get(tags.BENCHMARK) == name:
+            yield tracker.get_run(run.info.run_id) if run.info.status == "RUNNING" else run
+
+
 def param(run: MlflowRun, key: str) -> str:
     """Return a setting of a run as text; `mlflow run` logs one that the user did not set under `recipe.<key>`."""
     params: dict[str, str] = run.data.params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -165,9 +165,22 @@ class Tracker(RunReader):
         """Create the child run of a phase."""
         return self._create_child(parent, {tags.KIND: run_kinds.PHASE, tags.PHASE: phase}, name)
 
-    def create_child_run(self, parent: RunWriter, name: str, kind: str = run_kinds.TRAINING) -> RunWriter:
-        """Create a complete run with phases of its own that is listed below another run."""
-        run = self._create_child(parent, {tags.KIND: kind}, name)
+    def create_child_run(
+        self,
+        parent: RunWriter,
+        name: str,
+        kind: str = run_kinds.TRAINING,
+        run_tags: Mapping[str, str] | None = None,
+    ) -> RunWriter:
+        """Create a complete run with phases of its own that is listed below another run.
+
+        Args:
+            parent: The other run.
+            name: The name of the new one.
+            kind: Its kind, see `run_kinds`.
+            run_tags: Tags that it has from its first moment.
+        """
+        run = self._create_child(parent, {tags.KIND: kind, **(run_tags or {})}, name)
         self.writer.wait_for_id(run.key)
         return run
 

@@ -1,0 +1,58 @@
+"""A small benchmark: its specification, its command, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Run
+from processes import ROOT
+from small_runs import SMALL, all_runs
+
+from tinybench.benchmark.grid import Grid
+from tinybench.config.run_config import RunConfig
+from tinybench.tracking import tags
+
+TINY: dict[str, Any] = {key: value for key, value in SMALL.items() if key not in ("recipe", "finetune.epochs")}
+TINY |= {"phases": "transfer", "transfer.epochs": 1}
+URI = "sqlite:///mlflow.db"
+
+
+def cells(*models: str, seeds: tuple[int, ...] = (0,), **settings: Any) -> list[RunConfig]:
+    return Grid("g", models, ("digits",), ("quickstart",), seeds, TINY | settings).build_cells()
+
+
+def options(**settings: Any) -> list[str]:
+    """The command line of these cells of smallcnn."""
+    words = ["--models", "smallcnn", "--dataset", "digits", "--recipe", "quickstart", "--name", "g"]
+    return words + [word for key, value in (TINY | settings).items() for word in (f"--{key}", str(value))]
+
+
+def start(*words: str, folder: Path | None = None) -> subprocess.Popen[str]:
+    """Start `tinybench benchmark` in a process of its own."""
+    command = [sys.executable, "-m", "tinybench", "benchmark", *words]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def cell_runs(uri: str = URI) -> dict[int, list[Run]]:
+    """The runs of the cells by number, the oldest first."""
+    runs: dict[int, list[Run]] = {}
+    for run in all_runs(uri):
+        if tags.CELL in run.data.tags:
+            runs.setdefault(int(run.data.tags[tags.CELL]), []).append(run)
+    return runs
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.2)

@@ -1,0 +1,125 @@
+"""What is known of a benchmark before it starts: its cells and their states, and the time and disk that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+from tinybench.benchmark.cell_states import CellState, CellStatus, count_states
+from tinybench.benchmark.grid_plan import PlanChange, PlannedCell
+from tinybench.config.run_config import RunConfig
+
+
+class CellCost(NamedTuple):
+    """What a cell takes.
+
+    Attributes:
+        seconds: Its time.
+        disk: Bytes of features, checkpoints and artifacts; 0 where it is not estimated.
+    """
+
+    seconds: float
+    disk: int = 0
+
+
+Estimate = Callable[[Sequence[RunConfig]], Sequence["CellCost | None"]]
+"""Estimates what runs take that begin now; None where that cannot be known."""
+
+
+@dataclass(frozen=True)
+class GroupOverview:
+    """The cells that differ only in their seed.
+
+    Attributes:
+        config: The configuration of the first of them.
+        seeds: Their seeds.
+        finished: How many of them are finished.
+        cost: What one of them takes; None if it is not known.
+        measured: Whether that is the mean of finished cells, and not an estimate.
+    """
+
+    config: RunConfig
+    seeds: tuple[int, ...]
+    finished: int
+    cost: CellCost | None
+    measured: bool
+
+
+@dataclass(frozen=True)
+class GridOverview:
+    """A benchmark before it starts.
+
+    Attributes:
+        name: Its name.
+        cells: Its cells.
+        statuses: Their states by number.
+        change: How the specification differs from the one before.
+        groups: The cells that differ only in their seed.
+        workers: Cells at a time.
+    """
+
+    name: str
+    cells: tuple[PlannedCell, ...]
+    statuses: Mapping[int, CellStatus]
+    change: PlanChange
+    groups: tuple[GroupOverview, ...]
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        """The time of the cells that are not finished, one after another, as far as it is known."""
+        return sum(group.cost.seconds * (len(group.seeds) - group.finished) for group in self.groups if group.cost)
+
+    @property
+    def untimed(self) -> list[str]:
+        """The models of which it is not known how long a cell takes."""
+        names = [group.config.model_name for group in self.groups if group.cost is None]
+        return list(dict.fromkeys(names))
+
+    @property
+    def disk(self) -> int:
+        """Bytes that these cells write, as far as it is estimated."""
+        return sum(group.cost.disk * (len(group.seeds) - group.finished) for group in self.groups if group.cost)
+
+    def count(self, state: CellState) -> int:
+        """Return how many cells are in a state."""
+        return count_states(self.statuses.values())[state]
+
+
+def make_groups(
+    cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus], estimate: Estimate | None
+) -> tuple[GroupOverview, ...]:
+    """Return the cells that differ only in their seed, each group with what a cell of it takes.
+
+    The time is that of finished cells of the group, or else an estimate, which is made for unfinished groups only.
+    """
+    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.group, []).append(cell)
+    timed = {
+        group: [status.seconds for cell in members if (status := statuses[cell.number]).seconds > 0]
+        for group, members in groups.items()
+    }
+    finished = {group: _count_finished(members, statuses) for group, members in groups.items()}
+    untimed = [group for group in groups if not timed[group] and not finished[group]]
+    costs: dict[tuple[str, str, str], CellCost | None] = {
+        group: CellCost(fmean(seconds)) if seconds else None for group, seconds in timed.items()
+    }
+    if estimate is not None and untimed:
+        costs |= dict(zip(untimed, estimate([groups[group][0].config for group in untimed]), strict=True))
+    return tuple(
+        GroupOverview(
+            members[0].config,
+            tuple(cell.config.seed for cell in members),
+            finished[group],
+            costs[group],
+            bool(timed[group]),
+        )
+        for group, members in groups.items()
+    )
+
+
+def _count_finished(cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]) -> int:
+    return sum(statuses[cell.number].state == CellState.FINISHED for cell in cells)

@@ -1,0 +1,258 @@
+"""The plan of a benchmark on this machine: which cells there are, and their numbers, which stay theirs for ever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tinybench.benchmark.cell_key import Contents, make_key
+from tinybench.config import run_config as configuration
+from tinybench.config.run_config import RunConfig
+from tinybench.core import atomic, paths
+from tinybench.core.errors import TinybenchError, TrackingError
+from tinybench.core.redaction import redact
+
+_PLAN = "plan.json"
+_LOCK = "lock"
+_SECRET_SETTINGS = ("track.uri", "backbone.mirror")  # they may hold passwords, and decide no result
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a benchmark.
+
+    Attributes:
+        number: Its number, counted from 1.
+        key: The hash of what decides its result.
+        config: Its configuration.
+        contents: The hashes of its data and files.
+        is_active: Whether the present specification has it.
+    """
+
+    number: int
+    key: str
+    config: RunConfig
+    contents: Contents
+    is_active: bool = True
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What cells that differ only in their seed share: data set, recipe and model."""
+        return self.config.dataset, self.config.recipe, self.config.model
+
+
+@dataclass
+class StoreNotes:
+    """What this machine knows of the runs of a benchmark in one store.
+
+    Attributes:
+        parent_run: Id or key of the run of the benchmark; None before it is opened.
+        finished: The runs of the finished cells by number, for the time when the store does not answer.
+        failures: Why cells failed that may have left no run, by number.
+        seconds: How long cells took, by number; 0 for those that were interrupted.
+    """
+
+    parent_run: str | None = None
+    finished: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """How a specification differs from the one that the plan had before.
+
+    Attributes:
+        is_new: There was none before.
+        added: Numbers of the cells that it adds.
+        removed: Numbers of the cells that it no longer has.
+        settings: What differs in the settings of cells with the same model, data set, recipe and seed, each as
+            `key: old → new`.
+    """
+
+    is_new: bool = True
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+class GridPlan:
+    """The plan of a benchmark.
+
+    Args:
+        name: The name of the benchmark.
+
+    Attributes:
+        cells: All cells that the benchmark ever had, by number.
+        stores: Notes on the runs by store.
+
+    Raises:
+        TrackingError: The plan cannot be read.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = benchmark_folder(name)
+        self.cells: dict[int, PlannedCell] = {}
+        self.stores: dict[str, StoreNotes] = {}
+        self.reload()
+
+    @property
+    def active_cells(self) -> list[PlannedCell]:
+        """The cells of the present specification."""
+        return [cell for cell in self.cells.values() if cell.is_active]
+
+    def reload(self) -> None:
+        """Read the plan as it is on the disk.
+
+        Raises:
+            TrackingError: It cannot be read.
+        """
+        path = self.folder / _PLAN
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            cells = [_read_cell(item) for item in values["cells"]]
+            self.stores = {store: StoreNotes(**notes) for store, notes in values["stores"].items()}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError, TinybenchError) as error:
+            raise TrackingError(
+                f"Cannot read the plan of benchmark {self.name}, {path}: {error}. Move it away: finished cells are "
+                "known by their runs."
+            ) from error
+        self.cells = {cell.number: cell for cell in cells}
+
+    def save(self) -> None:
+        """Write the plan.
+
+        Raises:
+            TrackingError: The disk is full or cannot be written.
+        """
+        values = {
+            "benchmark": self.name,
+            "cells": [_cell_values(cell) for cell in self.cells.values()],
+            "stores": {store: asdict(notes) for store, notes in self.stores.items()},
+        }
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic.write_text(self.folder / _PLAN, json.dumps(values, indent=1, default=list) + "\n")
+
+    def notes(self, store: str) -> StoreNotes:
+        """Return the notes on the runs in a store."""
+        return self.stores.setdefault(store, StoreNotes())
+
+    def set_cells(
+        self, cells: Sequence[RunConfig], contents: Sequence[Contents], known: Mapping[str, int]
+    ) -> PlanChange:
+        """Make these the cells of the benchmark, and return what changes; a cell that was there has its old number.
+
+        Args:
+            cells: The configurations of the cells.
+            contents: The hashes of the data and files of each.
+            known: Numbers by key that runs in the store have, which count where the plan was lost.
+        """
+        before = self.active_cells
+        numbers = {**known, **{cell.key: cell.number for cell in self.cells.values()}}
+        free = max([0, *known.values(), *self.cells]) + 1
+        active: dict[int, PlannedCell] = {}
+        for config, content in zip(cells, contents, strict=True):
+            key = make_key(config, content)
+            if key not in numbers:
+                numbers[key], free = free, free + 1
+            active.setdefault(numbers[key], PlannedCell(numbers[key], key, config, content))
+        inactive = {
+            number: PlannedCell(number, cell.key, cell.config, cell.contents, is_active=False)
+            for number, cell in self.cells.items()
+            if number not in active
+        }
+        self.cells = dict(sorted((active | inactive).items()))
+        earlier = {cell.number for cell in before}
+        return PlanChange(
+            not before,
+            tuple(number for number in active if number not in earlier),
+            tuple(number for number in earlier if number not in active),
+            _describe_changes(before, [*active.values()]),
+        )
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Lock the plan during the block, and read it as it is then.
+
+        Raises:
+            TrackingError: Another process runs the benchmark.
+        """
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.folder / _LOCK)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                raise TrackingError(
+                    f"Another process runs benchmark {self.name}: wait for it, or stop it first."
+                ) from None
+        try:
+            self.reload()
+            yield
+        finally:
+            lock.release()
+
+
+def benchmark_folder(name: str) -> Path:
+    """Return the folder of a benchmark by its name."""
+    return paths.state_folder() / "benchmarks" / name
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrackingError(
+            f"Cannot write {folder}: {error.strerror or error}. Set TINYBENCH_STATE to a folder that can be written."
+        ) from error
+
+
+def stored_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the settings of a cell as the plan stores them: without passwords."""
+    settings = config.flat()
+    for key in _SECRET_SETTINGS:
+        if settings[key] is not None and redact(settings[key]) != settings[key]:
+            settings[key] = None
+    return settings
+
+
+def _cell_values(cell: PlannedCell) -> dict[str, Any]:
+    values = {"number": cell.number, "key": cell.key, "is_active": cell.is_active, "contents": dict(cell.contents)}
+    return values | {"settings": stored_settings(cell.config)}
+
+
+def _read_cell(values: Mapping[str, Any]) -> PlannedCell:
+    """Return a stored cell, with the key that this version gives it: settings that are new have their default."""
+    config = configuration.from_flat(values["settings"])
+    contents = values["contents"]
+    return PlannedCell(values["number"], make_key(config, contents), config, contents, values["is_active"])
+
+
+def _describe_changes(before: Sequence[PlannedCell], after: Sequence[PlannedCell]) -> tuple[str, ...]:
+    """Return the settings that differ between cells of the same place in the grid."""
+    earlier = {(*cell.group, cell.config.seed): cell for cell in before}
+    changes: dict[str, None] = {}
+    for cell in after:
+        old = earlier.get((*cell.group, cell.config.seed))
+        if old is None or old.key == cell.key:
+            continue
+        texts, new_texts = old.config.flat_text(), cell.config.flat_text()
+        names = {"data": "the data", "model": "the model's file", "weights": "the file of weights"}
+        for key, text in new_texts.items():
+            if text != texts.get(key) and not key.startswith(configuration.NOT_IDENTITY):
+                changes[f"{key}: {texts.get(key)} → {text}"] = None
+        for name, shown in names.items():
+            if old.contents.get(name) != cell.contents.get(name):
+                changes[f"{shown}: other content"] = None
+    return tuple(changes)

@@ -1,0 +1,155 @@
+"""Run or preview a benchmark."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tinybench.benchmark import grid_driver, grid_file
+from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
+from tinybench.benchmark.grid import Grid, check_name, make_name
+from tinybench.benchmark.grid_driver import BenchmarkResult
+from tinybench.benchmark.grid_overview import CellCost, GridOverview
+from tinybench.config.run_config import RunConfig, canonical_overrides, from_flat, replace
+from tinybench.config.sections import TrackConfig
+from tinybench.core import text_file
+from tinybench.core.errors import ConfigError
+from tinybench.hardware.child_process import ChildProcess
+from tinybench.tracking.tracker import OFFLINE_VARIABLE
+
+ESTIMATE_COMMAND = "benchmark-estimate"
+"""The hidden command that estimates what cells take."""
+_ESTIMATE_SECONDS = 60.0  # after which no further kind of cell is timed
+_START_SECONDS = 60.0  # that its process has besides
+Axes = Mapping[str, Sequence[Any]]
+_OWN_TRACKING = ("track.uri", "track.run_name")  # of the benchmark's own run
+
+
+def run_benchmark(
+    file: Path | None = None,
+    *,
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    recipes: Sequence[str] = (),
+    seeds: int | Sequence[int] | None = None,
+    name: str | None = None,
+    resume: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+    callbacks: BenchmarkCallbacks | None = None,
+) -> BenchmarkResult | GridOverview:
+    """Run the cells of a benchmark that are not finished.
+
+    Args:
+        file: A TOML file of the grid; the other arguments replace what it says.
+        models: Models, by name or as files.
+        datasets: Data sets.
+        recipes: Recipes; none as in `tinybench train` if empty.
+        seeds: Seeds, or how many from 0; one if None.
+        name: Name of the benchmark; that of its file, or of its models and data, if None.
+        resume: Go on with the benchmark of this name as it is, without a specification.
+        settings: Values by dotted key for all cells.
+        workers: Cells at a time; one if neither this nor the file says more.
+        retry_failed: Run failed cells again.
+        dry_run: Return what there is to do, and do nothing.
+        callbacks: Receives the events.
+
+    Raises:
+        TinybenchError: The user can correct the cause; the message is one line.
+    """
+    overrides = canonical_overrides(settings or {})
+    tracking = {key: value for key, value in overrides.items() if key.startswith("track.")}
+    track: TrackConfig = replace(RunConfig(), tracking).track
+    if track.offline:
+        os.environ[OFFLINE_VARIABLE] = "1"  # for the cells
+    observer = callbacks or BenchmarkCallbacks()
+    for key in _OWN_TRACKING:
+        overrides.pop(key, None)
+    axes = {"models": models, "datasets": datasets, "recipes": recipes, "seeds": _list_seeds(seeds)}
+    cells = None
+    if resume is not None:
+        _refuse_specification(file, axes, name, overrides)
+        name = check_name(resume)
+    else:
+        grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
+        cells, name, workers = grid.build_cells(), check_name(name or grid.name), workers or file_workers
+
+    def estimate(configs: Sequence[RunConfig]) -> list[CellCost | None]:
+        return _estimate_elsewhere(configs, observer)
+
+    if dry_run:
+        overview = grid_driver.preview(name, cells, track, workers=workers or 1, estimate=estimate)
+        observer.on_overview(overview)
+        return overview
+    return grid_driver.run_cells(
+        name, cells, track, observer, workers=workers or 1, retry_failed=retry_failed, estimate=estimate
+    )
+
+
+def _estimate_elsewhere(configs: Sequence[RunConfig], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
+    """Estimate what runs take, in a process of its own: what is timed must not stay in the memory of the driver."""
+    callbacks.on_message(f"Timing a few steps of {len(configs)} kinds of cells on this machine …")
+    process = ChildProcess([ESTIMATE_COMMAND], {}, json.dumps([config.flat() for config in configs], default=list))
+    try:
+        process.wait(_ESTIMATE_SECONDS + _START_SECONDS)
+        lines = process.read_output().splitlines()
+    finally:
+        process.kill()
+        process.close()
+    costs = [None if line == "null" else CellCost(*json.loads(line)) for line in lines if line]
+    return [*costs, *[None] * (len(configs) - len(costs))][: len(configs)]
+
+
+def print_estimates(line: str) -> None:
+    """Print seconds and bytes of disk of each run that a line of JSON describes, or null, as lines of JSON."""
+    from tinybench.commands.estimate import estimate_run
+
+    loading = time.time() - psutil.Process().create_time()  # which each cell does, too
+    end = time.monotonic() + _ESTIMATE_SECONDS
+    for settings in json.loads(line):
+        cost = None
+        if time.monotonic() < end:
+            with suppress(Exception):  # the cell itself says what is wrong with it
+                run = estimate_run(from_flat(settings))
+                cost = [loading + sum(phase.seconds for phase in run.phases.values()), run.disk]
+        print(json.dumps(cost), flush=True)
+
+
+def _list_seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...]:
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds or ()))
+
+
+def _refuse_specification(file: Path | None, axes: Axes, name: str | None, settings: Mapping[str, Any]) -> None:
+    """Raise if a benchmark is resumed as it is and a specification is given as well."""
+    of_cells = [key for key in settings if not key.startswith("track.")]
+    if file is not None or name is not None or of_cells or any(axes.values()):
+        raise ConfigError(
+            "With --resume a benchmark goes on as it is: leave the file, the grid and its settings out, or give them "
+            "without --resume, by which finished cells are not run again either."
+        )
+
+
+def _read_grid(file: Path, axes: Axes, settings: Mapping[str, Any]) -> tuple[Grid, int | None]:
+    try:
+        text = text_file.read(file)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"Cannot read the benchmark {file}: {text_file.describe_error(error)}") from error
+    return grid_file.read(text, file.stem, settings, str(file), axes=axes)
+
+
+def _make_grid(axes: Axes, name: str | None, settings: Mapping[str, Any]) -> Grid:
+    models, datasets, recipes, seeds = (tuple(dict.fromkeys(values)) for values in axes.values())
+    if not models or not datasets:
+        raise ConfigError(
+            "Give --models and --dataset, a FILE that has them, or --resume with the name of a benchmark."
+        )
+    return Grid(name or make_name(models, datasets), models, datasets, recipes or (None,), seeds or (0,), settings)
