@@ -13,7 +13,9 @@ from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
 from tinybench.evaluation.predictions import Predictions
+from tinybench.leaderboard.board import DatasetBoard, build_boards
 from tinybench.tracking import tags
+from tinybench.tracking.tracker import Tracker
 
 IMAGES, CLASSES = 400, 10
 
@@ -106,3 +108,9 @@ class MadeStore:
     def add_tags(self, run_id: str, **values: str) -> None:
         """Add tags to a run."""
         self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in values.items()])
+
+
+def build_board(made: MadeStore, **options) -> DatasetBoard:
+    """Build the only board of a store."""
+    (board,) = build_boards(Tracker.at(made.uri), **options)
+    return board

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import build_board
-from made_boards import MadeStore
+from made_boards import MadeStore, build_board
 
 from tinybench.core.errors import TrackingError
 from tinybench.leaderboard.board import build_boards

@@ -60,10 +60,10 @@ def list_contents(cells: Iterable[RunConfig]) -> list[Contents]:
     return contents
 
 
-def _hash_files(config: RunConfig, known: dict[Path, str]) -> dict[str, str]:
+def _hash_files(config: RunConfig, hashes: dict[Path, str]) -> dict[str, str]:
     files: dict[str, Any] = {"model": Path(config.model), "weights": Path(config.weights)}
     files = {name: path.resolve() for name, path in files.items() if path.is_file()}
     for path in files.values():
-        if path not in known:
-            known[path] = hash_file(path, "sha256")
-    return {name: known[path] for name, path in files.items()}
+        if path not in hashes:
+            hashes[path] = hash_file(path, "sha256")
+    return {name: hashes[path] for name, path in files.items()}

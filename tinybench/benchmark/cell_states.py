@@ -83,13 +83,13 @@ class CellRuns:
         """Mark the runs KILLED whose process is gone, with the runs of their phases, and return how many cells."""
         if tracker.error is not None:
             return 0
-        dead = [judged for runs in self.runs.values() for run in runs if (judged := _judge(run))]
-        for judged in dead:
-            for child in tracker.find_running_children(judged.run.info.run_id):
+        dead = [dead_run for runs in self.runs.values() for run in runs if (dead_run := _judge(run))]
+        for dead_run in dead:
+            for child in tracker.find_running_children(dead_run.run.info.run_id):
                 phase = _judge(child)
                 if phase is not None:
                     dead_runs.mark_killed(tracker.client, phase)
-            dead_runs.mark_killed(tracker.client, judged)
+            dead_runs.mark_killed(tracker.client, dead_run)
         return len(dead)
 
     def status_of(self, cell: PlannedCell, notes: StoreNotes, *, is_away: bool = False) -> CellStatus:
@@ -145,12 +145,12 @@ def find_hopeless(cells: Iterable[PlannedCell], statuses: Mapping[int, CellStatu
     Reasons that differ only in numbers are the same.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    reasons: dict[str, str] = {}
+    reason_of_model: dict[str, str] = {}
     for cell in cells:
         status = statuses[cell.number]
         if status.state == CellState.FAILED:
             kind = cell.config.model, _NUMBERS.sub("0", status.reason)
             counts[kind] += 1
             if counts[kind] >= MAX_SAME_FAILURES:
-                reasons.setdefault(cell.config.model, status.reason)
-    return reasons
+                reason_of_model.setdefault(cell.config.model, status.reason)
+    return reason_of_model

@@ -36,6 +36,10 @@ _POLL_SECONDS = 0.5  # between two looks at the processes
 _TO_RUN = (CellState.WAITING, CellState.KILLED)
 
 
+class CellFailuresError(TrackingError):
+    """Cells of a benchmark failed or were not tried."""
+
+
 @dataclass(frozen=True)
 class BenchmarkResult:
     """The result of a benchmark.
@@ -218,15 +222,15 @@ class _Driver:
         return BenchmarkResult(self.plan.name, parent.id, (*self.cells.values(),), self.statuses, self.skipped)
 
     def _open_parent_run(self) -> RunWriter:
-        known = self.notes.parent_run or self.runs.parent_run
+        run_id = self.notes.parent_run or self.runs.parent_run
         run: RunWriter | None = None
-        if known is not None:
+        if run_id is not None:
             try:
-                run = self.tracker.reopen(self.tracker.get_run(known))
+                run = self.tracker.reopen(self.tracker.get_run(run_id))
             except TrackingError:
                 if _is_away(self.tracker):
                     raise
-                self.callbacks.on_message(f"Run {known} of this benchmark is gone: a new one is opened.")
+                self.callbacks.on_message(f"Run {run_id} of this benchmark is gone: a new one is opened.")
         if run is None:
             run = self.tracker.open_parent_run(f"benchmark {self.plan.name}", run_kinds.BENCHMARK)
             run.set_tags({tags.BENCHMARK: self.plan.name})
@@ -240,7 +244,8 @@ class _Driver:
         try:
             yield
         except BaseException as error:
-            error.add_note(f"Go on with: tinybench benchmark --resume {self.plan.name}")
+            if not isinstance(error, CellFailuresError):  # which says how to go on
+                error.add_note(f"Go on with: tinybench benchmark --resume {self.plan.name}")
             parent.end(*status_and_reason(error))
             raise
         parent.end("FINISHED")
@@ -300,9 +305,9 @@ class _Driver:
                 status = CellStatus(CellState.FINISHED, status.run_id)
             self.notes.finished[key] = status.run_id
         elif status.state != CellState.FINISHED:
-            told = status.reason if status.state == CellState.FAILED else reason
-            self.notes.failures[key] = told
-            status = replace(status, state=CellState.FAILED, reason=told)
+            description = status.reason if status.state == CellState.FAILED else reason
+            self.notes.failures[key] = description
+            status = replace(status, state=CellState.FAILED, reason=description)
         self.plan.save()
         self.statuses[number] = status
         self.callbacks.on_cell_end(cell, status)
@@ -323,7 +328,7 @@ class _Driver:
         failed = [(cell, status) for cell, status in failed if status.state == CellState.FAILED]
         first = f" The first: cell {failed[0][0].number}, {failed[0][1].reason}" if failed else ""
         not_tried = f", {missing - len(failed)} were not tried" if missing > len(failed) else ""
-        raise TrackingError(
+        raise CellFailuresError(
             f"{len(failed)} of {len(self.cells)} cells failed{not_tried}.{first} "
             f"Run them again with: tinybench benchmark --resume {self.plan.name} --retry-failed"
         )

@@ -67,7 +67,7 @@ def leaderboard(
                 f"Invalid value for `--columns`: expected some of {', '.join(table.COLUMNS)}, got {name!r}."
                 + suggest(name, table.COLUMNS)
             )
-    found = boards.list_boards(
+    ranked = boards.list_boards(
         uri, dataset=dataset, models=models, recipe=recipe, phase=phase, metric=metric, margin=delta
     )
-    board_table.print_boards(found, names, style)
+    board_table.print_boards(ranked, names, style)

@@ -232,9 +232,9 @@ def _refuse_annotations(tree: _ImageTree, folder: str, way_out: str) -> None:
         folder: The one whose folders would be the classes.
         way_out: The value of `data.split_folders` by which they are.
     """
-    words = {name: re.sub(r"[\W_]+", "", name.casefold()) for name in tree.subfolders(folder)}
-    of_images = [name for name, word in words.items() if _IMAGE_WORDS.fullmatch(word)]
-    of_annotations = [name for name, word in words.items() if _ANNOTATION_WORDS.fullmatch(word)]
+    spellings = {name: re.sub(r"[\W_]+", "", name.casefold()) for name in tree.subfolders(folder)}
+    of_images = [name for name, spelling in spellings.items() if _IMAGE_WORDS.fullmatch(spelling)]
+    of_annotations = [name for name, spelling in spellings.items() if _ANNOTATION_WORDS.fullmatch(spelling)]
     if of_images and of_annotations:
         raise NoClassFoldersError(
             f"{of_images[0]}/ and {of_annotations[0]}/ in {tree.path(folder)} look like images and their "

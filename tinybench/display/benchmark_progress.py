@@ -70,8 +70,8 @@ class BenchmarkConsole(BenchmarkCallbacks):
 
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Print which cell begins."""
-        word = "is resumed" if resumed else "begins"
-        print_text(self.terminal, f"cell {cell.number}/{self._cells} {word}: {describe_cell(cell.config)}")
+        event = "is resumed" if resumed else "begins"
+        print_text(self.terminal, f"cell {cell.number}/{self._cells} {event}: {describe_cell(cell.config)}")
 
     def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
         """Print how a cell ended."""
@@ -99,11 +99,11 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
         print_text(terminal, line)
     if overview.count(CellState.FINISHED) == len(overview.cells):
         return
-    parts = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
-    parts += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
-    parts += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
-    parts += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
-    print_text(terminal, f"Time that is left, one cell after another: {', '.join(parts)}.")
+    phrases = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
+    phrases += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
+    phrases += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
+    phrases += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
+    print_text(terminal, f"Time that is left, one cell after another: {', '.join(phrases)}.")
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:
@@ -126,21 +126,23 @@ def _describe_states(overview: GridOverview) -> list[str]:
     total = len(overview.cells)
     lines = [f"{overview.count(CellState.FINISHED)} of {total} cells are finished."]
     killed = [cell for cell in overview.cells if overview.statuses[cell.number].state == CellState.KILLED]
-    for can_resume, what in ((True, "resumed from their checkpoints"), (False, "begun again")):
+    for can_resume, action in ((True, "resumed from their checkpoints"), (False, "begun again")):
         numbers = [cell.number for cell in killed if overview.statuses[cell.number].can_resume == can_resume]
         if numbers:
             lines.append(
-                f"{len(numbers)} were under way in a process that is gone, and are {what}: {_list_cells(numbers)}."
+                f"{len(numbers)} were under way in a process that is gone, and are {action}: {_list_cells(numbers)}."
             )
     running = [cell.number for cell in overview.cells if overview.statuses[cell.number].state == CellState.RUNNING]
     if running:
         lines.append(f"{len(running)} are under way in another process: {_list_cells(running)}.")
-    reasons: dict[str, list[int]] = {}
+    numbers_of_reason: dict[str, list[int]] = {}
     for cell in overview.cells:
         status = overview.statuses[cell.number]
         if status.state == CellState.FAILED:
-            reasons.setdefault(status.reason, []).append(cell.number)
-    lines += [f"{len(numbers)} failed ({_list_cells(numbers)}): {reason}" for reason, numbers in reasons.items()]
+            numbers_of_reason.setdefault(status.reason, []).append(cell.number)
+    lines += [
+        f"{len(numbers)} failed ({_list_cells(numbers)}): {reason}" for reason, numbers in numbers_of_reason.items()
+    ]
     return lines
 
 

@@ -52,12 +52,12 @@ def print_boards(boards: Sequence[DatasetBoard], columns: Sequence[str], style: 
 
 def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal) -> None:
     """Print a board as a table, with its conclusions and how to read them."""
-    chosen = choose_columns(board, columns)
+    shown_columns = choose_columns(board, columns)
     layout = [
         Column(column.title, right=column.is_number, wraps=not column.is_number, head=not column.is_number)
-        for column in chosen
+        for column in shown_columns
     ]
-    rows = [[column.read(row) for column in chosen] for row in board.rows]
+    rows = [[column.read(row) for column in shown_columns] for row in board.rows]
     print_table(terminal, layout, rows, f"{board.dataset}, {board.images:,} test images")
     if board.pairs:
         _print_pairs(board, terminal)
@@ -77,7 +77,7 @@ def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
     counts = Counter(pair.conclusion for pair in board.pairs)
     summary = ", ".join(f"{counts[name]} {name}" for name in ("better", "equivalent", "unresolved") if counts[name])
     best = {row.name for row in board.rows if row.may_be_best}
-    shown = [
+    printed = [
         pair
         for pair in board.pairs
         if len(board.pairs) <= _MAX_PAIRS or (pair.conclusion == "unresolved" and {pair.first, pair.second} <= best)
@@ -85,9 +85,9 @@ def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
     print_text(
         terminal, f"Pairs: {summary}. May be the best: {', '.join(row.name for row in board.rows if row.may_be_best)}."
     )
-    if shown:
+    if printed:
         layout = (Column("pair", wraps=True, head=True), *number_columns("difference", "interval"), "conclusion")
-        print_table(terminal, layout, [_cells(pair) for pair in shown])
+        print_table(terminal, layout, [_cells(pair) for pair in printed])
 
 
 def _print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
@@ -112,8 +112,8 @@ def _cells(pair: Pair) -> tuple[str, str, str, str]:
 
 
 def _describe_method(board: DatasetBoard) -> str:
-    drawn = "seeds and test images" if board.compares_models else "test images, not seeds: each model has one run"
+    resampled = "seeds and test images" if board.compares_models else "test images, not seeds: each model has one run"
     return (
-        f"rank: the ranks that a model may have. Intervals of differences hold for all pairs at once, over {drawn}. "
-        f"equivalent: they differ by less than {board.margin:g}."
+        "rank: the ranks that a model may have. Intervals of differences hold for all pairs at once, over "
+        f"{resampled}. equivalent: they differ by less than {board.margin:g}."
     )

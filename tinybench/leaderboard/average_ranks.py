@@ -36,10 +36,10 @@ def average_ranks(boards: Sequence[DatasetBoard]) -> AverageRanks | None:
 
     Source: Demšar, 2006, Journal of Machine Learning Research 7, with Nemenyi's critical difference.
     """
-    chosen = {board.dataset: board for board in reversed(boards) if board.rows}  # the largest of each data set
-    if len(chosen) < 2:
+    by_dataset = {board.dataset: board for board in reversed(boards) if board.rows}  # the largest of each data set
+    if len(by_dataset) < 2:
         return None
-    values = [{row.name: row.value for row in board.rows} for board in chosen.values()]
+    values = [{row.name: row.value for row in board.rows} for board in by_dataset.values()]
     every = list(dict.fromkeys(name for board in values for name in board))
     common = [name for name in every if all(name in board for board in values)]
     if len(common) < 2:
@@ -49,8 +49,8 @@ def average_ranks(boards: Sequence[DatasetBoard]) -> AverageRanks | None:
     models = len(common)
     critical = stats.studentized_range.ppf(1 - ALPHA, models, np.inf) / np.sqrt(2)
     return AverageRanks(
-        tuple(chosen),
+        tuple(by_dataset),
         {name: float(rank) for name, rank in sorted(means.items(), key=lambda item: item[1])},
-        float(critical * np.sqrt(models * (models + 1) / (6 * len(chosen)))),
+        float(critical * np.sqrt(models * (models + 1) / (6 * len(by_dataset)))),
         tuple(name for name in every if name not in common),
     )

@@ -120,9 +120,9 @@ def build_boards(
         for (dataset, test_images), members in by_images.items():
             board = _build_board(dataset, members, tracker, cache, metric, margin)
             uses = test_set_uses.count(tracker, test_images) if test_images else 0
-            others = sum(len(each) for key, each in by_images.items() if key[0] == dataset) - len(members)
+            on_dataset = sum(len(entries_there) for key, entries_there in by_images.items() if key[0] == dataset)
             models = {row.name: row.entries for row in board.rows}
-            boards.append(replace(board, hints=hints.list_hints(models, runs, uses, others)))
+            boards.append(replace(board, hints=hints.list_hints(models, runs, uses, on_dataset - len(members))))
     return sorted(boards, key=lambda board: (-len(board.rows), board.dataset))
 
 
@@ -186,7 +186,7 @@ def _choose_runs(
                 left_out["runs with other test images"] += 1
             elif not _agrees(entry, run_scores):
                 left_out["runs whose test/accuracy is not that of their predictions"] += 1
-            elif any(run_scores.predictions == other.predictions for _, other in group):
+            elif run_scores.predictions in {scored.predictions for _, scored in group}:
                 left_out["runs that are copies of another seed"] += 1
             else:
                 group.append((entry, run_scores))

@@ -28,7 +28,7 @@ class Entry:
         phase_run: The run of the phase, which has its metrics and predictions.
         phase: The phase.
         is_last: Whether it is the last phase of its run.
-        settings: The settings of the run, as text, other than the seed.
+        settings: The settings of the run, as text, entry_of_model than the seed.
         seed: The seed.
     """
 
@@ -102,20 +102,20 @@ def group_models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     for entry in entries:
         groups[entry.key()].append(entry)
     members = [*groups.values()]
-    named = [_name_model(group[0], [other[0] for other in members]) for group in members]
+    named = [_name_model(group[0], [entry_of_model[0] for entry_of_model in members]) for group in members]
     for index, name in enumerate(named):
         if named.count(name) > 1:
             named[index] = f"{name} ({members[index][0].run.run_id[:8]})"
     return dict(zip(named, members, strict=True))
 
 
-def _name_model(entry: Entry, others: Sequence[Entry]) -> str:
+def _name_model(entry: Entry, entries: Sequence[Entry]) -> str:
     """Return the model's name, with its phase and settings where those of the same model differ."""
-    alike = [other for other in others if other.model == entry.model]
-    phase = f" {entry.phase}" if len({other.phase for other in others}) > 1 else ""
-    keys = dict.fromkeys(key for other in alike for key in other.settings)
-    differing = [key for key in keys if len({other.settings.get(key) for other in alike}) > 1]
+    alike = [entry_of_model for entry_of_model in entries if entry_of_model.model == entry.model]
+    phase = f" {entry.phase}" if len({entry_of_model.phase for entry_of_model in entries}) > 1 else ""
+    keys = dict.fromkeys(key for entry_of_model in alike for key in entry_of_model.settings)
+    differing = [key for key in keys if len({entry_of_model.settings.get(key) for entry_of_model in alike}) > 1]
     # Settings of one phase differ between runs with other phases, which are told apart by the phase
-    shown = [key for key in differing if entry.settings.get(key) is not None and key not in ("model", "dataset")]
-    settings = ", ".join(f"{key} {entry.settings[key]}" for key in shown[:_MAX_SETTINGS])
+    named = [key for key in differing if entry.settings.get(key) is not None and key not in ("model", "dataset")]
+    settings = ", ".join(f"{key} {entry.settings[key]}" for key in named[:_MAX_SETTINGS])
     return f"{entry.model}{phase}" + (f" [{settings}]" if settings else "")

@@ -83,14 +83,16 @@ def _list_different_conditions(models: Mapping[str, Sequence[Entry]]) -> Iterato
 
 def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator[str]:
     """Yield which models have another value than most, or several of them."""
-    values = Counter(value for found in by_model.values() for value in found if value)
+    values = Counter(value for values_of_model in by_model.values() for value in values_of_model if value)
     if len(values) < 2:
         return
     usual = values.most_common(1)[0][0]
-    others = [
-        f"{name} ({', '.join(sorted(other))})" for name, found in by_model.items() if (other := found - {"", usual})
+    differing = [
+        f"{name} ({', '.join(sorted(unusual))})"
+        for name, values_of_model in by_model.items()
+        if (unusual := values_of_model - {"", usual})
     ]
-    yield f"Another {title} than {usual}: {_shorten(others)}."
+    yield f"Another {title} than {usual}: {_shorten(differing)}."
 
 
 def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
@@ -103,7 +105,7 @@ def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[
         }
         for name, entries in models.items()
     }
-    if len({machine for found in machines.values() for machine in found}) > 1:
+    if len({machine for values_of_model in machines.values() for machine in values_of_model}) > 1:
         yield "Latency and memory were measured on different machines: they cannot be compared."
 
 

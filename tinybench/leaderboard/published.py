@@ -30,12 +30,12 @@ def is_reproduced(row: BoardRow) -> bool | None:
 
 @cache
 def _published_metrics(recipe: str) -> dict[tuple[str, str, str], float]:
-    known = recipes.all_recipes().get(recipe)
-    if known is None:
+    definition = recipes.all_recipes().get(recipe)
+    if definition is None:
         return {}
-    config = known.build()
+    config = definition.build()
     return {
         (expected.metric, expected.model or config.model, expected.phase or config.phases[-1]): expected.value
-        for expected in known.expected
+        for expected in definition.expected
         if not expected.metric.startswith("test/") or expected.split == "test"
     }

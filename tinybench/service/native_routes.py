@@ -34,12 +34,12 @@ class NativeRoutes:
     def match(self, scope: Scope) -> bool:
         """Return whether the request of an ASGI scope is for one of the routes, and not for Flask."""
         key = (scope["method"], scope["path"])
-        known = self._remembered.get(key)
-        if known is None:
-            known = any(route.matches(scope)[0] == Match.FULL for route in self._routes)
+        is_native = self._remembered.get(key)
+        if is_native is None:
+            is_native = any(route.matches(scope)[0] == Match.FULL for route in self._routes)
             if len(scope["path"]) <= _MAX_PATH_LENGTH:
-                self._remembered[key] = known
-        return known
+                self._remembered[key] = is_native
+        return is_native
 
 
 class CheckOfNativeRoutes:
@@ -69,7 +69,7 @@ def limit_check(app: Starlette, native: NativeRoutes) -> None:
     """Have MLflow check by its middleware only what Flask does not check.
 
     Raises:
-        LookupError: The application has no such middleware: this is a version of MLflow that is not known here.
+        LookupError: The application has no such middleware: this is a version of MLflow that is not is_native here.
     """
     for number, middleware in enumerate(app.user_middleware):
         check = middleware.kwargs.get("dispatch")

@@ -88,22 +88,22 @@ class RunCache:
 
     def update(self) -> None:
         """Read the finished runs that are not known yet, and forget those that are deleted."""
-        known = self._database.execute("SELECT started, id FROM runs ORDER BY started, id").fetchall()
-        stretches = [known[start : start + _STRETCH] for start in range(0, len(known), _STRETCH)] or [[]]
+        rows = self._database.execute("SELECT started, id FROM runs ORDER BY started, id").fetchall()
+        stretches = [rows[start : start + _STRETCH] for start in range(0, len(rows), _STRETCH)] or [[]]
         ends = [stretch[0][0] for stretch in stretches[1:]]
         for stretch, begin, end in zip(stretches, [None, *ends], [*ends, None], strict=True):
             self._update_stretch([run_id for _, run_id in stretch], begin, end)
 
-    def _update_stretch(self, known: list[str], begin: int | None, end: int | None) -> None:
+    def _update_stretch(self, run_ids: list[str], begin: int | None, end: int | None) -> None:
         """Update the runs that began in a stretch of time."""
         conditions = ["attributes.status = 'FINISHED'"]
         conditions += [f"attributes.start_time >= {begin}"] if begin is not None else []
         conditions += [f"attributes.start_time < {end}"] if end is not None else []
-        ids = ", ".join(f"'{run_id}'" for run_id in known)
-        new = self._search([*conditions, f"attributes.run_id NOT IN ({ids})"] if known else conditions)
+        ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        new = self._search([*conditions, f"attributes.run_id NOT IN ({ids})"] if run_ids else conditions)
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", map(_to_row, new))
-            if known:
+            if run_ids:
                 deleted = self._search([f"attributes.run_id IN ({ids})"], ViewType.DELETED_ONLY)
                 self._database.executemany("DELETE FROM runs WHERE id = ?", [(run.info.run_id,) for run in deleted])
 
