@@ -25,6 +25,7 @@ from pages import ROOT, Page
 
 import tinybench
 from tinybench import data, recipes
+from tinybench.benchmark import grid_file
 from tinybench.cli import options, root
 from tinybench.commands.measure import MeasureResult
 from tinybench.config import run_config, settings_file
@@ -262,6 +263,9 @@ def test_toml_is_what_its_reader_takes(block, tmp_path):
     keys = tomllib.loads(block).keys()
     if "space" in keys:
         assert space_file.read(block, "example").parameters
+    elif "benchmark" in keys:
+        grid, _ = grid_file.read(block, "example", file_name="example.toml")
+        assert grid.build_cells()
     elif keys <= set(policy.GATES):
         assert policy.parse(block)
     else:
@@ -296,7 +300,8 @@ def test_every_data_set_is_named():
 
 
 def test_every_command_is_named():
-    assert not [name for name in root.cli.commands if f"tinybench {name}" not in TEXT]
+    commands = root.cli.commands.items()
+    assert not [name for name, command in commands if not command.hidden and f"tinybench {name}" not in TEXT]
 
 
 def test_every_public_function_is_named():

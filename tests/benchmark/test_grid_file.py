@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tinybench.benchmark import grid_file
@@ -74,3 +76,12 @@ def test_a_mistake_is_told_with_its_line(old, new, expected):
     assert str(caught.value).startswith("small.toml")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "benchmarks.d").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_the_shipped_benchmarks_can_be_read(path: Path):
+    grid, _ = grid_file.read(path.read_text(), path.stem, file_name=path.name)
+    cells = grid.build_cells()
+    assert len(cells) == len(grid.models) * len(grid.datasets) * len(grid.recipes) * len(grid.seeds) > 1

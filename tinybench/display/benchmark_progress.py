@@ -129,12 +129,10 @@ def _describe_states(overview: GridOverview) -> list[str]:
     for can_resume, action in ((True, "resumed from their checkpoints"), (False, "begun again")):
         numbers = [cell.number for cell in killed if overview.statuses[cell.number].can_resume == can_resume]
         if numbers:
-            lines.append(
-                f"{len(numbers)} were under way in a process that is gone, and are {action}: {_list_cells(numbers)}."
-            )
+            lines.append(f"Under way in a process that is gone, and {action}: {_list_cells(numbers)}.")
     running = [cell.number for cell in overview.cells if overview.statuses[cell.number].state == CellState.RUNNING]
     if running:
-        lines.append(f"{len(running)} are under way in another process: {_list_cells(running)}.")
+        lines.append(f"Under way in another process: {_list_cells(running)}.")
     numbers_of_reason: dict[str, list[int]] = {}
     for cell in overview.cells:
         status = overview.statuses[cell.number]
