@@ -20,7 +20,11 @@ from tinybench.tracking import tags
 
 TINY: dict[str, Any] = {key: value for key, value in SMALL.items() if key not in ("recipe", "finetune.epochs")}
 TINY |= {"phases": "transfer", "transfer.epochs": 1}
-URI = "sqlite:///mlflow.db"
+
+
+def uri() -> str:
+    """The store of this folder: MLflow keeps clients by address, and a relative one is that of many folders."""
+    return f"sqlite:///{Path.cwd()}/mlflow.db"
 
 
 def cells(*models: str, seeds: tuple[int, ...] = (0,), **settings: Any) -> list[RunConfig]:
@@ -42,10 +46,10 @@ def start(*words: str, folder: Path | None = None) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def cell_runs(uri: str = URI) -> dict[int, list[Run]]:
+def cell_runs() -> dict[int, list[Run]]:
     """The runs of the cells by number, the oldest first."""
     runs: dict[int, list[Run]] = {}
-    for run in all_runs(uri):
+    for run in all_runs(uri()):
         if tags.CELL in run.data.tags:
             runs.setdefault(int(run.data.tags[tags.CELL]), []).append(run)
     return runs

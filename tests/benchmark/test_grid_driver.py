@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from small_grid import URI, cell_runs, cells, options, start, wait_until
+from small_grid import cell_runs, cells, options, start, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark import grid_driver
@@ -46,7 +46,7 @@ class Recorder(BenchmarkCallbacks):
 
 def run(configs, seen=None, name="g", **options):
     seen = seen or Recorder()
-    return grid_driver.run_cells(name, configs, TrackConfig(), seen, **options), seen
+    return grid_driver.run_cells(name, configs, TrackConfig(uri=uri()), seen, **options), seen
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def again(finished: Path, monkeypatch) -> Path:
 
 
 def test_each_cell_is_a_run_below_the_run_of_the_benchmark(again):
-    runs = all_runs(URI)
+    runs = all_runs(uri())
     parent = next(run for run in runs if run.data.tags[tags.KIND] == run_kinds.BENCHMARK)
     found = cell_runs()
     assert [len(found[number]) for number in (1, 2)] == [1, 1]
@@ -87,25 +87,25 @@ def test_each_cell_is_a_run_below_the_run_of_the_benchmark(again):
         assert run_of_cell.data.tags[tags.BENCHMARK] == "g"
         assert run_of_cell.data.tags[tags.CELL_WORKERS] == "2"
     assert parent.info.status == "FINISHED"
-    assert artifacts(URI, parent.info.run_id) == {"tables/cells.csv"}
-    text = Path(MlflowClient(URI).download_artifacts(parent.info.run_id, "tables/cells.csv")).read_text().splitlines()
+    assert artifacts(uri(), parent.info.run_id) == {"tables/cells.csv"}
+    text = Path(MlflowClient(uri()).download_artifacts(parent.info.run_id, "tables/cells.csv")).read_text().splitlines()
     assert text[0] == "cell,dataset,recipe,model,seed,state,run,test/accuracy,reason"
     assert text[2].startswith(f"2,digits,quickstart,simple5,0,finished,{found[2][0].info.run_id},0.")
 
 
 def test_finished_cells_are_never_run_again(again):
-    before = len(all_runs(URI))
+    before = len(all_runs(uri()))
     _, seen = run(cells("smallcnn", "simple5"))
     assert seen.begun == []
     assert seen.overviews[0].count(CellState.FINISHED) == 2
-    assert len(all_runs(URI)) == before
+    assert len(all_runs(uri())) == before
 
 
 def test_also_not_after_the_plan_was_lost_or_what_changes_no_result(again):
     plan = GridPlan("g")
     text = (plan.folder / "plan.json").read_text()
     (plan.folder / "plan.json").unlink()
-    before = len(all_runs(URI))
+    before = len(all_runs(uri()))
     try:
         _, seen = run(cells("simple5", "smallcnn", **{"engine": "keras", "track.costs": "off", "cache.budget": "9GB"}))
         numbers = {cell.config.model: cell.number for cell in seen.overviews[0].cells}
@@ -113,13 +113,13 @@ def test_also_not_after_the_plan_was_lost_or_what_changes_no_result(again):
         (plan.folder / "plan.json").write_text(text)
     assert seen.begun == []
     assert numbers == {"smallcnn": 1, "simple5": 2}
-    assert len(all_runs(URI)) == before, "the run of the benchmark is known by its tag"
+    assert len(all_runs(uri())) == before, "the run of the benchmark is known by its tag"
 
 
 def test_a_preview_counts_and_writes_nothing(again, monkeypatch):
     plan = (GridPlan("g").folder / "plan.json").read_bytes()
     configs = cells("smallcnn", "simple5", seeds=(0, 1))
-    overview = grid_driver.preview("g", configs, TrackConfig())
+    overview = grid_driver.preview("g", configs, TrackConfig(uri=uri()))
     assert (len(overview.cells), overview.count(CellState.FINISHED), overview.change.added) == (4, 2, (3, 4))
     assert [(group.finished, group.measured) for group in overview.groups] == [(1, True), (1, True)]
     assert overview.seconds == sum(group.cost.seconds for group in overview.groups)
@@ -229,7 +229,7 @@ def test_failed_cells_say_why_are_retried_on_request_and_alike_ones_are_not_trie
     assert [number for number, _ in seen.begun] == [1, 2, 3]
     assert len({reason for _, reason in seen.ended.values()}) == 1
     assert "The other 2 cells of vgg10 are not tried: several failed for the same reason." in seen.messages
-    parent = next(one for one in all_runs(URI) if one.data.tags[tags.KIND] == run_kinds.BENCHMARK)
+    parent = next(one for one in all_runs(uri()) if one.data.tags[tags.KIND] == run_kinds.BENCHMARK)
     assert parent.info.status == "FAILED"
     assert "3 of 5 cells failed" in parent.data.tags[tags.ERROR]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import time
 
+from grid_overviews import overview
 from measured_costs import cost
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
@@ -20,6 +21,7 @@ from tinybench.commands.runs import ListedRun
 from tinybench.commands.status import UnsentRun
 from tinybench.core.cache import CacheEntry
 from tinybench.display import (
+    benchmark_progress,
     cache_table,
     comparison_table,
     cost_table,
@@ -122,6 +124,7 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
         [], {"integrated gradients": 0.123, "grad-cam++": 0.5}, {"integrated gradients": 0.5, "grad-cam++": 1.0}
     )
     return {
+        "benchmark_progress.print_overview": [lambda to: benchmark_progress.print_overview(overview(), to)],
         "cache_table.print_cache_table": [lambda to: cache_table.print_cache_table(entries, folder, to)],
         "comparison_table.print_comparison": [
             lambda to, models=models: comparison_table.print_comparison(_comparison(models), to)

@@ -83,13 +83,13 @@ class CellRuns:
         """Mark the runs KILLED whose process is gone, with the runs of their phases, and return how many cells."""
         if tracker.error is not None:
             return 0
-        dead = [judged for runs in self.runs.values() for run in runs if (judged := _judge(run))]
-        for judged in dead:
-            for child in tracker.find_running_children(judged.run.info.run_id):
+        dead = [dead_run for runs in self.runs.values() for run in runs if (dead_run := _judge(run))]
+        for dead_run in dead:
+            for child in tracker.find_running_children(dead_run.run.info.run_id):
                 phase = _judge(child)
                 if phase is not None:
                     dead_runs.mark_killed(tracker.client, phase)
-            dead_runs.mark_killed(tracker.client, judged)
+            dead_runs.mark_killed(tracker.client, dead_run)
         return len(dead)
 
     def status_of(self, cell: PlannedCell, notes: StoreNotes, *, is_away: bool = False) -> CellStatus:

@@ -70,8 +70,8 @@ class BenchmarkConsole(BenchmarkCallbacks):
 
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Print which cell begins."""
-        word = "is resumed" if resumed else "begins"
-        print_text(self.terminal, f"cell {cell.number}/{self._cells} {word}: {describe_cell(cell.config)}")
+        verb = "is resumed" if resumed else "begins"
+        print_text(self.terminal, f"cell {cell.number}/{self._cells} {verb}: {describe_cell(cell.config)}")
 
     def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
         """Print how a cell ended."""
@@ -99,11 +99,11 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
         print_text(terminal, line)
     if overview.count(CellState.FINISHED) == len(overview.cells):
         return
-    parts = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
-    parts += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
-    parts += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
-    parts += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
-    print_text(terminal, f"Time that is left, one cell after another: {', '.join(parts)}.")
+    clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
+    clauses += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
+    clauses += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
+    clauses += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
+    print_text(terminal, f"Time that is left, one cell after another: {', '.join(clauses)}.")
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:
@@ -126,11 +126,11 @@ def _describe_states(overview: GridOverview) -> list[str]:
     total = len(overview.cells)
     lines = [f"{overview.count(CellState.FINISHED)} of {total} cells are finished."]
     killed = [cell for cell in overview.cells if overview.statuses[cell.number].state == CellState.KILLED]
-    for can_resume, what in ((True, "resumed from their checkpoints"), (False, "begun again")):
+    for can_resume, outcome in ((True, "resumed from their checkpoints"), (False, "begun again")):
         numbers = [cell.number for cell in killed if overview.statuses[cell.number].can_resume == can_resume]
         if numbers:
             lines.append(
-                f"{len(numbers)} were under way in a process that is gone, and are {what}: {_list_cells(numbers)}."
+                f"{len(numbers)} were under way in a process that is gone, and are {outcome}: {_list_cells(numbers)}."
             )
     running = [cell.number for cell in overview.cells if overview.statuses[cell.number].state == CellState.RUNNING]
     if running:
@@ -145,6 +145,6 @@ def _describe_states(overview: GridOverview) -> list[str]:
 
 
 def _list_cells(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
+    listed = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
     more = f" and {len(numbers) - _MAX_NUMBERS} more" if len(numbers) > _MAX_NUMBERS else ""
-    return f"cell{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    return f"cell{'s' if len(numbers) > 1 else ''} {listed}{more}"
