@@ -23,7 +23,7 @@ TINY |= {"phases": "transfer", "transfer.epochs": 1}
 
 
 def uri() -> str:
-    """The address of the store in the working folder; MLflow keeps the store of a relative one open."""
+    """The store of this folder: MLflow keeps clients by address, and a relative one is that of many folders."""
     return f"sqlite:///{Path.cwd()}/mlflow.db"
 
 

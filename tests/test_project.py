@@ -24,7 +24,7 @@ MAIN = (
 
 
 def test_entry_points():
-    assert {"main", "transfer", "finetune", "evaluate", "measure", "sweep"} <= set(POINTS)
+    assert {"main", "transfer", "finetune", "evaluate", "measure", "sweep", "benchmark"} <= set(POINTS)
     assert (ROOT / PROJECT["conda_env"]).is_file()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from time import time
 
+import long_board
+from grid_overviews import overview
 from measured_costs import cost
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
@@ -20,6 +22,8 @@ from tinybench.commands.runs import ListedRun
 from tinybench.commands.status import UnsentRun
 from tinybench.core.cache import CacheEntry
 from tinybench.display import (
+    benchmark_progress,
+    board_table,
     cache_table,
     comparison_table,
     cost_table,
@@ -39,6 +43,7 @@ from tinybench.display.console import Console
 from tinybench.display.sweep_progress import SweepConsole
 from tinybench.evaluation.comparison import Comparison, Difference, MetricEstimate
 from tinybench.job.description import FOLD_COLUMNS, TEST_COLUMNS
+from tinybench.leaderboard.table import DEFAULT_COLUMNS
 from tinybench.models.model_cards import MODEL_CARDS
 from tinybench.recipes.resolve import resolve
 from tinybench.registry.candidates import Candidate
@@ -122,6 +127,10 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
         [], {"integrated gradients": 0.123, "grad-cam++": 0.5}, {"integrated gradients": 0.5, "grad-cam++": 1.0}
     )
     return {
+        "benchmark_progress.print_overview": [lambda to: benchmark_progress.print_overview(overview(), to)],
+        "board_table.print_board": [lambda to: board_table.print_board(long_board.board(), DEFAULT_COLUMNS, to)],
+        "board_table.print_pairs": [lambda to: board_table.print_pairs(long_board.board(), to)],
+        "board_table.print_average_ranks": [lambda to: board_table.print_average_ranks(long_board.average_ranks(), to)],
         "cache_table.print_cache_table": [lambda to: cache_table.print_cache_table(entries, folder, to)],
         "comparison_table.print_comparison": [
             lambda to, models=models: comparison_table.print_comparison(_comparison(models), to)

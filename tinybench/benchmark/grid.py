@@ -53,7 +53,7 @@ class Grid:
         for key, reason in self.find_ineffective().items():
             raise ConfigError(f"`{key}` would have no effect in any cell: {reason}. Leave it out.")
         cells = []
-        for seed, dataset, recipe, model in self._axes():
+        for seed, dataset, recipe, model in self._combinations():
             base, settings = self._base(seed, dataset, recipe, model), self._settings_of(model)
             ineffective = {item.key for item in find_ineffective(configuration.replace(base, settings))}
             cells.append(override(base, {key: settings[key] for key in settings if key not in ineffective}))
@@ -67,14 +67,14 @@ class Grid:
         """
         reason_of_key: dict[str, str] = {}
         effective: set[str] = set()
-        for _, dataset, recipe, model in self._axes(self.seeds[:1]):
+        for _, dataset, recipe, model in self._combinations(self.seeds[:1]):
             base, settings = self._base(self.seeds[0], dataset, recipe, model), self._settings_of(model)
             ineffective = {item.key: item.reason for item in find_ineffective(configuration.replace(base, settings))}
             reason_of_key |= {key: reason for key, reason in ineffective.items() if key in settings}
             effective |= settings.keys() - ineffective.keys()
         return {key: reason for key, reason in reason_of_key.items() if key not in effective}
 
-    def _axes(self, seeds: tuple[int, ...] | None = None) -> Iterator[tuple[int, str, str | None, str]]:
+    def _combinations(self, seeds: tuple[int, ...] | None = None) -> Iterator[tuple[int, str, str | None, str]]:
         return itertools.product(seeds or self.seeds, self.datasets, self.recipes, self.models)
 
     def _base(self, seed: int, dataset: str, recipe: str | None, model: str) -> RunConfig:
@@ -103,11 +103,9 @@ def check_name(name: str) -> str:
 
 def make_name(models: tuple[str, ...], datasets: tuple[str, ...]) -> str:
     """Return a name for a benchmark of these models and data sets."""
-    words_of_name = [
-        PurePath(model).stem if "/" in model or model.endswith((".keras", ".h5")) else model for model in models
-    ]
-    words_of_name += [PurePath(dataset.removeprefix(FOLDER_PREFIX)).name for dataset in datasets]
-    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", "-".join(words_of_name)).strip("-.")[:_MAX_NAME].strip("-.")
+    names = [PurePath(model).stem if "/" in model or model.endswith((".keras", ".h5")) else model for model in models]
+    names += [PurePath(dataset.removeprefix(FOLDER_PREFIX)).name for dataset in datasets]
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", "-".join(names)).strip("-.")[:_MAX_NAME].strip("-.")
     return name or "benchmark"
 
 

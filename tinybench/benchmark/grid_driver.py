@@ -301,13 +301,13 @@ class _Driver:
         self._read_again()
         status = self.runs.status_of(cell, self.notes, is_away=_is_away(self.tracker))
         if not reason:
-            if status.state != CellState.FINISHED:  # the store has not been told yet
+            if status.state != CellState.FINISHED:  # the store has not been failure yet
                 status = CellStatus(CellState.FINISHED, status.run_id)
             self.notes.finished[key] = status.run_id
         elif status.state != CellState.FINISHED:
-            description = status.reason if status.state == CellState.FAILED else reason
-            self.notes.failures[key] = description
-            status = replace(status, state=CellState.FAILED, reason=description)
+            failure = status.reason if status.state == CellState.FAILED else reason
+            self.notes.failures[key] = failure
+            status = replace(status, state=CellState.FAILED, reason=failure)
         self.plan.save()
         self.statuses[number] = status
         self.callbacks.on_cell_end(cell, status)

@@ -76,23 +76,23 @@ class _GridFile(TomlDocument):
             with self.errors_at(("models", model) if model in grid.model_settings else ("settings",), f"{model}: "):
                 replace(grid, models=(model,)).find_ineffective()
         for key, reason in grid.find_ineffective().items():
-            places = [("settings",), *(("models", model) for model in grid.model_settings)]
-            paths = [path for place in places for name, path in self._paths(place).items() if name == key]
+            tables = [("settings",), *(("models", model) for model in grid.model_settings)]
+            paths = [path for table_path in tables for name, path in self._paths(table_path).items() if name == key]
             if paths:
                 self.fail(paths[0], f"`{key}` would have no effect in any cell: {reason}. Leave it out.")
 
-    def _paths(self, place: KeyPath) -> dict[str, KeyPath]:
+    def _paths(self, table_path: KeyPath) -> dict[str, KeyPath]:
         """Return the paths of the settings of a table by dotted key."""
         table: Any = self.values
-        for name in place:
+        for name in table_path:
             table = table.get(name, {})
-        return {key: path for key, (_, path) in self.read_table(place, table).items()}
+        return {key: path for key, (_, path) in self.read_table(table_path, table).items()}
 
-    def _refuse_unknown(self, path: KeyPath, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    def _refuse_unknown(self, path: KeyPath, table: Mapping[str, Any], expected: Sequence[str]) -> None:
         for key in table:
-            if key not in known:
+            if key not in expected:
                 self.fail(
-                    (*path, key), f"unknown key `{key}`: expected one of {', '.join(known)}.{suggest(key, known)}"
+                    (*path, key), f"unknown key `{key}`: expected one of {', '.join(expected)}.{suggest(key, expected)}"
                 )
 
     def _read_name(self, table: Mapping[str, Any], default: str) -> str:

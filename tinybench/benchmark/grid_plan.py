@@ -252,7 +252,7 @@ def _describe_changes(before: Sequence[PlannedCell], after: Sequence[PlannedCell
         for key, text in new_texts.items():
             if text != texts.get(key) and not key.startswith(configuration.NOT_IDENTITY):
                 changes[f"{key}: {texts.get(key)} → {text}"] = None
-        for name, shown in names.items():
+        for name, title in names.items():
             if old.contents.get(name) != cell.contents.get(name):
-                changes[f"{shown}: other content"] = None
+                changes[f"{title}: other content"] = None
     return tuple(changes)

@@ -70,8 +70,8 @@ class BenchmarkConsole(BenchmarkCallbacks):
 
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Print which cell begins."""
-        event = "is resumed" if resumed else "begins"
-        print_text(self.terminal, f"cell {cell.number}/{self._cells} {event}: {describe_cell(cell.config)}")
+        verb = "is resumed" if resumed else "begins"
+        print_text(self.terminal, f"cell {cell.number}/{self._cells} {verb}: {describe_cell(cell.config)}")
 
     def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
         """Print how a cell ended."""
@@ -99,11 +99,11 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
         print_text(terminal, line)
     if overview.count(CellState.FINISHED) == len(overview.cells):
         return
-    phrases = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
-    phrases += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
-    phrases += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
-    phrases += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
-    print_text(terminal, f"Time that is left, one cell after another: {', '.join(phrases)}.")
+    clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
+    clauses += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
+    clauses += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
+    clauses += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
+    print_text(terminal, f"Time that is left, one cell after another: {', '.join(clauses)}.")
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:
@@ -145,6 +145,6 @@ def _describe_states(overview: GridOverview) -> list[str]:
 
 
 def _list_cells(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
+    listed = ", ".join(map(str, numbers[:_MAX_NUMBERS]))
     more = f" and {len(numbers) - _MAX_NUMBERS} more" if len(numbers) > _MAX_NUMBERS else ""
-    return f"cell{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    return f"cell{'s' if len(numbers) > 1 else ''} {listed}{more}"

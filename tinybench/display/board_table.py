@@ -47,7 +47,7 @@ def print_boards(boards: Sequence[DatasetBoard], columns: Sequence[str], style: 
         print_board(board, columns, terminal)
     ranks = average_ranks.average_ranks(boards)
     if ranks is not None:
-        _print_average_ranks(ranks, terminal)
+        print_average_ranks(ranks, terminal)
 
 
 def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal) -> None:
@@ -60,7 +60,7 @@ def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal)
     rows = [[column.read(row) for column in shown_columns] for row in board.rows]
     print_table(terminal, layout, rows, f"{board.dataset}, {board.images:,} test images")
     if board.pairs:
-        _print_pairs(board, terminal)
+        print_pairs(board, terminal)
     print_text(terminal, _describe_method(board))
     for note in list_notes(board):
         print_note(terminal, note)
@@ -73,7 +73,8 @@ def list_notes(board: DatasetBoard) -> list[str]:
     return [*not_ranked, *board.hints]
 
 
-def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
+def print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
+    """Print how many pairs there are of each conclusion, which models may be the best, and the pairs that matter."""
     counts = Counter(pair.conclusion for pair in board.pairs)
     summary = ", ".join(f"{counts[name]} {name}" for name in ("better", "equivalent", "unresolved") if counts[name])
     best = {row.name for row in board.rows if row.may_be_best}
@@ -90,7 +91,8 @@ def _print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
         print_table(terminal, layout, [_cells(pair) for pair in printed])
 
 
-def _print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
+def print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
+    """Print the average ranks over several data sets."""
     rows = [(name, format_metric(rank, ".2f")) for name, rank in ranks.ranks.items()]
     layout = (Column("model", wraps=True, head=True), *number_columns("average rank"))
     print_table(terminal, layout, rows, f"Over {', '.join(ranks.datasets)}")

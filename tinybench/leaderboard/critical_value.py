@@ -25,8 +25,8 @@ LOOKS = (3, 20)
 """The first and the last number of seeds at which a board may be looked at: the plan by which errors are bounded."""
 
 _SIMULATIONS = 4_000
-# Of the errors that are allowed, where variances over seeds are estimated: the simulation takes them to be true, which
-# made a tenth more errors in `benchmarks.board_errors`
+# Of the errors that are allowed at all looks, where variances over seeds are estimated: the simulation takes them to be
+# true, which made a tenth more errors in `benchmarks.board_errors`
 _SHARE_OF_ESTIMATED = 0.85
 
 
@@ -61,7 +61,7 @@ def find_critical_values(estimates: ModelEstimates, seed: int = 0) -> CriticalVa
             # Of one pair only one side can be wrong; of many, which sides can be is not known
             present = scores[:, 0] if len(first) == 1 else np.abs(scores).max(axis=1)
     level = 1 - ALPHA * (_SHARE_OF_ESTIMATED if estimates.compares_models else 1)
-    return CriticalValues(*(float(np.quantile(scores, level)) for scores in (largest, present)))
+    return CriticalValues(float(np.quantile(largest, level)), float(np.quantile(present, 1 - ALPHA)))
 
 
 def to_scores(t: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
