@@ -156,6 +156,20 @@ def test_a_subset_of_the_test_images_is_a_board_of_its_own(made: MadeStore):
     assert boards[1].hints == ("6 runs on these data used other test images.",)
 
 
+def test_failed_cells_are_shown_as_failed_until_they_finish(made: MadeStore):
+    from tinybench.display.board_table import list_notes
+
+    add_models(made, a=20, b=40)
+    cell = {tags.BENCHMARK: "g", tags.CELL: "7", tags.CELL_KEY: "k", tags.ERROR: "The disk is full."}
+    for run_id in made.add("c", 1, None, run_tags=cell):
+        made.client.set_terminated(run_id, "FAILED")
+    board = build_board(made)
+    assert [row.name for row in board.rows] == ["a", "b"]
+    assert list_notes(board)[0] == "Failed: cell 7 of g, c, seed 1: The disk is full."
+    made.add("c", 1, made.correct(30), run_tags=cell)
+    assert build_board(made).failed == ()
+
+
 def test_names_from_strangers_do_nothing(made: MadeStore):
     from tinybench.leaderboard.table import DEFAULT_COLUMNS, write_board
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinybench.leaderboard.board import DatasetBoard
     from tinybench.leaderboard.pairs import Pair
 
+_MAX_FAILED = 5
 _MAX_PAIRS = 10  # that are printed; of more, those that are unresolved and may be the best
 
 
@@ -68,9 +69,11 @@ def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal)
 
 
 def list_notes(board: DatasetBoard) -> list[str]:
-    """Return what to know of a board besides its table: the runs that are not ranked, and the hints."""
+    """Return what to know of a board besides its table: failed cells, runs that are not ranked, and the hints."""
     not_ranked = [f"Not ranked: {describe_count(count, reason)}." for reason, count in board.left_out.items()]
-    return [*not_ranked, *board.hints]
+    failed = [cell.describe() for cell in board.failed[:_MAX_FAILED]]
+    more = len(board.failed) - len(failed)
+    return [*failed, *([f"{more:,} more cells failed."] if more else []), *not_ranked, *board.hints]
 
 
 def print_pairs(board: DatasetBoard, terminal: Terminal) -> None:

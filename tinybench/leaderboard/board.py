@@ -13,10 +13,11 @@ from scipy import stats
 
 from tinybench.leaderboard import critical_value, entries, hints, pairs, rank_intervals, scores
 from tinybench.leaderboard.entries import Entry
+from tinybench.leaderboard.failed_cells import FailedCell, list_failed_cells
 from tinybench.leaderboard.model_estimates import ModelEstimates, estimate_models
 from tinybench.leaderboard.pairs import Pair
 from tinybench.leaderboard.scores import RunScores
-from tinybench.tracking import test_set_uses
+from tinybench.tracking import tags, test_set_uses
 from tinybench.tracking.run_cache import RunCache
 from tinybench.tracking.tracker import Tracker
 
@@ -79,6 +80,7 @@ class DatasetBoard:
         pairs: What is concluded of each pair.
         left_out: Runs that are not ranked, by reason.
         hints: What to know before trusting the order, a sentence each.
+        failed: Cells of benchmarks on this data set that failed.
     """
 
     dataset: str
@@ -90,6 +92,7 @@ class DatasetBoard:
     pairs: tuple[Pair, ...]
     left_out: dict[str, int] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
+    failed: tuple[FailedCell, ...] = ()
 
 
 def build_boards(
@@ -113,6 +116,7 @@ def build_boards(
     with closing(RunCache(tracker)) as cache:
         cache.update()
         runs = {run.run_id: run for run in cache.list_runs()}
+        failed = list_failed_cells(tracker, {run.tags.get(tags.CELL_KEY, "") for run in runs.values()})
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in filter(keep, entries.list_entries(runs.values())):
             by_images[entry.dataset, entry.test_images].append(entry)
@@ -122,7 +126,9 @@ def build_boards(
             uses = test_set_uses.count(tracker, test_images) if test_images else 0
             on_dataset = sum(len(entries_there) for key, entries_there in by_images.items() if key[0] == dataset)
             models = {row.name: row.entries for row in board.rows}
-            boards.append(replace(board, hints=hints.list_hints(models, runs, uses, on_dataset - len(members))))
+            sentences = hints.list_hints(models, runs, uses, on_dataset - len(members))
+            cells = tuple(cell for cell in failed if cell.dataset == dataset)
+            boards.append(replace(board, hints=sentences, failed=cells))
     return sorted(boards, key=lambda board: (-len(board.rows), board.dataset))
 
 

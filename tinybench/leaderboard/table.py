@@ -161,6 +161,7 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
         "pairs": [asdict(pair) for pair in board.pairs],
         "left_out": board.left_out,
         "hints": board.hints,
+        "failed": [asdict(cell) for cell in board.failed],
     }
 
 
