@@ -112,6 +112,8 @@ def _check_request() -> Response | None:
     if _NAMES_LOCATION.fullmatch(route) and request.method in ("POST", "PATCH"):
         names_location = _has_location(handlers._get_normalized_request_json())
         return _refuse() if names_location and not _is_at_least(username, roles.ADMIN) else None
+    if request.method == "DELETE" and _leaves_destination((request.view_args or {}).get("artifact_path", "")):
+        return _refuse()
     if _WRITES_FILES.search(route) and request.method != "GET":
         names_in_body = "mpu" in route or "presigned" in route
         body = handlers._get_normalized_request_json() if names_in_body else None
@@ -121,6 +123,20 @@ def _check_request() -> Response | None:
 
 def _refuse() -> Response:
     return Response("Permission denied", 403, mimetype="text/plain")
+
+
+def _leaves_destination(path: str) -> bool:
+    """Return whether the path of an artifact leads out of the folder of all artifacts, through a link in it."""
+    if not path:
+        return False
+    folder = getattr(handlers._get_artifact_repo_mlflow_artifacts(), "artifact_dir", None)
+    if folder is None:  # no folder of this machine
+        return False
+    root = Path(folder).resolve()
+    try:
+        return not (root / path).resolve().is_relative_to(root)
+    except (OSError, ValueError):  # a path that no system has
+        return True
 
 
 def _has_location(value: Any) -> bool:
