@@ -62,6 +62,12 @@ def test_documents_have_a_row_for_each_model(made: MadeStore, style: str):
     assert "0.9475" in text
 
 
+def test_the_table_of_a_recipe_has_published_metrics_beside_ours(made: MadeStore):
+    made.add("vgg16", 0, made.correct(170), params={"recipe": "tiny-imagenet-tlft"}, metrics={"test/f1_macro": 0.5})
+    words = ("--model", "vgg16", "--published", "--format", "csv", "--columns", "model,top1,f1")
+    assert ask(made, *words).stdout.splitlines() == ["model,test top-1,F1", "vgg16,0.5750 (0.575),0.5000 (0.573)"]
+
+
 def test_filters(made: MadeStore):
     (board,) = json.loads(ask(made, "--model", "bad", "--format", "json").stdout)
     assert [model["model"] for model in board["models"]] == ["bad"]

@@ -35,6 +35,7 @@ _PHASES = ("last", "scratch", "transfer", "finetune", "all")
     help="Difference below which two models are equivalent.",
 )
 @click.option("--columns", help="Columns, separated by commas.")
+@click.option("--published", "with_published", is_flag=True, help="Write published metrics in brackets behind ours.")
 @click.option("--format", "style", type=click.Choice(_FORMATS), default="table", show_default=True, help="Output.")
 @uri_option
 def leaderboard(
@@ -45,6 +46,7 @@ def leaderboard(
     metric: str,
     delta: float,
     columns: str | None,
+    with_published: bool,
     style: str,
     uri: str | None,
 ) -> None:
@@ -70,4 +72,4 @@ def leaderboard(
     ranked = boards.list_boards(
         uri, dataset=dataset, models=models, recipe=recipe, phase=phase, metric=metric, margin=delta
     )
-    board_table.print_boards(ranked, names, style)
+    board_table.print_boards(ranked, names, style, with_published=with_published)

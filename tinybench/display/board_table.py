@@ -27,35 +27,40 @@ _MAX_FAILED = 5
 _MAX_PAIRS = 10  # that are printed; of more, those that are unresolved and may be the best
 
 
-def print_boards(boards: Sequence[DatasetBoard], columns: Sequence[str], style: str) -> None:
+def print_boards(
+    boards: Sequence[DatasetBoard], columns: Sequence[str], style: str, *, with_published: bool = False
+) -> None:
     """Print boards in a format.
 
     Args:
         boards: The boards.
         columns: Names of columns, see `leaderboard.table.COLUMNS`.
         style: One of `leaderboard.table.FORMATS`.
+        with_published: Whether published metrics are written in brackets behind ours.
     """
     if style == "json":
         click.echo(json.dumps([to_json(board) for board in boards], indent=1, allow_nan=False))
         return
     if style != "table":
-        click.echo("\n\n".join(write_board(board, columns, style) for board in boards))
+        click.echo("\n\n".join(write_board(board, columns, style, with_published=with_published) for board in boards))
         return
     from rich.console import Console as Terminal
 
     terminal = Terminal()
     for board in boards:
-        print_board(board, columns, terminal)
+        print_board(board, columns, terminal, with_published=with_published)
     ranks = average_ranks.average_ranks(boards)
     if ranks is not None:
         print_average_ranks(ranks, terminal)
 
 
-def print_board(board: DatasetBoard, columns: Sequence[str], terminal: Terminal) -> None:
+def print_board(
+    board: DatasetBoard, columns: Sequence[str], terminal: Terminal, *, with_published: bool = False
+) -> None:
     """Print a board as a table, with its conclusions and how to read them."""
-    shown_columns = choose_columns(board, columns)
+    shown_columns = choose_columns(board, columns, with_published=with_published)
     layout = [
-        Column(column.title, right=column.is_number, wraps=not column.is_number, head=not column.is_number)
+        Column(column.title, right=column.is_number, wraps=not column.is_number, head=column.title == "model")
         for column in shown_columns
     ]
     rows = [[column.read(row) for column in shown_columns] for row in board.rows]

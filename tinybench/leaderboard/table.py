@@ -46,8 +46,10 @@ def _metric_column(title: str, metric: str, spec: str = ".4f", unit: float = 1.0
 
 
 def _format_reproduced(row: BoardRow) -> str:
-    reproduced = published.is_reproduced(row)
-    return "" if reproduced is None else "yes" if reproduced else "no"
+    figure = published.find_published(row, "test/accuracy")
+    if figure is None:
+        return ""
+    return "above" if row.low > figure else "below" if row.high < figure else "yes"
 
 
 def _format_ranks(row: BoardRow) -> str:
@@ -90,15 +92,22 @@ DEFAULT_COLUMNS = (
 )
 
 
-def choose_columns(board: DatasetBoard, names: Sequence[str]) -> list[BoardColumn]:
-    """Return the columns of some names without those that no row has a value for."""
+def choose_columns(board: DatasetBoard, names: Sequence[str], *, with_published: bool = False) -> list[BoardColumn]:
+    """Return the columns of some names without those that no row has a value for.
+
+    Args:
+        board: The board.
+        names: Names of columns, see `COLUMNS`.
+        with_published: Whether published metrics are written in brackets behind ours.
+    """
     titles = {"value": {"accuracy": "top-1", "top5": "top-5"}.get(board.metric, board.metric)}
     columns = [
         replace(COLUMNS[name], title=titles.get(name, COLUMNS[name].title))
         for name in names
         if not (name == "top5" and board.metric == "top5")
     ]
-    return [column for column in columns if any(column.read(row) for row in board.rows)]
+    columns = [column for column in columns if any(column.read(row) for row in board.rows)]
+    return [*map(add_published, columns)] if with_published else columns
 
 
 def add_published(column: BoardColumn) -> BoardColumn:
@@ -111,17 +120,18 @@ def add_published(column: BoardColumn) -> BoardColumn:
     return replace(column, read=read) if column.metric else column
 
 
-def write_board(board: DatasetBoard, names: Sequence[str], style: str) -> str:
+def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_published: bool = False) -> str:
     """Return a board in one of `FORMATS` other than `table`.
 
     Args:
         board: The board.
         names: Names of columns, see `COLUMNS`; JSON has all that is known.
         style: The format.
+        with_published: Whether published metrics are written in brackets behind ours.
     """
     if style == "json":
         return json.dumps(to_json(board), indent=1, allow_nan=False)
-    columns = choose_columns(board, names)
+    columns = choose_columns(board, names, with_published=with_published)
     titles = [column.title for column in columns]
     rows = [[column.read(row) for column in columns] for row in board.rows]
     if style == "csv":

@@ -1,0 +1,40 @@
+"""The published metrics beside ours, and whether they are reproduced."""
+
+from __future__ import annotations
+
+import pytest
+from made_boards import MadeStore, build_board
+
+from tinybench.leaderboard.published import find_published, is_reproduced
+from tinybench.leaderboard.table import COLUMNS, add_published
+
+RECIPE = {"recipe": "tiny-imagenet-tlft", "head.dropout": "0.3"}
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong", "published", "reproduced"),
+    [("vgg16", 170, 0.575, "yes"), ("resnet50", 30, 0.697, "above"), ("efficientnetb0", 300, 0.584, "below")],
+)
+def test_the_published_accuracy_is_that_of_the_model_and_phase(
+    made: MadeStore, model: str, wrong: int, published: float, reproduced: str
+):
+    made.add(model, 0, made.correct(wrong), params=RECIPE)
+    (row,) = build_board(made).rows
+    assert find_published(row, "test/accuracy") == published
+    assert COLUMNS["reproduced"].read(row) == reproduced
+    assert is_reproduced(row) == (reproduced == "yes")
+
+
+def test_another_recipe_or_model_has_published_nothing(made: MadeStore):
+    made.add("vgg16", 0, made.correct(20))
+    made.add("smallcnn", 0, made.correct(20), params=RECIPE)
+    for row in build_board(made).rows:
+        assert find_published(row, "test/accuracy") is None
+        assert COLUMNS["reproduced"].read(row) == ""
+
+
+def test_published_metrics_are_written_behind_ours(made: MadeStore):
+    made.add("vgg16", 0, made.correct(170), params=RECIPE, metrics={"test/f1_macro": 0.5})
+    (row,) = build_board(made).rows
+    assert add_published(COLUMNS["f1"]).read(row) == "0.5000 (0.573)"
+    assert add_published(COLUMNS["model"]).read(row) == "vgg16"
