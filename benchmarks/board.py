@@ -1,6 +1,6 @@
 """How long a board of a store with ten thousand runs takes: the first time, and when nothing or one run is new.
 
-`python -m benchmarks.board` makes the store by SQL from runs with predictions of 2,000 images in 100 classes.
+`python -m benchmarks.board` makes the store by SQL from runs with predictions of 2,000 images in 10 classes.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def make_store(folder: Path, runs: int) -> str:
 
     uri = f"sqlite:///{folder}/mlflow.db"
     os.chdir(folder)
-    made = MadeStore(uri, images=2000)
+    store = MadeStore(uri, images=2000)
     generator = np.random.default_rng(0)
     templates = []
     for model in range(_MODELS):
         for seed in range(_SEEDS):
-            correct = made.correct(400 + 10 * model + int(generator.integers(-5, 5)), int(generator.integers(50)))
+            correct = store.correct(400 + 10 * model + int(generator.integers(-5, 5)), int(generator.integers(50)))
             settings = {f"other.{number}": str(number) for number in range(_PARAMS)}
             metrics = {f"other/{number}": float(number) for number in range(_METRICS)}
-            templates.append(made.add(f"m{model}", seed, correct, params=settings, metrics=metrics))
+            templates.append(store.add(f"m{model}", seed, correct, params=settings, metrics=metrics))
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         for number in range(runs // 2 - len(templates)):
             _copy(database, templates[number % len(templates)], number)
@@ -72,8 +72,8 @@ def _copy(database: sqlite3.Connection, pair: tuple[str, str], number: int) -> N
             rows = database.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", (run_id,))
             columns = [column[0] for column in rows.description]
             changed = [_change(dict(zip(columns, row, strict=True)), new, names, number) for row in rows.fetchall()]
-            places = ", ".join("?" for _ in columns)
-            database.executemany(f"INSERT INTO {table} VALUES ({places})", [[*row.values()] for row in changed])
+            marks = ", ".join("?" for _ in columns)
+            database.executemany(f"INSERT INTO {table} VALUES ({marks})", [[*row.values()] for row in changed])
 
 
 def _change(row: dict[str, Any], run_id: str, names: dict[str, str], number: int) -> dict[str, Any]:

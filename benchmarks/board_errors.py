@@ -50,8 +50,8 @@ def simulate_scores(setting: Setting, generator: np.random.Generator) -> list[ND
     shared = generator.standard_normal(setting.images, np.float32)
     scores = []
     for accuracy in setting.accuracies:
-        own = generator.standard_normal(setting.images, np.float32)
-        ease = np.sqrt(_SHARED) * shared + np.sqrt(1 - _SHARED) * own
+        of_model = generator.standard_normal(setting.images, np.float32)
+        ease = np.sqrt(_SHARED) * shared + np.sqrt(1 - _SHARED) * of_model
         levels = np.clip(accuracy + setting.deviation * generator.standard_normal(setting.seeds), 1e-6, 1 - 1e-6)
         # Most of what decides an image is the same for all seeds of a model
         noise = generator.standard_normal((setting.seeds, setting.images), np.float32)
@@ -87,7 +87,11 @@ def calls_better_at_any_look(setting: Setting, seed: int) -> bool:
     scores = simulate_scores(setting, np.random.default_rng([seed, setting.seeds]))
     looks = range(critical_value.LOOKS[0], setting.seeds + 1)
     return any(
-        calls_better(pairs.conclude_pairs(estimate_models(setting.names, [each[:runs] for each in scores]), MARGIN))
+        calls_better(
+            pairs.conclude_pairs(
+                estimate_models(setting.names, [scores_of_model[:runs] for scores_of_model in scores]), MARGIN
+            )
+        )
         for runs in looks
     )
 
@@ -117,8 +121,8 @@ def _print_errors(count: int) -> None:
     equal = simulate_boards(Setting((0.9,) * 8), count)
     wrong = np.mean([*map(calls_better, equal)])
     print(f"8 equal models, 5 seeds, {count} boards: any called better {wrong:.3f} (at most .05)", flush=True)
-    found = share_of_pairs(simulate_boards(Setting((0.9,) * 7 + (0.92,)), count), "better", "m7")
-    print(f"one of 8 better by 2 points, 5 seeds: called better in {found:.3f} of pairs (at least .80)", flush=True)
+    power = share_of_pairs(simulate_boards(Setting((0.9,) * 7 + (0.92,)), count), "better", "m7")
+    print(f"one of 8 better by 2 points, 5 seeds: called better in {power:.3f} of pairs (at least .80)", flush=True)
     spaced = Setting(tuple(0.9 + 0.004 * number for number in range(8)))
     covered = np.mean([covers_ranks(spaced, board) for board in simulate_boards(spaced, count)])
     print(f"8 models .4 points apart, 5 seeds: all rank intervals right {covered:.3f} (at least .95)", flush=True)

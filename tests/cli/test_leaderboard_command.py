@@ -85,3 +85,11 @@ def test_several_data_sets_have_average_ranks(made: MadeStore):
     text = ask(made).stdout
     assert "average rank" in text
     assert "not ranked over all: late." in " ".join(text.split())
+
+
+def test_the_choices_are_those_of_the_boards():
+    from tinybench.leaderboard import scores, table
+
+    choices = {option.name: option.type for option in root.cli.commands["leaderboard"].params}
+    assert tuple(choices["style"].choices) == table.FORMATS
+    assert tuple(choices["metric"].choices) == scores.METRICS

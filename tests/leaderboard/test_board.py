@@ -53,6 +53,58 @@ def test_one_run_has_no_pair(made: MadeStore):
     assert 0.9 < board.rows[0].low < 0.95 < board.rows[0].high < 1
 
 
+def test_a_model_without_an_error_has_the_exact_interval(made: MadeStore):
+    from scipy.stats import binomtest
+
+    made.add("perfect", 0, made.correct(0))
+    made.add("hopeless", 0, made.correct(400))
+    perfect, hopeless = build_board(made).rows
+    expected = binomtest(400, 400).proportion_ci(method="exact")
+    assert (perfect.low, perfect.high) == pytest.approx((expected.low, 1))
+    assert (hopeless.low, hopeless.high) == pytest.approx((0, 1 - expected.low))
+
+
+def test_runs_without_predictions_alone_say_so(made: MadeStore):
+    from rich.console import Console
+
+    from tinybench.display.board_table import print_board
+    from tinybench.leaderboard.table import DEFAULT_COLUMNS
+
+    made.add("a", 0, None, metrics={"test/accuracy": 0.9})
+    terminal = Console(record=True, width=120)
+    print_board(build_board(made), DEFAULT_COLUMNS, terminal)
+    text = terminal.export_text()
+    assert "made: no run can be ranked." in text
+    assert "Not ranked: 1 run without predictions." in text
+    assert "Intervals" not in text
+
+
+def test_predictions_that_were_away_are_read_when_they_are_back(made: MadeStore):
+    from pathlib import Path
+
+    _, phase = made.add("a", 0, made.correct(20))
+    folder = Path(made.client.get_run(phase).info.artifact_uri)
+    folder.rename(folder.with_name("away"))
+    assert build_board(made).left_out == {"runs without predictions": 1}
+    folder.with_name("away").rename(folder)
+    assert [row.name for row in build_board(made).rows] == ["a"]
+
+
+def test_phases_of_other_programs_are_no_entries(made: MadeStore):
+    made.add("net", 0, made.correct(20))
+    for strange in ({tags.KIND: "phase"}, {tags.KIND: "phase", tags.PHASE: "warm-up", tags.PARENT_RUN: "x"}):
+        made.client.set_terminated(made.client.create_run(made.experiment, tags=strange).info.run_id)
+    assert [row.name for row in build_board(made).rows] == ["net"]
+
+
+def test_settings_of_later_phases_tell_no_models_apart(made: MadeStore):
+    both = {"phases": "transfer, finetune", "finetune.lr": "1e-5"}
+    made.add("net", 0, made.correct(20), params=both)
+    made.add("net", 1, made.correct(22))
+    (row,) = build_board(made, keep=lambda entry: entry.phase == "transfer").rows
+    assert (row.name, row.seeds) == ("net", (0, 1))
+
+
 def test_a_store_without_finished_runs_has_no_board(made: MadeStore):
     made.client.create_run(made.experiment)
     assert build_boards(Tracker.at(made.uri)) == []

@@ -98,3 +98,9 @@ def test_what_seeds_change_of_single_images_is_counted_once():
     scores = (np.random.default_rng(0).random((10, 5000)) < 0.7).astype(float)
     estimates = estimate_models(["a"], [scores])
     assert abs(estimates.image_covariance[0, 0]) < 0.21 / 5000 / 10
+
+
+@pytest.mark.parametrize(("images", "conclusion"), [(20, "unresolved"), (100, "unresolved"), (2000, "equivalent")])
+def test_few_images_without_an_error_do_not_show_that_models_are_equivalent(images, conclusion):
+    (pair,) = conclude_pairs(estimate_models(["a", "b"], [np.ones((3, images))] * 2), 0.01)
+    assert pair.conclusion == conclusion

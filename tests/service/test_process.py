@@ -258,7 +258,7 @@ def test_the_web_page_may_send_requests_under_every_name_of_the_server(tmp_path:
     assert build_environment(settings, tmp_path)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://another"
 
 
-@pytest.mark.parametrize(("workers", "connections"), [(1, 40), (2, 40), (4, 20), (8, 15)])
+@pytest.mark.parametrize(("workers", "connections"), [(1, 40), (2, 30), (4, 15), (8, 15)])
 def test_each_thread_has_a_connection_as_far_as_postgres_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, connections: int
 ):

@@ -84,6 +84,7 @@ def test_what_is_derived_is_computed_once(made: MadeStore, cache: RunCache):
 
     assert [cache.derive("run", "name", compute) for _ in range(3)] == [b"content"] * 3
     assert cache.derive("run", "other", lambda: b"") == b""
+    assert cache.derive("run", "other", lambda: b"back") == b"back"
     assert len(calls) == 1
 
 
@@ -92,4 +93,40 @@ def test_another_process_reads_the_same(made: MadeStore, cache: RunCache):
     assert len(ids(cache)) == 2
     other = RunCache(Tracker.at(made.uri))
     assert len(other.list_runs()) == 2
+    other.close()
+
+
+def test_a_damaged_file_is_made_anew(made: MadeStore, tmp_path: Path):
+    made.add("a", 0, None)
+    first = RunCache(Tracker.at(made.uri))
+    assert len(ids(first)) == 2
+    first.close()
+    (file,) = (tmp_path / "cache" / "runs").glob("*.db")
+    file.write_bytes(b"no database at all" * 500)
+    again = RunCache(Tracker.at(made.uri))
+    assert len(ids(again)) == 2
+    again.close()
+
+
+def test_without_a_place_for_the_file_runs_are_read_each_time(made: MadeStore, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("TINYBENCH_CACHE", str(tmp_path / "file"))
+    made.add("a", 0, None)
+    cache = RunCache(Tracker.at(made.uri))
+    assert len(ids(cache)) == 2
+    cache.close()
+
+
+def test_a_process_that_reads_the_store_does_not_lock_out_another(made: MadeStore, cache: RunCache, monkeypatch):
+    made.add("a", 0, None)
+    other = RunCache(Tracker.at(made.uri))
+    search = cache._search
+
+    def search_while_another_writes(*arguments):
+        for run in search(*arguments):
+            other.derive(run.info.run_id, "name", lambda: b"content")
+            yield run
+
+    monkeypatch.setattr(cache, "_search", search_while_another_writes)
+    assert len(ids(cache)) == 2
     other.close()

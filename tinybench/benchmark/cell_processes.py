@@ -40,7 +40,7 @@ class CellProcesses:
 
     @property
     def has_room(self) -> bool:
-        """Whether another cell may begin."""
+        """Return whether another cell may begin."""
         return len(self._running) < self._count
 
     def start(self, number: int, task: CellTask) -> None:

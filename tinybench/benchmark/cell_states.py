@@ -25,7 +25,7 @@ _NUMBERS = re.compile(r"\d+")
 
 
 class CellState(StrEnum):
-    """What has become of a cell."""
+    """State of a cell."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -14,7 +14,7 @@ from tinybench.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class CellTask:
-    """What a process of a cell is to do.
+    """Task of the process of a cell.
 
     Attributes:
         settings: All settings of the cell by dotted key; the address of the store is in the environment.

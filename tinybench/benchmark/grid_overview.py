@@ -13,7 +13,7 @@ from tinybench.config.run_config import RunConfig
 
 
 class CellCost(NamedTuple):
-    """What a cell takes.
+    """Time and disk space of a cell.
 
     Attributes:
         seconds: Its time.

@@ -43,13 +43,13 @@ class PlannedCell:
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """What cells that differ only in their seed share: data set, recipe and model."""
+        """Data set, recipe and model, which cells that differ only in their seed share."""
         return self.config.dataset, self.config.recipe, self.config.model
 
 
 @dataclass
 class StoreNotes:
-    """What this machine knows of the runs of a benchmark in one store.
+    """Notes of this machine on the runs of a benchmark in one store.
 
     Attributes:
         parent_run: Id or key of the run of the benchmark; None before it is opened.
@@ -66,7 +66,7 @@ class StoreNotes:
 
 @dataclass(frozen=True)
 class PlanChange:
-    """How a specification differs from the one that the plan had before.
+    """Difference between a specification and the one that the plan had before.
 
     Attributes:
         is_new: There was none before.

@@ -120,8 +120,8 @@ def _print_plan(config: RunConfig) -> None:
 
     terminal = Terminal()
     with terminal.status("Timing a few steps on this machine …"):
-        note = store_check.check_store(config.track)
-        run_estimate = estimate.estimate_run(config)  # first, so that an error stands alone
+        note = store_check.check_store(config.track)  # both before the tables, so that an error stands alone
+        run_estimate = estimate.estimate_run(config)
     plan_table.print_settings_table(config, terminal)
     plan_table.print_plan_table(run_estimate, terminal)
     if note:

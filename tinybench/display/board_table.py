@@ -58,6 +58,10 @@ def print_board(
     board: DatasetBoard, columns: Sequence[str], terminal: Terminal, *, with_published: bool = False
 ) -> None:
     """Print a board as a table, with its conclusions and how to read them."""
+    if not board.rows:
+        print_text(terminal, f"{board.dataset}: no run can be ranked.", style="bold")
+        _print_notes(board, terminal)
+        return
     shown_columns = choose_columns(board, columns, with_published=with_published)
     layout = [
         Column(column.title, right=column.is_number, wraps=not column.is_number, head=column.title == "model")
@@ -68,6 +72,10 @@ def print_board(
     if board.pairs:
         print_pairs(board, terminal)
     print_text(terminal, _describe_method(board))
+    _print_notes(board, terminal)
+
+
+def _print_notes(board: DatasetBoard, terminal: Terminal) -> None:
     for note in list_notes(board):
         print_note(terminal, note)
     terminal.print()

@@ -119,7 +119,7 @@ def build_boards(
         failed = list_failed_cells(tracker, {run.tags.get(tags.CELL_KEY, "") for run in runs.values()})
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in filter(keep, entries.list_entries(runs.values())):
-            by_images[entry.dataset, entry.test_images].append(entry)
+            by_images[entry.dataset, entry.images_hash].append(entry)
         boards = []
         for (dataset, test_images), members in by_images.items():
             board = _build_board(dataset, members, tracker, cache, metric, margin)
@@ -146,7 +146,7 @@ def _build_board(
     conclusions = pairs.conclude_pairs(estimates, margin)
     ranks = rank_intervals.find_rank_intervals(estimates.names, conclusions)
     best = rank_intervals.find_possibly_best(ranks)
-    low, high = _intervals(estimates)
+    low, high = _intervals(estimates, by_model[0].shape[1])
     rows = tuple(
         BoardRow(
             name := estimates.names[index],
@@ -207,12 +207,17 @@ def _agrees(entry: Entry, run_scores: RunScores) -> bool:
     return logged is None or abs(logged - float(run_scores.correct["accuracy"].mean())) < _ROUNDING
 
 
-def _intervals(estimates: ModelEstimates) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the 95 % interval of each model, which holds for one model and not for all at once."""
+def _intervals(estimates: ModelEstimates, images: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the 95 % interval of each model, which holds for one model and not for all at once.
+
+    A model that is right, or wrong, on all images gets the exact interval (Clopper and Pearson, 1934).
+    """
     zero = np.zeros(len(estimates.names))
     of_means = estimates.seeds.values / estimates.runs
     errors, degrees = critical_value.standard_errors(
         np.diag(estimates.image_covariance), of_means, zero, estimates.seeds.degrees, zero
     )
     half = stats.t.ppf(1 - critical_value.ALPHA / 2, degrees) * errors
-    return np.maximum(estimates.values - half, 0), np.minimum(estimates.values + half, 1)
+    none_wrong = (critical_value.ALPHA / 2) ** (1 / images)
+    low = np.where(estimates.values == 1, none_wrong, np.maximum(estimates.values - half, 0))
+    return low, np.where(estimates.values == 0, 1 - none_wrong, np.minimum(estimates.values + half, 1))

@@ -26,7 +26,7 @@ LOOKS = (3, 20)
 
 _SIMULATIONS = 4_000
 # Of the errors that are allowed at all looks, where variances over seeds are estimated: the simulation takes them to be
-# true, which made a tenth more errors in `benchmarks.board_errors`
+# true, which makes more errors
 _SHARE_OF_ESTIMATED = 0.85
 
 

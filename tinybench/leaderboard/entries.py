@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from tinybench.config.run_config import SETTINGS
+from tinybench.config.run_config import PHASES, SETTINGS
 from tinybench.tracking import run_kinds, tags
 from tinybench.tracking.run_cache import StoredRun
 
@@ -56,7 +56,7 @@ class Entry:
         return self.run.params.get("recipe", "")
 
     @property
-    def test_images(self) -> str:
+    def images_hash(self) -> str:
         """The hash of the test images; empty if the run has none."""
         return self.phase_run.tags.get(tags.TEST_HASH) or self.run.tags.get(tags.TEST_HASH, "")
 
@@ -74,7 +74,7 @@ def list_entries(runs: Iterable[StoredRun]) -> list[Entry]:
         kind = run_kinds.kind_of(run.tags)
         if kind == run_kinds.TRAINING:
             trainings[run.run_id] = run
-        elif kind == run_kinds.PHASE:
+        elif kind == run_kinds.PHASE and run.tags.get(tags.PHASE) in PHASES:
             phase_runs.append(run)
     entries = []
     for phase_run in phase_runs:
@@ -92,7 +92,8 @@ def _make_entry(run: StoredRun, phase_run: StoredRun) -> Entry:
     phase = phase_run.tags[tags.PHASE]
     phases = params.get("phases", phase).replace(" ", "").split(",")
     seed = params.get("seed", "0")
-    settings = {name: value for name, value in params.items() if name not in _IGNORED}
+    later = tuple(f"{name}." for name in PHASES[PHASES.index(phase) + 1 :])  # they have no effect on this phase
+    settings = {name: value for name, value in params.items() if name not in _IGNORED and not name.startswith(later)}
     return Entry(run, phase_run, phase, phase == phases[-1], settings, int(seed) if seed.lstrip("-").isdigit() else 0)
 
 

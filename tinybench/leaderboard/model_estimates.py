@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from tinybench.leaderboard.seed_variance import SeedVariance, estimate_seed_variance
 
+# Images on which each model may have been right or wrong by luck: two models that agree on all of n images may still
+# differ by 3 / n (the rule of three), which no variance that is estimated from them shows
+_UNSEEN = 2
+
 
 @dataclass(frozen=True)
 class ModelEstimates:
@@ -56,7 +60,7 @@ def estimate_models(names: Sequence[str], scores: Sequence[NDArray[np.floating]]
     # What a seed changes of single images is part of the variance over seeds already
     changed = [runs.var(axis=0, ddof=1).mean() / len(runs) if len(runs) > 1 else 0.0 for runs in scores]
     covariance = np.atleast_2d(np.cov(by_image)) - np.diag(changed)
-    return from_runs(names, run_values, covariance / images)
+    return from_runs(names, run_values, covariance / images + _UNSEEN * np.eye(len(names)) / images**2)
 
 
 def from_runs(

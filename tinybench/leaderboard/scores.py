@@ -24,7 +24,7 @@ _TOP = 5
 
 @dataclass(frozen=True)
 class RunScores:
-    """What a run made of its test images.
+    """Test images that a run classifies correctly.
 
     Attributes:
         images: A hash of the test images in their order; empty if the run stored no predictions.

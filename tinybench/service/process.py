@@ -43,7 +43,7 @@ _SHUTDOWN_SECONDS = 30  # for requests under way: a client that never finishes m
 _TOUCH_SECONDS = 6 * 60 * 60
 _POOL = 5  # connections to a database that a worker keeps
 _THREADS = 40  # of a worker, each of which may need a connection
-_CONNECTIONS = 80  # to the database, of all workers: Postgres allows 100
+_CONNECTIONS = 60  # to the runs' database, of all workers: Postgres allows 100, and users and models need some
 _AUTH_CACHE_SECONDS = 30  # MLflow takes 0.2 s to check a password: it is checked once in this time
 
 DEFAULT_PERMISSION = "NO_PERMISSIONS"

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow.entities import ViewType
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 _VERSION = 1  # of what is kept
+_TABLES = (
+    "runs (id TEXT PRIMARY KEY, experiment TEXT, started INTEGER, content TEXT)",
+    "derived (id TEXT, name TEXT, content BLOB, PRIMARY KEY (id, name))",
+)
 _STRETCH = 400  # known runs in a stretch of time: MLflow takes long to read a filter with more ids
 _PAGE = 1000
 _LONG_TAG = 2000  # characters: descriptions and the like
@@ -69,18 +74,8 @@ class RunCache:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        folder = paths.cache_folder() / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(store.identity(tracker.uri).encode()).hexdigest()[:16]
-        self._database = sqlite3.connect(folder / f"{name}-{_VERSION}.db", timeout=30)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        with self._database:
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, experiment TEXT, started INTEGER, content TEXT)"
-            )
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS derived (id TEXT, name TEXT, content BLOB, PRIMARY KEY (id, name))"
-            )
+        self._database = _open(paths.cache_folder() / "runs" / f"{name}-{_VERSION}.db")
 
     def close(self) -> None:
         """Close the file."""
@@ -91,25 +86,30 @@ class RunCache:
         rows = self._database.execute("SELECT started, id FROM runs ORDER BY started, id").fetchall()
         stretches = [rows[start : start + _STRETCH] for start in range(0, len(rows), _STRETCH)] or [[]]
         ends = [stretch[0][0] for stretch in stretches[1:]]
+        experiments = list_experiment_ids(self._tracker.client)
         for stretch, begin, end in zip(stretches, [None, *ends], [*ends, None], strict=True):
-            self._update_stretch([run_id for _, run_id in stretch], begin, end)
+            self._update_stretch(experiments, [run_id for _, run_id in stretch], begin, end)
 
-    def _update_stretch(self, run_ids: list[str], begin: int | None, end: int | None) -> None:
-        """Update the runs that began in a stretch of time."""
+    def _update_stretch(self, experiments: list[str], run_ids: list[str], begin: int | None, end: int | None) -> None:
+        """Update the runs that began in a stretch of time; the file is locked only while it is written."""
         conditions = ["attributes.status = 'FINISHED'"]
         conditions += [f"attributes.start_time >= {begin}"] if begin is not None else []
         conditions += [f"attributes.start_time < {end}"] if end is not None else []
         ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        new = self._search([*conditions, f"attributes.run_id NOT IN ({ids})"] if run_ids else conditions)
+        deleted: list[tuple[str]] = []
+        if run_ids:
+            conditions.append(f"attributes.run_id NOT IN ({ids})")
+            found = self._search(experiments, [f"attributes.run_id IN ({ids})"], ViewType.DELETED_ONLY)
+            deleted = [(run.info.run_id,) for run in found]
+        new = [_to_row(run) for run in self._search(experiments, conditions)]
         with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", map(_to_row, new))
-            if run_ids:
-                deleted = self._search([f"attributes.run_id IN ({ids})"], ViewType.DELETED_ONLY)
-                self._database.executemany("DELETE FROM runs WHERE id = ?", [(run.info.run_id,) for run in deleted])
+            self._database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", new)
+            self._database.executemany("DELETE FROM runs WHERE id = ?", deleted)
 
-    def _search(self, conditions: list[str], view: int = ViewType.ACTIVE_ONLY) -> Iterator[MlflowRun]:
+    def _search(
+        self, experiments: list[str], conditions: list[str], view: int = ViewType.ACTIVE_ONLY
+    ) -> Iterator[MlflowRun]:
         client = self._tracker.client
-        experiments = list_experiment_ids(client)
         query = " and ".join(conditions)
         return store.pages(lambda token: client.search_runs(experiments, query, view, _PAGE, page_token=token))
 
@@ -125,16 +125,42 @@ class RunCache:
         Args:
             run_id: The run.
             name: What it is.
-            compute: Computes it.
+            compute: Computes it. Nothing (no bytes) is not kept: the artifacts may only be away.
         """
         with closing(self._database.cursor()) as cursor:
             row = cursor.execute("SELECT content FROM derived WHERE id = ? AND name = ?", (run_id, name)).fetchone()
         if row is not None:
             return bytes(row[0])
         content = compute()
-        with self._database:
-            self._database.execute("INSERT OR REPLACE INTO derived VALUES (?, ?, ?)", (run_id, name, content))
+        if content:
+            with self._database:
+                self._database.execute("INSERT OR REPLACE INTO derived VALUES (?, ?, ?)", (run_id, name, content))
         return content
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """Open the file, a new one if it is damaged; without one that can be written, nothing is kept."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return _connect(file)
+    except (OSError, sqlite3.OperationalError):  # no disk, or no right to write there
+        return _connect(":memory:")
+    except sqlite3.DatabaseError:
+        file.unlink()
+        return _connect(file)
+
+
+def _connect(file: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=30)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        with database:
+            for table in _TABLES:
+                database.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 def _to_row(run: MlflowRun) -> tuple[str, str, int, str]:

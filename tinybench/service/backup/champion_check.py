@@ -49,7 +49,7 @@ class CheckedChampion:
 
     @property
     def passed(self) -> bool:
-        """Whether the champion predicts as it did, as far as that can be known."""
+        """Return whether the champion predicts as it did, as far as that can be known."""
         return self.is_foreign or (not self.reason and self.difference <= _TOLERANCE)
 
     def to_dict(self) -> dict[str, Any]:
