@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from tinybench.commands.model_functions import explain_images as explain_images
 from tinybench.commands.model_functions import export as export
 from tinybench.commands.model_functions import predict as predict
+from tinybench.commands.probe import probe as probe
 from tinybench.config.run_config import RunConfig
 from tinybench.config.setting_types import Settings
 from tinybench.core.errors import ConfigError
