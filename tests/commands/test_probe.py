@@ -81,6 +81,7 @@ def test_the_table_has_a_line_for_each_model(printed: Result, store: str) -> Non
     assert [line.split()[0] for line in lines] == order
     assert "digits: 360 train, 40 validation, 200 test images, 10 classes" in printed.stderr
     assert "top-1" in printed.stdout
+    assert printed.stdout.count("keras float32") == 2
 
 
 def test_each_model_is_a_run_below_that_of_the_probe(printed: Result, store: str) -> None:
@@ -122,6 +123,7 @@ def test_one_model_is_one_run_and_json_is_for_programs(store: str) -> None:
     (found,) = json.loads(result.stdout)
     (run,) = runs_of(store, "one")
     assert (found["model"], found["error"], found["run_id"]) == ("smallcnn", "", run.info.run_id)
+    assert found["engine"] == f"{run.data.tags['engine']} {run.data.tags['engine.precision']}"
     assert found["metrics"]["test/accuracy"] == run.data.metrics["test/accuracy"]
     assert not [name for name in run.data.metrics if "latency" in name]
 

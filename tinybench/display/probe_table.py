@@ -41,12 +41,14 @@ def create_progress() -> ProbeConsole:
 
 def print_results(results: Sequence[ProbeResult], terminal: Terminal) -> None:
     """Print the results as a table, the most accurate on the validation images first."""
-    rows = [(result.model, *_cells(result.metrics)) for result in results if not result.error]
-    print_table(terminal, (Column("model", head=True), *number_columns(*_COLUMNS)), rows, "Test images")
+    rows = [(result.model, *_cells(result.metrics), result.engine) for result in results if not result.error]
+    columns = (Column("model", head=True), *number_columns(*_COLUMNS), Column("engine"))
+    print_table(terminal, columns, rows, "Test images")
     print_text(
         terminal,
         "Sorted by the validation images, which also selected the penalty. Interval: 95 %, over the test images. s: "
-        "features, head and scores. images/s is empty where all features were stored.",
+        "features, head and scores. images/s compares backbones of the same engine, and is empty where all features "
+        "were stored.",
     )
     for result in results:
         if result.error:

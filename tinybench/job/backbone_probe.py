@@ -61,12 +61,15 @@ class ProbeResult:
         model: Its name; of a file without folder and suffix.
         error: Why it could not be probed; empty if it was.
         run_id: Its MLflow run; empty if there is none.
+        engine: What computed its features, and its precision, such as `keras float32`: rates of backbones compare
+            only where it is the same.
         metrics: By name, such as `test/accuracy`, `val/accuracy`, `best/penalty` and `efficiency/parameters`.
     """
 
     model: str
     error: str = ""
     run_id: str = ""
+    engine: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -204,7 +207,8 @@ class _Probe:
             metrics |= self._measure(run, config, backbone)
             metrics |= run_costs.efficiency_ratio(metrics)
             run.log_metrics(metrics, 0, time.time_ns() // 1_000_000)
-        return ProbeResult(config.model_name, "", run.id, metrics)
+        engine = f"{features.decision.engine or 'keras'} {features.decision.computing}".strip()
+        return ProbeResult(config.model_name, run_id=run.id, engine=engine, metrics=metrics)
 
     def _score(self, run: RunWriter, features: OpenFeatures) -> dict[str, float]:
         """Fit the head, and log its predictions and how the features were computed."""
