@@ -26,6 +26,10 @@ def test_no_other_module_spells_the_name_of_a_tag():
 def test_tags_that_stores_hold_keep_their_names():
     assert {name for name in NAMES if name.startswith("tinybench")} == {
         "tinybench",
+        "tinybench.benchmark",
+        "tinybench.cell",
+        "tinybench.cell.key",
+        "tinybench.cell.workers",
         "tinybench.config_hash",
         "tinybench.copied_aliases",
         "tinybench.copied_from",
