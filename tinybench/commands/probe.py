@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tinybench.config.listed_settings import list_settings_except
 from tinybench.config.run_config import canonical_overrides
 from tinybench.core.errors import ConfigError
 from tinybench.hardware import libraries, onednn
@@ -23,6 +24,7 @@ IGNORED_SETTINGS = (
 """Keys of settings, or beginnings of them, that a probe does not take: they do not affect features."""
 
 
+@list_settings_except(IGNORED_SETTINGS)
 def probe(
     models: str | Sequence[str],
     dataset: str | None = None,
