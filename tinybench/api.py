@@ -5,15 +5,16 @@ Everything else in the package is private and may change from one version to the
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from tinybench.commands.model_functions import explain_images as explain_images
 from tinybench.commands.model_functions import export as export
 from tinybench.commands.model_functions import predict as predict
+from tinybench.commands.probe import probe as probe
+from tinybench.config.listed_settings import list_settings
 from tinybench.config.run_config import RunConfig
 from tinybench.config.setting_types import Settings
 from tinybench.core.errors import ConfigError
@@ -29,23 +30,8 @@ if TYPE_CHECKING:
     from tinybench.tracking.results import Result
     from tinybench.training.run_callbacks import RunCallbacks
 
-F = TypeVar("F", bound=Callable[..., object])
 
-
-def _list_settings(function: F) -> F:
-    """Put every setting into the signature of a function that takes `**settings`, so that notebooks complete them."""
-    signature = inspect.signature(function)
-    parameters = [*signature.parameters.values()][:-1]
-    settings = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation.__forward_arg__)
-        for name, annotation in Settings.__annotations__.items()
-        if name not in signature.parameters
-    ]
-    function.__signature__ = signature.replace(parameters=[*parameters, *settings])  # type: ignore[attr-defined]
-    return function
-
-
-@_list_settings
+@list_settings
 def train(
     config: RunConfig | str | None = None, *, run_callbacks: RunCallbacks | None = None, **settings: Unpack[Settings]
 ) -> Result:
@@ -75,7 +61,7 @@ def train(
     return train_run(resolved, callbacks=events)
 
 
-@_list_settings
+@list_settings
 @libraries.loads_libraries
 def finetune(
     run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks | None = None, **settings: Unpack[Settings]
@@ -115,7 +101,7 @@ def resume(run_id: str, *, uri: str | None = None, run_callbacks: RunCallbacks |
     return resume_run(run_id, uri, callbacks=events)
 
 
-@_list_settings
+@list_settings
 @libraries.loads_libraries
 def evaluate(
     run_id: str, *, split: str = "test", uri: str | None = None, **settings: Unpack[Settings]
@@ -212,7 +198,7 @@ def measure(
     )
 
 
-@_list_settings
+@list_settings
 def sweep(
     space: str | Path | None = None,
     *,

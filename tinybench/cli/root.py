@@ -26,6 +26,7 @@ from tinybench.cli.leaderboard_command import leaderboard
 from tinybench.cli.list_commands import datasets, models
 from tinybench.cli.measure_commands import measure, pareto
 from tinybench.cli.options import near_options, no_such_option
+from tinybench.cli.probe_command import probe
 from tinybench.cli.recipe_commands import recipes
 from tinybench.cli.registry_commands import history, promote, registry, rollback
 from tinybench.cli.relocate_command import relocate
@@ -53,7 +54,7 @@ for _command in (
     *(evaluate, export, predict, explain),
     *(models, datasets, recipes, cache, clean),
     *(benchmark, benchmark_cell, benchmark_estimate),
-    *(leaderboard, compare, measure, pareto),
+    *(probe, leaderboard, compare, measure, pareto),
     *(sweep, sweep_worker),
     *(runs, status, sync, repair, copy, relocate),
     *(promote, history, rollback, registry, serve),

@@ -49,7 +49,7 @@ class PhaseBanks:
     ) -> None:
         self.dataset, self.config, self.cut = dataset, config, cut
         self.computing, self.dtype = computing, dtype
-        key = {"extractor": weights, "computing": computing, "dtype": dtype}
+        self._key = key = {"extractor": weights, "computing": computing, "dtype": dtype}
         same_pool = dataset.train.pool is dataset.validation.pool
 
         def bank(number: int, *splits: Split) -> FeatureBank:
@@ -79,6 +79,17 @@ class PhaseBanks:
         views = len(self._views) - 1
         passes = f"as they are and in {views} augmented views" if views else "as they are"
         return f"features of {images:,} images {passes} at {self.cut.layer} ({shape}), {filesize.decimal(self.bytes)}"
+
+    def bank_of(self, split: Split) -> FeatureBank:
+        """Return the bank with the features of the images of any split as they are, in the same precision and type.
+
+        That of the training or validation images is one of these banks.
+        """
+        for bank, own in ((self._views[0], self.dataset.train), (self._validation, self.dataset.validation)):
+            if split is own:
+                return bank
+        view = View(0, self.config.augment, self.config.seed)
+        return FeatureBank(split.pool, split.rows, view, self.cut.shape, self._key)
 
     def feed(self) -> BankFeed:
         """Return the feed of the trainer; no features may be missing."""
@@ -132,7 +143,7 @@ class PhaseBanks:
         """
         incomplete = [bank for bank in self.banks if bank.missing()]
         try:
-            return sum(bank.fill(extract, self._describe(bank), engine, callbacks) for bank in incomplete)
+            return sum(bank.fill(extract, self.describe(bank), engine, callbacks) for bank in incomplete)
         except OSError as error:
             if error.errno in _FULL:
                 for bank in incomplete:
@@ -144,7 +155,8 @@ class PhaseBanks:
         for bank in self.banks:
             cache.remove(bank.folder)
 
-    def _describe(self, bank: FeatureBank) -> str:
+    def describe(self, bank: FeatureBank) -> str:
+        """Return what a bank holds, for `tinybench cache list`."""
         view = f"augmented view {bank.view.number}" if bank.view.number else "as they are"
         model = Path(self.config.model).name
         return f"{model} at {self.cut.layer}, {len(bank.rows):,} images of {self.config.dataset}, {view}, {self.dtype}"

@@ -30,7 +30,14 @@ _COSTS = "costs.json"
 
 
 def measure_run(
-    run: RunWriter, folder: Path, model_path: Path, mode: str, device: str, callbacks: RunCallbacks
+    run: RunWriter,
+    folder: Path,
+    model_path: Path,
+    mode: str,
+    device: str,
+    callbacks: RunCallbacks,
+    *,
+    latency_only: bool = False,
 ) -> dict[str, float]:
     """Measure the model of a run on the processor and on the GPU that trains it, unless that was done before.
 
@@ -43,6 +50,7 @@ def measure_run(
         mode: `quick`, `full` or `off`.
         device: The device of the run, as `hardware.device.select_device` returned it.
         callbacks: Receives a message if the model is measured now.
+        latency_only: Measure neither throughput nor the latency from a JPEG and by Keras's `predict`.
 
     Returns:
         The metrics by the names under which they are logged; empty if nothing was measured.
@@ -52,8 +60,9 @@ def measure_run(
     stored = folder / _COSTS
     try:
         if not stored.exists():
-            callbacks.on_message("measuring latency, throughput and memory of the model, in a process of its own")
-            _measure(stored, model_path, mode, device)
+            measured = "latency and memory" if latency_only else "latency, throughput and memory"
+            callbacks.on_message(f"measuring {measured} of the model, in a process of its own")
+            _measure(stored, model_path, mode, device, latency_only=latency_only)
     except EngineError as error:
         run.set_tags({tags.COSTS_ABSENT: str(error)})
         return {}
@@ -61,11 +70,12 @@ def measure_run(
     return log_costs(run, [ModelCost(measured.spec, (measured,)) for measured in measurements])
 
 
-def _measure(stored: Path, model_path: Path, mode: str, device: str) -> None:
+def _measure(stored: Path, model_path: Path, mode: str, device: str, *, latency_only: bool) -> None:
     """Measure a model on each device in turn, and store the measurements."""
     gpu = re.match(r"gpu:(\d+)", device)
     devices = [("cpu", 0), *([("gpu", int(gpu[1]))] if gpu else [])]
-    spec = MeasurementSpec(str(model_path), threads=certificate.usable_threads(), quick=mode == "quick")
+    threads, quick = certificate.usable_threads(), mode == "quick"
+    spec = MeasurementSpec(str(model_path), threads=threads, quick=quick, latency_only=latency_only)
     measurements = [measurement.measure(replace(spec, device=name, index=index)) for name, index in devices]
     atomic.write_text(stored, json.dumps([measured.to_dict() for measured in measurements]))
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 TRAINING = "training"
 EVALUATION = "evaluation"
 MEASUREMENT = "measurement"
+PROBE = "probe"
+"""Of a backbone that a probe scored by a head in closed form, and of the run above several of them."""
 STUDY = "study"
 TRIAL = "trial"
 BENCHMARK = "benchmark"

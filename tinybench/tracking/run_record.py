@@ -45,13 +45,13 @@ def log_configuration(parent: RunWriter, config: RunConfig, start_from: str | No
     parent.log_params(compared_text(config))
     parent.log_text(json.dumps(config.flat_redacted(), indent=1), _CONFIG)
     parent.set_tags({tags.CONFIG_HASH: config.identity()} | ({tags.SOURCE_RUN: start_from} if start_from else {}))
-    parent.set_tags(_hash_user_files(config))
+    parent.set_tags(hash_user_files(config))
     diff = provenance.uncommitted_diff()
     if diff:
         parent.log_text(diff, "source/dirty.diff")
 
 
-def _hash_user_files(config: RunConfig) -> dict[str, str]:
+def hash_user_files(config: RunConfig) -> dict[str, str]:
     """Return hashes of the user's own model and weights by tag: a path alone does not say what the file held."""
     paths = {tags.MODEL_SHA256: Path(config.model), tags.WEIGHTS_SHA256: Path(config.weights)}
     return {tag: hash_file(path, "sha256") for tag, path in paths.items() if path.is_file()}

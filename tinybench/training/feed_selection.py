@@ -44,11 +44,15 @@ class FeedSelection:
         feed: What the trainer takes.
         cut: Where the trainer begins; None if it takes pixels.
         decision: How the feed was selected.
+        banks: The stored features, if the feed is made of them.
+        engine: The engine that computed features just now; None if nothing had to run.
     """
 
     feed: Feed
     cut: Cut | None
     decision: FeedDecision
+    banks: PhaseBanks | None = None
+    engine: Engine | None = None
 
 
 def reason_against_bank(config: RunConfig, phase: str) -> str:
@@ -206,16 +210,18 @@ class _FeedSelector:
         if continues and fullest.computing != "float32":
             engine = engines.build_engine(cut.extractor, fullest.engine_name, fullest.computing)
             self._fill(fullest, engine, decision)
-            return self._selection(cut, fullest, decision)
+            return self._selection(cut, fullest, decision, engine)
         choice = self._choose_engine(cut, fullest.missing, "float32" if continues else self._config.precision)
         decision.trials = choice.as_json()
         banks = next(banks for banks in candidates if banks.computing == choice.engine.precision)
         self._fill(banks, choice.engine, decision, choice.chosen_measurement.images_per_second)
-        return self._selection(cut, banks, decision)
+        return self._selection(cut, banks, decision, choice.engine)
 
-    def _selection(self, cut: Cut, banks: PhaseBanks, decision: FeedDecision) -> FeedSelection:
+    def _selection(
+        self, cut: Cut, banks: PhaseBanks, decision: FeedDecision, engine: Engine | None = None
+    ) -> FeedSelection:
         decision.computing, decision.dtype, decision.bytes = banks.computing, banks.dtype, banks.bytes
-        return FeedSelection(banks.feed(), cut, decision)
+        return FeedSelection(banks.feed(), cut, decision, banks, engine)
 
     def _fill(self, banks: PhaseBanks, engine: Engine, decision: FeedDecision, images_per_second: float = 0.0) -> None:
         missing = banks.missing

@@ -61,6 +61,15 @@ class RunCallbacks:
     def on_measurement(self, measurement: Measurement) -> None:
         """Handle the measurement of a model that is not trained, such as by the command `measure`."""
 
+    def on_probe_sample(self, accuracies: dict[str, float], train: int, validation: int) -> None:
+        """Handle the first result of a probe: the accuracy of each model on validation images of a sample.
+
+        Args:
+            accuracies: By model, as it was given: a name or a path.
+            train: Number of training images in the sample.
+            validation: Number of validation images in the sample.
+        """
+
     def on_message(self, text: str) -> None:
         """Handle one line for the person who waits: a plan, a decision with its reason, a pause.
 
