@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:  # a checkout without playwright skips these tests
-    from playwright.sync_api import ConsoleMessage, Page
+    from playwright.sync_api import ConsoleMessage, Locator, Page
 
 _SECONDS = 60
+_SECONDS_OF_MENU = 5
 # Browsers report it when a table is laid out twice in a frame
 _HARMLESS = ("ResizeObserver loop", "/mlflow/assistant/")  # the assistant is closed to all
 _WITHOUT_ASSISTANT = """
@@ -86,6 +88,18 @@ class MlflowPages:
             self.page.get_by_role("dialog").get_by_text(name, exact=True).first.click()
         self.page.keyboard.press("Escape")
         search.wait_for(state="hidden")
+
+    def choose_in_menu(self, menu: Locator, item: str) -> None:
+        """Open a menu and click an item; a card that is drawn anew meanwhile takes its open menu with it."""
+        from playwright.sync_api import TimeoutError as NotInTime
+
+        for _ in range(_SECONDS // _SECONDS_OF_MENU):
+            menu.click()
+            with suppress(NotInTime):
+                self.page.get_by_role("menuitem", name=item).click(timeout=1000 * _SECONDS_OF_MENU)
+                return
+            self.page.keyboard.press("Escape")
+        raise AssertionError(f"The item {item} of the menu could not be clicked in {_SECONDS} s.")
 
     def table(self) -> list[dict[str, str]]:
         """The rows of the run list, by the titles of the columns beside the run's name."""

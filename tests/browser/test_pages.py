@@ -73,9 +73,8 @@ def test_a_run_shows_its_pictures(pages, team_server):
 def test_logged_images_can_be_read_in_full_screen(pages, team_server):
     pages.open(f"/experiments/1/runs/{team_server.runs['smallcnn'].run_id}/model-metrics", "Model metrics")
     pages.page.get_by_placeholder("Search metric charts").fill("confusion_matrix")
-    card = pages.page.get_by_test_id("experiment-view-compare-runs-card-menu").first
-    card.click()
-    pages.page.get_by_role("menuitem", name="Configure").click()
+    pages.image_widths()  # the cards are drawn anew when their images arrive
+    pages.choose_in_menu(pages.page.get_by_test_id("experiment-view-compare-runs-card-menu").first, "Configure")
     pages.page.get_by_text("Show run parameters").click()
     pages.page.get_by_role("button", name="Save changes").click()
     pages.page.wait_for_function("document.body.innerText.split('scratch.epochs=').length == 2")  # in the other chart
