@@ -38,6 +38,7 @@ class GroupOverview:
         finished: How many of them are finished.
         cost: What one of them takes; None if it is not known.
         measured: Whether that is the mean of finished cells, and not an estimate.
+        is_probe: Whether backbones are probed.
     """
 
     config: RunConfig
@@ -45,6 +46,7 @@ class GroupOverview:
     finished: int
     cost: CellCost | None
     measured: bool
+    is_probe: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def make_groups(
 
     The time is that of finished cells of the group, or else an estimate, which is made for unfinished groups only.
     """
-    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
+    groups: dict[tuple[str, str, str, str], list[PlannedCell]] = {}
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
     timed = {
@@ -104,7 +106,7 @@ def make_groups(
     }
     finished = {group: _count_finished(members, statuses) for group, members in groups.items()}
     untimed = [group for group in groups if not timed[group] and not finished[group]]
-    costs: dict[tuple[str, str, str], CellCost | None] = {
+    costs: dict[tuple[str, str, str, str], CellCost | None] = {
         group: CellCost(fmean(seconds)) if seconds else None for group, seconds in timed.items()
     }
     if estimate is not None and untimed:
@@ -116,6 +118,7 @@ def make_groups(
             finished[group],
             costs[group],
             bool(timed[group]),
+            members[0].is_probe,
         )
         for group, members in groups.items()
     )

@@ -14,7 +14,7 @@ import psutil
 
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
-from tinybench.benchmark.grid import Grid, check_name, make_name
+from tinybench.benchmark.grid import CellSpec, Grid, check_name, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
 from tinybench.config.run_config import RunConfig, canonical_overrides, from_flat, replace
@@ -75,23 +75,27 @@ def run_benchmark(
     for key in _OWN_TRACKING:
         overrides.pop(key, None)
     axes = {"models": models, "datasets": datasets, "recipes": recipes, "seeds": _list_seeds(seeds)}
-    cells = None
+    specs = None
     if resume is not None:
         _refuse_specification(file, axes, name, overrides)
         name = check_name(resume)
     else:
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
-        cells, name, workers = grid.build_cells(), check_name(name or grid.name), workers or file_workers
+        specs, name, workers = (
+            [CellSpec(config) for config in grid.build_cells()],
+            check_name(name or grid.name),
+            workers or file_workers,
+        )
 
     def estimate(configs: Sequence[RunConfig]) -> list[CellCost | None]:
         return _estimate_elsewhere(configs, observer)
 
     if dry_run:
-        overview = grid_driver.preview(name, cells, track, workers=workers or 1, estimate=estimate)
+        overview = grid_driver.preview(name, specs, track, workers=workers or 1, estimate=estimate)
         observer.on_overview(overview)
         return overview
     return grid_driver.run_cells(
-        name, cells, track, observer, workers=workers or 1, retry_failed=retry_failed, estimate=estimate
+        name, specs, track, observer, workers=workers or 1, retry_failed=retry_failed, estimate=estimate
     )
 
 

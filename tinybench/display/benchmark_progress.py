@@ -71,7 +71,10 @@ class BenchmarkConsole(BenchmarkCallbacks):
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Print which cell begins."""
         verb = "is resumed" if resumed else "begins"
-        print_text(self.terminal, f"cell {cell.number}/{self._cells} {verb}: {describe_cell(cell.config)}")
+        print_text(
+            self.terminal,
+            f"cell {cell.number}/{self._cells} {verb}: {describe_cell(cell.config, is_probe=cell.is_probe)}",
+        )
 
     def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
         """Print how a cell ended."""
