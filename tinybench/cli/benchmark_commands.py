@@ -11,7 +11,14 @@ from typing import Any
 
 import click
 
-from tinybench.cli.option_values import none_if_unset, parse_count, parse_duration, parse_list, parse_seeds
+from tinybench.cli.option_values import (
+    none_if_unset,
+    parse_count,
+    parse_duration,
+    parse_list,
+    parse_positive,
+    parse_seeds,
+)
 from tinybench.cli.options import SettingsCommand, offline_option
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
@@ -37,6 +44,7 @@ class BenchmarkCommand(SettingsCommand):
     "--halving", is_flag=True, help="Probe all backbones, transfer the better half, fine-tune the better half of these."
 )
 @click.option("--settle", metavar="TIME", help="Spend a time such as 2h on more seeds where they would settle a pair.")
+@click.option("--delta", help="With --settle: a difference of accuracies that does not matter.  [default: 0.01]")
 @click.option("--dry-run", is_flag=True, help="Print cells, time and disk; train nothing.")
 @offline_option
 def benchmark(
@@ -51,6 +59,7 @@ def benchmark(
     workers: str | None,
     halving: bool,
     settle: str | None,
+    delta: str | None,
     dry_run: bool,
     settings: dict[str, Any],
 ) -> None:
@@ -75,6 +84,7 @@ def benchmark(
         "retry_failed": retry_failed,
         "halving": halving,
         "settle": parse_duration("--settle", settle),
+        "delta": parse_positive("--delta", delta),
         "dry_run": dry_run,
     }
     with quiet_libraries.filter_startup_noise():

@@ -25,6 +25,7 @@ from tinybench.config.sections import TrackConfig
 from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 from tinybench.hardware.child_process import ChildProcess
+from tinybench.leaderboard.board import MARGIN
 from tinybench.tracking.tracker import OFFLINE_VARIABLE
 
 ESTIMATE_COMMAND = "benchmark-estimate"
@@ -50,6 +51,7 @@ def run_benchmark(
     dry_run: bool = False,
     halving: bool = False,
     settle: float | None = None,
+    delta: float | None = None,
     callbacks: BenchmarkCallbacks | None = None,
 ) -> BenchmarkResult | GridOverview:
     """Run the cells of a benchmark that are not finished.
@@ -68,6 +70,7 @@ def run_benchmark(
         dry_run: Return what there is to do, and do nothing.
         halving: Probe all backbones, transfer the better half of them, and fine-tune the better half of these.
         settle: Seconds for more seeds of models of which the board does not say yet which is better.
+        delta: With `settle` the largest difference of accuracies that does not matter; .01 if None.
         callbacks: Receives the events.
 
     Raises:
@@ -96,7 +99,7 @@ def run_benchmark(
     def estimate(specs: Sequence[CellSpec]) -> list[CellCost | None]:
         return _estimate_elsewhere(specs, observer)
 
-    extensions = _list_extensions(name, halving_seeds, settle, workers or 1)
+    extensions = _list_extensions(name, halving_seeds, settle, delta, workers or 1)
     if dry_run:
         overview = grid_driver.preview(
             name, specs, track, workers=workers or 1, estimate=estimate, extensions=extensions
@@ -117,12 +120,14 @@ def run_benchmark(
 
 
 def _list_extensions(
-    name: str, halving_seeds: Sequence[int] | None, settle: float | None, workers: int
+    name: str, halving_seeds: Sequence[int] | None, settle: float | None, delta: float | None, workers: int
 ) -> list[Extension]:
     """Return what adds cells; whether the benchmark is a halving says its plan if None."""
     halving_seeds = GridPlan(name).halving if halving_seeds is None else halving_seeds
     extensions: list[Extension] = [Halving(halving_seeds)] if halving_seeds else []
-    return extensions + ([Settling(name, settle, workers)] if settle else [])
+    if settle is None and delta is not None:
+        raise ConfigError("`--delta` is for --settle: give both, or leave it out.")
+    return extensions + ([Settling(name, settle, workers, delta or MARGIN)] if settle else [])
 
 
 def _estimate_elsewhere(specs: Sequence[CellSpec], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
