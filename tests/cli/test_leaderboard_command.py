@@ -88,8 +88,8 @@ def test_several_data_sets_have_average_ranks(made: MadeStore):
 
 
 def test_the_choices_are_those_of_the_boards():
-    from tinybench.leaderboard import scores, table
+    from tinybench.leaderboard import ranking_metrics, table
 
     choices = {option.name: option.type for option in root.cli.commands["leaderboard"].params}
     assert tuple(choices["style"].choices) == table.FORMATS
-    assert tuple(choices["metric"].choices) == scores.METRICS
+    assert tuple(choices["metric"].choices) == tuple(ranking_metrics.METRICS)

@@ -68,7 +68,7 @@ def test_runs_without_predictions_alone_say_so(made: MadeStore):
     from rich.console import Console
 
     from tinybench.display.board_table import print_board
-    from tinybench.leaderboard.table import DEFAULT_COLUMNS
+    from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
 
     made.add("a", 0, None, metrics={"test/accuracy": 0.9})
     terminal = Console(record=True, width=120)
@@ -190,7 +190,7 @@ DEFECTS: dict[str, tuple[Callable[[MadeStore], object], str]] = {
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_gives_its_hint_or_is_not_ranked(made: MadeStore, name: str):
-    from tinybench.display.board_table import list_notes
+    from tinybench.leaderboard.board_notes import list_notes
 
     add_models(made, a=20, b=40)
     plant, expected = DEFECTS[name]
@@ -209,7 +209,7 @@ def test_a_subset_of_the_test_images_is_a_board_of_its_own(made: MadeStore):
 
 
 def test_failed_cells_are_shown_as_failed_until_they_finish(made: MadeStore):
-    from tinybench.display.board_table import list_notes
+    from tinybench.leaderboard.board_notes import list_notes
 
     add_models(made, a=20, b=40)
     cell = {tags.BENCHMARK: "g", tags.CELL: "7", tags.CELL_KEY: "k", tags.ERROR: "The disk is full."}
@@ -223,7 +223,8 @@ def test_failed_cells_are_shown_as_failed_until_they_finish(made: MadeStore):
 
 
 def test_names_from_strangers_do_nothing(made: MadeStore):
-    from tinybench.leaderboard.table import DEFAULT_COLUMNS, write_board
+    from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
+    from tinybench.leaderboard.table import write_board
 
     name = "<script>alert(1)</script>|=1+1\n\\input{x}"
     made.add(name, 0, made.correct(20))
@@ -238,10 +239,10 @@ def test_names_from_strangers_do_nothing(made: MadeStore):
 
 
 def test_runs_that_cannot_be_read_are_told_with_the_way_out(made: MadeStore):
-    from tinybench.commands.leaderboard import list_boards
+    from tinybench.commands.leaderboard import rank_models
 
     with pytest.raises(TrackingError, match="has no finished run that fits: train one by tinybench train"):
-        list_boards(made.uri)
+        rank_models(uri=made.uri)
 
 
 def test_the_metric_may_be_the_first_five_classes(made: MadeStore):

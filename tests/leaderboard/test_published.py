@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from made_boards import MadeStore, build_board
 
+from tinybench.leaderboard.board_columns import COLUMNS, add_published
 from tinybench.leaderboard.published import find_published, is_reproduced
-from tinybench.leaderboard.table import COLUMNS, add_published
 
 RECIPE = {"recipe": "tiny-imagenet-tlft", "head.dropout": "0.3"}
 
