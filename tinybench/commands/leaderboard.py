@@ -60,6 +60,7 @@ def rank_models(
     with quiet_libraries.filter_startup_noise():
         from tinybench.leaderboard import board_columns
         from tinybench.leaderboard.board import build_boards
+        from tinybench.leaderboard.entries import name_file
         from tinybench.leaderboard.ranking_metrics import METRICS
         from tinybench.tracking.tracker import Tracker
     _check("metric", metric, tuple(METRICS))
@@ -73,7 +74,7 @@ def rank_models(
     tracker.send_left_behind()
 
     def fits(names: set[str], of_dataset: str, of_recipe: str) -> bool:
-        is_model = not wanted or not wanted.isdisjoint(names)
+        is_model = not wanted or not names.isdisjoint(wanted)
         return is_model and recipe in (None, of_recipe) and (dataset is None or is_named(of_dataset, dataset))
 
     def is_wanted(entry: Entry) -> bool:
@@ -81,7 +82,9 @@ def rank_models(
         return of_phase and fits({entry.model, entry.settings.get("model", "")}, entry.dataset, entry.recipe)
 
     def is_wanted_cell(cell: FailedCell) -> bool:
-        return fits({cell.model}, cell.dataset, cell.recipe)
+        # A cell that failed has no more than the name of its file
+        names = {cell.model, *(model for model in wanted if name_file(model) == cell.model)}
+        return fits(names, cell.dataset, cell.recipe)
 
     boards = build_boards(tracker, metric=metric, margin=delta, keep=is_wanted, keep_failed=is_wanted_cell)
     if not boards:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tinybench.config.run_config import PHASES
 from tinybench.core.errors import ConfigError
 from tinybench.core.metric_text import format_interval, format_metric, is_defined
 from tinybench.core.printable_text import make_printable
@@ -15,6 +16,7 @@ from tinybench.leaderboard.ranking_metrics import METRICS
 
 if TYPE_CHECKING:
     from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
+    from tinybench.leaderboard.failed_cells import FailedCell
 
 _REVERSED = "-"
 _REPRODUCED = ("above", "yes", "below")
@@ -31,6 +33,7 @@ class BoardColumn:
         is_number: Whether it is a number, which is aligned at the right.
         lower_first: Whether sorting begins with the lowest value; None if with the best of the board's metric.
         metric: The stored metric that it shows; empty if it shows something else.
+        read_failed: Returns what it says of a failed cell.
     """
 
     title: str
@@ -39,6 +42,7 @@ class BoardColumn:
     is_number: bool = True
     lower_first: bool | None = None
     metric: str = ""
+    read_failed: Callable[[FailedCell], str] = lambda cell: ""
 
 
 def _metric_column(
@@ -57,6 +61,17 @@ def _score_column(title: str, metric: str) -> BoardColumn:
     return _metric_column(title, metric, lower_first=False)
 
 
+def _text_column(title: str, read: Callable[[BoardRow], str], read_failed: Callable[[FailedCell], str]) -> BoardColumn:
+    return BoardColumn(
+        title,
+        lambda row: make_printable(read(row)),
+        lambda row: read(row).casefold(),
+        is_number=False,
+        lower_first=True,
+        read_failed=lambda cell: make_printable(read_failed(cell)),
+    )
+
+
 def _format_ranks(row: BoardRow) -> str:
     lowest, highest = row.ranks
     return str(lowest) if lowest == highest else f"{lowest}-{highest}"
@@ -73,8 +88,14 @@ def _find_published(row: BoardRow) -> float | None:
 
 COLUMNS = {
     "rank": BoardColumn("rank", _format_ranks, lambda row: row.ranks, lower_first=True),
-    "model": BoardColumn(
-        "model", lambda row: make_printable(row.name), lambda row: row.name.casefold(), False, lower_first=True
+    "model": _text_column("model", lambda row: row.name, lambda cell: cell.model),
+    "dataset": _text_column("data set", lambda row: row.entries[0].dataset, lambda cell: cell.dataset),
+    "phase": BoardColumn(
+        "phase",
+        lambda row: row.entries[0].phase,
+        lambda row: PHASES.index(row.entries[0].phase),
+        False,
+        lower_first=True,
     ),
     "value": BoardColumn("", lambda row: format_metric(row.value), lambda row: row.value),
     "interval": BoardColumn("95 % interval", lambda row: format_interval(row.low, row.high), lambda row: row.low),
@@ -120,7 +141,20 @@ COLUMN_SETS = {
     "default": DEFAULT_COLUMNS,
     "costs": ("rank", "model", "value", "parameters", "size", "p50", "p99", "gpu", "memory", "energy", "training"),
     "transfer-table": (
-        *("model", "val_loss", "val_top1", "val_top5", "parameters", "size", "p50", "gpu", "top1", "f1", "auc"),
+        *(
+            "model",
+            "phase",
+            "val_loss",
+            "val_top1",
+            "val_top5",
+            "parameters",
+            "size",
+            "p50",
+            "gpu",
+            "top1",
+            "f1",
+            "auc",
+        ),
     ),
 }
 """Columns by the names of sets, which `--columns` takes as well."""
@@ -187,7 +221,7 @@ def _sort_value(column: BoardColumn, row: BoardRow) -> Any:
 
 
 def choose_columns(board: DatasetBoard, names: Sequence[str], *, with_published: bool = False) -> list[BoardColumn]:
-    """Return the columns of some names without those that no row has a value for, or that repeat the board's metric.
+    """Return the columns of some names without those that no row has a value for or that repeat the board's metric.
 
     Args:
         board: The board.
@@ -197,7 +231,11 @@ def choose_columns(board: DatasetBoard, names: Sequence[str], *, with_published:
     repeated = f"test/{board.metric}" if "value" in names else None
     columns = [COLUMNS[name] for name in names if COLUMNS[name].metric != repeated]
     columns = [replace(column, title=column.title or METRICS[board.metric].title) for column in columns]
-    columns = [column for column in columns if any(column.read(row) for row in board.rows)]
+    columns = [
+        column
+        for column in columns
+        if any(column.read(row) for row in board.rows) or any(column.read_failed(cell) for cell in board.failed)
+    ]
     return [*map(add_published, columns)] if with_published else columns
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tinybench.leaderboard.entries import name_file
 from tinybench.tracking import queries, run_kinds, tags
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class FailedCell:
     Attributes:
         benchmark: Its benchmark.
         number: Its number there.
-        model: Its model.
+        model: Its model; of a file its name.
         dataset: Its data set.
         recipe: Its recipe.
         seed: Its seed.
@@ -61,7 +62,7 @@ def list_failed_cells(tracker: Tracker, finished_keys: Collection[str]) -> list[
             cells[key] = FailedCell(
                 run_tags.get(tags.BENCHMARK, ""),
                 run_tags.get(tags.CELL, ""),
-                queries.param(run, "model"),
+                name_file(queries.param(run, "model")),
                 queries.param(run, "dataset"),
                 queries.param(run, "recipe"),
                 queries.param(run, "seed"),

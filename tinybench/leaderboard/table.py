@@ -19,6 +19,7 @@ from tinybench.leaderboard.ranking_metrics import METRICS
 
 if TYPE_CHECKING:
     from tinybench.leaderboard.dataset_board import DatasetBoard
+    from tinybench.leaderboard.failed_cells import FailedCell
 
 FORMATS = ("table", "md", "csv", "json", "html", "latex")
 _LATEX = {
@@ -99,12 +100,15 @@ def _write_csv(board: DatasetBoard, columns: Sequence[BoardColumn], rows: list[l
     table = [
         [text if column.is_number else _disarm(text) for column, text in zip(columns, row, strict=True)] for row in rows
     ]
-    if board.failed or not table:
+    if board.failed:
         titles = [*titles, "failed"]
         table = [[*row, ""] for row in table]
-        blank = [""] * len(columns)
-        table += [[*blank, _disarm(make_printable(cell.describe()))] for cell in board.failed]
+        table += [[*(_disarm(column.read_failed(cell)) for column in columns), _reason(cell)] for cell in board.failed]
     return to_csv(titles, table, line_end="\n").rstrip("\n")
+
+
+def _reason(cell: FailedCell) -> str:
+    return make_printable(f"seed {cell.seed}: {cell.reason}")
 
 
 def _disarm(text: str) -> str:
