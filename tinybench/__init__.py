@@ -85,4 +85,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tinybench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_MODULES.get(name, "tinybench.api")), name)
+    from tinybench.core import quiet_libraries
+
+    quiet_libraries.quieten_libraries()
+    with quiet_libraries.filter_startup_noise():
+        module = import_module(_MODULES.get(name, "tinybench.api"))
+    return getattr(module, name)

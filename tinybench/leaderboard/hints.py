@@ -75,13 +75,13 @@ def _list_selections_by_test(models: Mapping[str, Sequence[Entry]], runs: Mappin
 
 def _list_different_settings(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     for setting, title in _SETTINGS.items():
-        by_model = {name: {entry.settings.get(setting, "") for entry in entries} for name, entries in models.items()}
+        by_model = {name: [entry.settings.get(setting, "") for entry in entries] for name, entries in models.items()}
         yield from _describe_minority(title, by_model)
 
 
 def _list_different_conditions(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     for tag, title in _CONDITIONS.items():
-        by_model = {name: {_read_condition(entry, tag) for entry in entries} for name, entries in models.items()}
+        by_model = {name: [_read_condition(entry, tag) for entry in entries] for name, entries in models.items()}
         yield from _describe_minority(title, by_model)
 
 
@@ -91,8 +91,8 @@ def _read_condition(entry: Entry, tag: str) -> str:
     return value.partition(":")[0] if tag == tags.DEVICE else value
 
 
-def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield which models have another value than most, or several of them."""
+def _describe_minority(title: str, by_model: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield which models have another value than most, in all runs or in some."""
     usual = _find_usual(by_model)
     if usual is not None:
         differing = [
@@ -101,25 +101,30 @@ def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator
         yield f"Another {title} than {usual}: {_shorten(differing)}."
 
 
-def _find_usual(by_model: Mapping[str, set[str]]) -> str | None:
-    """Return the value that most models have; None if all have the same, or say nothing."""
-    values = Counter(value for values_of_model in by_model.values() for value in values_of_model if value)
-    return values.most_common(1)[0][0] if len(values) > 1 else None
+def _find_usual(by_model: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the value that most models have, or of several the one that most runs have.
+
+    Returns:
+        None if all runs have the same, or say nothing.
+    """
+    models = Counter(value for values in by_model.values() for value in {*values} - {""})
+    runs = Counter(value for values in by_model.values() for value in values)
+    return max(sorted(models), key=lambda value: (models[value], runs[value])) if len(models) > 1 else None
 
 
-def _list_differing(by_model: Mapping[str, set[str]], usual: str) -> dict[str, set[str]]:
-    """Return the models with another value than the usual one, in all runs or in some, with their other values."""
-    return {name: unusual for name, values in by_model.items() if (unusual := values - {"", usual})}
+def _list_differing(by_model: Mapping[str, Sequence[str]], usual: str) -> dict[str, set[str]]:
+    """Return the models with another value than the usual one, with their other values."""
+    return {name: unusual for name, values in by_model.items() if (unusual := {*values} - {"", usual})}
 
 
 def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     for device, where in {"cpu": "", "gpu": " on the GPU"}.items():
         machines = {
-            name: {
+            name: [
                 source.tags.get(f"{tags.MACHINE}{device}", "")
                 for entry in entries
                 for source in (entry.run, entry.phase_run)
-            }
+            ]
             for name, entries in models.items()
         }
         usual = _find_usual(machines)
@@ -134,7 +139,7 @@ def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[
 def _list_shared_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     """Yield the models whose runs shared the machine with another number of runs of a benchmark than most."""
     by_model = {
-        name: {entry.run.tags.get(tags.CELL_WORKERS) or _ALONE for entry in entries} for name, entries in models.items()
+        name: [entry.run.tags.get(tags.CELL_WORKERS) or _ALONE for entry in entries] for name, entries in models.items()
     }
     for sentence in _describe_minority("number of runs at a time", by_model):
         yield f"{sentence} Latencies and training times cannot be compared."
