@@ -79,6 +79,18 @@ def test_csv_has_a_field_for_each_cell_and_no_formula(hostile: DatasetBoard):
     assert not [field for row in rows for field in row if field.startswith(("=", "+", "-", "@"))]
 
 
+def test_a_spreadsheet_takes_ranks_for_no_dates(hostile: DatasetBoard):
+    _, *rows = csv.reader(io.StringIO(write_board(hostile, ("rank",), "csv")))
+    assert rows == [[f"1 to {len(HOSTILE)}"]] * len(HOSTILE)
+
+
+def test_html_is_read_in_any_encoding(made: MadeStore):
+    made.add("réseau", 0, made.correct(20))
+    text = write_board(build_board(made), ("model",), "html")
+    assert text.isascii()
+    assert "<td>r&#233;seau</td>" in text
+
+
 def test_markdown_has_a_row_for_each_model_and_escapes_the_rest(hostile: DatasetBoard):
     heading, _, titles, rule, *rows = write_board(hostile, ("model", "value"), "md").split("\n")
     table, notes = rows[: len(HOSTILE)], rows[len(HOSTILE) + 1 :]
@@ -123,7 +135,8 @@ def test_boards_of_one_run_and_of_runs_without_predictions_are_written(made: Mad
     elif style != "csv":
         assert "made: no run can be ranked." in text
         assert "Not ranked: 1 run without predictions." in text
-    assert "nan" not in text.lower().replace("finance", "")
+    assert "nan" not in text.lower()
+    assert "\n\n\n" not in text
 
 
 def test_documents_have_the_hints(made: MadeStore):

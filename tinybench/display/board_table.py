@@ -44,9 +44,10 @@ def print_boards(
         click.echo(json.dumps([to_json(board) for board in boards], indent=1, allow_nan=False))
         return
     if style == "csv" and len(boards) > 1:
-        columns = ("dataset", *columns)  # a CSV file has no headings between its boards
+        columns = [*dict.fromkeys(("dataset", *columns))]  # a CSV file has no headings between its boards
     if style != "table":
-        click.echo("\n\n".join(write_board(board, columns, style, with_published=with_published) for board in boards))
+        texts = (write_board(board, columns, style, with_published=with_published) for board in boards)
+        click.echo("\n\n".join(filter(None, texts)))  # in CSV there may be nothing of a board
         return
     from rich.console import Console as Terminal
 

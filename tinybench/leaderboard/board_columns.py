@@ -230,7 +230,7 @@ def choose_columns(board: DatasetBoard, names: Sequence[str], *, with_published:
     """
     repeated = f"test/{board.metric}" if "value" in names else None
     columns = [COLUMNS[name] for name in names if COLUMNS[name].metric != repeated]
-    columns = [replace(column, title=column.title or METRICS[board.metric].title) for column in columns]
+    columns = [column if column.title else replace(column, title=METRICS[board.metric].title) for column in columns]
     columns = [
         column
         for column in columns

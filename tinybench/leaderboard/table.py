@@ -13,7 +13,7 @@ from tinybench.core.csv_text import to_csv
 from tinybench.core.html_table import html_list, html_table
 from tinybench.core.printable_text import make_printable
 from tinybench.leaderboard import published
-from tinybench.leaderboard.board_columns import BoardColumn, choose_columns
+from tinybench.leaderboard.board_columns import COLUMNS, BoardColumn, choose_columns
 from tinybench.leaderboard.board_notes import describe_images, list_notes
 from tinybench.leaderboard.ranking_metrics import METRICS
 
@@ -51,7 +51,8 @@ def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_p
     if style == "html":
         heading = describe_images(board)
         table = html_table(titles, rows, caption=heading) if rows else f"<p>{escape(heading)}</p>"
-        return table + html_list(list_notes(board))
+        # A file with this part of a page may be read in any encoding
+        return (table + html_list(list_notes(board))).encode("ascii", "xmlcharrefreplace").decode()
     numbers = [column.is_number for column in columns]
     return "\n".join((_markdown_lines if style == "md" else _latex_lines)(board, titles, rows, numbers))
 
@@ -96,14 +97,13 @@ def _or_null(value: float) -> float | None:
 
 def _write_csv(board: DatasetBoard, columns: Sequence[BoardColumn], rows: list[list[str]]) -> str:
     titles = [column.title for column in columns]
-    # A spreadsheet would run a name such as =HYPERLINK(…) as a formula
-    table = [
-        [text if column.is_number else _disarm(text) for column, text in zip(columns, row, strict=True)] for row in rows
-    ]
+    table = [[_disarm(column, text) for column, text in zip(columns, row, strict=True)] for row in rows]
     if board.failed:
         titles = [*titles, "failed"]
         table = [[*row, ""] for row in table]
-        table += [[*(_disarm(column.read_failed(cell)) for column in columns), _reason(cell)] for cell in board.failed]
+        table += [
+            [*(_disarm(column, column.read_failed(cell)) for column in columns), _reason(cell)] for cell in board.failed
+        ]
     return to_csv(titles, table, line_end="\n").rstrip("\n")
 
 
@@ -111,7 +111,10 @@ def _reason(cell: FailedCell) -> str:
     return make_printable(f"seed {cell.seed}: {cell.reason}")
 
 
-def _disarm(text: str) -> str:
+def _disarm(column: BoardColumn, text: str) -> str:
+    """Return a text that a spreadsheet takes for no formula, such as =HYPERLINK(…), and for no date, such as 1-2."""
+    if column.is_number:
+        return text.replace("-", " to ") if column is COLUMNS["rank"] else text
     return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
 
 
