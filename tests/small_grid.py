@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from processes import ROOT
 from small_runs import SMALL, all_runs
 
-from tinybench.benchmark.grid import Grid
+from tinybench.benchmark.grid import CellSpec, Grid
 from tinybench.config.run_config import RunConfig
 from tinybench.tracking import tags
 
@@ -29,6 +29,11 @@ def uri() -> str:
 
 def cells(*models: str, seeds: tuple[int, ...] = (0,), **settings: Any) -> list[RunConfig]:
     return Grid("g", models, ("digits",), ("quickstart",), seeds, TINY | settings).build_cells()
+
+
+def specs(*models: str, seeds: tuple[int, ...] = (0,), **settings: Any) -> list[CellSpec]:
+    """The cells of a grid of these models."""
+    return [CellSpec(config) for config in cells(*models, seeds=seeds, **settings)]
 
 
 def options(**settings: Any) -> list[str]:

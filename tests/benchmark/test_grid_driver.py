@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from small_grid import cell_runs, cells, options, start, uri, wait_until
+from small_grid import cell_runs, options, specs, start, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark import grid_driver
@@ -57,7 +57,7 @@ def finished(tmp_path_factory) -> Iterator[Path]:
         patch.chdir(folder)
         for name in ("CACHE", "STATE"):
             patch.setenv(f"TINYBENCH_{name}", str(folder / name.lower()))
-        result, seen = run(cells("smallcnn", "simple5"), workers=2)
+        result, seen = run(specs("smallcnn", "simple5"), workers=2)
         assert {number: state for number, (state, _) in seen.ended.items()} == {1: "finished", 2: "finished"}
         assert sorted(seen.begun) == [(1, False), (2, False)]
         assert all(status.metrics["test/accuracy"] >= 0 for status in result.statuses.values())
@@ -89,13 +89,13 @@ def test_each_cell_is_a_run_below_the_run_of_the_benchmark(again):
     assert parent.info.status == "FINISHED"
     assert artifacts(uri(), parent.info.run_id) == {"tables/cells.csv"}
     text = Path(MlflowClient(uri()).download_artifacts(parent.info.run_id, "tables/cells.csv")).read_text().splitlines()
-    assert text[0] == "cell,dataset,recipe,model,seed,state,run,test/accuracy,reason"
-    assert text[2].startswith(f"2,digits,quickstart,simple5,0,finished,{found[2][0].info.run_id},0.")
+    assert text[0] == "cell,dataset,recipe,phases,model,seed,state,run,test/accuracy,reason"
+    assert text[2].startswith(f"2,digits,quickstart,transfer,simple5,0,finished,{found[2][0].info.run_id},0.")
 
 
 def test_finished_cells_are_never_run_again(again):
     before = len(all_runs(uri()))
-    _, seen = run(cells("smallcnn", "simple5"))
+    _, seen = run(specs("smallcnn", "simple5"))
     assert seen.begun == []
     assert seen.overviews[0].count(CellState.FINISHED) == 2
     assert len(all_runs(uri())) == before
@@ -107,7 +107,7 @@ def test_also_not_after_the_plan_was_lost_or_what_changes_no_result(again):
     (plan.folder / "plan.json").unlink()
     before = len(all_runs(uri()))
     try:
-        _, seen = run(cells("simple5", "smallcnn", **{"engine": "keras", "track.costs": "off", "cache.budget": "9GB"}))
+        _, seen = run(specs("simple5", "smallcnn", **{"engine": "keras", "track.costs": "off", "cache.budget": "9GB"}))
         numbers = {cell.config.model: cell.number for cell in seen.overviews[0].cells}
     finally:
         (plan.folder / "plan.json").write_text(text)
@@ -118,7 +118,7 @@ def test_also_not_after_the_plan_was_lost_or_what_changes_no_result(again):
 
 def test_a_preview_counts_and_writes_nothing(again, monkeypatch):
     plan = (GridPlan("g").folder / "plan.json").read_bytes()
-    configs = cells("smallcnn", "simple5", seeds=(0, 1))
+    configs = specs("smallcnn", "simple5", seeds=(0, 1))
     overview = grid_driver.preview("g", configs, TrackConfig(uri=uri()))
     assert (len(overview.cells), overview.count(CellState.FINISHED), overview.change.added) == (4, 2, (3, 4))
     assert [(group.finished, group.measured) for group in overview.groups] == [(1, True), (1, True)]
@@ -135,7 +135,7 @@ def test_a_preview_counts_and_writes_nothing(again, monkeypatch):
 
 def test_a_second_driver_is_told_of_the_first(again):
     with GridPlan("g").hold(), pytest.raises(TrackingError, match="Another process runs benchmark g"):
-        run(cells("smallcnn"))
+        run(specs("smallcnn"))
 
 
 def test_there_must_be_a_benchmark_to_go_on_with():
@@ -144,9 +144,9 @@ def test_there_must_be_a_benchmark_to_go_on_with():
 
 
 def test_what_can_only_fail_is_told_before_anything_is_written(own_folders):
-    configs = cells("smallcnn")
+    configs = specs("smallcnn")
     with pytest.raises(TinybenchError, match="Unknown model 'nosuch'"):
-        run([*configs, *cells("nosuch")])
+        run([*configs, *specs("nosuch")])
     assert not (own_folders / "mlflow.db").exists()
 
 
@@ -207,7 +207,7 @@ def test_a_cell_whose_process_was_killed_without_a_word_is_begun_again(own_folde
     for child in children:
         child.kill()
     driver.communicate()
-    result, seen = run(cells("smallcnn"))
+    result, seen = run(specs("smallcnn"))
     assert seen.ended[1] == ("finished", "")
     assert result.statuses[1].state == CellState.FINISHED
     assert [one.info.status for one in cell_runs()[1]][-1] == "FINISHED"
@@ -227,7 +227,7 @@ def has_cell_run() -> bool:
 
 def test_failed_cells_say_why_are_retried_on_request_and_alike_ones_are_not_tried(own_folders):
     # Five poolings need images of 32 pixels: every cell of vgg10 fails in the same way
-    configs = cells("vgg10", seeds=(0, 1, 2, 3, 4))
+    configs = specs("vgg10", seeds=(0, 1, 2, 3, 4))
     seen = Recorder()
     with pytest.raises(TrackingError, match=r"^3 of 5 cells failed, 2 were not tried\. The first: cell 1, vgg10 "):
         run(configs, seen)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from small_grid import cells
+from small_grid import cells, specs
 
+from tinybench.benchmark.grid import CellSpec
 from tinybench.benchmark.grid_plan import GridPlan, benchmark_folder
 from tinybench.config import run_config as configuration
 from tinybench.core.errors import TrackingError
@@ -24,60 +25,60 @@ def numbers(plan):
 
 def test_numbers_are_unique_and_stay_whatever_the_specification_becomes():
     plan = GridPlan("g")
-    assert set_cells(plan, cells("smallcnn", "simple5")).is_new
+    assert set_cells(plan, specs("smallcnn", "simple5")).is_new
     assert numbers(plan) == {("smallcnn", 0): 1, ("simple5", 0): 2}
 
     plan = GridPlan("g")
-    change = set_cells(plan, cells("vgg10", "simple5", seeds=(0, 1)))
+    change = set_cells(plan, specs("vgg10", "simple5", seeds=(0, 1)))
     assert numbers(plan) == {("vgg10", 0): 3, ("simple5", 0): 2, ("vgg10", 1): 4, ("simple5", 1): 5}
     assert (change.added, change.removed, change.settings) == ((3, 4, 5), (1,), ())
 
     plan = GridPlan("g")
-    assert set_cells(plan, cells("smallcnn", "simple5")).removed == (3, 4, 5)
+    assert set_cells(plan, specs("smallcnn", "simple5")).removed == (3, 4, 5)
     assert numbers(plan) == {("smallcnn", 0): 1, ("simple5", 0): 2}, "they come back with the cells"
-    assert set_cells(plan, cells("deep")).added == (6,), "3, 4 and 5 stay those of cells that are gone"
+    assert set_cells(plan, specs("deep")).added == (6,), "3, 4 and 5 stay those of cells that are gone"
 
 
 def test_a_changed_setting_is_told_with_both_values():
     plan = GridPlan("g")
-    set_cells(plan, cells("smallcnn"))
-    change = set_cells(plan, cells("smallcnn", **{"transfer.epochs": 2, "track.costs": "full"}))
+    set_cells(plan, specs("smallcnn"))
+    change = set_cells(plan, specs("smallcnn", **{"transfer.epochs": 2, "track.costs": "full"}))
     assert change.settings == ("transfer.epochs: 1 → 2",)
     assert (change.added, change.removed) == ((2,), (1,))
 
 
 def test_other_data_are_told():
     plan = GridPlan("g")
-    set_cells(plan, cells("smallcnn"))
-    assert plan.set_cells(cells("smallcnn"), [{"data": "1" * 64}], {}).settings == ("the data: other content",)
+    set_cells(plan, specs("smallcnn"))
+    assert plan.set_cells(specs("smallcnn"), [{"data": "1" * 64}], {}).settings == ("the data: other content",)
 
 
 def test_where_the_plan_was_lost_the_runs_have_the_numbers():
     plan = GridPlan("g")
-    set_cells(plan, cells("smallcnn", "simple5"))
+    set_cells(plan, specs("smallcnn", "simple5"))
     known = {cell.key: cell.number for cell in plan.active_cells if cell.number == 2}
     (plan.folder / "plan.json").unlink()
     plan = GridPlan("g")
-    set_cells(plan, cells("smallcnn", "simple5"), known)
+    set_cells(plan, specs("smallcnn", "simple5"), known)
     assert numbers(plan) == {("smallcnn", 0): 3, ("simple5", 0): 2}
 
 
 def test_cells_of_an_earlier_version_without_a_new_setting_stay_the_same():
     plan = GridPlan("g")
-    set_cells(plan, cells("smallcnn"))
+    set_cells(plan, specs("smallcnn"))
     file = plan.folder / "plan.json"
     values = json.loads(file.read_text())
     del values["cells"][0]["settings"]["augment.mixup"]  # which that version did not have
     values["cells"][0]["key"] = "of another version"
     file.write_text(json.dumps(values))
-    change = GridPlan("g").set_cells(cells("smallcnn"), [DATA], {})
+    change = GridPlan("g").set_cells(specs("smallcnn"), [DATA], {})
     assert (change.added, change.removed, change.is_new) == ((), (), False)
 
 
 def test_no_password_is_in_the_plan():
     plan = GridPlan("g")
     config = configuration.replace(cells("smallcnn")[0], {"backbone.mirror": "https://ada:secret@mirror.example.org"})
-    set_cells(plan, [config])
+    set_cells(plan, [CellSpec(config)])
     assert "secret" not in (plan.folder / "plan.json").read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class BenchmarkCallbacks:
 
     def on_benchmark_begin(self, cells: int, link: str) -> None:
         """Handle a benchmark whose cells are about to begin; `link` is the page of its run in the MLflow UI."""
+
+    def on_extension(self, cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]) -> None:
+        """Handle cells that were added because of the results of others; these are all, with their states."""
 
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Handle a cell that begins, or is resumed from its checkpoints."""

@@ -12,6 +12,7 @@ from tinybench import data
 from tinybench.config import run_config as configuration
 from tinybench.config.dataset_name import is_folder
 from tinybench.config.effects import FOLDER_SETTINGS, find_ineffective
+from tinybench.config.probe_settings import PROBE_SETTINGS
 from tinybench.config.run_config import NOT_IDENTITY, RunConfig
 from tinybench.core.hashing import hash_file
 
@@ -19,7 +20,7 @@ Contents = Mapping[str, str]
 """The hashes of the data and of the files of a cell, by `data`, `model` and `weights`."""
 
 
-def make_key(config: RunConfig, contents: Contents) -> str:
+def make_key(config: RunConfig, contents: Contents, *, is_probe: bool = False) -> str:
     """Return the key of a cell, 64 hex digits.
 
     Settings that have their default are left out, so that one which a later version adds changes no key; those that
@@ -28,6 +29,7 @@ def make_key(config: RunConfig, contents: Contents) -> str:
     Args:
         config: The configuration of the cell.
         contents: The hashes of its data and files.
+        is_probe: Whether the backbone is probed, to which the settings of phases and head do not matter.
     """
     left_out = {"recipe", *(item.key for item in find_ineffective(config))}
     if is_folder(config.dataset):
@@ -38,6 +40,9 @@ def make_key(config: RunConfig, contents: Contents) -> str:
         for key, value in config.flat().items()
         if not key.startswith(NOT_IDENTITY) and key not in left_out and value != configuration.SETTINGS[key].default
     }
+    if is_probe:
+        settings = {key: value for key, value in settings.items() if key.startswith(PROBE_SETTINGS)}
+        settings["probe"] = True
     return hashlib.sha256(json.dumps([settings, dict(contents)], sort_keys=True).encode()).hexdigest()
 
 

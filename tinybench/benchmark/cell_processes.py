@@ -43,9 +43,14 @@ class CellProcesses:
         """Return whether another cell may begin."""
         return len(self._running) < self._count
 
-    def start(self, number: int, task: CellTask) -> None:
-        """Start the process of a cell."""
+    def start(self, number: int, task: CellTask) -> str:
+        """Start the process of a cell, which ends with this one; see `CellEngine.start`."""
         self._running[number] = ChildProcess([CELL_COMMAND], self._variables, task.to_line())
+        return ""
+
+    def adopt(self, number: int, job: str) -> bool:
+        """Return False: no process outlives the driver that started it."""
+        return False
 
     def take_ended(self) -> dict[int, str]:
         """Return the cells whose processes have ended since the last call, each with the reason if it failed."""

@@ -21,12 +21,14 @@ class CellTask:
         parent: Id or key of the run of the benchmark.
         run_tags: Tags of the run from its first moment.
         resume: The run that is resumed; empty for a new one.
+        is_probe: Whether the backbone is probed; otherwise a run is trained.
     """
 
     settings: Mapping[str, Any]
     parent: str
     run_tags: Mapping[str, str] = field(default_factory=dict)
     resume: str = ""
+    is_probe: bool = False
 
     def to_line(self) -> str:
         """Return the task as a line of JSON."""
@@ -53,11 +55,12 @@ class CellTask:
 
 
 def run_task(task: CellTask) -> None:
-    """Train the cell, or resume its run.
+    """Train the cell, or resume its run, or probe its backbone.
 
     Raises:
         TinybenchError: The cell fails; the message says why.
     """
+    from tinybench.job.backbone_probe import probe_backbones
     from tinybench.job.train import resume_run, train_run
     from tinybench.tracking.tracker import Tracker
 
@@ -66,4 +69,8 @@ def run_task(task: CellTask) -> None:
         return
     config = task.config
     with closing(Tracker(config.track, may_be_away=True, opens_runs=False)) as tracker:
-        train_run(config, parent=tracker.writer.amend_run(task.parent), run_tags=task.run_tags)
+        parent = tracker.writer.amend_run(task.parent)
+        if task.is_probe:
+            probe_backbones([config], parent=parent, run_tags=task.run_tags)
+        else:
+            train_run(config, parent=parent, run_tags=task.run_tags)

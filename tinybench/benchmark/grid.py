@@ -21,6 +21,21 @@ _MAX_NAME = 60  # of a name that is made of those of models and data sets
 
 
 @dataclass(frozen=True)
+class CellSpec:
+    """What a cell runs.
+
+    Attributes:
+        config: The configuration of its run.
+        is_probe: Whether its backbone is probed; otherwise a run is trained.
+        is_extra: Whether it is beyond the seeds of the specification, to settle a pair of models.
+    """
+
+    config: RunConfig
+    is_probe: bool = False
+    is_extra: bool = False
+
+
+@dataclass(frozen=True)
 class Grid:
     """The grid of a benchmark.
 
@@ -109,8 +124,9 @@ def make_name(models: tuple[str, ...], datasets: tuple[str, ...]) -> str:
     return name or "benchmark"
 
 
-def describe_cell(config: RunConfig) -> str:
+def describe_cell(config: RunConfig, *, is_probe: bool = False) -> str:
     """Return what a cell is in a line: model, data set, recipe and seed."""
     from tinybench.data.load_request import short_name
 
-    return f"{config.model_name} on {short_name(config.dataset)} ({config.recipe}, seed {config.seed})"
+    probe = "probe of " if is_probe else ""
+    return f"{probe}{config.model_name} on {short_name(config.dataset)} ({config.recipe}, seed {config.seed})"

@@ -1,43 +1,64 @@
 """Drive a benchmark from its cells to its end; start reading this package here.
 
-The driver numbers the cells, derives their states from their runs, and runs those that are not finished, each in a
-process. It may be killed at any moment: the next one goes on where it was.
+The driver numbers the cells, derives their states from their runs, and has those that are not finished run, each in a
+process. Once all have ended, extensions may add cells that follow from the results: the next rung of a halving, or
+seeds that would settle a pair of models. The driver may be killed at any moment: the next one goes on where it was.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from tinybench.benchmark.cell_key import list_contents
 from tinybench.benchmark.cell_processes import CellProcesses
-from tinybench.benchmark.cell_states import CellRuns, CellState, CellStatus, count_states, find_hopeless, read_statuses
+from tinybench.benchmark.cell_runner import CellRunner, read_runs
+from tinybench.benchmark.cell_states import CellRuns, CellState, CellStatus, count_states, read_statuses
 from tinybench.benchmark.cell_table import log_cells
-from tinybench.benchmark.cell_task import CellTask
-from tinybench.benchmark.grid import describe_cell
-from tinybench.benchmark.grid_overview import Estimate, GridOverview, make_groups
-from tinybench.benchmark.grid_plan import GridPlan, PlanChange, PlannedCell, StoreNotes
+from tinybench.benchmark.grid import CellSpec, describe_cell
+from tinybench.benchmark.grid_overview import Estimate, GridOverview, GroupOverview, LaterCells, make_groups
+from tinybench.benchmark.grid_plan import GridPlan, PlanChange, PlannedCell
 from tinybench.core.errors import TinybenchError, TrackingError
 from tinybench.core.redaction import redact
 from tinybench.job import preflight
-from tinybench.tracking import queries, run_kinds, store, tags
+from tinybench.tracking import run_kinds, store, tags
 from tinybench.tracking.run_writer import RunWriter, status_and_reason
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
-    from tinybench.config.run_config import RunConfig
+    from tinybench.benchmark.cell_engine import CellEngine
     from tinybench.config.sections import TrackConfig
 
-_POLL_SECONDS = 0.5  # between two looks at the processes
-_TO_RUN = (CellState.WAITING, CellState.KILLED)
+OpenEngine = Callable[[str, int], "CellEngine"]
+"""Returns what runs the cells, of the address of the tracking store and the number of cells at a time."""
 
 
 class CellFailuresError(TrackingError):
     """Cells of a benchmark failed or were not tried."""
+
+
+class Extension(Protocol):
+    """Adds cells to a benchmark that follow from the results of others."""
+
+    def extend(
+        self, tracker: Tracker, cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]
+    ) -> Sequence[CellSpec]:
+        """Return the cells that the benchmark should have, too, when all of these have ended.
+
+        Args:
+            tracker: The store with the runs.
+            cells: The cells so far.
+            statuses: Their states by number.
+        """
+
+    def preview(self, groups: Sequence[GroupOverview]) -> Sequence[LaterCells]:
+        """Return the cells that will be chosen when those of these groups have ended, as far as that is known."""
+
+    def conclude(self, parent: RunWriter) -> Sequence[str]:
+        """Log what was concluded with the run of the benchmark, and return it in sentences."""
 
 
 @dataclass(frozen=True)
@@ -61,181 +82,195 @@ class BenchmarkResult:
 
 def preview(
     name: str,
-    cells: Sequence[RunConfig] | None,
+    specs: Sequence[CellSpec] | None,
     track: TrackConfig,
     *,
     workers: int = 1,
     estimate: Estimate | None = None,
+    extensions: Sequence[Extension] = (),
 ) -> GridOverview:
     """Return what a benchmark would do; nothing is written.
 
     Args:
         name: Its name.
-        cells: The configuration of each cell; None for those of the plan.
+        specs: Its cells; None for those of the plan.
         track: Where it would be tracked.
         workers: Cells at a time.
         estimate: Estimates what a run takes.
+        extensions: Would add cells.
 
     Raises:
         TinybenchError: The benchmark could only fail.
     """
     plan = GridPlan(name)
-    cells = _list_configs(plan, cells)
-    contents = _check_cells(cells)
+    specs = _list_specs(plan, specs)
+    contents = _check_cells(specs)
     uri = track.uri or store.default_uri()
     file = store.sqlite_path(uri)
     tracker = None if file is not None and not file.exists() else Tracker(track, may_be_away=True, opens_runs=False)
-    runs = _read_runs(tracker, name) if tracker else CellRuns([])
-    change = plan.set_cells(cells, contents, runs.numbers)
-    statuses = read_statuses(plan, runs, plan.notes(store.identity(uri)), is_away=_is_away(tracker))
-    return _overview(plan, statuses, change, workers, estimate)
+    runs = read_runs(tracker, name) if tracker else CellRuns([])
+    change = plan.set_cells(specs, contents, runs.numbers)
+    is_away = tracker is not None and tracker.error is not None
+    statuses = read_statuses(plan, runs, plan.notes(store.identity(uri)), is_away=is_away)
+    return _overview(plan, statuses, change, workers, estimate, extensions)
 
 
 def run_cells(
     name: str,
-    cells: Sequence[RunConfig] | None,
+    specs: Sequence[CellSpec] | None,
     track: TrackConfig,
     callbacks: BenchmarkCallbacks,
     *,
     workers: int = 1,
     retry_failed: bool = False,
     estimate: Estimate | None = None,
+    extensions: Sequence[Extension] = (),
+    open_engine: OpenEngine | None = None,
+    halving: Sequence[int] | None = None,
 ) -> BenchmarkResult:
     """Run the cells of a benchmark that are not finished.
 
     Args:
         name: Its name.
-        cells: The configuration of each cell; None to go on with those of the plan.
+        specs: Its cells; None to go on with those of the plan.
         track: Where it is tracked.
         callbacks: Receives the events.
         workers: Cells at a time.
         retry_failed: Whether cells that failed are run again.
         estimate: Estimates what a run takes.
+        extensions: Add cells once all have ended; the first that adds some is asked again after these.
+        open_engine: What runs the cells; processes of this machine if None.
+        halving: The seeds of the phases that a halving trains, which the plan keeps; those of the plan if None.
 
     Raises:
         TrackingError: Another process runs this benchmark, or there is none of this name to go on with.
         TinybenchError: The benchmark could only fail.
     """
     plan = GridPlan(name)
-    configs = _list_configs(plan, cells)
-    contents = _check_cells(configs)  # before anything is created that would have to be removed again
+    specs = _list_specs(plan, specs)
+    contents = _check_cells(specs)  # before anything is created that would have to be removed again
     tracker = Tracker(track, may_be_away=True)
     with plan.hold(), closing(tracker):
         tracker.check_parent_run()
-        runs = _read_runs(tracker, name)
-        change = plan.set_cells(configs, contents, runs.numbers)
-        driver = _Driver(plan, tracker, runs, callbacks, workers)
-        driver.tell_state(change, estimate, retry_failed=retry_failed)
-        return driver.run()
+        before = plan.active_cells
+        plan.halving = plan.halving if halving is None else tuple(halving)
+        runner = CellRunner(plan, tracker, callbacks, workers)
+        plan.set_cells(specs, contents, runner.runs.numbers)
+        runner.read_statuses()
+        driver = _Driver(plan, runner, extensions)
+        while not (retry_failed and runner.count(CellState.FAILED)) and driver.extend():
+            pass
+        change = plan.compare(before)
+        callbacks.on_overview(_overview(plan, runner.statuses, change, workers, estimate, extensions))
+        if retry_failed:
+            runner.forget_failures()
+        return driver.run((open_engine or _open_processes)(tracker.uri, workers))
 
 
-def _list_configs(plan: GridPlan, cells: Sequence[RunConfig] | None) -> list[RunConfig]:
-    """Return the configurations of the cells, those of the plan if None.
+def _open_processes(uri: str, workers: int) -> CellEngine:
+    return CellProcesses(workers, uri)
+
+
+def _list_specs(plan: GridPlan, specs: Sequence[CellSpec] | None) -> list[CellSpec]:
+    """Return the cells, those of the plan if None.
 
     Raises:
         TrackingError: The plan has none.
     """
-    configs = [cell.config for cell in plan.active_cells] if cells is None else [*cells]
-    if not configs:
+    if specs is None:
+        specs = [cell.spec for cell in plan.active_cells]
+    if not specs:
         raise TrackingError(
             f"There is no benchmark {plan.name!r} on this machine to go on with: give its models and data."
         )
-    return configs
+    return [*specs]
 
 
-def _check_cells(cells: Sequence[RunConfig]) -> list[dict[str, str]]:
+def _check_cells(specs: Sequence[CellSpec]) -> list[dict[str, str]]:
     """Raise if a cell could only fail, and return the hashes of the data and files of all."""
-    for config in {(config.recipe, config.model, config.dataset): config for config in cells}.values():
+    configs = [spec.config for spec in specs]
+    for config in {(config.recipe, config.model, config.dataset): config for config in configs}.values():
         try:
             preflight.check_run(config)
         except TinybenchError as error:
             raise type(error)(f"{describe_cell(config)}: {error}") from error
-    return [dict(content) for content in list_contents(cells)]
-
-
-def _is_away(tracker: Tracker | None) -> bool:
-    return tracker is not None and tracker.error is not None
-
-
-def _read_runs(tracker: Tracker, name: str) -> CellRuns:
-    try:
-        return CellRuns(queries.find_benchmark_runs(tracker, name))
-    except TrackingError:
-        if _is_away(tracker):  # this machine knows no run either
-            return CellRuns([])
-        raise
+    return [dict(content) for content in list_contents(configs)]
 
 
 def _overview(
-    plan: GridPlan, statuses: dict[int, CellStatus], change: PlanChange, workers: int, estimate: Estimate | None
+    plan: GridPlan,
+    statuses: Mapping[int, CellStatus],
+    change: PlanChange,
+    workers: int,
+    estimate: Estimate | None,
+    extensions: Sequence[Extension],
 ) -> GridOverview:
     cells = tuple(plan.active_cells)
-    return GridOverview(plan.name, cells, statuses, change, make_groups(cells, statuses, estimate), workers)
+    groups = make_groups(cells, statuses, estimate)
+    later = tuple(cells for extension in extensions for cells in extension.preview(groups))
+    return GridOverview(plan.name, cells, dict(statuses), change, groups, workers, later)
 
 
 class _Driver:
-    """Runs the cells of a plan; the arguments are what it is about."""
+    """Runs the cells of a plan in the run of the benchmark, with those that extensions add."""
 
-    def __init__(
-        self, plan: GridPlan, tracker: Tracker, runs: CellRuns, callbacks: BenchmarkCallbacks, workers: int
-    ) -> None:
+    def __init__(self, plan: GridPlan, runner: CellRunner, extensions: Sequence[Extension]) -> None:
         self.plan = plan
-        self.tracker = tracker
-        self.runs = runs
-        self.callbacks = callbacks
-        self.workers = workers
-        self.notes: StoreNotes = plan.notes(store.identity(tracker.uri))
-        self.cells = {cell.number: cell for cell in plan.active_cells}
-        self.statuses = self._read_statuses()
-        self.skipped: dict[str, str] = {}
-        self.started: dict[int, float] = {}  # when cells began, of those that were not resumed
+        self.runner = runner
+        self.extensions = extensions
+        self.tracker = runner.tracker
+        self.callbacks = runner.callbacks
 
-    def _read_statuses(self) -> dict[int, CellStatus]:
-        return read_statuses(self.plan, self.runs, self.notes, is_away=_is_away(self.tracker))
+    def extend(self) -> bool:
+        """Add the cells that follow from the results if all have ended, and return whether there are new ones."""
+        if not self.runner.have_ended or self.runner.skipped:
+            return False
+        before = {*self.runner.cells}
+        for extension in self.extensions:
+            specs = extension.extend(self.tracker, self.plan.active_cells, self.runner.statuses)
+            self.plan.add_cells(specs, _check_cells(specs), self.runner.runs.numbers)
+            if {*self.runner.cells} - before:
+                self.runner.read_statuses()
+                return True
+        return False
 
-    def tell_state(self, change: PlanChange, estimate: Estimate | None, *, retry_failed: bool) -> None:
-        """Tell the whole state before anything begins; mark runs KILLED whose process is gone."""
-        if self.runs.mark_dead(self.tracker):
-            self.runs = _read_runs(self.tracker, self.plan.name)
-            self.statuses = self._read_statuses()
-        self.callbacks.on_overview(_overview(self.plan, self.statuses, change, self.workers, estimate))
-        if retry_failed:
-            for number, status in self.statuses.items():
-                if status.state == CellState.FAILED:
-                    self.notes.failures.pop(str(number), None)
-                    self.statuses[number] = CellStatus(CellState.WAITING)
-
-    def run(self) -> BenchmarkResult:
+    def run(self, engine: CellEngine) -> BenchmarkResult:
         """Run the cells in the run of the benchmark, which a resume opens again."""
         parent = self._open_parent_run()
         with self._end_parent_run(parent):
             link = self.tracker.link(parent) or f"{parent.id}, not sent to {redact(self.tracker.uri)} yet"
-            self.callbacks.on_benchmark_begin(len(self.cells), link)
+            self.callbacks.on_benchmark_begin(len(self.runner.cells), link)
             try:
-                with CellProcesses(self.workers, self.tracker.uri) as processes:
-                    self._run_all(processes, parent)
+                with engine as running:
+                    self.runner.run(running, parent)
+                    while self.extend():
+                        self.callbacks.on_extension([*self.runner.cells.values()], self.runner.statuses)
+                        self.runner.run(running, parent)
             finally:
-                self._read_again()
+                self.runner.read_runs()
                 self.plan.save()
-                log_cells(parent, self.plan.active_cells, self.statuses)
+                log_cells(parent, self.plan.active_cells, self.runner.statuses)
+                for text in (text for extension in self.extensions for text in extension.conclude(parent)):
+                    self.callbacks.on_message(text)
             self._raise_failures()
-        return BenchmarkResult(self.plan.name, parent.id, (*self.cells.values(),), self.statuses, self.skipped)
+        cells = (*self.runner.cells.values(),)
+        return BenchmarkResult(self.plan.name, parent.id, cells, self.runner.statuses, self.runner.skipped)
 
     def _open_parent_run(self) -> RunWriter:
-        run_id = self.notes.parent_run or self.runs.parent_run
+        run_id = self.runner.notes.parent_run or self.runner.runs.parent_run
         run: RunWriter | None = None
         if run_id is not None:
             try:
                 run = self.tracker.reopen(self.tracker.get_run(run_id))
             except TrackingError:
-                if _is_away(self.tracker):
+                if self.runner.is_away:
                     raise
                 self.callbacks.on_message(f"Run {run_id} of this benchmark is gone: a new one is opened.")
         if run is None:
             run = self.tracker.open_parent_run(f"benchmark {self.plan.name}", run_kinds.BENCHMARK)
             run.set_tags({tags.BENCHMARK: self.plan.name})
             run.log_params({"benchmark.name": self.plan.name})
-        self.notes.parent_run = run.id
+        self.runner.notes.parent_run = run.id
         self.plan.save()
         return run
 
@@ -250,85 +285,17 @@ class _Driver:
             raise
         parent.end("FINISHED")
 
-    def _run_all(self, processes: CellProcesses, parent: RunWriter) -> None:
-        """Start cells while there is room, and wait until all have ended."""
-        queue = [number for number, status in self.statuses.items() if status.state in _TO_RUN]
-        while True:
-            for number, reason in processes.take_ended().items():
-                self._conclude_cell(number, reason)
-            self._skip_hopeless(queue)
-            while queue and processes.has_room:
-                self._start_cell(queue.pop(0), processes, parent)
-            while (notice := parent.store.take_notice()) is not None:
-                self.callbacks.on_message(notice)
-            self.callbacks.on_benchmark_step(count_states(self.statuses.values()))
-            if not queue and not processes.numbers:
-                return
-            time.sleep(_POLL_SECONDS)
-
-    def _skip_hopeless(self, queue: list[int]) -> None:
-        hopeless = find_hopeless(self.cells.values(), self.statuses)
-        for model, reason in hopeless.items():
-            skipped = [number for number in queue if self.cells[number].config.model == model]
-            if skipped and model not in self.skipped:
-                self.skipped[model] = reason
-                name = self.cells[skipped[0]].config.model_name
-                self.callbacks.on_message(
-                    f"The other {len(skipped)} cells of {name} are not tried: several failed for the same reason."
-                )
-        queue[:] = [number for number in queue if self.cells[number].config.model not in self.skipped]
-
-    def _start_cell(self, number: int, processes: CellProcesses, parent: RunWriter) -> None:
-        cell, before = self.cells[number], self.statuses[number]
-        resume = before.run_id if before.state == CellState.KILLED and before.can_resume else ""
-        run_tags = {
-            tags.BENCHMARK: self.plan.name,
-            tags.CELL: str(number),
-            tags.CELL_KEY: cell.key,
-            tags.CELL_WORKERS: str(self.workers),
-        }
-        settings = cell.config.flat() | {"track.uri": None, "track.run_name": None}
-        processes.start(number, CellTask(settings, parent.id, run_tags, resume))
-        self.statuses[number] = CellStatus(CellState.RUNNING)
-        if not resume:
-            self.started[number] = time.monotonic()
-        self.callbacks.on_cell_begin(cell, resumed=bool(resume))
-
-    def _conclude_cell(self, number: int, reason: str) -> None:
-        """Take down how a cell ended: by its run, or where it left none by what its process said."""
-        cell, key, now = self.cells[number], str(number), time.monotonic()
-        self.notes.seconds[key] = now - self.started.pop(number, now)
-        self._read_again()
-        status = self.runs.status_of(cell, self.notes, is_away=_is_away(self.tracker))
-        if not reason:
-            if status.state != CellState.FINISHED:  # the store has not been failure yet
-                status = CellStatus(CellState.FINISHED, status.run_id)
-            self.notes.finished[key] = status.run_id
-        elif status.state != CellState.FINISHED:
-            failure = status.reason if status.state == CellState.FAILED else reason
-            self.notes.failures[key] = failure
-            status = replace(status, state=CellState.FAILED, reason=failure)
-        self.plan.save()
-        self.statuses[number] = status
-        self.callbacks.on_cell_end(cell, status)
-
-    def _read_again(self) -> None:
-        """Read the runs of the cells, and mark those KILLED whose process is gone."""
-        self.runs = _read_runs(self.tracker, self.plan.name)
-        if self.runs.mark_dead(self.tracker):
-            self.runs = _read_runs(self.tracker, self.plan.name)
-
     def _raise_failures(self) -> None:
         """Raise if a cell has failed or was not tried, so that the run of the benchmark says so, too."""
-        counts = count_states(self.statuses.values())
-        missing = len(self.cells) - counts[CellState.FINISHED]
+        cells, statuses = self.runner.cells, self.runner.statuses
+        missing = len(cells) - count_states(statuses.values())[CellState.FINISHED]
         if not missing:
             return
-        failed = [(cell, self.statuses[cell.number]) for cell in self.cells.values()]
+        failed = [(cell, statuses[cell.number]) for cell in cells.values()]
         failed = [(cell, status) for cell, status in failed if status.state == CellState.FAILED]
         first = f" The first: cell {failed[0][0].number}, {failed[0][1].reason}" if failed else ""
         not_tried = f", {missing - len(failed)} were not tried" if missing > len(failed) else ""
         raise CellFailuresError(
-            f"{len(failed)} of {len(self.cells)} cells failed{not_tried}.{first} "
+            f"{len(failed)} of {len(cells)} cells failed{not_tried}.{first} "
             f"Run them again with: tinybench benchmark --resume {self.plan.name} --retry-failed"
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from tinybench.benchmark.cell_key import Contents, make_key
+from tinybench.benchmark.grid import CellSpec
 from tinybench.config import run_config as configuration
 from tinybench.config.run_config import RunConfig
 from tinybench.core import atomic, paths
@@ -20,6 +21,7 @@ from tinybench.core.redaction import redact
 
 _PLAN = "plan.json"
 _LOCK = "lock"
+_FLAGS = ("is_probe", "is_extra", "is_active")
 _SECRET_SETTINGS = ("track.uri", "backbone.mirror")  # they may hold passwords, and decide no result
 
 
@@ -32,6 +34,8 @@ class PlannedCell:
         key: The hash of what decides its result.
         config: Its configuration.
         contents: The hashes of its data and files.
+        is_probe: Whether its backbone is probed; otherwise a run is trained.
+        is_extra: Whether it was added to settle a pair of models, beyond the seeds of the specification.
         is_active: Whether the present specification has it.
     """
 
@@ -39,12 +43,25 @@ class PlannedCell:
     key: str
     config: RunConfig
     contents: Contents
+    is_probe: bool = False
+    is_extra: bool = False
     is_active: bool = True
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """Data set, recipe and model, which cells that differ only in their seed share."""
-        return self.config.dataset, self.config.recipe, self.config.model
+    def spec(self) -> CellSpec:
+        """What the cell runs."""
+        return CellSpec(self.config, self.is_probe, self.is_extra)
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """Data set, recipe, model and phases, which cells that differ only in their seed share."""
+        phases = "probe" if self.is_probe else ",".join(self.config.phases)
+        return self.config.dataset, self.config.recipe, self.config.model, phases
+
+    @property
+    def key_of_group(self) -> str:
+        """The key that the cell would have with seed 0."""
+        return make_key(replace(self.config, seed=0), self.contents, is_probe=self.is_probe)
 
 
 @dataclass
@@ -56,12 +73,14 @@ class StoreNotes:
         finished: The runs of the finished cells by number, for the time when the store does not answer.
         failures: Why cells failed that may have left no run, by number.
         seconds: How long cells took, by number; 0 for those that were interrupted.
+        jobs: The jobs of cells that may outlive the driver, by number.
     """
 
     parent_run: str | None = None
     finished: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    jobs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,7 @@ class GridPlan:
     Attributes:
         cells: All cells that the benchmark ever had, by number.
         stores: Notes on the runs by store.
+        halving: The seeds of the phases that a halving trains; empty if the benchmark is none.
 
     Raises:
         TrackingError: The plan cannot be read.
@@ -101,6 +121,7 @@ class GridPlan:
         self.folder = benchmark_folder(name)
         self.cells: dict[int, PlannedCell] = {}
         self.stores: dict[str, StoreNotes] = {}
+        self.halving: tuple[int, ...] = ()
         self.reload()
 
     @property
@@ -118,6 +139,7 @@ class GridPlan:
         try:
             values = json.loads(path.read_text("utf-8"))
             cells = [_read_cell(item) for item in values["cells"]]
+            self.halving = tuple(values.get("halving", ()))
             self.stores = {store: StoreNotes(**notes) for store, notes in values["stores"].items()}
         except FileNotFoundError:
             return
@@ -136,6 +158,7 @@ class GridPlan:
         """
         values = {
             "benchmark": self.name,
+            "halving": [*self.halving],
             "cells": [_cell_values(cell) for cell in self.cells.values()],
             "stores": {store: asdict(notes) for store, notes in self.stores.items()},
         }
@@ -148,36 +171,46 @@ class GridPlan:
         return self.stores.setdefault(store, StoreNotes())
 
     def set_cells(
-        self, cells: Sequence[RunConfig], contents: Sequence[Contents], known: Mapping[str, int]
+        self, specs: Sequence[CellSpec], contents: Sequence[Contents], known: Mapping[str, int]
     ) -> PlanChange:
         """Make these the cells of the benchmark, and return what changes; a cell that was there has its old number.
 
+        Cells that were added to settle a pair stay, as long as their settings are those of a cell but for the seed.
+
         Args:
-            cells: The configurations of the cells.
+            specs: The cells.
             contents: The hashes of the data and files of each.
             known: Numbers by key that runs in the store have, which count where the plan was lost.
         """
         before = self.active_cells
+        self.cells = {number: replace(cell, is_active=False) for number, cell in self.cells.items()}
+        self.add_cells(specs, contents, known)
+        groups = {cell.key_of_group for cell in self.active_cells}
+        kept = [cell for cell in before if cell.is_extra and cell.key_of_group in groups]
+        self.cells |= {cell.number: replace(self.cells[cell.number], is_active=True) for cell in kept}
+        return self.compare(before)
+
+    def add_cells(self, specs: Sequence[CellSpec], contents: Sequence[Contents], known: Mapping[str, int]) -> None:
+        """Add cells to those of the benchmark; the arguments are those of `set_cells`."""
         numbers = {**known, **{cell.key: cell.number for cell in self.cells.values()}}
         free = max([0, *known.values(), *self.cells]) + 1
-        active: dict[int, PlannedCell] = {}
-        for config, content in zip(cells, contents, strict=True):
-            key = make_key(config, content)
+        for spec, content in zip(specs, contents, strict=True):
+            key = make_key(spec.config, content, is_probe=spec.is_probe)
             if key not in numbers:
                 numbers[key], free = free, free + 1
-            active.setdefault(numbers[key], PlannedCell(numbers[key], key, config, content))
-        inactive = {
-            number: PlannedCell(number, cell.key, cell.config, cell.contents, is_active=False)
-            for number, cell in self.cells.items()
-            if number not in active
-        }
-        self.cells = dict(sorted((active | inactive).items()))
-        earlier = {cell.number for cell in before}
+            number = numbers[key]
+            if number not in self.cells or not self.cells[number].is_active:
+                self.cells[number] = PlannedCell(number, key, spec.config, content, spec.is_probe, spec.is_extra)
+        self.cells = dict(sorted(self.cells.items()))
+
+    def compare(self, before: Sequence[PlannedCell]) -> PlanChange:
+        """Return how the cells of the benchmark differ from those that it had before."""
+        earlier, now = ({cell.number for cell in cells} for cells in (before, self.active_cells))
         return PlanChange(
             not before,
-            tuple(number for number in active if number not in earlier),
-            tuple(number for number in earlier if number not in active),
-            _describe_changes(before, [*active.values()]),
+            tuple(sorted(now - earlier)),
+            tuple(sorted(earlier - now)),
+            _describe_changes(before, self.active_cells),
         )
 
     @contextmanager
@@ -228,24 +261,27 @@ def stored_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def _cell_values(cell: PlannedCell) -> dict[str, Any]:
-    values = {"number": cell.number, "key": cell.key, "is_active": cell.is_active, "contents": dict(cell.contents)}
-    return values | {"settings": stored_settings(cell.config)}
+    values = {name: getattr(cell, name) for name in ("number", "key", *_FLAGS)}
+    return values | {"contents": dict(cell.contents), "settings": stored_settings(cell.config)}
 
 
 def _read_cell(values: Mapping[str, Any]) -> PlannedCell:
     """Return a stored cell, with the key that this version gives it: settings that are new have their default."""
     config = configuration.from_flat(values["settings"])
     contents = values["contents"]
-    return PlannedCell(values["number"], make_key(config, contents), config, contents, values["is_active"])
+    flags = {name: bool(values.get(name)) for name in _FLAGS}
+    key = make_key(config, contents, is_probe=flags["is_probe"])
+    return PlannedCell(values["number"], key, config, contents, **flags)
 
 
 def _describe_changes(before: Sequence[PlannedCell], after: Sequence[PlannedCell]) -> tuple[str, ...]:
     """Return the settings that differ between cells of the same place in the grid."""
-    earlier = {(*cell.group, cell.config.seed): cell for cell in before}
+    stayed = {cell.key for cell in after}
+    earlier = {_place(cell): cell for cell in before if cell.key not in stayed}
     changes: dict[str, None] = {}
     for cell in after:
-        old = earlier.get((*cell.group, cell.config.seed))
-        if old is None or old.key == cell.key:
+        old = earlier.get(_place(cell))
+        if old is None:
             continue
         texts, new_texts = old.config.flat_text(), cell.config.flat_text()
         names = {"data": "the data", "model": "the model's file", "weights": "the file of weights"}
@@ -256,3 +292,8 @@ def _describe_changes(before: Sequence[PlannedCell], after: Sequence[PlannedCell
             if old.contents.get(name) != cell.contents.get(name):
                 changes[f"{title}: other content"] = None
     return tuple(changes)
+
+
+def _place(cell: PlannedCell) -> tuple[object, ...]:
+    config = cell.config
+    return config.dataset, config.recipe, config.model, config.seed, cell.is_probe

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from tinybench.cli.options import SettingsCommand, offline_option
-from tinybench.commands.probe import IGNORED_SETTINGS
+from tinybench.config.probe_settings import NOT_OF_PROBES
 from tinybench.config.run_config import SETTINGS
 
 
 class ProbeCommand(SettingsCommand):
     """A command with the settings of a run that affect the features of a backbone."""
 
-    settings_left_out = tuple(key for key in SETTINGS if key.startswith(IGNORED_SETTINGS))
+    settings_left_out = tuple(key for key in SETTINGS if key.startswith(NOT_OF_PROBES))
 
 
 @click.command(cls=ProbeCommand)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinybench.config.listed_settings import list_settings_except
+from tinybench.config.probe_settings import NOT_OF_PROBES
 from tinybench.config.run_config import canonical_overrides
 from tinybench.core.errors import ConfigError
 from tinybench.hardware import libraries, onednn
@@ -15,16 +16,8 @@ if TYPE_CHECKING:
     from tinybench.job.backbone_probe import ProbeResult
     from tinybench.training.run_callbacks import RunCallbacks
 
-IGNORED_SETTINGS = (
-    *("batch_size", "monitor", "callbacks", "data.folds", "model", "phases"),
-    *("augment.", "optimizer.", "loss.", "scratch.", "transfer.", "finetune.", "explain.", "checkpoint."),
-    *("head.dropout", "head.hidden", "head.l2", "head.batch_norm"),
-    *("track.checkpoints", "track.pictures", "track.tensorboard"),
-)
-"""Keys of settings, or beginnings of them, that a probe does not take: they do not affect features."""
 
-
-@list_settings_except(IGNORED_SETTINGS)
+@list_settings_except(NOT_OF_PROBES)
 def probe(
     models: str | Sequence[str],
     dataset: str | None = None,
@@ -53,7 +46,7 @@ def probe(
     """
     values = canonical_overrides(settings | ({} if dataset is None else {"dataset": dataset}))
     for key in values:
-        if key.startswith(IGNORED_SETTINGS) and key != "model":
+        if key.startswith(NOT_OF_PROBES) and key != "model":
             raise ConfigError(f"`{key}` would have no effect on a probe: leave it out.")
     names = [models] if isinstance(models, str) else [*models]
     configs = [resolve(recipe, values | {"model": name, "phases": "transfer"}) for name in names]

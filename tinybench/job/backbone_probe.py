@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ import numpy as np
 
 from tinybench import models
 from tinybench.config.effects import compared_text
+from tinybench.config.probe_settings import PROBE_SETTINGS
 from tinybench.core import waiting
 from tinybench.core.errors import ConfigError, TinybenchError
 from tinybench.data.dataset import sample_rows
@@ -42,12 +43,6 @@ if TYPE_CHECKING:
     from tinybench.tracking.run_writer import RunWriter
 
 T = TypeVar("T")
-
-SETTINGS = (
-    *("model", "weights", "dataset", "data.", "image_size", "backbone.", "network.", "head.pooling"),
-    *("seed", "device", "engine", "precision", "deterministic"),
-)
-"""Keys of the settings, or beginnings of them, that affect a probe and are logged as parameters."""
 
 _SAMPLE = {"train": 256, "validation": 128}  # images of the first table
 _WORTH_SAMPLING = 8  # times as many training images as the sample: with fewer, all are done soon
@@ -73,12 +68,20 @@ class ProbeResult:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def probe_backbones(configs: Sequence[RunConfig], callbacks: RunCallbacks | None = None) -> list[ProbeResult]:
+def probe_backbones(
+    configs: Sequence[RunConfig],
+    callbacks: RunCallbacks | None = None,
+    *,
+    parent: RunWriter | None = None,
+    run_tags: Mapping[str, str] | None = None,
+) -> list[ProbeResult]:
     """Probe a backbone for each configuration, and log a run for each.
 
     Args:
         configs: Configurations of runs on the same data that differ in their model.
         callbacks: Receives the progress.
+        parent: The run to which that of the probe belongs, such as that of a benchmark.
+        run_tags: Tags that a run with a parent has from its first moment.
 
     Returns:
         The results, the most accurate on the validation images first; those that could not be probed at the end.
@@ -96,8 +99,9 @@ def probe_backbones(configs: Sequence[RunConfig], callbacks: RunCallbacks | None
         preflight.check_run(config)
     tracker = Tracker(configs[0].track, may_be_away=True)
     with closing(callbacks or RunCallbacks()) as events, closing(tracker), waiting.told_to(events.on_message):
-        tracker.check_parent_run()
-        return _Probe(configs, tracker, events, load_inputs(configs[0])).run()
+        if parent is None:
+            tracker.check_parent_run()
+        return _Probe(configs, tracker, events, load_inputs(configs[0])).run(parent, run_tags or {})
 
 
 def _names(configs: Sequence[RunConfig]) -> list[str]:
@@ -115,16 +119,20 @@ class _Probe:
         self.device = inputs.device
         self.errors: dict[str, TinybenchError] = {}
 
-    def run(self) -> list[ProbeResult]:
-        """Build all backbones, probe one after another, and return the results."""
+    def run(self, above: RunWriter | None, run_tags: Mapping[str, str]) -> list[ProbeResult]:
+        """Build all backbones, probe one after another below a run, if there is one, and return the results."""
         backbones = {config.model: self._try(config.model, partial(self._build, config)) for config in self.configs}
         self._raise_if_none()
         names = ", ".join(config.model_name for config in self.configs if config.model not in self.errors)
         title = f"probe {names} on {short_name(self.dataset.name)}"
-        parent = self.tracker.open_parent_run(title, run_kinds.PROBE)
+        if above is None:
+            parent = self.tracker.open_parent_run(title, run_kinds.PROBE)
+        else:
+            parent = self.tracker.create_child_run(above, title, run_kinds.PROBE, run_tags)
         with parent.open():
             self.callbacks.on_message(self._describe_data())
-            self._sample({model: backbone for model, backbone in backbones.items() if backbone is not None})
+            if above is None:  # somebody looks at the first guess
+                self._sample({model: backbone for model, backbone in backbones.items() if backbone is not None})
             results = []
             for config in self.configs:
                 backbone = backbones.pop(config.model)
@@ -254,7 +262,7 @@ class _Probe:
 def _log_settings(run: RunWriter, config: RunConfig) -> None:
     """Log the settings that affect a probe as parameters, and all of them as JSON."""
     values = compared_text(config)
-    run.log_params({key: text for key, text in values.items() if key.startswith(SETTINGS)})
+    run.log_params({key: text for key, text in values.items() if key.startswith(PROBE_SETTINGS)})
     run.log_text(json.dumps(config.flat_redacted(), indent=1), "config.json")
     run.set_tags(run_record.hash_user_files(config))
 
