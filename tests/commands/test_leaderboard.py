@@ -66,3 +66,10 @@ def test_run_benchmark_is_that_of_the_command():
 
     assert tinybench.run_benchmark is run_benchmark
     assert {"run_benchmark", "rank_models"} <= {*tinybench.__all__}
+
+
+def test_the_default_difference_is_that_of_boards():
+    from tinybench.commands.leaderboard import DELTA
+    from tinybench.leaderboard.board import MARGIN
+
+    assert DELTA == MARGIN
