@@ -13,7 +13,8 @@ from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
 from tinybench.evaluation.predictions import Predictions
-from tinybench.leaderboard.board import DatasetBoard, build_boards
+from tinybench.leaderboard.board import build_boards
+from tinybench.leaderboard.dataset_board import DatasetBoard
 from tinybench.tracking import tags
 from tinybench.tracking.tracker import Tracker
 

@@ -46,7 +46,7 @@ from tinybench.display.sweep_progress import SweepConsole
 from tinybench.evaluation.comparison import Comparison, Difference, MetricEstimate
 from tinybench.job.backbone_probe import ProbeResult
 from tinybench.job.description import FOLD_COLUMNS, TEST_COLUMNS
-from tinybench.leaderboard.table import DEFAULT_COLUMNS
+from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
 from tinybench.models.model_cards import MODEL_CARDS
 from tinybench.recipes.resolve import resolve
 from tinybench.registry.candidates import Candidate

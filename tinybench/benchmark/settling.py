@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from tinybench.benchmark.cell_states import CellState, CellStatus
 from tinybench.benchmark.grid import CellSpec
 from tinybench.config import run_config as configuration
-from tinybench.leaderboard.board import MARGIN, BoardRow, DatasetBoard, build_boards
+from tinybench.leaderboard.board import MARGIN, build_boards
 from tinybench.leaderboard.critical_value import LOOKS
+from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 from tinybench.tracking import tags
 
 if TYPE_CHECKING:
