@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +22,8 @@ from tinybench.benchmark.grid_overview import GroupOverview, LaterCells
 from tinybench.config import run_config as configuration
 from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, TrackingError
-from tinybench.data.load_request import short_name
 from tinybench.evaluation.paired_difference import accuracy_difference
+from tinybench.leaderboard.halved_models import PROBE, HalvedModel
 from tinybench.tracking import run_record, stored_predictions, tags
 
 if TYPE_CHECKING:
@@ -32,46 +32,8 @@ if TYPE_CHECKING:
     from tinybench.tracking.run_writer import RunWriter
     from tinybench.tracking.tracker import Tracker
 
-PROBE = "probe"
-"""The name of the first rung; those of the others are their last phases."""
 _CONFIDENCE = 1.96  # standard errors of a 95 % interval
 _MAX_TAG = 4500  # characters; MLflow allows somewhat more in a tag
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A model that was left out after a rung.
-
-    Attributes:
-        dataset: The data set.
-        recipe: The recipe.
-        model: The model's name.
-        rung: The rung after which it was left out.
-        accuracy: Its mean validation accuracy there.
-        last_kept: The last model that was kept.
-        behind: How much lower the accuracy is than that of the last one kept.
-        low, high: The 95 % interval of that difference, over validation images and seeds.
-    """
-
-    dataset: str
-    recipe: str
-    model: str
-    rung: str
-    accuracy: float
-    last_kept: str
-    behind: float
-    low: float
-    high: float
-
-    def describe(self) -> str:
-        """Return a sentence about the model, which says whether it may be as good."""
-        rung = "the probe" if self.rung == PROBE else f"the phase {self.rung}"
-        doubt = "" if self.low > 0 else "; it may be as good"
-        return (
-            f"{self.model} was left out on {short_name(self.dataset)} after {rung}: validation accuracy "
-            f"{self.accuracy:.3f}, {self.behind:.3f} below {self.last_kept}, the last one kept "
-            f"[{self.low:.3f}, {self.high:.3f}]{doubt}."
-        )
 
 
 class Halving:
@@ -87,7 +49,7 @@ class Halving:
     def __init__(self, seeds: Sequence[int]) -> None:
         self._seeds = tuple(seeds)
         self._scores: dict[str, NDArray[np.bool_]] = {}
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[HalvedModel] = []
 
     def extend(
         self, tracker: Tracker, plan_cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]
@@ -142,7 +104,7 @@ class Halving:
             last_kept = cells_of_model[kept[-1]][0].config.model_name
             difference = compare_scores(scores[kept[-1]], scores[name])
             place = config.dataset, config.recipe, config.model_name, rung
-            self.left_out.append(LeftOut(*place, accuracies[name], last_kept, *difference))
+            self.left_out.append(HalvedModel(*place, accuracies[name], last_kept, *difference))
         return [cells_of_model[name] for name in kept]
 
     def _read_scores(self, tracker: Tracker, run_id: str) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from tinybench.leaderboard import critical_value, entries, hints, pairs, rank_in
 from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.failed_cells import FailedCell, list_failed_cells
+from tinybench.leaderboard.halved_models import list_halved_models
 from tinybench.leaderboard.model_estimates import ModelEstimates, estimate_models
 from tinybench.leaderboard.ranking_metrics import METRICS, find_weight_of_image
 from tinybench.leaderboard.scores import RunScores
@@ -55,6 +56,7 @@ def build_boards(
         runs = {run.run_id: run for run in cache.list_runs()}
         finished_keys = {run.tags.get(tags.CELL_KEY, "") for run in runs.values()}
         failed = [*filter(keep_failed, list_failed_cells(tracker, finished_keys))]
+        halved = list_halved_models(tracker)
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in filter(keep, entries.list_entries(runs.values())):
             by_images[entry.dataset, entry.images_hash].append(entry)
@@ -66,7 +68,8 @@ def build_boards(
             models = {row.name: row.entries for row in board.rows}
             sentences = hints.list_hints(models, runs, uses, on_dataset - len(members))
             cells = tuple(cell for cell in failed if cell.dataset == dataset)
-            boards.append(replace(board, hints=sentences, failed=cells))
+            models_left_out = tuple(model for model in halved if model.dataset == dataset)
+            boards.append(replace(board, hints=sentences, failed=cells, halved=models_left_out))
     for dataset in {cell.dataset for cell in failed} - {dataset for dataset, _ in by_images}:
         cells = tuple(cell for cell in failed if cell.dataset == dataset)
         boards.append(DatasetBoard(dataset, 0, metric, margin, False, (), (), failed=cells))

@@ -18,7 +18,7 @@ def describe_images(board: DatasetBoard) -> str:
 
 
 def list_notes(board: DatasetBoard, *, most_failed: int | None = None) -> list[str]:
-    """Return a sentence for each failed cell, for the runs that are not ranked, and the hints.
+    """Return a sentence for each failed cell, for the runs that are not ranked, the hints, and models left out.
 
     Args:
         board: The board.
@@ -28,4 +28,4 @@ def list_notes(board: DatasetBoard, *, most_failed: int | None = None) -> list[s
     more = len(board.failed) - len(failed)
     not_ranked = [f"Not ranked: {describe_count(count, reason)}." for reason, count in board.left_out.items()]
     notes = [*failed, *([f"{describe_count(more, 'more cells')} failed."] if more else []), *not_ranked, *board.hints]
-    return [*map(make_printable, notes)]
+    return [*map(make_printable, [*notes, *(model.describe() for model in board.halved)])]

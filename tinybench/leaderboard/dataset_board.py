@@ -9,6 +9,7 @@ import numpy as np
 
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.failed_cells import FailedCell
+from tinybench.leaderboard.halved_models import HalvedModel
 from tinybench.leaderboard.pairs import Pair
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class DatasetBoard:
         left_out: Runs that are not ranked, by reason.
         hints: What to know before trusting the order, a sentence each.
         failed: Cells of benchmarks on this data set that failed.
+        halved: Models that halvings of benchmarks left out on this data set.
     """
 
     dataset: str
@@ -84,6 +86,7 @@ class DatasetBoard:
     left_out: dict[str, int] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
     failed: tuple[FailedCell, ...] = ()
+    halved: tuple[HalvedModel, ...] = ()
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a row for each model: what it is ranked by, its ranks, and the mean of each metric of its runs."""

@@ -88,6 +88,7 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
         "left_out": board.left_out,
         "hints": board.hints,
         "failed": [asdict(cell) for cell in board.failed],
+        "halved": [asdict(model) for model in board.halved],
     }
 
 
