@@ -93,6 +93,7 @@ def run_benchmark(
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
         name, workers = check_name(name or grid.name), workers or file_workers
         cells = grid.build_cells()
+        halving = halving or grid.halving
         specs = list_probes(cells) if halving else [CellSpec(config) for config in cells]
         halving_seeds = grid.seeds if halving else ()
 
