@@ -14,6 +14,7 @@ import psutil
 
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
+from tinybench.benchmark.engine_options import EngineOptions, choose_engine
 from tinybench.benchmark.grid import CellSpec, Grid, check_name, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
@@ -46,6 +47,12 @@ def run_benchmark(
     retry_failed: bool = False,
     dry_run: bool = False,
     callbacks: BenchmarkCallbacks | None = None,
+    engine: str = "processes",
+    address: str = "auto",
+    cpu: float = 1.0,
+    gpu: float = 0.0,
+    memory: str | None = None,
+    slurm: Sequence[str] = (),
 ) -> BenchmarkResult | GridOverview:
     """Run the cells of a benchmark that are not finished.
 
@@ -62,10 +69,17 @@ def run_benchmark(
         retry_failed: Run failed cells again.
         dry_run: Return what there is to do, and do nothing.
         callbacks: Receives the events.
+        engine: What runs the cells: `processes` of this machine, `ray` or `slurm`.
+        address: Ray: address of the cluster, `auto` or `ray://HOST:PORT`.
+        cpu: Ray, SLURM: CPUs per cell.
+        gpu: Ray, SLURM: GPUs per cell.
+        memory: Ray, SLURM: memory per cell, such as `4GB`.
+        slurm: SLURM: options of the jobs, `KEY=VALUE` each.
 
     Raises:
         TinybenchError: The user can correct the cause; the message is one line.
     """
+    engine_options = EngineOptions(engine, address, cpu, gpu, memory, tuple(slurm))
     overrides = canonical_overrides(settings or {})
     tracking = {key: value for key, value in overrides.items() if key.startswith("track.")}
     track: TrackConfig = replace(RunConfig(), tracking).track
@@ -90,12 +104,20 @@ def run_benchmark(
     def estimate(configs: Sequence[RunConfig]) -> list[CellCost | None]:
         return _estimate_elsewhere(configs, observer)
 
+    open_engine = choose_engine(engine_options, name, observer.on_message)
     if dry_run:
         overview = grid_driver.preview(name, specs, track, workers=workers or 1, estimate=estimate)
         observer.on_overview(overview)
         return overview
     return grid_driver.run_cells(
-        name, specs, track, observer, workers=workers or 1, retry_failed=retry_failed, estimate=estimate
+        name,
+        specs,
+        track,
+        observer,
+        workers=workers or 1,
+        retry_failed=retry_failed,
+        estimate=estimate,
+        open_engine=open_engine,
     )
 
 
