@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybench.leaderboard.average_ranks import AverageRanks
-from tinybench.leaderboard.board import BoardRow, DatasetBoard
+from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.pairs import Pair
 from tinybench.tracking.run_cache import StoredRun

@@ -13,7 +13,8 @@ from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 
 from tinybench.evaluation.predictions import Predictions
-from tinybench.leaderboard.board import DatasetBoard, build_boards
+from tinybench.leaderboard.board import build_boards
+from tinybench.leaderboard.dataset_board import DatasetBoard
 from tinybench.tracking import tags
 from tinybench.tracking.tracker import Tracker
 
@@ -96,12 +97,16 @@ class MadeStore:
         run = self.client.create_run(self.experiment, self.clock, dict(run_tags))
         return str(run.info.run_id)
 
-    def _log_predictions(self, run_id: str, correct: NDArray[np.bool_], noise: int) -> None:
+    def add_validation(self, run_id: str, correct: NDArray[np.bool_]) -> None:
+        """Add predictions of validation images to the run of a phase."""
+        self._log_predictions(run_id, correct, 0, "validation")
+
+    def _log_predictions(self, run_id: str, correct: NDArray[np.bool_], noise: int, split: str = "test") -> None:
         logits = np.random.default_rng(noise).normal(0, 0.1, (self.images, CLASSES)).astype(np.float32)
         logits[np.arange(self.images), np.where(correct, self.labels, (self.labels + 1) % CLASSES)] += 5
         predictions = Predictions.from_logits(np.arange(self.images), self.labels, logits)
         with TemporaryDirectory() as folder:
-            file = Path(folder) / "test.npz"
+            file = Path(folder) / f"{split}.npz"
             np.savez(file, **predictions.arrays())
             self.client.log_artifact(run_id, str(file), "predictions")
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         sweep,
         train,
     )
+    from tinybench.commands.benchmark import run_benchmark
+    from tinybench.commands.leaderboard import rank_models
     from tinybench.sweeps.sweep_callbacks import SweepCallbacks
     from tinybench.tracking.results import FoldResult, PhaseResult, Result
     from tinybench.training.run_callbacks import RunCallbacks
@@ -54,8 +56,10 @@ __all__ = [
     "predict",
     "probe",
     "promote",
+    "rank_models",
     "resolve",
     "resume",
+    "run_benchmark",
     "sweep",
     "train",
 ]
@@ -66,6 +70,8 @@ _MODULES = {
     "Result": "tinybench.tracking.results",
     "RunCallbacks": "tinybench.training.run_callbacks",
     "SweepCallbacks": "tinybench.sweeps.sweep_callbacks",
+    "rank_models": "tinybench.commands.leaderboard",
+    "run_benchmark": "tinybench.commands.benchmark",
 }
 
 
@@ -79,4 +85,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tinybench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_MODULES.get(name, "tinybench.api")), name)
+    from tinybench.core import quiet_libraries
+
+    quiet_libraries.quieten_libraries()
+    with quiet_libraries.filter_startup_noise():
+        module = import_module(_MODULES.get(name, "tinybench.api"))
+    return getattr(module, name)

@@ -89,8 +89,8 @@ def test_each_cell_is_a_run_below_the_run_of_the_benchmark(again):
     assert parent.info.status == "FINISHED"
     assert artifacts(uri(), parent.info.run_id) == {"tables/cells.csv"}
     text = Path(MlflowClient(uri()).download_artifacts(parent.info.run_id, "tables/cells.csv")).read_text().splitlines()
-    assert text[0] == "cell,dataset,recipe,model,seed,state,run,test/accuracy,reason"
-    assert text[2].startswith(f"2,digits,quickstart,simple5,0,finished,{found[2][0].info.run_id},0.")
+    assert text[0] == "cell,dataset,recipe,phases,model,seed,state,run,test/accuracy,reason"
+    assert text[2].startswith(f"2,digits,quickstart,transfer,simple5,0,finished,{found[2][0].info.run_id},0.")
 
 
 def test_finished_cells_are_never_run_again(again):

@@ -83,3 +83,11 @@ def test_the_shipped_benchmark_can_be_read():
     grid, _ = grid_file.read(path.read_text(), path.stem, file_name=path.name)
     cells = grid.build_cells()
     assert len(cells) == len(grid.models) * len(grid.datasets) * len(grid.recipes) * len(grid.seeds) > 1
+
+
+def test_a_file_may_ask_for_a_halving():
+    text = '[benchmark]\nmodels = ["resnet50"]\ndatasets = ["cifar10"]\n'
+    assert not grid_file.read(text, "g")[0].halving
+    assert grid_file.read(text + "halving = true\n", "g")[0].halving
+    with pytest.raises(ConfigError, match=r"g, line 4: `halving`: expected true or false, got 'yes'"):
+        grid_file.read(text + 'halving = "yes"\n', "g")

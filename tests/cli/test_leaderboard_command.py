@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,34 @@ def test_columns_are_chosen_and_others_are_refused(made: MadeStore):
     assert rows == [["model", "top-1"], ["good", "0.9475"], ["bad", "0.6975"]]
     with pytest.raises(ConfigError, match=r"Invalid value for `--columns`: expected some of rank, .*, got 'modle'"):
         ask(made, "--columns", "modle")
+
+
+def test_rows_are_sorted_by_a_column_and_keep_their_ranks(made: MadeStore):
+    def rows(*words: str) -> list[list[str]]:
+        columns = ("--columns", "rank,model", "--format", "csv")
+        return [*csv.reader(io.StringIO(ask(made, *columns, *words).stdout))][1:]
+
+    assert rows() == rows("--sort", "rank") == [["1", "good"], ["2", "bad"]]
+    assert rows("--sort", "model") == [["2", "bad"], ["1", "good"]]
+    assert rows("--sort", "-top1") == rows("--sort=-value") == [["2", "bad"], ["1", "good"]]
+    with pytest.raises(ConfigError, match=r"^Invalid value for `sort`: expected one of rank, .*, got 'tpo1'\. Did"):
+        ask(made, "--sort", "tpo1")
+
+
+def test_a_lower_loss_is_better(made: MadeStore, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = ask(made, "--metric", "log_loss").stdout
+    assert text.index("good") < text.index("bad")
+    assert "log loss" in text
+    assert re.search(r"good minus bad +-1\.\d+  \[-1\.\d+, -1\.\d+\]  better", text)
+    (board,) = json.loads(ask(made, "--metric", "log_loss", "--format", "json").stdout)
+    assert (board["metric"], board["lower_is_better"]) == ("log_loss", True)
+    assert board["models"][0]["log_loss"] < board["models"][1]["log_loss"]
+
+
+def test_a_set_of_columns_is_taken(made: MadeStore):
+    (head, *_) = csv.reader(io.StringIO(ask(made, "--format", "csv", "--columns", "costs,top1").stdout))
+    assert head == ["rank", "model", "top-1"]
 
 
 def test_json_has_all_that_is_known(made: MadeStore):
@@ -88,8 +117,8 @@ def test_several_data_sets_have_average_ranks(made: MadeStore):
 
 
 def test_the_choices_are_those_of_the_boards():
-    from tinybench.leaderboard import scores, table
+    from tinybench.leaderboard import ranking_metrics, table
 
     choices = {option.name: option.type for option in root.cli.commands["leaderboard"].params}
     assert tuple(choices["style"].choices) == table.FORMATS
-    assert tuple(choices["metric"].choices) == scores.METRICS
+    assert tuple(choices["metric"].choices) == tuple(ranking_metrics.METRICS)

@@ -33,6 +33,7 @@ from tinybench.display import (
     leftover_table,
     model_table,
     plan_table,
+    probe_table,
     recipe_table,
     registry_table,
     run_table,
@@ -40,10 +41,12 @@ from tinybench.display import (
     user_table,
 )
 from tinybench.display.console import Console
+from tinybench.display.probe_table import ProbeConsole
 from tinybench.display.sweep_progress import SweepConsole
 from tinybench.evaluation.comparison import Comparison, Difference, MetricEstimate
+from tinybench.job.backbone_probe import ProbeResult
 from tinybench.job.description import FOLD_COLUMNS, TEST_COLUMNS
-from tinybench.leaderboard.table import DEFAULT_COLUMNS
+from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
 from tinybench.models.model_cards import MODEL_CARDS
 from tinybench.recipes.resolve import resolve
 from tinybench.registry.candidates import Candidate
@@ -128,6 +131,10 @@ def long_tables(folder: Path) -> dict[str, list[Print]]:
     )
     return {
         "benchmark_progress.print_overview": [lambda to: benchmark_progress.print_overview(overview(), to)],
+        "probe_table.on_probe_sample": [
+            lambda to: ProbeConsole(to).on_probe_sample({result.model: 0.8765 for result in _probes()}, 256, 128)
+        ],
+        "probe_table.print_results": [lambda to: probe_table.print_results(_probes(), to)],
         "board_table.print_board": [lambda to: board_table.print_board(long_board.board(), DEFAULT_COLUMNS, to)],
         "board_table.print_pairs": [lambda to: board_table.print_pairs(long_board.board(), to)],
         "board_table.print_average_ranks": [lambda to: board_table.print_average_ranks(long_board.average_ranks(), to)],
@@ -218,6 +225,16 @@ def _run() -> Result:
     metrics |= {"efficiency/cpu_memory_peak_bytes": 4e9, "efficiency/training_seconds": 12_345.6}
     phases = {name: PhaseResult(RUN, 20, 17, metrics) for name in ("transfer", "finetune")}
     return Result(RUN, URI, f"{URI}/#/experiments/1/runs/{RUN}", f"models:/m-{RUN}", phases)
+
+
+def _probes() -> list[ProbeResult]:
+    metrics = {"test/accuracy": 0.8765, "test/accuracy_low": 0.8642, "test/accuracy_high": 0.8888}
+    metrics |= {"val/accuracy": 0.8765, "best/penalty": 1e-5, "efficiency/features_images_per_second": 12_345.6}
+    metrics |= {"efficiency/parameters": 123.4e6, "efficiency/weight_bytes": 493.6e6, "efficiency/probe_seconds": 123.4}
+    metrics |= {"efficiency/cpu_latency_p50_ms": 123.4}
+    models = ("efficientnet_lite0_imagenet_notop", "mobilenetv2_gluon_imagenet_notop", "resnet50")
+    probed = [ProbeResult(model, "", RUN, "openvino bfloat16", metrics) for model in models]
+    return [*probed, ProbeResult("vgg16", "The features of its backbone are the same for all images.")]
 
 
 def _decisions() -> list[Decision]:

@@ -112,3 +112,9 @@ def test_classes_without_images_do_not_shift_the_others() -> None:
 @pytest.mark.parametrize("labels", [[0, 1], [1, 0]])
 def test_where_all_or_none_is_right_nothing_is_changed(labels: list[int]) -> None:
     assert calibration.fit_temperature(np.array(labels), np.array([[2.0, 0.0], [0.0, 2.0]])) == 1.0
+
+
+def test_few_images_of_many_classes_are_no_reason_to_warn(recwarn) -> None:
+    labels, logits = answers(60, 50)
+    assert 0.1 < calibration.fit_temperature(labels, logits) < 10
+    assert not recwarn.list

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinybench.leaderboard.average_ranks import average_ranks
-from tinybench.leaderboard.board import BoardRow, DatasetBoard
+from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 
 
 def board(dataset: str, **values: float) -> DatasetBoard:

@@ -68,7 +68,7 @@ def test_runs_without_predictions_alone_say_so(made: MadeStore):
     from rich.console import Console
 
     from tinybench.display.board_table import print_board
-    from tinybench.leaderboard.table import DEFAULT_COLUMNS
+    from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
 
     made.add("a", 0, None, metrics={"test/accuracy": 0.9})
     terminal = Console(record=True, width=120)
@@ -153,7 +153,50 @@ DEFECTS: dict[str, tuple[Callable[[MadeStore], object], str]] = {
             made.add("c", 0, made.correct(30), run_tags={"efficiency.machine.cpu": "one"}),
             made.add("d", 0, made.correct(30), run_tags={"efficiency.machine.cpu": "other"}),
         ),
-        r"^Latency and memory were measured on different machines",
+        r"^Latency and memory were measured on different machines: those of . on another than most",
+    ),
+    "latency of another GPU": (
+        lambda made: (
+            made.add("c", 0, made.correct(30), run_tags={"efficiency.machine.gpu": "one"}),
+            made.add("d", 0, made.correct(30), run_tags={"efficiency.machine.gpu": "other"}),
+        ),
+        r"^Latency and memory on the GPU were measured on different machines: those of . on another than most",
+    ),
+    "another machine for one seed of a model": (
+        lambda made: [
+            made.add("c", seed, made.correct(30 + seed), run_tags={"efficiency.machine.cpu": machine})
+            for seed, machine in enumerate(("one", "one", "other"))
+        ],
+        r"^Latency and memory were measured on different machines: those of c on another than most",
+    ),
+    "another device for one seed of a model": (
+        lambda made: [
+            made.add("c", seed, made.correct(30 + seed), run_tags={tags.DEVICE: device})
+            for seed, device in enumerate(("gpu:0", "gpu:1 (one of 2; a run uses one)", "cpu"))
+        ],
+        r"^Another device than gpu: c \(cpu\)\.",
+    ),
+    "another engine for one seed of a model": (
+        lambda made: [
+            made.add("c", seed, made.correct(30 + seed), run_tags={tags.ENGINE: engine})
+            for seed, engine in enumerate(("openvino", "keras", "openvino"))
+        ],
+        r"^Another engine than openvino: c \(keras\)\.",
+    ),
+    "features of another precision": (
+        lambda made: [
+            made.add("c", seed, made.correct(30 + seed), run_tags={tags.ENGINE_PRECISION: precision})
+            for seed, precision in enumerate(("float32", "bfloat16", "float32"))
+        ],
+        r"^Another precision of the features than float32: c \(bfloat16\)\.",
+    ),
+    "a smaller batch for some seeds of a model": (
+        lambda made: made.add("a", 3, made.correct(21), params={"batch_size": "16"}),
+        r"^Another batch size than 32: a \[batch_size 16\] \(16\)\.",
+    ),
+    "a machine that was shared": (
+        lambda made: made.add("c", 0, made.correct(30), run_tags={tags.CELL_WORKERS: "4"}),
+        r"^Another number of runs at a time than 1: c \(4\)\. Latencies and training times cannot be compared\.",
     ),
     "another precision": (
         lambda made: (
@@ -175,6 +218,10 @@ DEFECTS: dict[str, tuple[Callable[[MadeStore], object], str]] = {
         lambda made: made.add("a", 3, made.correct(21), run_tags={"data.warnings": "5 images are in train and test."}),
         r"5 images are in train and test\.",
     ),
+    "hostile names of classes": (
+        lambda made: made.add("a", 3, made.correct(21), run_tags={"data.warnings": "\x1b[2J<b>cat</b>\nis a class."}),
+        r"^\?\[2J<b>cat</b> is a class\.$",
+    ),
     "one seed sold as many": (
         lambda made: [made.add("c", seed, made.correct(30), noise=7) for seed in range(3)],
         r"^Not ranked: 2 runs that are copies of another seed",
@@ -190,13 +237,33 @@ DEFECTS: dict[str, tuple[Callable[[MadeStore], object], str]] = {
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_gives_its_hint_or_is_not_ranked(made: MadeStore, name: str):
-    from tinybench.display.board_table import list_notes
+    from tinybench.leaderboard.board_notes import list_notes
 
     add_models(made, a=20, b=40)
     plant, expected = DEFECTS[name]
     plant(made)
     notes = list_notes(build_board(made))
     assert any(re.search(expected, note) for note in notes), notes
+
+
+def test_seeds_on_several_gpus_of_a_kind_give_no_hint(made: MadeStore):
+    for seed, device in enumerate(("gpu:0", "gpu:1 (one of 2; a run uses one)")):
+        made.add("a", seed, made.correct(20 + seed), run_tags={tags.DEVICE: device, tags.CELL_WORKERS: "1"})
+        made.add("b", seed, made.correct(40 + seed), run_tags={tags.DEVICE: device})
+    assert build_board(made).hints == ()
+
+
+def test_phases_of_one_run_are_named_by_their_phase_alone(made: MadeStore):
+    both = {"phases": "transfer, finetune", "finetune.lr": "1e-5", "transfer.lr": "1e-3"}
+    made.add("net", 0, made.correct(30), phase="transfer", params=both)
+    made.add("net", 0, made.correct(20), phase="finetune", params=both)
+    made.add("net", 0, made.correct(25), phase="finetune", params=both | {"finetune.lr": "1e-4"})
+    board = build_board(made, keep=lambda entry: True)
+    assert [row.name for row in board.rows] == [
+        "net finetune [finetune.lr 1e-5]",
+        "net finetune [finetune.lr 1e-4]",
+        "net transfer",
+    ]
 
 
 def test_a_subset_of_the_test_images_is_a_board_of_its_own(made: MadeStore):
@@ -209,7 +276,7 @@ def test_a_subset_of_the_test_images_is_a_board_of_its_own(made: MadeStore):
 
 
 def test_failed_cells_are_shown_as_failed_until_they_finish(made: MadeStore):
-    from tinybench.display.board_table import list_notes
+    from tinybench.leaderboard.board_notes import list_notes
 
     add_models(made, a=20, b=40)
     cell = {tags.BENCHMARK: "g", tags.CELL: "7", tags.CELL_KEY: "k", tags.ERROR: "The disk is full."}
@@ -222,26 +289,11 @@ def test_failed_cells_are_shown_as_failed_until_they_finish(made: MadeStore):
     assert build_board(made).failed == ()
 
 
-def test_names_from_strangers_do_nothing(made: MadeStore):
-    from tinybench.leaderboard.table import DEFAULT_COLUMNS, write_board
-
-    name = "<script>alert(1)</script>|=1+1\n\\input{x}"
-    made.add(name, 0, made.correct(20))
-    made.add("=HYPERLINK(1)", 0, made.correct(30))
-    board = build_board(made)
-    assert "<script>" not in write_board(board, DEFAULT_COLUMNS, "html")
-    markdown = write_board(board, DEFAULT_COLUMNS, "md").splitlines()
-    assert len(markdown) == 6
-    assert "<script>" not in markdown[4].replace("\\<", "")
-    assert "\\input" not in write_board(board, DEFAULT_COLUMNS, "latex")
-    assert "\n'=HYPERLINK" in write_board(board, ("model", "value"), "csv")
-
-
 def test_runs_that_cannot_be_read_are_told_with_the_way_out(made: MadeStore):
-    from tinybench.commands.leaderboard import list_boards
+    from tinybench.commands.leaderboard import rank_models
 
     with pytest.raises(TrackingError, match="has no finished run that fits: train one by tinybench train"):
-        list_boards(made.uri)
+        rank_models(uri=made.uri)
 
 
 def test_the_metric_may_be_the_first_five_classes(made: MadeStore):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from made_boards import MadeStore, build_board
 
+from tinybench.leaderboard.board_columns import COLUMNS, add_published
 from tinybench.leaderboard.published import find_published, is_reproduced
-from tinybench.leaderboard.table import COLUMNS, add_published
 
 RECIPE = {"recipe": "tiny-imagenet-tlft", "head.dropout": "0.3"}
 
@@ -38,3 +38,18 @@ def test_published_metrics_are_written_behind_ours(made: MadeStore):
     (row,) = build_board(made).rows
     assert add_published(COLUMNS["f1"]).read(row) == "0.5000 (0.573)"
     assert add_published(COLUMNS["model"]).read(row) == "vgg16"
+
+
+def test_what_is_published_of_validation_images_is_beside_the_best_epoch(made: MadeStore):
+    metrics = {"best/val_loss": 1.5, "best/val_accuracy": 0.6, "best/val_top5": 0.8}
+    made.add("vgg16", 0, made.correct(170), params=RECIPE, metrics=metrics)
+    (row,) = build_board(made).rows
+    shown = [add_published(COLUMNS[name]).read(row) for name in ("val_loss", "val_top1", "val_top5")]
+    assert shown == ["1.5000 (1.72)", "0.6000 (0.57)", "0.8000 (0.81)"]
+
+
+def test_what_is_published_of_accuracy_is_not_compared_with_another_metric(made: MadeStore):
+    made.add("vgg16", 0, made.correct(170), params=RECIPE)
+    (row,) = build_board(made, metric="log_loss").rows
+    assert is_reproduced(row) is None
+    assert (COLUMNS["published"].read(row), COLUMNS["reproduced"].read(row)) == ("", "")

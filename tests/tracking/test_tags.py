@@ -27,6 +27,7 @@ def test_tags_that_stores_hold_keep_their_names():
     assert {name for name in NAMES if name.startswith("tinybench")} == {
         "tinybench",
         "tinybench.benchmark",
+        "tinybench.benchmark.left_out",
         "tinybench.cell",
         "tinybench.cell.key",
         "tinybench.cell.workers",

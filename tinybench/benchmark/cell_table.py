@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tinybench.benchmark.grid_plan import PlannedCell
     from tinybench.tracking.run_writer import RunWriter
 
-_HEADINGS = ("cell", "dataset", "recipe", "model", "seed", "state", "run", "test/accuracy", "reason")
+_HEADINGS = ("cell", "dataset", "recipe", "phases", "model", "seed", "state", "run", "test/accuracy", "reason")
 
 
 def log_cells(parent: RunWriter, cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]) -> None:
@@ -21,6 +21,6 @@ def log_cells(parent: RunWriter, cells: Sequence[PlannedCell], statuses: Mapping
     for cell in cells:
         status, config = statuses[cell.number], cell.config
         accuracy = (status.metrics or {}).get("test/accuracy", "")
-        row = (cell.number, config.dataset, config.recipe, config.model_name, config.seed)
+        row = (cell.number, config.dataset, config.recipe, cell.group[3], config.model_name, config.seed)
         rows.append((*map(str, row), status.state.value, status.run_id, str(accuracy), status.reason))
     parent.log_text(to_csv(_HEADINGS, rows), "tables/cells.csv")

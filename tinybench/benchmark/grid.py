@@ -47,6 +47,7 @@ class Grid:
         seeds: Seeds.
         settings: Values by dotted key for all cells.
         model_settings: Values by dotted key for the cells of one model, by the model.
+        halving: Whether only the better half of the models goes on after each rung.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Grid:
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     model_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    halving: bool = False
 
     def build_cells(self) -> list[RunConfig]:
         """Return the configuration of each cell; all models come before the next seed, so that they can be compared.

@@ -18,7 +18,7 @@ from tinybench.benchmark.cell_runner import CellRunner, read_runs
 from tinybench.benchmark.cell_states import CellRuns, CellState, CellStatus, count_states, read_statuses
 from tinybench.benchmark.cell_table import log_cells
 from tinybench.benchmark.grid import CellSpec, describe_cell
-from tinybench.benchmark.grid_overview import Estimate, GridOverview, make_groups
+from tinybench.benchmark.grid_overview import Estimate, GridOverview, GroupOverview, LaterCells, make_groups
 from tinybench.benchmark.grid_plan import GridPlan, PlanChange, PlannedCell
 from tinybench.core.errors import TinybenchError, TrackingError
 from tinybench.core.redaction import redact
@@ -54,6 +54,9 @@ class Extension(Protocol):
             statuses: Their states by number.
         """
 
+    def preview(self, groups: Sequence[GroupOverview]) -> Sequence[LaterCells]:
+        """Return the cells that will be chosen when those of these groups have ended, as far as that is known."""
+
     def conclude(self, parent: RunWriter) -> Sequence[str]:
         """Log what was concluded with the run of the benchmark, and return it in sentences."""
 
@@ -84,6 +87,7 @@ def preview(
     *,
     workers: int = 1,
     estimate: Estimate | None = None,
+    extensions: Sequence[Extension] = (),
 ) -> GridOverview:
     """Return what a benchmark would do; nothing is written.
 
@@ -93,6 +97,7 @@ def preview(
         track: Where it would be tracked.
         workers: Cells at a time.
         estimate: Estimates what a run takes.
+        extensions: Would add cells.
 
     Raises:
         TinybenchError: The benchmark could only fail.
@@ -107,7 +112,7 @@ def preview(
     change = plan.set_cells(specs, contents, runs.numbers)
     is_away = tracker is not None and tracker.error is not None
     statuses = read_statuses(plan, runs, plan.notes(store.identity(uri)), is_away=is_away)
-    return _overview(plan, statuses, change, workers, estimate)
+    return _overview(plan, statuses, change, workers, estimate, extensions)
 
 
 def run_cells(
@@ -121,6 +126,7 @@ def run_cells(
     estimate: Estimate | None = None,
     extensions: Sequence[Extension] = (),
     open_engine: OpenEngine | None = None,
+    halving: Sequence[int] | None = None,
 ) -> BenchmarkResult:
     """Run the cells of a benchmark that are not finished.
 
@@ -134,6 +140,7 @@ def run_cells(
         estimate: Estimates what a run takes.
         extensions: Add cells once all have ended; the first that adds some is asked again after these.
         open_engine: What runs the cells; processes of this machine if None.
+        halving: The seeds of the phases that a halving trains, which the plan keeps; those of the plan if None.
 
     Raises:
         TrackingError: Another process runs this benchmark, or there is none of this name to go on with.
@@ -146,13 +153,15 @@ def run_cells(
     with plan.hold(), closing(tracker):
         tracker.check_parent_run()
         before = plan.active_cells
+        plan.halving = plan.halving if halving is None else tuple(halving)
         runner = CellRunner(plan, tracker, callbacks, workers)
         plan.set_cells(specs, contents, runner.runs.numbers)
         runner.read_statuses()
         driver = _Driver(plan, runner, extensions)
         while not (retry_failed and runner.count(CellState.FAILED)) and driver.extend():
             pass
-        callbacks.on_overview(_overview(plan, runner.statuses, plan.compare(before), workers, estimate))
+        change = plan.compare(before)
+        callbacks.on_overview(_overview(plan, runner.statuses, change, workers, estimate, extensions))
         if retry_failed:
             runner.forget_failures()
         return driver.run((open_engine or _open_processes)(tracker.uri, workers))
@@ -169,7 +178,7 @@ def _list_specs(plan: GridPlan, specs: Sequence[CellSpec] | None) -> list[CellSp
         TrackingError: The plan has none.
     """
     if specs is None:
-        specs = [CellSpec(cell.config, cell.is_probe, cell.is_extra) for cell in plan.active_cells]
+        specs = [cell.spec for cell in plan.active_cells]
     if not specs:
         raise TrackingError(
             f"There is no benchmark {plan.name!r} on this machine to go on with: give its models and data."
@@ -189,10 +198,17 @@ def _check_cells(specs: Sequence[CellSpec]) -> list[dict[str, str]]:
 
 
 def _overview(
-    plan: GridPlan, statuses: Mapping[int, CellStatus], change: PlanChange, workers: int, estimate: Estimate | None
+    plan: GridPlan,
+    statuses: Mapping[int, CellStatus],
+    change: PlanChange,
+    workers: int,
+    estimate: Estimate | None,
+    extensions: Sequence[Extension],
 ) -> GridOverview:
     cells = tuple(plan.active_cells)
-    return GridOverview(plan.name, cells, dict(statuses), change, make_groups(cells, statuses, estimate), workers)
+    groups = make_groups(cells, statuses, estimate)
+    later = tuple(cells for extension in extensions for cells in extension.preview(groups))
+    return GridOverview(plan.name, cells, dict(statuses), change, groups, workers, later)
 
 
 class _Driver:

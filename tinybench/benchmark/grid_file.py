@@ -14,7 +14,7 @@ from tinybench.config.toml_tables import TomlDocument
 from tinybench.core.suggestion import suggest
 
 _TABLES = ("benchmark", "settings", "models")
-_KEYS = ("name", "models", "datasets", "recipes", "seeds", "workers")
+_KEYS = ("name", "models", "datasets", "recipes", "seeds", "workers", "halving")
 _AXES = {"model": "models", "dataset": "datasets", "recipe": "recipes", "seed": "seeds"}
 
 
@@ -66,6 +66,7 @@ class _GridFile(TomlDocument):
             tuple(axes.get("seeds") or self._read_seeds(table)),
             {**self._read_settings(("settings",), self.values.get("settings", {})), **canonical_overrides(overrides)},
             self._read_model_settings(models),
+            self._read_halving(table),
         )
         self._check_settings(grid)
         return grid, self._read_workers(table)
@@ -135,6 +136,12 @@ class _GridFile(TomlDocument):
         value = table.get("workers")
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             self.fail(("benchmark", "workers"), f"`workers`: expected a whole number of at least 1, got {value!r}.")
+        return value
+
+    def _read_halving(self, table: Mapping[str, Any]) -> bool:
+        value = table.get("halving", False)
+        if not isinstance(value, bool):
+            self.fail(("benchmark", "halving"), f"`halving`: expected true or false, got {value!r}.")
         return value
 
     def _read_settings(self, path: KeyPath, table: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from tinybench.benchmark.cell_states import CellState, CellStatus, count_states
+from tinybench.benchmark.grid import CellSpec
 from tinybench.benchmark.grid_plan import PlanChange, PlannedCell
 from tinybench.config.run_config import RunConfig
 
@@ -18,13 +19,15 @@ class CellCost(NamedTuple):
     Attributes:
         seconds: Its time.
         disk: Bytes of features, checkpoints and artifacts; 0 where it is not estimated.
+        phases: The time of the run of this configuration by phase; empty where it is not estimated.
     """
 
     seconds: float
     disk: int = 0
+    phases: Mapping[str, float] = {}
 
 
-Estimate = Callable[[Sequence[RunConfig]], Sequence["CellCost | None"]]
+Estimate = Callable[[Sequence[CellSpec]], Sequence["CellCost | None"]]
 """Estimates what runs take that begin now; None where that cannot be known."""
 
 
@@ -50,6 +53,25 @@ class GroupOverview:
 
 
 @dataclass(frozen=True)
+class LaterCells:
+    """Cells that are chosen when others have ended.
+
+    Attributes:
+        config: The configuration of one of the models from which it is chosen.
+        phases: The phases that are trained.
+        models: How many models are chosen.
+        cells: How many cells there will be.
+        seconds: Their time, one after another, if the slowest models are chosen; None if it is not known.
+    """
+
+    config: RunConfig
+    phases: tuple[str, ...]
+    models: int
+    cells: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class GridOverview:
     """A benchmark before it starts.
 
@@ -60,6 +82,7 @@ class GridOverview:
         change: How the specification differs from the one before.
         groups: The cells that differ only in their seed.
         workers: Cells at a time.
+        later: What follows when these cells have ended.
     """
 
     name: str
@@ -68,6 +91,7 @@ class GridOverview:
     change: PlanChange
     groups: tuple[GroupOverview, ...]
     workers: int
+    later: tuple[LaterCells, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -110,7 +134,7 @@ def make_groups(
         group: CellCost(fmean(seconds)) if seconds else None for group, seconds in timed.items()
     }
     if estimate is not None and untimed:
-        costs |= dict(zip(untimed, estimate([groups[group][0].config for group in untimed]), strict=True))
+        costs |= dict(zip(untimed, estimate([groups[group][0].spec for group in untimed]), strict=True))
     return tuple(
         GroupOverview(
             members[0].config,

@@ -48,6 +48,11 @@ class PlannedCell:
     is_active: bool = True
 
     @property
+    def spec(self) -> CellSpec:
+        """What the cell runs."""
+        return CellSpec(self.config, self.is_probe, self.is_extra)
+
+    @property
     def group(self) -> tuple[str, str, str, str]:
         """Data set, recipe, model and phases, which cells that differ only in their seed share."""
         phases = "probe" if self.is_probe else ",".join(self.config.phases)
@@ -105,6 +110,7 @@ class GridPlan:
     Attributes:
         cells: All cells that the benchmark ever had, by number.
         stores: Notes on the runs by store.
+        halving: The seeds of the phases that a halving trains; empty if the benchmark is none.
 
     Raises:
         TrackingError: The plan cannot be read.
@@ -115,6 +121,7 @@ class GridPlan:
         self.folder = benchmark_folder(name)
         self.cells: dict[int, PlannedCell] = {}
         self.stores: dict[str, StoreNotes] = {}
+        self.halving: tuple[int, ...] = ()
         self.reload()
 
     @property
@@ -132,6 +139,7 @@ class GridPlan:
         try:
             values = json.loads(path.read_text("utf-8"))
             cells = [_read_cell(item) for item in values["cells"]]
+            self.halving = tuple(values.get("halving", ()))
             self.stores = {store: StoreNotes(**notes) for store, notes in values["stores"].items()}
         except FileNotFoundError:
             return
@@ -150,6 +158,7 @@ class GridPlan:
         """
         values = {
             "benchmark": self.name,
+            "halving": [*self.halving],
             "cells": [_cell_values(cell) for cell in self.cells.values()],
             "stores": {store: asdict(notes) for store, notes in self.stores.items()},
         }

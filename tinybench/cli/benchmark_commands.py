@@ -13,7 +13,14 @@ from typing import Any
 import click
 
 from tinybench.cli.cluster_options import cluster_options
-from tinybench.cli.option_values import none_if_unset, parse_count, parse_list, parse_seeds
+from tinybench.cli.option_values import (
+    none_if_unset,
+    parse_count,
+    parse_duration,
+    parse_list,
+    parse_positive,
+    parse_seeds,
+)
 from tinybench.cli.options import SettingsCommand, offline_option
 from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core import quiet_libraries
@@ -38,6 +45,11 @@ class BenchmarkCommand(SettingsCommand):
 @click.option("--resume", metavar="NAME", help="Go on with a benchmark as it is; the same command does so, too.")
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
 @click.option("--workers", help="Cells at a time; they share the CPU threads.  [default: that of the file, or 1]")
+@click.option(
+    "--halving", is_flag=True, help="Probe all backbones, transfer the better half, fine-tune the better half of these."
+)
+@click.option("--settle", metavar="TIME", help="Spend a time such as 2h on more seeds where they would settle a pair.")
+@click.option("--delta", help="With --settle: a difference of accuracies that does not matter.  [default: 0.01]")
 @click.option("--dry-run", is_flag=True, help="Print cells, time and disk; train nothing.")
 @click.option(
     "--engine",
@@ -65,6 +77,9 @@ def benchmark(
     resume: str | None,
     retry_failed: bool,
     workers: str | None,
+    halving: bool,
+    settle: str | None,
+    delta: str | None,
     dry_run: bool,
     settings: dict[str, Any],
     **engine: Any,
@@ -87,6 +102,11 @@ def benchmark(
         "workers": parse_count("--workers", workers),
         "name": none_if_unset(name),
         "resume": none_if_unset(resume),
+        "retry_failed": retry_failed,
+        "halving": halving,
+        "settle": parse_duration("--settle", settle),
+        "delta": parse_positive("--delta", delta),
+        "dry_run": dry_run,
     }
     with quiet_libraries.filter_startup_noise():
         from tinybench.commands.benchmark import run_benchmark
@@ -94,15 +114,7 @@ def benchmark(
 
     with closing(BenchmarkConsole(Terminal())) as console:
         file = None if str(file) in UNSET_VALUES else file
-        run_benchmark(
-            file,
-            settings=settings,
-            retry_failed=retry_failed,
-            dry_run=dry_run,
-            callbacks=console,
-            **options,
-            **engine,
-        )
+        run_benchmark(file, settings=settings, callbacks=console, **options, **engine)
 
 
 @click.command("benchmark-cell", hidden=True)

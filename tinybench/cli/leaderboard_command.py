@@ -6,10 +6,9 @@ import click
 
 from tinybench.cli.options import uri_option
 from tinybench.core import quiet_libraries
-from tinybench.core.errors import ConfigError
-from tinybench.core.suggestion import suggest
 
 _FORMATS = ("table", "md", "csv", "json", "html", "latex")
+_METRICS = ("accuracy", "top5", "balanced_accuracy", "log_loss")
 _PHASES = ("last", "scratch", "transfer", "finetune", "all")
 
 
@@ -22,7 +21,7 @@ _PHASES = ("last", "scratch", "transfer", "finetune", "all")
 )
 @click.option(
     "--metric",
-    type=click.Choice(["accuracy", "top5"]),
+    type=click.Choice(_METRICS),
     default="accuracy",
     show_default=True,
     help="Metric of the test images to rank by.",
@@ -34,7 +33,8 @@ _PHASES = ("last", "scratch", "transfer", "finetune", "all")
     show_default=True,
     help="Difference below which two models are equivalent.",
 )
-@click.option("--columns", help="Columns, separated by commas.")
+@click.option("--columns", help="Columns, or the name of a set of them, separated by commas.")
+@click.option("--sort", help="Column to sort by, the best first; -COLUMN for the reverse order.")
 @click.option("--published", "with_published", is_flag=True, help="Write published metrics in brackets behind ours.")
 @click.option("--format", "style", type=click.Choice(_FORMATS), default="table", show_default=True, help="Output.")
 @uri_option
@@ -46,6 +46,7 @@ def leaderboard(
     metric: str,
     delta: float,
     columns: str | None,
+    sort: str | None,
     with_published: bool,
     style: str,
     uri: str | None,
@@ -58,18 +59,12 @@ def leaderboard(
     Example: tinybench leaderboard --dataset cifar10 --delta 0.005
     """
     with quiet_libraries.filter_startup_noise():
-        from tinybench.commands import leaderboard as boards
+        from tinybench.commands.leaderboard import rank_models
     from tinybench.display import board_table
-    from tinybench.leaderboard import table
+    from tinybench.leaderboard import board_columns
 
-    names = table.DEFAULT_COLUMNS if columns is None else tuple(name.strip() for name in columns.split(","))
-    for name in names:
-        if name not in table.COLUMNS:
-            raise ConfigError(
-                f"Invalid value for `--columns`: expected some of {', '.join(table.COLUMNS)}, got {name!r}."
-                + suggest(name, table.COLUMNS)
-            )
-    ranked = boards.list_boards(
-        uri, dataset=dataset, models=models, recipe=recipe, phase=phase, metric=metric, margin=delta
+    names = board_columns.DEFAULT_COLUMNS if columns is None else board_columns.parse_columns(columns)
+    boards = rank_models(
+        dataset, models=models, recipe=recipe, phase=phase, metric=metric, delta=delta, sort=sort, uri=uri
     )
-    board_table.print_boards(ranked, names, style, with_published=with_published)
+    board_table.print_boards(boards, names, style, with_published=with_published)

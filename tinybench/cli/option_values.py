@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -11,6 +12,10 @@ from tinybench.config.run_config import UNSET_VALUES
 from tinybench.core.errors import ConfigError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}  # which browsers leave out
+
+_NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
+_DURATION = re.compile(rf"(?:(?P<h>{_NUMBER})\s*h)?\s*(?:(?P<min>{_NUMBER})\s*m(?:in)?)?\s*(?:(?P<s>{_NUMBER})\s*s)?")
+_SECONDS = {"h": 3600.0, "min": 60.0, "s": 1.0}
 
 
 def none_if_unset(value: str | None) -> str | None:
@@ -57,6 +62,23 @@ def parse_positive(option: str, text: str | None) -> float | None:
         if 0 < float(value) < math.inf:
             return float(value)
     raise ConfigError(f"Invalid value for `{option}`: expected a number above 0, got {value!r}.")
+
+
+def parse_duration(option: str, text: str | None) -> float | None:
+    """Return the seconds of a time such as 2h, 90min, 1h30min or 45s, or None where the default is left.
+
+    Raises:
+        ConfigError: It is not such a time.
+    """
+    value = none_if_unset(text)
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value.strip().lower())
+    numbers = match.groupdict(default="0") if match else {}
+    seconds = sum(float(number) * _SECONDS[unit] for unit, number in numbers.items())
+    if seconds <= 0:
+        raise ConfigError(f"Invalid value for `{option}`: expected a time such as 2h, 90min or 1h30min, got {value!r}.")
+    return seconds
 
 
 def parse_origin(option: str, text: str) -> str:

@@ -16,13 +16,17 @@ from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.engine_options import EngineOptions, choose_engine
 from tinybench.benchmark.grid import CellSpec, Grid, check_name, make_name
-from tinybench.benchmark.grid_driver import BenchmarkResult
+from tinybench.benchmark.grid_driver import BenchmarkResult, Extension
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
+from tinybench.benchmark.grid_plan import GridPlan
+from tinybench.benchmark.halving import Halving, list_probes
+from tinybench.benchmark.settling import Settling
 from tinybench.config.run_config import RunConfig, canonical_overrides, from_flat, replace
 from tinybench.config.sections import TrackConfig
 from tinybench.core import text_file
 from tinybench.core.errors import ConfigError
 from tinybench.hardware.child_process import ChildProcess
+from tinybench.leaderboard.board import MARGIN
 from tinybench.tracking.tracker import OFFLINE_VARIABLE
 
 ESTIMATE_COMMAND = "benchmark-estimate"
@@ -46,6 +50,9 @@ def run_benchmark(
     workers: int | None = None,
     retry_failed: bool = False,
     dry_run: bool = False,
+    halving: bool = False,
+    settle: float | None = None,
+    delta: float | None = None,
     callbacks: BenchmarkCallbacks | None = None,
     engine: str = "processes",
     address: str = "auto",
@@ -68,6 +75,9 @@ def run_benchmark(
         workers: Cells at a time; one if neither this nor the file says more.
         retry_failed: Run failed cells again.
         dry_run: Return what there is to do, and do nothing.
+        halving: Probe all backbones, transfer the better half of them, and fine-tune the better half of these.
+        settle: Seconds for more seeds of models of which the board does not say yet which is better.
+        delta: With `settle` the largest difference of accuracies that does not matter; .01 if None.
         callbacks: Receives the events.
         engine: What runs the cells: `processes` of this machine, `ray` or `slurm`.
         address: Ray: address of the cluster, `auto` or `ray://HOST:PORT`.
@@ -89,24 +99,27 @@ def run_benchmark(
     for key in _OWN_TRACKING:
         overrides.pop(key, None)
     axes = {"models": models, "datasets": datasets, "recipes": recipes, "seeds": _list_seeds(seeds)}
-    specs = None
+    specs, halving_seeds = None, None
     if resume is not None:
-        _refuse_specification(file, axes, name, overrides)
+        _refuse_specification(file, axes, name, overrides, halving=halving)
         name = check_name(resume)
     else:
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
-        specs, name, workers = (
-            [CellSpec(config) for config in grid.build_cells()],
-            check_name(name or grid.name),
-            workers or file_workers,
-        )
+        name, workers = check_name(name or grid.name), workers or file_workers
+        cells = grid.build_cells()
+        halving = halving or grid.halving
+        specs = list_probes(cells) if halving else [CellSpec(config) for config in cells]
+        halving_seeds = grid.seeds if halving else ()
 
-    def estimate(configs: Sequence[RunConfig]) -> list[CellCost | None]:
-        return _estimate_elsewhere(configs, observer)
+    def estimate(specs: Sequence[CellSpec]) -> list[CellCost | None]:
+        return _estimate_elsewhere(specs, observer)
 
     open_engine = choose_engine(engine_options, name, observer.on_message)
+    extensions = _list_extensions(name, halving_seeds, settle, delta, workers or 1)
     if dry_run:
-        overview = grid_driver.preview(name, specs, track, workers=workers or 1, estimate=estimate)
+        overview = grid_driver.preview(
+            name, specs, track, workers=workers or 1, estimate=estimate, extensions=extensions
+        )
         observer.on_overview(overview)
         return overview
     return grid_driver.run_cells(
@@ -118,13 +131,27 @@ def run_benchmark(
         retry_failed=retry_failed,
         estimate=estimate,
         open_engine=open_engine,
+        extensions=extensions,
+        halving=halving_seeds,
     )
 
 
-def _estimate_elsewhere(configs: Sequence[RunConfig], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
+def _list_extensions(
+    name: str, halving_seeds: Sequence[int] | None, settle: float | None, delta: float | None, workers: int
+) -> list[Extension]:
+    """Return what adds cells; whether the benchmark is a halving says its plan if None."""
+    halving_seeds = GridPlan(name).halving if halving_seeds is None else halving_seeds
+    extensions: list[Extension] = [Halving(halving_seeds)] if halving_seeds else []
+    if settle is None and delta is not None:
+        raise ConfigError("`--delta` is for --settle: give both, or leave it out.")
+    return extensions + ([Settling(name, settle, workers, delta or MARGIN)] if settle else [])
+
+
+def _estimate_elsewhere(specs: Sequence[CellSpec], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
     """Estimate what runs take, in a process of its own: what is timed must not stay in the memory of the driver."""
-    callbacks.on_message(f"Timing a few steps of {len(configs)} kinds of cells on this machine …")
-    process = ChildProcess([ESTIMATE_COMMAND], {}, json.dumps([config.flat() for config in configs], default=list))
+    callbacks.on_message(f"Timing a few steps of {len(specs)} kinds of cells on this machine …")
+    tasks = [[spec.config.flat(), spec.is_probe] for spec in specs]
+    process = ChildProcess([ESTIMATE_COMMAND], {}, json.dumps(tasks, default=list))
     try:
         process.wait(_ESTIMATE_SECONDS + _START_SECONDS)
         lines = process.read_output().splitlines()
@@ -132,21 +159,24 @@ def _estimate_elsewhere(configs: Sequence[RunConfig], callbacks: BenchmarkCallba
         process.kill()
         process.close()
     costs = [None if line == "null" else CellCost(*json.loads(line)) for line in lines if line]
-    return [*costs, *[None] * (len(configs) - len(costs))][: len(configs)]
+    return [*costs, *[None] * (len(specs) - len(costs))][: len(specs)]
 
 
 def print_estimates(line: str) -> None:
-    """Print seconds and bytes of disk of each run that a line of JSON describes, or null, as lines of JSON."""
+    """Print the fields of `CellCost` of each cell that a line of JSON describes, or null, as lines of JSON."""
     from tinybench.commands.estimate import estimate_run
 
     loading = time.time() - psutil.Process().create_time()  # which each cell does, too
     end = time.monotonic() + _ESTIMATE_SECONDS
-    for settings in json.loads(line):
+    for settings, is_probe in json.loads(line):
         cost = None
         if time.monotonic() < end:
             with suppress(Exception):  # the cell itself says what is wrong with it
                 run = estimate_run(from_flat(settings))
-                cost = [loading + sum(phase.seconds for phase in run.phases.values()), run.disk]
+                phases = run.phases.values()
+                seconds = sum(phase.features_seconds if is_probe else phase.seconds for phase in phases)
+                of_phases = {name: phase.seconds for name, phase in run.phases.items()}
+                cost = [loading + seconds, run.disk, of_phases]
         print(json.dumps(cost), flush=True)
 
 
@@ -154,10 +184,12 @@ def _list_seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...]:
     return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds or ()))
 
 
-def _refuse_specification(file: Path | None, axes: Axes, name: str | None, settings: Mapping[str, Any]) -> None:
+def _refuse_specification(
+    file: Path | None, axes: Axes, name: str | None, settings: Mapping[str, Any], *, halving: bool
+) -> None:
     """Raise if a benchmark is resumed as it is and a specification is given as well."""
     of_cells = [key for key in settings if not key.startswith("track.")]
-    if file is not None or name is not None or of_cells or any(axes.values()):
+    if halving or file is not None or name is not None or of_cells or any(axes.values()):
         raise ConfigError(
             "With --resume a benchmark goes on as it is: leave the file, the grid and its settings out, or give them "
             "without --resume, by which finished cells are not run again either."

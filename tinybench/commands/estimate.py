@@ -43,6 +43,7 @@ class PhaseEstimate:
         trainable: Number of parameters that are trained.
         seconds: Longest duration, over all folds: computing features, training, validation and the test images.
         features: Bytes of the feature bank; 0 for a phase that trains on pixels.
+        features_seconds: The part of `seconds` in which features are computed.
     """
 
     epochs: int
@@ -50,6 +51,7 @@ class PhaseEstimate:
     trainable: int
     seconds: float
     features: int = 0
+    features_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,11 @@ def _estimate_phase(model: keras.Model, config: RunConfig, phase: str, size: _Da
     seconds = settings.epochs * (steps * train + validation_images / config.batch_size * forward)
     seconds += test_images * (extract + forward) / config.batch_size
     # Folds share the features of the images
-    seconds = (config.data.folds or 1) * seconds + bank_images * extract / config.batch_size
+    extracting = bank_images * extract / config.batch_size
+    seconds = (config.data.folds or 1) * seconds + extracting
+    features_seconds = extracting + test_images * extract / config.batch_size
     trainable = int(cost_metrics.parameter_metrics(model, trainer)["efficiency/parameters_trainable"])
-    return PhaseEstimate(settings.epochs, steps, trainable, seconds, bank_bytes)
+    return PhaseEstimate(settings.epochs, steps, trainable, seconds, bank_bytes, features_seconds)
 
 
 def _count_images(config: RunConfig) -> _DataSize:

@@ -1,4 +1,4 @@
-"""Make HTML tables for notebooks."""
+"""Make HTML tables and lists for notebooks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption
     body = "".join(f"<tr>{''.join(f'<td>{escape(_text(value))}</td>' for value in row)}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def html_list(texts: Sequence[str]) -> str:
+    """Return an HTML list of texts, which are escaped; nothing if there is none."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import filesize
@@ -20,7 +21,7 @@ from tinybench.display.plain_lines import print_text
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
-    from tinybench.benchmark.grid_overview import GridOverview, GroupOverview
+    from tinybench.benchmark.grid_overview import GridOverview, GroupOverview, LaterCells
     from tinybench.benchmark.grid_plan import PlanChange, PlannedCell
 
 _MAX_NUMBERS = 8  # of cells that are listed one by one
@@ -68,6 +69,15 @@ class BenchmarkConsole(BenchmarkCallbacks):
             self._bar.add_task("", total=cells, status="")
             self._bar.start()
 
+    def on_extension(self, cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]) -> None:
+        """Print which models go on, and how many cells that adds."""
+        added = [cell for cell in cells if statuses[cell.number].state != CellState.FINISHED]
+        models = ", ".join(dict.fromkeys(cell.config.model_name for cell in added))
+        self._cells = len(cells)
+        print_text(self.terminal, f"{len(added)} cells follow, of {models}")
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=self._cells)
+
     def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
         """Print which cell begins."""
         verb = "is resumed" if resumed else "begins"
@@ -100,6 +110,8 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     print_table(terminal, columns, rows, f"Benchmark {overview.name}: {len(overview.cells)} cells")
     for line in (*_describe_change(overview.change), *_describe_states(overview)):
         print_text(terminal, line)
+    for later in overview.later:
+        print_text(terminal, _describe_later(later))
     if overview.count(CellState.FINISHED) == len(overview.cells):
         return
     clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
@@ -107,6 +119,12 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     clauses += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
     clauses += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
     print_text(terminal, f"Time that is left, one cell after another: {', '.join(clauses)}.")
+
+
+def _describe_later(later: LaterCells) -> str:
+    config, phases = later.config, " and ".join(later.phases)
+    time = "" if later.seconds is None else f", at most {format_duration(later.seconds)}"
+    return f"Then on {short_name(config.dataset)}: {phases} of the best {later.models} ({later.cells} cells{time})."
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybench.core.count_text import describe_count
 from tinybench.core.metric_text import format_interval, format_metric
 from tinybench.display.fitted_table import Column, number_columns, print_table
 from tinybench.display.plain_lines import print_note, print_text
 from tinybench.leaderboard import average_ranks
-from tinybench.leaderboard.table import choose_columns, to_json, write_board
+from tinybench.leaderboard.board_columns import choose_columns
+from tinybench.leaderboard.board_notes import describe_images, list_notes
+from tinybench.leaderboard.ranking_metrics import METRICS
+from tinybench.leaderboard.table import to_json, write_board
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
     from tinybench.leaderboard.average_ranks import AverageRanks
-    from tinybench.leaderboard.board import DatasetBoard
+    from tinybench.leaderboard.dataset_board import DatasetBoard
     from tinybench.leaderboard.pairs import Pair
 
 _MAX_FAILED = 5
@@ -34,15 +36,18 @@ def print_boards(
 
     Args:
         boards: The boards.
-        columns: Names of columns, see `leaderboard.table.COLUMNS`.
+        columns: Names of columns, see `leaderboard.board_columns.COLUMNS`.
         style: One of `leaderboard.table.FORMATS`.
         with_published: Whether published metrics are written in brackets behind ours.
     """
     if style == "json":
         click.echo(json.dumps([to_json(board) for board in boards], indent=1, allow_nan=False))
         return
+    if style == "csv" and len(boards) > 1:
+        columns = [*dict.fromkeys(("dataset", *columns))]  # a CSV file has no headings between its boards
     if style != "table":
-        click.echo("\n\n".join(write_board(board, columns, style, with_published=with_published) for board in boards))
+        texts = (write_board(board, columns, style, with_published=with_published) for board in boards)
+        click.echo("\n\n".join(filter(None, texts)))  # in CSV there may be nothing of a board
         return
     from rich.console import Console as Terminal
 
@@ -59,7 +64,7 @@ def print_board(
 ) -> None:
     """Print a board as a table, with its conclusions and how to read them."""
     if not board.rows:
-        print_text(terminal, f"{board.dataset}: no run can be ranked.", style="bold")
+        print_text(terminal, describe_images(board), style="bold")
         _print_notes(board, terminal)
         return
     shown_columns = choose_columns(board, columns, with_published=with_published)
@@ -68,7 +73,7 @@ def print_board(
         for column in shown_columns
     ]
     rows = [[column.read(row) for column in shown_columns] for row in board.rows]
-    print_table(terminal, layout, rows, f"{board.dataset}, {board.images:,} test images")
+    print_table(terminal, layout, rows, describe_images(board))
     if board.pairs:
         print_pairs(board, terminal)
     print_text(terminal, _describe_method(board))
@@ -76,17 +81,9 @@ def print_board(
 
 
 def _print_notes(board: DatasetBoard, terminal: Terminal) -> None:
-    for note in list_notes(board):
+    for note in list_notes(board, most_failed=_MAX_FAILED):
         print_note(terminal, note)
     terminal.print()
-
-
-def list_notes(board: DatasetBoard) -> list[str]:
-    """Return what to know of a board besides its table: failed cells, runs that are not ranked, and the hints."""
-    not_ranked = [f"Not ranked: {describe_count(count, reason)}." for reason, count in board.left_out.items()]
-    failed = [cell.describe() for cell in board.failed[:_MAX_FAILED]]
-    more = len(board.failed) - len(failed)
-    return [*failed, *([f"{more:,} more cells failed."] if more else []), *not_ranked, *board.hints]
 
 
 def print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
@@ -104,7 +101,7 @@ def print_pairs(board: DatasetBoard, terminal: Terminal) -> None:
     )
     if printed:
         layout = (Column("pair", wraps=True, head=True), *number_columns("difference", "interval"), "conclusion")
-        print_table(terminal, layout, [_cells(pair) for pair in printed])
+        print_table(terminal, layout, [_cells(pair, board.metric) for pair in printed])
 
 
 def print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
@@ -122,11 +119,14 @@ def print_average_ranks(ranks: AverageRanks, terminal: Terminal) -> None:
         )
 
 
-def _cells(pair: Pair) -> tuple[str, str, str, str]:
+def _cells(pair: Pair, metric: str) -> tuple[str, str, str, str]:
     conclusion = pair.conclusion
     text = f"{conclusion}; {pair.seeds_needed} seeds may settle it" if pair.seeds_needed else conclusion
-    interval = format_interval(pair.low, pair.high, "+.4f")
-    return f"{pair.first} minus {pair.second}", format_metric(pair.value, "+.4f"), interval, text
+    value, low, high = pair.value, pair.low, pair.high
+    if METRICS[metric].lower_is_better:  # a pair says how much better the first model is
+        value, low, high = -value, -high, -low
+    interval = format_interval(low, high, "+.4f")
+    return f"{pair.first} minus {pair.second}", format_metric(value, "+.4f"), interval, text
 
 
 def _describe_method(board: DatasetBoard) -> str:

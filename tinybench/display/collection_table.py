@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
-from tinybench.display.plain_lines import make_printable, print_line
+from tinybench.core.printable_text import make_printable
+from tinybench.display.plain_lines import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal

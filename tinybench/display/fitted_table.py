@@ -15,7 +15,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from tinybench.display.plain_lines import make_printable, print_text, print_unwrapped, wrap_words
+from tinybench.core.printable_text import make_printable
+from tinybench.display.plain_lines import print_text, print_unwrapped, wrap_words
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal

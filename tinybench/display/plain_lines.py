@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from rich.text import Text
 
@@ -17,22 +18,25 @@ def print_line(terminal: Terminal, text: str) -> None:
 
 def print_text(terminal: Terminal, text: str, style: str = "") -> None:
     """Print prose without markup: wrapped between words on a terminal, one line elsewhere, where it is searched for."""
-    _print_prose(terminal, Text(text, style=style))
+    _print_prose(terminal, Text(_drop_controls(text), style=style))
 
 
 def print_note(terminal: Terminal, text: str) -> None:
     """Print prose after a yellow `Note:`; see `print_text`."""
-    _print_prose(terminal, Text.assemble(("Note:", "yellow"), f" {text}"))
+    _print_prose(terminal, Text.assemble(("Note:", "yellow"), f" {_drop_controls(text)}"))
+
+
+def _drop_controls(text: str) -> str:
+    """Return prose without characters that a terminal would obey; its lines and its spaces stay."""
+    return "\n".join(
+        "".join(character if character.isprintable() or category(character) == "Zs" else "?" for character in line)
+        for line in text.expandtabs().split("\n")
+    )
 
 
 def _print_prose(terminal: Terminal, prose: Text) -> None:
     for line in wrap_words(prose, terminal.width) if terminal.is_terminal else [prose]:
         print_unwrapped(terminal, line)
-
-
-def make_printable(text: str) -> str:
-    """Return a text, such as a name from a store, in one line and without characters that a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 def print_unwrapped(terminal: Terminal, line: Text) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +102,10 @@ def fit_temperature(labels: Labels, logits: NDArray[np.floating[Any]]) -> float:
     rows = np.arange(len(scores))
     classifier = CalibratedClassifierCV(
         FrozenEstimator(_identity_classifier(logits.shape[1])), method="temperature", cv=[(rows, rows)], ensemble=True
-    ).fit(scores, labels)
+    )
+    with warnings.catch_warnings():  # few images of many classes look like a regression to scikit-learn
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        classifier.fit(scores, labels)
     temperature = float(1 / classifier.calibrated_classifiers_[0].calibrators[0].beta_)
     return temperature if 1 / _MAX_TEMPERATURE < temperature < _MAX_TEMPERATURE else 1.0
 

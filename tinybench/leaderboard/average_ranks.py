@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tinybench.leaderboard.board import DatasetBoard
 from tinybench.leaderboard.critical_value import ALPHA
+from tinybench.leaderboard.dataset_board import DatasetBoard
+from tinybench.leaderboard.ranking_metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def average_ranks(boards: Sequence[DatasetBoard]) -> AverageRanks | None:
     common = [name for name in every if all(name in board for board in values)]
     if len(common) < 2:
         return None
-    by_board = [stats.rankdata([-board[name] for name in common]) for board in values]
+    sign = 1 if METRICS[boards[0].metric].lower_is_better else -1
+    by_board = [stats.rankdata([sign * board[name] for name in common]) for board in values]
     means = dict(zip(common, np.mean(by_board, axis=0), strict=True))
     models = len(common)
     critical = stats.studentized_range.ppf(1 - ALPHA, models, np.inf) / np.sqrt(2)

@@ -3,96 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from tinybench.leaderboard import critical_value, entries, hints, pairs, rank_intervals, scores
+from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.failed_cells import FailedCell, list_failed_cells
+from tinybench.leaderboard.halved_models import list_halved_models
 from tinybench.leaderboard.model_estimates import ModelEstimates, estimate_models
-from tinybench.leaderboard.pairs import Pair
+from tinybench.leaderboard.ranking_metrics import METRICS, find_weight_of_image
 from tinybench.leaderboard.scores import RunScores
 from tinybench.tracking import tags, test_set_uses
 from tinybench.tracking.run_cache import RunCache
 from tinybench.tracking.tracker import Tracker
 
 _ROUNDING = 1e-4  # of a logged accuracy
+_EXACT = 1e-6  # of a mean over weighted images
 MARGIN = 0.01
 """The largest difference that does not matter, unless the user names another one."""
-
-
-@dataclass(frozen=True)
-class BoardRow:
-    """A model of a board.
-
-    Attributes:
-        name: Its name, unique on the board.
-        entries: Its runs, one for each seed, in the order of the seeds.
-        value: Mean of the metric over the runs.
-        low: Lower end of the 95 % interval of the model, over draws of images and seeds.
-        high: Upper end.
-        deviation: Standard deviation over the runs (ddof 1); NaN for one run.
-        ranks: The lowest and the highest rank that the model may have.
-        may_be_best: Whether it may be the best one.
-    """
-
-    name: str
-    entries: tuple[Entry, ...]
-    value: float
-    low: float
-    high: float
-    deviation: float
-    ranks: tuple[int, int]
-    may_be_best: bool
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds of the runs."""
-        return tuple(entry.seed for entry in self.entries)
-
-    def mean(self, metric: str) -> float:
-        """Return the mean of a stored metric over the runs that have it; NaN if none has."""
-        values = [
-            source[metric]
-            for entry in self.entries
-            for source in [entry.run.metrics | entry.phase_run.metrics]
-            if metric in source
-        ]
-        return float(np.mean(values)) if values else float("nan")
-
-
-@dataclass(frozen=True)
-class DatasetBoard:
-    """The models that were tested on the same images, the best first.
-
-    Attributes:
-        dataset: The data set.
-        images: Number of test images.
-        metric: The metric by which they are ranked.
-        margin: The largest difference that does not matter.
-        compares_models: Seeds were drawn as well as images; otherwise all that is said is about these runs.
-        rows: The models.
-        pairs: What is concluded of each pair.
-        left_out: Runs that are not ranked, by reason.
-        hints: What to know before trusting the order, a sentence each.
-        failed: Cells of benchmarks on this data set that failed.
-    """
-
-    dataset: str
-    images: int
-    metric: str
-    margin: float
-    compares_models: bool
-    rows: tuple[BoardRow, ...]
-    pairs: tuple[Pair, ...]
-    left_out: dict[str, int] = field(default_factory=dict)
-    hints: tuple[str, ...] = ()
-    failed: tuple[FailedCell, ...] = ()
 
 
 def build_boards(
@@ -101,14 +35,18 @@ def build_boards(
     metric: str = "accuracy",
     margin: float = MARGIN,
     keep: Callable[[Entry], bool] = lambda entry: entry.is_last,
+    keep_failed: Callable[[FailedCell], bool] = lambda cell: True,
 ) -> list[DatasetBoard]:
     """Return a board for each set of test images, the one with the most models first.
 
+    A data set of which there are only failed cells of benchmarks has a board without rows.
+
     Args:
         tracker: The store.
-        metric: One of `scores.METRICS`.
+        metric: One of `ranking_metrics.METRICS`.
         margin: The largest difference that does not matter.
         keep: Which finished phases are ranked; by default the last of each run.
+        keep_failed: Which failed cells of benchmarks are shown.
 
     Raises:
         TrackingError: The store does not answer.
@@ -116,7 +54,9 @@ def build_boards(
     with closing(RunCache(tracker)) as cache:
         cache.update()
         runs = {run.run_id: run for run in cache.list_runs()}
-        failed = list_failed_cells(tracker, {run.tags.get(tags.CELL_KEY, "") for run in runs.values()})
+        finished_keys = {run.tags.get(tags.CELL_KEY, "") for run in runs.values()}
+        failed = [*filter(keep_failed, list_failed_cells(tracker, finished_keys))]
+        halved = list_halved_models(tracker)
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in filter(keep, entries.list_entries(runs.values())):
             by_images[entry.dataset, entry.images_hash].append(entry)
@@ -128,7 +68,11 @@ def build_boards(
             models = {row.name: row.entries for row in board.rows}
             sentences = hints.list_hints(models, runs, uses, on_dataset - len(members))
             cells = tuple(cell for cell in failed if cell.dataset == dataset)
-            boards.append(replace(board, hints=sentences, failed=cells))
+            models_left_out = tuple(model for model in halved if model.dataset == dataset)
+            boards.append(replace(board, hints=sentences, failed=cells, halved=models_left_out))
+    for dataset in {cell.dataset for cell in failed} - {dataset for dataset, _ in by_images}:
+        cells = tuple(cell for cell in failed if cell.dataset == dataset)
+        boards.append(DatasetBoard(dataset, 0, metric, margin, False, (), (), failed=cells))
     return sorted(boards, key=lambda board: (-len(board.rows), board.dataset))
 
 
@@ -141,12 +85,12 @@ def _build_board(
         return DatasetBoard(dataset, 0, metric, margin, False, (), (), dict(left_out))
     named = entries.group_models([entry for group in groups for entry, _ in group])
     scores_of = {id(entry): run_scores for group in groups for entry, run_scores in group}
-    by_model = [np.stack([scores_of[id(entry)].correct[metric] for entry in group]) for group in named.values()]
-    estimates = estimate_models([*named], by_model)
-    conclusions = pairs.conclude_pairs(estimates, margin)
+    estimates, effective_images = _estimate(named, scores_of, metric)
+    lower = METRICS[metric].lower_is_better
+    conclusions = pairs.conclude_pairs(estimates, margin, lower_is_better=lower)
     ranks = rank_intervals.find_rank_intervals(estimates.names, conclusions)
     best = rank_intervals.find_possibly_best(ranks)
-    low, high = _intervals(estimates, by_model[0].shape[1])
+    low, high = _intervals(estimates, metric, effective_images)
     rows = tuple(
         BoardRow(
             name := estimates.names[index],
@@ -157,12 +101,31 @@ def _build_board(
             float(estimates.deviations[index]),
             ranks[name],
             name in best,
+            metric,
         )
-        for index in pairs.rank_models(estimates)
+        for index in pairs.rank_models(estimates, lower_is_better=lower)
     )
-    images = by_model[0].shape[1]
+    images = len(groups[0][0][1].labels)
     compares_models = estimates.compares_models
     return DatasetBoard(dataset, images, metric, margin, compares_models, rows, tuple(conclusions), dict(left_out))
+
+
+def _estimate(
+    named: Mapping[str, Sequence[Entry]], scores_of: Mapping[int, RunScores], metric: str
+) -> tuple[ModelEstimates, float]:
+    """Return the estimates of the models, and the number of images that tell as much if all weigh alike.
+
+    Args:
+        named: The runs of each model by its name.
+        scores_of: The scores of each run by the id of its entry.
+        metric: One of `ranking_metrics.METRICS`.
+    """
+    by_model = [np.stack([scores_of[id(entry)].by_image[metric] for entry in group]) for group in named.values()]
+    first = scores_of[id(next(iter(named.values()))[0])]
+    weight = find_weight_of_image(metric, first.labels, first.classes, by_model)
+    classes = first.labels if METRICS[metric].by_class else None
+    estimates = estimate_models([*named], by_model, classes=classes, weight_of_image=weight)
+    return estimates, len(first.labels) / weight
 
 
 def _choose_runs(
@@ -204,20 +167,31 @@ def _choose_runs(
 def _agrees(entry: Entry, run_scores: RunScores) -> bool:
     """Return whether the accuracy that a run logged, if any, is that of its predictions."""
     logged = entry.phase_run.metrics.get("test/accuracy")
-    return logged is None or abs(logged - float(run_scores.correct["accuracy"].mean())) < _ROUNDING
+    return logged is None or abs(logged - float(run_scores.by_image["accuracy"].mean())) < _ROUNDING
 
 
-def _intervals(estimates: ModelEstimates, images: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _intervals(
+    estimates: ModelEstimates, metric: str, effective_images: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of the 95 % interval of each model, which holds for one model and not for all at once.
 
-    A model that is right, or wrong, on all images gets the exact interval (Clopper and Pearson, 1934).
+    A share of a model that is right, or wrong, on all images gets the exact interval (Clopper and Pearson, 1934); for
+    a mean over classes it is that of as many images as there were if every class had as few as the smallest one.
+
+    Args:
+        estimates: The models.
+        metric: One of `ranking_metrics.METRICS`.
+        effective_images: The number of images that tell as much if all weigh alike.
     """
     zero = np.zeros(len(estimates.names))
     of_means = estimates.seeds.values / estimates.runs
-    errors, degrees = critical_value.standard_errors(
-        np.diag(estimates.image_covariance), of_means, zero, estimates.seeds.degrees, zero
-    )
+    of_images = np.maximum(np.diag(estimates.image_covariance), 0)
+    errors, degrees = critical_value.standard_errors(of_images, of_means, zero, estimates.seeds.degrees, zero)
     half = stats.t.ppf(1 - critical_value.ALPHA / 2, degrees) * errors
-    none_wrong = (critical_value.ALPHA / 2) ** (1 / images)
-    low = np.where(estimates.values == 1, none_wrong, np.maximum(estimates.values - half, 0))
-    return low, np.where(estimates.values == 0, 1 - none_wrong, np.minimum(estimates.values + half, 1))
+    low, high = np.maximum(estimates.values - half, 0), estimates.values + half
+    if not METRICS[metric].is_share:
+        return low, high
+    none_wrong = (critical_value.ALPHA / 2) ** (1 / effective_images)
+    low = np.where(np.isclose(estimates.values, 1, rtol=0, atol=_EXACT), none_wrong, low)
+    high = np.where(np.isclose(estimates.values, 0, rtol=0, atol=_EXACT), 1 - none_wrong, np.minimum(high, 1))
+    return low, high

@@ -19,6 +19,11 @@ _IGNORED = ("seed", "recipe", "phases", "data.folds")
 _MAX_SETTINGS = 3  # in the name of a model
 
 
+def name_file(model: str) -> str:
+    """Return a model's name; of a file its name without the folder and the suffix."""
+    return PurePath(model).stem if model.endswith(".keras") else model
+
+
 @dataclass(frozen=True)
 class Entry:
     """A finished phase of a run.
@@ -28,7 +33,7 @@ class Entry:
         phase_run: The run of the phase, which has its metrics and predictions.
         phase: The phase.
         is_last: Whether it is the last phase of its run.
-        settings: The settings of the run, as text, entry_of_model than the seed.
+        settings: The settings of the run, as text, without the seed.
         seed: The seed.
     """
 
@@ -42,8 +47,7 @@ class Entry:
     @property
     def model(self) -> str:
         """The model; of a file its name."""
-        name = self.settings.get("model", "")
-        return PurePath(name).stem if name.endswith(".keras") else name
+        return name_file(self.settings.get("model", ""))
 
     @property
     def dataset(self) -> str:
@@ -111,12 +115,15 @@ def group_models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _name_model(entry: Entry, entries: Sequence[Entry]) -> str:
-    """Return the model's name, with its phase and settings where those of the same model differ."""
-    alike = [entry_of_model for entry_of_model in entries if entry_of_model.model == entry.model]
+    """Return the model's name, with its phase where phases differ, and settings where those of the same model do."""
     phase = f" {entry.phase}" if len({entry_of_model.phase for entry_of_model in entries}) > 1 else ""
+    alike = [
+        entry_of_model
+        for entry_of_model in entries
+        if (entry_of_model.model, entry_of_model.phase) == (entry.model, entry.phase)
+    ]
     keys = dict.fromkeys(key for entry_of_model in alike for key in entry_of_model.settings)
     differing = [key for key in keys if len({entry_of_model.settings.get(key) for entry_of_model in alike}) > 1]
-    # Settings of one phase differ between runs with other phases, which are told apart by the phase
     named = [key for key in differing if entry.settings.get(key) is not None and key not in ("model", "dataset")]
     settings = ", ".join(f"{key} {entry.settings[key]}" for key in named[:_MAX_SETTINGS])
     return f"{entry.model}{phase}" + (f" [{settings}]" if settings else "")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import csv
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from tinybench.tracking import queries, tags
-from tinybench.tracking.tracker import Tracker
+from tinybench.leaderboard.entries import name_file
+from tinybench.tracking import queries, run_kinds, tags
+
+if TYPE_CHECKING:
+    from tinybench.tracking.tracker import Tracker
 
 _FAILED = f"attributes.status = 'FAILED' and tags.`{tags.CELL_KEY}` != ''"
+_BENCHMARKS = f"tags.`{tags.KIND}` = '{run_kinds.BENCHMARK}'"
+_TABLE = "tables/cells.csv"
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,9 @@ class FailedCell:
     Attributes:
         benchmark: Its benchmark.
         number: Its number there.
-        model: Its model.
+        model: Its model; of a file its name.
         dataset: Its data set.
+        recipe: Its recipe.
         seed: Its seed.
         reason: Why it failed.
     """
@@ -28,6 +38,7 @@ class FailedCell:
     number: str
     model: str
     dataset: str
+    recipe: str
     seed: str
     reason: str
 
@@ -51,9 +62,39 @@ def list_failed_cells(tracker: Tracker, finished_keys: Collection[str]) -> list[
             cells[key] = FailedCell(
                 run_tags.get(tags.BENCHMARK, ""),
                 run_tags.get(tags.CELL, ""),
-                queries.param(run, "model"),
+                name_file(queries.param(run, "model")),
                 queries.param(run, "dataset"),
+                queries.param(run, "recipe"),
                 queries.param(run, "seed"),
                 run_tags.get(tags.ERROR, "its run says no reason"),
             )
-    return [*cells.values()]
+    return [*cells.values(), *_list_cells_without_run(tracker)]
+
+
+def _list_cells_without_run(tracker: Tracker) -> Iterator[FailedCell]:
+    """Yield the cells that failed before they had a run, which only the tables of benchmarks name.
+
+    Of each benchmark the newest run counts: a cell that has finished since then is not in its table as failed.
+    """
+    seen: set[str] = set()
+    for run in tracker.search_runs(_BENCHMARKS):
+        benchmark = run.data.tags.get(tags.BENCHMARK, "")
+        if benchmark in seen:
+            continue
+        seen.add(benchmark)
+        if run.info.status == "FAILED":
+            for row in _read_table(tracker, run.info.run_id):
+                if row["state"] == "failed" and not row["run"]:
+                    settings = (row[name] for name in ("model", "dataset", "recipe", "seed", "reason"))
+                    yield FailedCell(benchmark, row["cell"], *settings)
+
+
+def _read_table(tracker: Tracker, run_id: str) -> list[dict[str, str]]:
+    """Return the cells of a benchmark; none if its run has no table."""
+    with TemporaryDirectory() as folder:
+        try:
+            file = tracker.download_artifact(run_id, _TABLE, Path(folder))
+        except OSError:
+            return []
+        with file.open(encoding="utf-8", newline="") as text:
+            return [*csv.DictReader(text)]

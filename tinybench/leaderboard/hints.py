@@ -13,7 +13,13 @@ from tinybench.tracking.run_cache import StoredRun
 STUDY_OBJECTIVE = "sweep.objective"
 """The parameter of a study's run that has its objectives."""
 _SETTINGS = {"batch_size": "batch size", "image_size": "image size"}
-_CONDITIONS = {tags.PRECISION: "precision", tags.DEVICE: "device", tags.ENGINE: "engine"}
+_CONDITIONS = {
+    tags.PRECISION: "precision",
+    tags.DEVICE: "device",
+    tags.ENGINE: "engine",
+    tags.ENGINE_PRECISION: "precision of the features",
+}
+_ALONE = "1"  # cell at a time
 _NAMED = 3  # models or values in a hint
 
 
@@ -35,6 +41,7 @@ def list_hints(
         *_list_different_settings(models),
         *_list_different_conditions(models),
         *_list_different_machines(models),
+        *_list_shared_machines(models),
         *([f"The test images were used {describe_count(uses, 'times')} to decide about a model."] if uses else []),
         *([f"{describe_count(other_images, 'runs')} on these data used other test images."] if other_images else []),
     )
@@ -68,45 +75,74 @@ def _list_selections_by_test(models: Mapping[str, Sequence[Entry]], runs: Mappin
 
 def _list_different_settings(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     for setting, title in _SETTINGS.items():
-        by_model = {name: {entry.settings.get(setting, "") for entry in entries} for name, entries in models.items()}
+        by_model = {name: [entry.settings.get(setting, "") for entry in entries] for name, entries in models.items()}
         yield from _describe_minority(title, by_model)
 
 
 def _list_different_conditions(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
     for tag, title in _CONDITIONS.items():
-        by_model = {
-            name: {entry.phase_run.tags.get(tag) or entry.run.tags.get(tag, "") for entry in entries}
-            for name, entries in models.items()
-        }
+        by_model = {name: [_read_condition(entry, tag) for entry in entries] for name, entries in models.items()}
         yield from _describe_minority(title, by_model)
 
 
-def _describe_minority(title: str, by_model: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield which models have another value than most, or several of them."""
-    values = Counter(value for values_of_model in by_model.values() for value in values_of_model if value)
-    if len(values) < 2:
-        return
-    usual = values.most_common(1)[0][0]
-    differing = [
-        f"{name} ({', '.join(sorted(unusual))})"
-        for name, values_of_model in by_model.items()
-        if (unusual := values_of_model - {"", usual})
-    ]
-    yield f"Another {title} than {usual}: {_shorten(differing)}."
+def _read_condition(entry: Entry, tag: str) -> str:
+    value = entry.phase_run.tags.get(tag) or entry.run.tags.get(tag, "")
+    # The number of a GPU says nothing: seeds are trained on all of a machine
+    return value.partition(":")[0] if tag == tags.DEVICE else value
+
+
+def _describe_minority(title: str, by_model: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield which models have another value than most, in all runs or in some."""
+    usual = _find_usual(by_model)
+    if usual is not None:
+        differing = [
+            f"{name} ({', '.join(sorted(unusual))})" for name, unusual in _list_differing(by_model, usual).items()
+        ]
+        yield f"Another {title} than {usual}: {_shorten(differing)}."
+
+
+def _find_usual(by_model: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the value that most models have, or of several the one that most runs have.
+
+    Returns:
+        None if all runs have the same, or say nothing.
+    """
+    models = Counter(value for values in by_model.values() for value in {*values} - {""})
+    runs = Counter(value for values in by_model.values() for value in values)
+    return max(sorted(models), key=lambda value: (models[value], runs[value])) if len(models) > 1 else None
+
+
+def _list_differing(by_model: Mapping[str, Sequence[str]], usual: str) -> dict[str, set[str]]:
+    """Return the models with another value than the usual one, with their other values."""
+    return {name: unusual for name, values in by_model.items() if (unusual := {*values} - {"", usual})}
 
 
 def _list_different_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
-    machines = {
-        name: {
-            source.tags[f"{tags.MACHINE}cpu"]
-            for entry in entries
-            for source in (entry.run, entry.phase_run)
-            if f"{tags.MACHINE}cpu" in source.tags
+    for device, where in {"cpu": "", "gpu": " on the GPU"}.items():
+        machines = {
+            name: [
+                source.tags.get(f"{tags.MACHINE}{device}", "")
+                for entry in entries
+                for source in (entry.run, entry.phase_run)
+            ]
+            for name, entries in models.items()
         }
-        for name, entries in models.items()
+        usual = _find_usual(machines)
+        if usual is not None:
+            names = _shorten([*_list_differing(machines, usual)])
+            yield (
+                f"Latency and memory{where} were measured on different machines: those of {names} on another than "
+                "most. They cannot be compared."
+            )
+
+
+def _list_shared_machines(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    """Yield the models whose runs shared the machine with another number of runs of a benchmark than most."""
+    by_model = {
+        name: [entry.run.tags.get(tags.CELL_WORKERS) or _ALONE for entry in entries] for name, entries in models.items()
     }
-    if len({machine for values_of_model in machines.values() for machine in values_of_model}) > 1:
-        yield "Latency and memory were measured on different machines: they cannot be compared."
+    for sentence in _describe_minority("number of runs at a time", by_model):
+        yield f"{sentence} Latencies and training times cannot be compared."
 
 
 def _shorten(names: Sequence[str]) -> str:

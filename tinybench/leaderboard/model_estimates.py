@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tinybench.leaderboard.seed_variance import SeedVariance, estimate_seed_variance
 
 # Images on which each model may have been right or wrong by luck: two models that agree on all of n images may still
-# differ by 3 / n (the rule of three), which no variance that is estimated from them shows
+# differ by 3 / n (the rule of three), which no variance that is estimated from them shows. Where images have weights,
+# they may be those that weigh most
 _UNSEEN = 2
 
 
@@ -41,26 +42,55 @@ class ModelEstimates:
         return bool((self.runs > 1).any())
 
 
-def estimate_models(names: Sequence[str], scores: Sequence[NDArray[np.floating]]) -> ModelEstimates:
+def estimate_models(
+    names: Sequence[str],
+    scores: Sequence[NDArray[np.floating]],
+    *,
+    classes: NDArray[np.integer] | None = None,
+    weight_of_image: float = 1.0,
+) -> ModelEstimates:
     """Estimate a metric that is a mean over images.
 
     Args:
         names: The models.
         scores: For each model (runs, images): the value of each image in each run, such as 1 where it is correct. The
             images are the same in all.
+        classes: (images,) the class of each image, if the metric is a mean over classes: how many images of each class
+            are drawn changes nothing of it. None if all images count alike.
+        weight_of_image: What one image may change of the sum of the scores, see `ranking_metrics`.
 
     Raises:
         ValueError: There are no models, or they have different images.
     """
     if not names or len(names) != len(scores) or len({runs.shape[1] for runs in scores}) != 1:
         raise ValueError("Expected the scores of each model on the same images.")
-    by_image = np.stack([runs.mean(axis=0) for runs in scores])
-    run_values = [runs.mean(axis=1) for runs in scores]
+    by_image = np.stack([runs.mean(axis=0, dtype=np.float64) for runs in scores])
     images = by_image.shape[1]
+    centred, has_several = _centre_classes(by_image, np.zeros(images, int) if classes is None else classes)
     # What a seed changes of single images is part of the variance over seeds already
-    changed = [runs.var(axis=0, ddof=1).mean() / len(runs) if len(runs) > 1 else 0.0 for runs in scores]
-    covariance = np.atleast_2d(np.cov(by_image)) - np.diag(changed)
-    return from_runs(names, run_values, covariance / images + _UNSEEN * np.eye(len(names)) / images**2)
+    changed = [(runs.var(axis=0, ddof=1) * has_several).mean() / len(runs) if len(runs) > 1 else 0.0 for runs in scores]
+    covariance = centred @ centred.T / images - np.diag(changed)
+    unseen = _UNSEEN * weight_of_image**2 * np.eye(len(names)) / images**2
+    run_values = [runs.mean(axis=1, dtype=np.float64) for runs in scores]
+    return from_runs(names, run_values, covariance / images + unseen)
+
+
+def _centre_classes(
+    by_image: NDArray[np.float64], classes: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return scores less the mean of their class, scaled so that their mean square is the variance within classes.
+
+    Args:
+        by_image: (models, images) scores.
+        classes: (images,) class of each image. Nothing is known of the variance in a class with one image.
+
+    Returns:
+        (models, images) scores, and (images,) whether the class of each image has several.
+    """
+    _, index, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    means = np.stack([np.bincount(index, weights=row) for row in by_image]) / counts
+    scale = np.sqrt(counts / np.maximum(counts - 1, 1))
+    return (by_image - means[:, index]) * scale[index], (counts > 1)[index]
 
 
 def from_runs(

@@ -1,123 +1,34 @@
-"""The columns of a board as text, and the formats in which a board is written."""
+"""The formats in which a board is written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from html import escape
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinybench.core.csv_text import to_csv
-from tinybench.core.html_table import html_table
-from tinybench.core.metric_text import format_interval, format_metric
+from tinybench.core.html_table import html_list, html_table
+from tinybench.core.printable_text import make_printable
 from tinybench.leaderboard import published
-from tinybench.leaderboard.board import BoardRow, DatasetBoard
+from tinybench.leaderboard.board_columns import COLUMNS, BoardColumn, choose_columns
+from tinybench.leaderboard.board_notes import describe_images, list_notes
+from tinybench.leaderboard.ranking_metrics import METRICS
+
+if TYPE_CHECKING:
+    from tinybench.leaderboard.dataset_board import DatasetBoard
+    from tinybench.leaderboard.failed_cells import FailedCell
 
 FORMATS = ("table", "md", "csv", "json", "html", "latex")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "[": "{[}", "*": "{*}",  # would be arguments of the line break or the item before them
 }  # fmt: skip
+_MARKDOWN = "\\|`*_[]<>#~$&"
 _FORMULA_SIGNS = ("=", "+", "-", "@")
-
-
-@dataclass(frozen=True)
-class BoardColumn:
-    """A column of a board.
-
-    Attributes:
-        title: The heading.
-        read: Returns the value of a row, as text.
-        is_number: Whether it is a number, which is aligned at the right.
-        metric: The stored metric that it shows; empty if it shows something else.
-        spec: How a metric is formatted, as in `format`.
-    """
-
-    title: str
-    read: Callable[[BoardRow], str]
-    is_number: bool = True
-    metric: str = ""
-    spec: str = ""
-
-
-def _metric_column(title: str, metric: str, spec: str = ".4f", unit: float = 1.0) -> BoardColumn:
-    return BoardColumn(title, lambda row: format_metric(row.mean(metric) / unit, spec), metric=metric, spec=spec)
-
-
-def _format_reproduced(row: BoardRow) -> str:
-    figure = published.find_published(row, "test/accuracy")
-    if figure is None:
-        return ""
-    return "above" if row.low > figure else "below" if row.high < figure else "yes"
-
-
-def _format_ranks(row: BoardRow) -> str:
-    lowest, highest = row.ranks
-    return str(lowest) if lowest == highest else f"{lowest}-{highest}"
-
-
-COLUMNS = {
-    "rank": BoardColumn("rank", _format_ranks),
-    "model": BoardColumn("model", lambda row: row.name, is_number=False),
-    "value": BoardColumn("", lambda row: format_metric(row.value)),
-    "interval": BoardColumn("95 % interval", lambda row: format_interval(row.low, row.high)),
-    "sd": BoardColumn("sd over seeds", lambda row: format_metric(row.deviation)),
-    "seeds": BoardColumn("seeds", lambda row: str(len(row.entries))),
-    "loss": _metric_column("log loss", "test/log_loss"),
-    "top1": _metric_column("test top-1", "test/accuracy"),
-    "top5": _metric_column("top-5", "test/top5"),
-    "f1": _metric_column("F1", "test/f1_macro"),
-    "auc": _metric_column("AUC", "test/auc_ovr_macro"),
-    "ece": _metric_column("ECE", "test/ece"),
-    "val_loss": _metric_column("val loss", "best/val_loss"),
-    "val_top1": _metric_column("val top-1", "best/val_accuracy"),
-    "val_top5": _metric_column("val top-5", "best/val_top5"),
-    "parameters": _metric_column("params M", "efficiency/parameters", ".2f", 1e6),
-    "size": _metric_column("weights MB", "efficiency/weight_bytes", ".1f", 1e6),
-    "p50": _metric_column("CPU p50 ms", "efficiency/cpu_latency_p50_ms", ".2f"),
-    "p99": _metric_column("CPU p99 ms", "efficiency/cpu_latency_p99_ms", ".2f"),
-    "gpu": _metric_column("GPU p50 ms", "efficiency/gpu_latency_p50_ms", ".2f"),
-    "memory": _metric_column("memory MB", "efficiency/cpu_memory_peak_bytes", ".0f", 1e6),
-    "energy": _metric_column("energy J", "efficiency/gpu_energy_joules", ".3g"),
-    "training": _metric_column("training s", "efficiency/training_seconds", ".0f"),
-    "published": BoardColumn("published", lambda row: format_metric(published.find_published(row, "test/accuracy"))),
-    "reproduced": BoardColumn("reproduced", _format_reproduced, is_number=False),
-}
-"""The columns by the names that `--columns` takes."""
-
-DEFAULT_COLUMNS = (
-    *("rank", "model", "value", "interval", "sd", "seeds", "top5", "f1", "ece"),
-    *("parameters", "p50", "training", "published", "reproduced"),
-)
-
-
-def choose_columns(board: DatasetBoard, names: Sequence[str], *, with_published: bool = False) -> list[BoardColumn]:
-    """Return the columns of some names without those that no row has a value for.
-
-    Args:
-        board: The board.
-        names: Names of columns, see `COLUMNS`.
-        with_published: Whether published metrics are written in brackets behind ours.
-    """
-    titles = {"value": {"accuracy": "top-1", "top5": "top-5"}.get(board.metric, board.metric)}
-    columns = [
-        replace(COLUMNS[name], title=titles.get(name, COLUMNS[name].title))
-        for name in names
-        if not (name == "top5" and board.metric == "top5")
-    ]
-    columns = [column for column in columns if any(column.read(row) for row in board.rows)]
-    return [*map(add_published, columns)] if with_published else columns
-
-
-def add_published(column: BoardColumn) -> BoardColumn:
-    """Return a column that has the published metric in brackets behind ours, where there is one."""
-
-    def read(row: BoardRow) -> str:
-        figure = published.find_published(row, column.metric)
-        return column.read(row) + (f" ({format_metric(figure, '.4g')})" if figure is not None else "")
-
-    return replace(column, read=read) if column.metric else column
 
 
 def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_published: bool = False) -> str:
@@ -125,21 +36,25 @@ def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_p
 
     Args:
         board: The board.
-        names: Names of columns, see `COLUMNS`; JSON has all that is known.
-        style: The format.
+        names: Names of columns, see `board_columns.COLUMNS`; JSON has all that is known.
+        style: The format. CSV has the table and, in a column of their own, the failed cells; the others have the notes
+            as well.
         with_published: Whether published metrics are written in brackets behind ours.
     """
     if style == "json":
         return json.dumps(to_json(board), indent=1, allow_nan=False)
     columns = choose_columns(board, names, with_published=with_published)
-    titles = [column.title for column in columns]
-    rows = [[column.read(row) for column in columns] for row in board.rows]
+    rows = [[make_printable(column.read(row)) for column in columns] for row in board.rows]
     if style == "csv":
-        return _write_csv(titles, rows)
+        return _write_csv(board, columns, rows)
+    titles = [column.title for column in columns]
     if style == "html":
-        return html_table(titles, rows, caption=_caption(board))
+        heading = describe_images(board)
+        table = html_table(titles, rows, caption=heading) if rows else f"<p>{escape(heading)}</p>"
+        # A file with this part of a page may be read in any encoding
+        return (table + html_list(list_notes(board))).encode("ascii", "xmlcharrefreplace").decode()
     numbers = [column.is_number for column in columns]
-    return (_write_markdown if style == "md" else _write_latex)(titles, rows, numbers, _caption(board))
+    return "\n".join((_markdown_lines if style == "md" else _latex_lines)(board, titles, rows, numbers))
 
 
 def to_json(board: DatasetBoard) -> dict[str, Any]:
@@ -154,7 +69,7 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
             "seeds": row.seeds,
             "ranks": row.ranks,
             "may_be_best": row.may_be_best,
-            "published": published.find_published(row, "test/accuracy"),
+            "published": published.find_published(row, f"test/{row.metric}"),
             "reproduced": published.is_reproduced(row),
             "runs": [entry.run.run_id for entry in row.entries],
             "metrics": {name: _or_null(row.mean(name)) for name in sorted(row.entries[0].phase_run.metrics)},
@@ -166,12 +81,14 @@ def to_json(board: DatasetBoard) -> dict[str, Any]:
         "images": board.images,
         "metric": board.metric,
         "delta": board.margin,
+        "lower_is_better": METRICS[board.metric].lower_is_better,
         "compares_models": board.compares_models,
         "models": rows,
         "pairs": [asdict(pair) for pair in board.pairs],
         "left_out": board.left_out,
         "hints": board.hints,
         "failed": [asdict(cell) for cell in board.failed],
+        "halved": [asdict(model) for model in board.halved],
     }
 
 
@@ -179,47 +96,62 @@ def _or_null(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _caption(board: DatasetBoard) -> str:
-    return f"{board.dataset}, {board.images:,} test images"
+def _write_csv(board: DatasetBoard, columns: Sequence[BoardColumn], rows: list[list[str]]) -> str:
+    titles = [column.title for column in columns]
+    table = [[_disarm(column, text) for column, text in zip(columns, row, strict=True)] for row in rows]
+    if board.failed:
+        titles = [*titles, "failed"]
+        table = [[*row, ""] for row in table]
+        table += [
+            [*(_disarm(column, column.read_failed(cell)) for column in columns), _reason(cell)] for cell in board.failed
+        ]
+    return to_csv(titles, table, line_end="\n").rstrip("\n")
 
 
-def _write_csv(titles: list[str], rows: list[list[str]]) -> str:
-    # A spreadsheet would run a name such as =HYPERLINK(…) as a formula
-    safe = ([f"'{text}" if text.startswith(_FORMULA_SIGNS) else text for text in row] for row in rows)
-    return to_csv(titles, safe, line_end="\n").rstrip("\n")
+def _reason(cell: FailedCell) -> str:
+    return make_printable(f"seed {cell.seed}: {cell.reason}")
 
 
-def _write_markdown(titles: list[str], rows: list[list[str]], numbers: list[bool], caption: str) -> str:
+def _disarm(column: BoardColumn, text: str) -> str:
+    """Return a text that a spreadsheet takes for no formula, such as =HYPERLINK(…), and for no date, such as 1-2."""
+    if column.is_number:
+        return text.replace("-", " to ") if column is COLUMNS["rank"] else text
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+
+
+def _markdown_lines(
+    board: DatasetBoard, titles: list[str], rows: list[list[str]], numbers: list[bool]
+) -> Iterator[str]:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(_escape_markdown(cell) for cell in cells)} |"
+        return f"| {' | '.join(map(_escape_markdown, cells))} |"
 
-    rule = f"|{'|'.join('---:' if is_number else '---' for is_number in numbers)}|"
-    return "\n".join([_escape_markdown(caption), "", line(titles), rule, *map(line, rows)])
+    yield f"**{_escape_markdown(describe_images(board))}**"
+    if rows:
+        yield from ("", line(titles), f"|{'|'.join('---:' if is_number else '---' for is_number in numbers)}|")
+        yield from map(line, rows)
+    notes = list_notes(board)
+    yield from ("", *(f"- {_escape_markdown(note)}" for note in notes)) if notes else ()
 
 
 def _escape_markdown(text: str) -> str:
-    escaped = "".join(f"\\{letter}" if letter in "\\|`*_[]<>#" else letter for letter in text)
-    return " ".join(escaped.split())
+    escaped = "".join(f"\\{letter}" if letter in _MARKDOWN else letter for letter in text)
+    return f"\\{escaped}" if text.startswith(("-", "+")) else escaped  # it would begin a list
 
 
-def _write_latex(titles: list[str], rows: list[list[str]], numbers: list[bool], caption: str) -> str:
+def _latex_lines(board: DatasetBoard, titles: list[str], rows: list[list[str]], numbers: list[bool]) -> Iterator[str]:
     def line(cells: Sequence[str]) -> str:
-        return f"{' & '.join(_escape_latex(cell) for cell in cells)} \\\\"
+        return f"{' & '.join(map(_escape_latex, cells))} \\\\"
 
-    layout = "".join("r" if is_number else "l" for is_number in numbers)
-    return "\n".join(
-        [
-            f"% {' '.join(caption.split())}",
-            f"\\begin{{tabular}}{{{layout}}}",
-            "\\hline",
-            line(titles),
-            "\\hline",
-            *map(line, rows),
-            "\\hline",
-            "\\end{tabular}",
-        ]
-    )
+    if rows:
+        yield f"% {describe_images(board)}"
+        yield f"\\begin{{tabular}}{{{''.join('r' if is_number else 'l' for is_number in numbers)}}}"
+        yield from ("\\hline", line(titles), "\\hline", *map(line, rows), "\\hline", "\\end{tabular}")
+    else:
+        yield _escape_latex(describe_images(board))
+    notes = list_notes(board)
+    if notes:
+        yield from ("\\begin{itemize}", *(f"\\item {_escape_latex(note)}" for note in notes), "\\end{itemize}")
 
 
 def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_LATEX.get(letter, letter) for letter in text)

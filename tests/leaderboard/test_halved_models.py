@@ -1,0 +1,54 @@
+"""What boards say of models that a halving left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from made_boards import MadeStore, build_board
+
+from tinybench.leaderboard.board_notes import list_notes
+from tinybench.leaderboard.halved_models import list_halved_models
+from tinybench.tracking import run_kinds, tags
+from tinybench.tracking.tracker import Tracker
+
+LEFT = {"dataset": "made", "recipe": "r", "model": "vgg16", "rung": "probe", "accuracy": 0.7, "last_kept": "resnet50"}
+LEFT |= {"behind": 0.1, "low": 0.06, "high": 0.14}
+
+
+@pytest.fixture
+def made(tmp_path) -> MadeStore:
+    store = MadeStore(f"sqlite:///{tmp_path}/made.db")
+    store.add("resnet50", 0, store.correct(10))
+    return store
+
+
+def add_halving(made: MadeStore, text: str, benchmark: str = "g") -> None:
+    made.clock += 1000
+    values = {tags.KIND: run_kinds.BENCHMARK, tags.BENCHMARK: benchmark, tags.LEFT_OUT: text}
+    made.client.create_run(made.experiment, made.clock, values)
+
+
+def test_a_board_says_how_sure_it_was(made):
+    add_halving(made, json.dumps([LEFT, LEFT | {"model": "xception", "low": -0.01}, LEFT | {"dataset": "other"}]))
+    board = build_board(made)
+    assert [model.model for model in board.halved] == ["vgg16", "xception"]
+    sure, unsure = list_notes(board)[-2:]
+    assert sure == (
+        "vgg16 was left out on made after the probe: validation accuracy 0.700, 0.100 below resnet50, the last one "
+        "kept [0.060, 0.140]."
+    )
+    assert unsure.endswith("; it may be as good.")
+
+
+def test_the_newest_run_of_a_benchmark_counts(made):
+    add_halving(made, json.dumps([LEFT]))
+    add_halving(made, json.dumps([LEFT | {"model": "xception"}]))
+    add_halving(made, json.dumps([LEFT | {"model": "densenet121"}]), "another")
+    assert [model.model for model in list_halved_models(Tracker.at(made.uri))] == ["densenet121", "xception"]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"model": "vgg16"}]', '"vgg16"'])
+def test_a_tag_that_somebody_has_changed_names_nothing(made, text):
+    add_halving(made, text)
+    assert build_board(made).halved == ()

@@ -1,0 +1,31 @@
+"""What to know of a board besides its table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinybench.core.count_text import describe_count
+from tinybench.core.printable_text import make_printable
+
+if TYPE_CHECKING:
+    from tinybench.leaderboard.dataset_board import DatasetBoard
+
+
+def describe_images(board: DatasetBoard) -> str:
+    """Return the heading of a board."""
+    dataset = make_printable(board.dataset)
+    return f"{dataset}, {board.images:,} test images" if board.rows else f"{dataset}: no run can be ranked."
+
+
+def list_notes(board: DatasetBoard, *, most_failed: int | None = None) -> list[str]:
+    """Return a sentence for each failed cell, for the runs that are not ranked, the hints, and models left out.
+
+    Args:
+        board: The board.
+        most_failed: How many failed cells are named; all if None.
+    """
+    failed = [cell.describe() for cell in board.failed[:most_failed]]
+    more = len(board.failed) - len(failed)
+    not_ranked = [f"Not ranked: {describe_count(count, reason)}." for reason, count in board.left_out.items()]
+    notes = [*failed, *([f"{describe_count(more, 'more cells')} failed."] if more else []), *not_ranked, *board.hints]
+    return [*map(make_printable, [*notes, *(model.describe() for model in board.halved)])]
