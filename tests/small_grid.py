@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -65,3 +66,20 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
     while not is_so():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.2)
+
+
+def status_of_runs() -> dict[str, int]:
+    """The number of runs of this folder's store by their status."""
+    with sqlite3.connect("mlflow.db") as database:
+        return dict(database.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+
+
+def epochs_logged() -> int:
+    """The number of epochs of all runs that are in the store."""
+    if not Path("mlflow.db").exists():
+        return 0
+    try:
+        with sqlite3.connect("mlflow.db") as database:
+            return int(database.execute("SELECT count(*) FROM metrics WHERE key = 'val/loss'").fetchone()[0])
+    except sqlite3.OperationalError:  # no table yet
+        return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from small_grid import cell_runs, options, specs, start, uri, wait_until
+from small_grid import cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark import grid_driver
@@ -148,21 +148,6 @@ def test_what_can_only_fail_is_told_before_anything_is_written(own_folders):
     with pytest.raises(TinybenchError, match="Unknown model 'nosuch'"):
         run([*configs, *specs("nosuch")])
     assert not (own_folders / "mlflow.db").exists()
-
-
-def status_of_runs() -> dict[str, int]:
-    with sqlite3.connect("mlflow.db") as database:
-        return dict(database.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
-
-
-def epochs_logged() -> int:
-    if not Path("mlflow.db").exists():
-        return 0
-    try:
-        with sqlite3.connect("mlflow.db") as database:
-            return int(database.execute("SELECT count(*) FROM metrics WHERE key = 'val/loss'").fetchone()[0])
-    except sqlite3.OperationalError:  # no table yet
-        return 0
 
 
 def test_a_killed_driver_loses_nothing_and_its_cell_is_resumed_from_its_checkpoint(own_folders):

@@ -78,11 +78,12 @@ class CellRunner:
         self.statuses = {number: status for number, status in known.items() if number in self.cells}
 
     def forget_failures(self) -> None:
-        """Have failed cells run again."""
+        """Have failed cells run again; one whose process was ended from outside is resumed from its checkpoint."""
         for number, status in self.statuses.items():
             if status.state == CellState.FAILED:
                 self.notes.failures.pop(str(number), None)
-                self.statuses[number] = CellStatus(CellState.WAITING)
+                now = self.runs.status_of(self.cells[number], self.notes, is_away=self.is_away)
+                self.statuses[number] = now if now.state == CellState.KILLED else CellStatus(CellState.WAITING)
 
     def run(self, engine: CellEngine, parent: RunWriter) -> None:
         """Run the cells that are not finished, and wait until all have ended, also those of other processes.

@@ -7,10 +7,12 @@ import signal
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
+from tinybench.cli.cluster_options import cluster_options
 from tinybench.cli.option_values import (
     none_if_unset,
     parse_count,
@@ -25,9 +27,12 @@ from tinybench.core import quiet_libraries
 
 
 class BenchmarkCommand(SettingsCommand):
-    """A command with the settings of a run, except those that the grid spans."""
+    """A command with the settings of a run, except those that the grid spans, and `engine`.
 
-    settings_left_out = ("model", "dataset", "recipe", "seed")
+    The option of that name says what runs the cells; the setting is given in the table [settings] of the file.
+    """
+
+    settings_left_out = ("model", "dataset", "recipe", "seed", "engine")
 
 
 @click.command(cls=BenchmarkCommand)
@@ -46,6 +51,21 @@ class BenchmarkCommand(SettingsCommand):
 @click.option("--settle", metavar="TIME", help="Spend a time such as 2h on more seeds where they would settle a pair.")
 @click.option("--delta", help="With --settle: a difference of accuracies that does not matter.  [default: 0.01]")
 @click.option("--dry-run", is_flag=True, help="Print cells, time and disk; train nothing.")
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray", "slurm"]),
+    default="processes",
+    show_default=True,
+    help="What runs the cells: processes of this machine, a Ray cluster (extra: ray), or jobs of SLURM (extra: slurm).",
+)
+@cluster_options("cell", "Ray, SLURM")
+@click.option(
+    "--slurm",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="SLURM: an option of the jobs, such as partition=gpu or time=04:00:00; may be repeated. "
+    "cluster=local runs them on this machine.",
+)
 @offline_option
 def benchmark(
     file: Path | None,
@@ -62,6 +82,7 @@ def benchmark(
     delta: str | None,
     dry_run: bool,
     settings: dict[str, Any],
+    **engine: Any,
 ) -> None:
     """Train a grid of models, data sets, recipes and seeds, each cell a run.
 
@@ -93,7 +114,7 @@ def benchmark(
 
     with closing(BenchmarkConsole(Terminal())) as console:
         file = None if str(file) in UNSET_VALUES else file
-        run_benchmark(file, settings=settings, callbacks=console, **options)
+        run_benchmark(file, settings=settings, callbacks=console, **options, **engine)
 
 
 @click.command("benchmark-cell", hidden=True)
@@ -127,4 +148,12 @@ def _end_with_parent() -> None:
     """Have this process interrupted when the one ends that started it, so that its run ends as KILLED."""
     from tinybench.hardware import child_process
 
+    interrupt = signal.getsignal(signal.SIGTERM)
+
+    def interrupt_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt what ends the run
+        assert callable(interrupt)
+        interrupt(number, frame)
+
+    signal.signal(signal.SIGTERM, interrupt_once)
     child_process.watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))

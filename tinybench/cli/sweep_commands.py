@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tinybench.cli.cluster_options import cluster_options
 from tinybench.cli.option_values import none_if_unset, parse_count, parse_positive
 from tinybench.cli.options import (
     DEFAULT_STORAGE,
@@ -58,14 +59,7 @@ _storage_option = click.option(
     show_default=True,
     help="What runs the workers: processes of this machine, or a Ray cluster (extra: ray).",
 )
-@click.option(
-    "--address", default="auto", show_default=True, help="Ray: address of the cluster, auto or ray://HOST:PORT."
-)
-@click.option(
-    "--cpu", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Ray: CPUs per trial."
-)
-@click.option("--gpu", type=click.FloatRange(0), default=0.0, show_default=True, help="Ray: GPUs per trial.")
-@click.option("--memory", help="Ray: memory per trial, such as 4GB.")
+@cluster_options("trial")
 @offline_option
 def sweep(
     space: Path | None,

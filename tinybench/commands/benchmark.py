@@ -14,6 +14,7 @@ import psutil
 
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
+from tinybench.benchmark.engine_options import EngineOptions, choose_engine
 from tinybench.benchmark.grid import CellSpec, Grid, check_name, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult, Extension
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
@@ -53,6 +54,12 @@ def run_benchmark(
     settle: float | None = None,
     delta: float | None = None,
     callbacks: BenchmarkCallbacks | None = None,
+    engine: str = "processes",
+    address: str = "auto",
+    cpu: float = 1.0,
+    gpu: float = 0.0,
+    memory: str | None = None,
+    slurm: Sequence[str] = (),
 ) -> BenchmarkResult | GridOverview:
     """Run the cells of a benchmark that are not finished.
 
@@ -72,10 +79,17 @@ def run_benchmark(
         settle: Seconds for more seeds of models of which the board does not say yet which is better.
         delta: With `settle` the largest difference of accuracies that does not matter; .01 if None.
         callbacks: Receives the events.
+        engine: What runs the cells: `processes` of this machine, `ray` or `slurm`.
+        address: Ray: address of the cluster, `auto` or `ray://HOST:PORT`.
+        cpu: Ray, SLURM: CPUs per cell.
+        gpu: Ray, SLURM: GPUs per cell.
+        memory: Ray, SLURM: memory per cell, such as `4GB`.
+        slurm: SLURM: options of the jobs, `KEY=VALUE` each.
 
     Raises:
         TinybenchError: The user can correct the cause; the message is one line.
     """
+    engine_options = EngineOptions(engine, address, cpu, gpu, memory, tuple(slurm))
     overrides = canonical_overrides(settings or {})
     tracking = {key: value for key, value in overrides.items() if key.startswith("track.")}
     track: TrackConfig = replace(RunConfig(), tracking).track
@@ -100,6 +114,7 @@ def run_benchmark(
     def estimate(specs: Sequence[CellSpec]) -> list[CellCost | None]:
         return _estimate_elsewhere(specs, observer)
 
+    open_engine = choose_engine(engine_options, name, observer.on_message)
     extensions = _list_extensions(name, halving_seeds, settle, delta, workers or 1)
     if dry_run:
         overview = grid_driver.preview(
@@ -115,6 +130,7 @@ def run_benchmark(
         workers=workers or 1,
         retry_failed=retry_failed,
         estimate=estimate,
+        open_engine=open_engine,
         extensions=extensions,
         halving=halving_seeds,
     )

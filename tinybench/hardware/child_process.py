@@ -32,15 +32,19 @@ class ChildProcess:
         arguments: The arguments of the command line.
         variables: Environment variables that differ from those of this process.
         task: A line for its standard input; nothing if empty.
+        folder: Its working directory; that of this process if None.
     """
 
-    def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], task: str = "") -> None:
+    def __init__(
+        self, arguments: Sequence[str], variables: Mapping[str, str], task: str = "", folder: str | None = None
+    ) -> None:
         self._stdout, self._stderr = TemporaryFile(), TemporaryFile()  # noqa: SIM115  closed with the process
         path = os.pathsep.join(filter(None, [str(_SOURCE_ROOT), os.environ.get("PYTHONPATH", "")]))
         environment = os.environ | variables | {"PYTHONPATH": path}
         environment.pop("MLFLOW_RUN_ID", None)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tinybench", *arguments],
+            cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=self._stdout,
@@ -110,9 +114,13 @@ def share_variables(count: int) -> dict[str, str]:
     """Return the environment variables of each of several processes that share the CPU and the memory."""
     variables = {SHARE_VARIABLE: str(count)}
     if count > 1:
-        threads = max(1, certificate.usable_threads() // count)
-        variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        variables |= thread_variables(certificate.usable_threads() / count)
     return variables
+
+
+def thread_variables(cpu: float) -> dict[str, str]:
+    """Return the environment variables of a process that has some CPUs for itself, at least one."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(max(1, int(cpu))))
 
 
 def watch_parent(on_end: Callable[[], object]) -> None:
