@@ -22,6 +22,9 @@ from tinybench.tracking import tags
 TINY: dict[str, Any] = {key: value for key, value in SMALL.items() if key not in ("recipe", "finetune.epochs")}
 TINY |= {"phases": "transfer", "transfer.epochs": 1}
 
+LONG: dict[str, Any] = {"transfer.epochs": 3000, "transfer.lr": 1e-6, "transfer.patience": "none"}
+"""Settings of a cell that trains until it is ended: it does not stop early, however slow the machine is."""
+
 
 def uri() -> str:
     """The store of this folder: MLflow keeps clients by address, and a relative one is that of many folders."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from small_grid import cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark import grid_driver
@@ -20,8 +20,6 @@ from tinybench.benchmark.grid_plan import GridPlan
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import TinybenchError, TrackingError
 from tinybench.tracking import run_kinds, tags
-
-LONG = {"transfer.epochs": 3000, "transfer.lr": 1e-6}
 
 
 class Recorder(BenchmarkCallbacks):

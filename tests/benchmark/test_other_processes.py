@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
-from small_grid import cell_runs, options, specs, start, uri, wait_until
+from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, uri, wait_until
 
 from tinybench.benchmark import cell_runner, grid_driver
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
@@ -25,20 +22,11 @@ class Messages(BenchmarkCallbacks):
         self.begun.append(cell.number)
 
 
-def has_epochs() -> bool:
-    """Whether a cell has begun to train, read without MLflow, which would make the store."""
-    try:
-        with closing(sqlite3.connect("file:mlflow.db?mode=ro", uri=True)) as database:
-            return bool(database.execute("SELECT count(*) FROM metrics WHERE key = 'val/loss'").fetchone()[0])
-    except sqlite3.OperationalError:  # no store or no table yet
-        return False
-
-
 def test_a_cell_of_another_machine_is_waited_for(own_folders, monkeypatch):
     """A driver whose notes are elsewhere, as on another machine, sees by the store that the cell is trained already."""
-    long = {"transfer.epochs": 250, "transfer.lr": 1e-6}
+    long = LONG | {"transfer.epochs": 250}
     with start(*options(**long), folder=own_folders) as first:
-        wait_until(lambda: has_epochs() or first.poll() is not None)
+        wait_until(lambda: epochs_logged() or first.poll() is not None)
         assert first.poll() is None, first.stdout.read()
         monkeypatch.setenv("TINYBENCH_STATE", str(own_folders / "another-state"))
         monkeypatch.setattr(cell_runner, "_LOOK_SECONDS", 1.0)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from small_grid import cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 
 from tinybench.benchmark import grid_driver
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
@@ -19,7 +19,6 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 
 from ray.cluster_utils import Cluster
 
-LONG = {"transfer.epochs": 3000, "transfer.lr": 1e-6, "transfer.patience": "none"}
 NODE = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
 
 

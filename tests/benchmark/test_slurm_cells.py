@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_grid import cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 from small_runs import all_runs, points
 
 from tinybench.benchmark import grid_driver
@@ -24,8 +24,6 @@ from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import EngineError, TrackingError
 
 pytest.importorskip("submitit", reason="the extra slurm is not installed")
-
-LONG = {"transfer.epochs": 3000, "transfer.lr": 1e-6, "transfer.patience": "none"}
 
 
 def has_slurm() -> bool:
