@@ -16,7 +16,7 @@ from small_grid import cell_runs, cells, options, start, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark.cell_states import CellState, CellStatus
-from tinybench.benchmark.grid import Grid
+from tinybench.benchmark.grid import CellSpec, Grid
 from tinybench.benchmark.grid_overview import CellCost, make_groups
 from tinybench.benchmark.grid_plan import GridPlan, PlannedCell
 from tinybench.benchmark.halving import Halving, compare_scores, count_kept, list_probes, list_rungs
@@ -188,6 +188,21 @@ def test_the_preview_counts_what_follows():
     assert (both.models, both.cells, both.seconds) == (2, 6, 3 * (140.0 + 150.0))
     unknown = Halving((0, 1, 2)).preview(make_groups(plan.active_cells, waiting, None))
     assert [later.seconds for later in unknown] == [None, None]
+
+
+def test_cells_of_later_rungs_are_no_change_of_the_specification(made):
+    rungs = Rungs(made, "resnet50", "vgg16")
+    rungs.plan.halving = (0, 1)
+    rungs.finish({"resnet50": 20, "vgg16": 30})
+    rungs.extend()
+    before = rungs.plan.specified_cells
+    change = rungs.plan.set_cells([cell.spec for cell in before], [CONTENTS] * 2, {})
+    assert (change.added, change.removed) == ((), ())
+    assert [cell.number for cell in rungs.plan.active_cells] == [1, 2], "they follow again from the results"
+    rungs.plan.halving = ()
+    plain = grid("resnet50").build_cells()
+    change = rungs.plan.set_cells([CellSpec(config) for config in plain], [CONTENTS] * 2, {})
+    assert change.removed == (1, 2)
 
 
 def test_settings_of_training_do_not_change_a_probe():

@@ -152,7 +152,7 @@ def run_cells(
     tracker = Tracker(track, may_be_away=True)
     with plan.hold(), closing(tracker):
         tracker.check_parent_run()
-        before = plan.active_cells
+        before = plan.specified_cells
         plan.halving = plan.halving if halving is None else tuple(halving)
         runner = CellRunner(plan, tracker, callbacks, workers)
         plan.set_cells(specs, contents, runner.runs.numbers)

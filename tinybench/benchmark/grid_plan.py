@@ -129,6 +129,11 @@ class GridPlan:
         """The cells of the present specification."""
         return [cell for cell in self.cells.values() if cell.is_active]
 
+    @property
+    def specified_cells(self) -> list[PlannedCell]:
+        """The cells that the specification names: of a halving the probes, from which the others follow."""
+        return [cell for cell in self.active_cells if cell.is_probe or not self.halving]
+
     def reload(self) -> None:
         """Read the plan as it is on the disk.
 
@@ -182,11 +187,11 @@ class GridPlan:
             contents: The hashes of the data and files of each.
             known: Numbers by key that runs in the store have, which count where the plan was lost.
         """
-        before = self.active_cells
+        before, active = self.specified_cells, self.active_cells
         self.cells = {number: replace(cell, is_active=False) for number, cell in self.cells.items()}
         self.add_cells(specs, contents, known)
         groups = {cell.key_of_group for cell in self.active_cells}
-        kept = [cell for cell in before if cell.is_extra and cell.key_of_group in groups]
+        kept = [cell for cell in active if cell.is_extra and cell.key_of_group in groups]
         self.cells |= {cell.number: replace(self.cells[cell.number], is_active=True) for cell in kept}
         return self.compare(before)
 
@@ -204,13 +209,13 @@ class GridPlan:
         self.cells = dict(sorted(self.cells.items()))
 
     def compare(self, before: Sequence[PlannedCell]) -> PlanChange:
-        """Return how the cells of the benchmark differ from those that it had before."""
-        earlier, now = ({cell.number for cell in cells} for cells in (before, self.active_cells))
+        """Return how the cells of the specification differ from those that it had before."""
+        earlier, now = ({cell.number for cell in cells} for cells in (before, self.specified_cells))
         return PlanChange(
             not before,
             tuple(sorted(now - earlier)),
             tuple(sorted(earlier - now)),
-            _describe_changes(before, self.active_cells),
+            _describe_changes(before, self.specified_cells),
         )
 
     @contextmanager
