@@ -172,7 +172,7 @@ def test_a_killed_driver_loses_nothing_and_its_cell_is_resumed_from_its_checkpoi
     rest, _ = driver.communicate(timeout=60)
     assert "0 of 1 cells are finished." in lines
     assert "Under way in a process that is gone, and resumed from their checkpoints: cell 1." in lines
-    assert "cell 1/1 is resumed: smallcnn on digits (quickstart, seed 0)" in lines
+    assert "cell 1 is resumed: transfer of smallcnn on digits (quickstart, seed 0)" in lines
     assert rest.rstrip().endswith("Go on with: tinybench benchmark --resume g")
     assert driver.returncode == 130
     assert "RUNNING" not in status_of_runs()

@@ -97,3 +97,25 @@ def test_one_process_at_a_time_has_the_plan():
             GridPlan("g").hold().__enter__()
     with GridPlan("g").hold():
         pass
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("stores", []), ("stores", {"s": {"finished": []}}), ("cells", [{"number": "x"}]), ("halving", ["x"])],
+)
+def test_a_plan_that_somebody_has_changed_is_told_in_one_line(key, value):
+    plan = GridPlan("g")
+    set_cells(plan, specs("smallcnn"))
+    plan.save()
+    path = plan.folder / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(TrackingError, match=r"^Cannot read the plan of benchmark g, .*Move it away"):
+        GridPlan("g")
+
+
+def test_the_number_of_workers_is_that_of_the_last_time():
+    plan = GridPlan("g")
+    assert plan.workers is None
+    plan.workers = 3
+    plan.save()
+    assert GridPlan("g").workers == 3

@@ -15,11 +15,14 @@ from mlflow.tracking import MlflowClient
 from small_grid import cell_runs, cells, options, start, uri, wait_until
 from small_runs import all_runs, artifacts
 
+from tinybench.benchmark import grid_driver
+from tinybench.benchmark.cell_key import list_contents
 from tinybench.benchmark.cell_states import CellState, CellStatus
 from tinybench.benchmark.grid import CellSpec, Grid
 from tinybench.benchmark.grid_overview import CellCost, make_groups
 from tinybench.benchmark.grid_plan import GridPlan, PlannedCell
 from tinybench.benchmark.halving import Halving, compare_scores, count_kept, list_probes, list_rungs
+from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.tracking import run_kinds, tags
 from tinybench.tracking.tracker import Tracker
@@ -176,16 +179,42 @@ def test_models_without_a_common_seed_are_compared_as_on_different_images():
     assert high == -low
 
 
+def test_two_seeds_say_little_of_seeds():
+    def scores(*wrong):
+        return {seed: np.arange(10_000) >= count for seed, count in enumerate(wrong)}
+
+    _, low, high = compare_scores(scores(500, 520), scores(700, 800))
+    half = 12.7 * np.std([0.02, 0.028], ddof=1) / np.sqrt(2)  # Student's t with one degree of freedom
+    assert (high - low) / 2 == pytest.approx(half, rel=0.05)
+
+
+def test_a_grid_in_place_of_a_halving_is_told_as_such(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = GridPlan("g")
+    plan.halving = (0,)
+    configs = cells("smallcnn")
+    probes = list_probes(configs)
+    plan.set_cells(probes, list_contents(configs), {})
+    plan.save()
+    overview = grid_driver.preview("g", [CellSpec(configs[0])], TrackConfig(uri=uri()), halving=())
+    assert (overview.change.added, overview.change.removed) == ((2,), (1,))
+
+
 def test_the_preview_counts_what_follows():
     plan = GridPlan("g")
     specs = list_probes(grid(*MODELS, seeds=(0, 1, 2)).build_cells())
     plan.set_cells(specs, [CONTENTS] * len(specs), {})
     waiting = {cell.number: CellStatus(CellState.WAITING) for cell in plan.active_cells}
-    costs = [CellCost(5.0, 0, {"transfer": 10.0 * number, "finetune": 100.0}) for number in range(1, 6)]
+    costs = [CellCost(5.0, 0, 2.0, {"transfer": 10.0 * number, "finetune": 100.0}) for number in range(1, 6)]
     groups = make_groups(plan.active_cells, waiting, lambda _: costs)
     transfer, both = Halving((0, 1, 2)).preview(groups)
-    assert (transfer.phases, transfer.models, transfer.cells, transfer.seconds) == (("transfer",), 3, 9, 360.0)
-    assert (both.models, both.cells, both.seconds) == (2, 6, 3 * (140.0 + 150.0))
+    assert (transfer.phases, transfer.models, transfer.cells, transfer.seconds) == (
+        ("transfer",),
+        3,
+        9,
+        360.0 + 9 * 2.0,
+    )
+    assert (both.models, both.cells, both.seconds) == (2, 6, 3 * (140.0 + 150.0) + 6 * 2.0)
     unknown = Halving((0, 1, 2)).preview(make_groups(plan.active_cells, waiting, None))
     assert [later.seconds for later in unknown] == [None, None]
 

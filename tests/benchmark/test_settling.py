@@ -90,6 +90,12 @@ def test_models_with_one_seed_get_a_second_one(tmp_path):
     assert sorted(benchmark.extend(Settling("g", 3600.0, workers=2))) == [("resnet50", 1), ("xception", 1)]
 
 
+def test_one_seed_of_each_model_settles_nothing(tmp_path):
+    """The board calls one better, of these runs: what another seed changes is not known."""
+    benchmark = Benchmark(tmp_path, {"resnet50": (10,), "xception": (200,)})
+    assert sorted(benchmark.extend(Settling("g", 3600.0, workers=2))) == [("resnet50", 1), ("xception", 1)]
+
+
 def test_seeds_that_failed_are_not_given_again(tmp_path):
     benchmark = Benchmark(tmp_path, {"resnet50": (40,), "xception": (45,)})
     seeds = Grid("g", ("xception",), ("cifar10",), ("tiny-imagenet-tlft",), (1,)).build_cells()

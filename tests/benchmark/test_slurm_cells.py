@@ -140,7 +140,7 @@ def test_cancelled_jobs_end_as_killed_and_are_resumed(cluster, own_folders):
     end_job(job)
     text, _ = driver.communicate(timeout=120)
     assert driver.returncode == 1
-    assert re.search(r"cell 1/1 failed: Its job was (ended by SIGTERM: it was )?cancelled", text), text
+    assert re.search(r"cell 1: failed: Its job was (ended by SIGTERM: it was )?cancelled", text), text
     assert status_of_runs() == {"FAILED": 1, "KILLED": 2}
 
     driver = start(*words, "--retry-failed", folder=own_folders)
@@ -150,7 +150,7 @@ def test_cancelled_jobs_end_as_killed_and_are_resumed(cluster, own_folders):
     driver.send_signal(signal.SIGINT)
     text, _ = driver.communicate(timeout=120)
     assert driver.returncode == 130, text
-    assert "cell 1/1 is resumed" in text
+    assert "cell 1 is resumed" in text
     assert f"Cancelled 1 job: {job.removeprefix('local:')}." in text
     assert text.rstrip().endswith("Go on with: tinybench benchmark --resume g")
     assert status_of_runs() == {"KILLED": 3}
@@ -167,7 +167,7 @@ def test_a_job_that_is_killed_without_a_word_has_a_reason(own_folders):
     for process in [*controller.children(), controller]:
         process.kill()
     text, _ = driver.communicate(timeout=120)
-    assert "cell 1/1 failed: Its job ended without a result." in text
+    assert "cell 1: failed: Its job ended without a result." in text
     wait_until(lambda: status_of_runs() == {"FAILED": 1, "KILLED": 2})
 
 

@@ -50,7 +50,7 @@ def test_each_cell_has_a_line_when_it_begins_and_when_it_ends():
     console.close()
     assert lines_of(to) == [
         "Run http://link",
-        "cell 1/9 begins: efficientnetv2b0 on parts-from-line-7 (tiny-imagenet-tlft, seed 0)",
-        "cell 1/9 top-1 0.7500 in 1 min 01 s, run abc",
-        "cell 1/9 failed: The disk is full: make room, then try again.",
+        "cell 1 begins: transfer and finetune of efficientnetv2b0 on parts-from-line-7 (tiny-imagenet-tlft, seed 0)",
+        "cell 1: top-1 0.7500 in 1 min 01 s, run abc",
+        "cell 1: failed: The disk is full: make room, then try again.",
     ]

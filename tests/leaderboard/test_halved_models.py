@@ -7,8 +7,11 @@ import json
 import pytest
 from made_boards import MadeStore, build_board
 
+from tinybench.commands.leaderboard import rank_models
+from tinybench.leaderboard.board_columns import DEFAULT_COLUMNS
 from tinybench.leaderboard.board_notes import list_notes
 from tinybench.leaderboard.halved_models import list_halved_models
+from tinybench.leaderboard.table import write_board
 from tinybench.tracking import run_kinds, tags
 from tinybench.tracking.tracker import Tracker
 
@@ -52,3 +55,31 @@ def test_the_newest_run_of_a_benchmark_counts(made):
 def test_a_tag_that_somebody_has_changed_names_nothing(made, text):
     add_halving(made, text)
     assert build_board(made).halved == ()
+
+
+def test_filters_hold_for_models_that_were_left_out(made):
+    add_halving(made, json.dumps([LEFT, LEFT | {"model": "xception"}]))
+    add_halving(made, json.dumps([LEFT | {"model": "densenet121"}]), "another")
+    made.add("vgg16", 0, made.correct(20), run_tags={tags.BENCHMARK: "g"})
+
+    def left_out(**filters):
+        return [model.model for board in rank_models(uri=made.uri, **filters) for model in board.halved]
+
+    assert left_out() == ["densenet121", "vgg16", "xception"]
+    assert left_out(models="vgg16") == ["vgg16"]
+    assert left_out(benchmark="g") == ["vgg16", "xception"]
+
+
+def test_a_board_of_one_benchmark_has_its_cells_alone(made):
+    made.add("vgg16", 0, made.correct(20), run_tags={tags.BENCHMARK: "g"})
+    (board,) = rank_models(uri=made.uri, benchmark="g")
+    assert [row.name for row in board.rows] == ["vgg16"]
+
+
+@pytest.mark.parametrize("style", ["md", "html", "latex"])
+def test_documents_have_the_conclusions(made, style):
+    made.add("vgg16", 0, made.correct(200))
+    text = write_board(build_board(made), DEFAULT_COLUMNS, style)
+    assert "May be the best: resnet50." in text
+    assert "resnet50 minus vgg16: +0.4750 " in text
+    assert ", better." in text

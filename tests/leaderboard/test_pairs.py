@@ -48,6 +48,20 @@ def test_more_seeds_settle_a_pair_that_seeds_keep_apart():
     assert conclusions(settled, 0.005) == {"m1>m0": "better"}
 
 
+def test_two_seeds_of_two_models_say_little_but_more_are_expected_to():
+    """More seeds also tell the variance over seeds better, of which two say next to nothing."""
+
+    def estimates(*spread: float) -> ModelEstimates:
+        values = [0.797 + 0.02 * np.array(spread), 0.7 + 0.0001 * np.array(spread)]
+        return from_runs(["a", "b"], values, 0.004**2 * np.eye(2))
+
+    (pair,) = conclude_pairs(estimates(-1, 1), 0.01, largest=1.0)
+    assert (pair.conclusion, pair.low, pair.high) == ("unresolved", -1.0, 1.0)
+    assert pair.seeds_needed is not None
+    assert 3 <= pair.seeds_needed <= 8
+    assert conclusions(estimates(*[-1, 1] * 4)) == {"a>b": "better"}
+
+
 def test_more_seeds_do_not_settle_what_the_images_keep_apart():
     (pair,) = conclude_pairs(board(0.9, 0.905, images=0.01), 0.01)
     assert (pair.conclusion, pair.seeds_needed) == ("unresolved", None)

@@ -1,4 +1,4 @@
-"""Run the cells of a plan: start them while there is room, take down how they end, and skip those without a chance."""
+"""Run the cells of a plan: start them while there is room, note how they end, and skip those without a chance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinybench.benchmark.cell_states import CellRuns, CellState, CellStatus, count_states, find_hopeless, read_statuses
+from tinybench.benchmark.cell_states import (
+    ENDED_STATES,
+    CellRuns,
+    CellState,
+    CellStatus,
+    count_states,
+    find_hopeless,
+    read_statuses,
+)
 from tinybench.benchmark.cell_task import CellTask
 from tinybench.core.errors import TrackingError
 from tinybench.tracking import queries, store, tags
@@ -21,8 +29,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.5  # between two looks at the processes
 _LOOK_SECONDS = 10.0  # between two looks at the runs of other processes
-_TO_RUN = (CellState.WAITING, CellState.KILLED)
-_ENDED = (CellState.FINISHED, CellState.FAILED)
+_RUNNABLE = (CellState.WAITING, CellState.KILLED)
 
 
 class CellRunner:
@@ -59,8 +66,11 @@ class CellRunner:
 
     @property
     def have_ended(self) -> bool:
-        """Return whether all cells are finished or have failed."""
-        return all(status.state in _ENDED for status in self.statuses.values())
+        """Return whether all cells are finished, have failed, or are not tried because others of the model failed."""
+        return all(
+            status.state in ENDED_STATES or self.cells[number].config.model in self.skipped
+            for number, status in self.statuses.items()
+        )
 
     def count(self, state: CellState) -> int:
         """Return how many cells are in a state."""
@@ -93,7 +103,7 @@ class CellRunner:
             parent: The run of the benchmark.
         """
         self._adopt_jobs(engine)
-        queue = [number for number, status in self.statuses.items() if status.state in _TO_RUN]
+        queue = [number for number, status in self.statuses.items() if status.state in _RUNNABLE]
         while True:
             for number, reason in engine.take_ended().items():
                 self._conclude_cell(number, reason)
@@ -112,7 +122,7 @@ class CellRunner:
         """Take over the jobs of an earlier driver that still wait or run."""
         for number, job in [*self.notes.jobs.items()]:
             status = self.statuses.get(int(number))
-            if status is not None and status.state not in _ENDED and engine.adopt(int(number), job):
+            if status is not None and status.state not in ENDED_STATES and engine.adopt(int(number), job):
                 self.statuses[int(number)] = CellStatus(CellState.RUNNING, status.run_id)
                 self.callbacks.on_message(f"Cell {number} goes on: job {job} waits or runs.")
             else:
@@ -135,9 +145,9 @@ class CellRunner:
         for number in running:
             status = self.runs.status_of(self.cells[number], self.notes, is_away=self.is_away)
             self.statuses[number] = status
-            if status.state in _ENDED:
+            if status.state in ENDED_STATES:
                 self.callbacks.on_cell_end(self.cells[number], status)
-        return [number for number in running if self.statuses[number].state in _TO_RUN]
+        return [number for number in running if self.statuses[number].state in _RUNNABLE]
 
     def _skip_hopeless(self, queue: list[int]) -> None:
         hopeless = find_hopeless(self.cells.values(), self.statuses)
@@ -172,7 +182,7 @@ class CellRunner:
         self.callbacks.on_cell_begin(cell, resumed=bool(resume))
 
     def _conclude_cell(self, number: int, reason: str) -> None:
-        """Take down how a cell ended: by its run, or where it left none by what its process said."""
+        """Note how a cell ended: by its run, or where it left none by what its process said."""
         cell, key, now = self.cells[number], str(number), time.monotonic()
         self.notes.seconds[key] = now - self._started.pop(number, now)
         self.notes.jobs.pop(key, None)

@@ -34,6 +34,10 @@ class CellState(StrEnum):
     KILLED = "killed"
 
 
+ENDED_STATES = (CellState.FINISHED, CellState.FAILED)
+"""The states of cells that are not run, unless failed ones are to be run again."""
+
+
 @dataclass(frozen=True)
 class CellStatus:
     """The state of a cell.

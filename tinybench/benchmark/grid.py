@@ -17,6 +17,8 @@ from tinybench.core.errors import ConfigError
 from tinybench.recipes.resolve import override, resolve
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+MOST_SEEDS = 1000
+"""Seeds of a grid: more are a mistake."""
 _MAX_NAME = 60  # of a name that is made of those of models and data sets
 
 
@@ -104,15 +106,15 @@ class Grid:
         return configuration.canonical_overrides({**self.settings, **self.model_settings.get(model, {})})
 
 
-def check_name(name: str) -> str:
-    """Return the name of a benchmark, which is also that of a folder.
+def check_name(name: str, option: str = "--name") -> str:
+    """Return the name of a benchmark, which is also that of a folder; the option is named in the error.
 
     Raises:
         ConfigError: It has other characters than a folder's name should have, or is too long.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            "Invalid value for `--name`: expected letters, digits and . _ + -, beginning with a letter or digit, "
+            f"Invalid value for `{option}`: expected letters, digits and . _ + -, beginning with a letter or digit, "
             f"at most 100 of them, got {name!r}."
         )
     return name
@@ -127,8 +129,8 @@ def make_name(models: tuple[str, ...], datasets: tuple[str, ...]) -> str:
 
 
 def describe_cell(config: RunConfig, *, is_probe: bool = False) -> str:
-    """Return what a cell is in a line: model, data set, recipe and seed."""
+    """Return what a cell is in a line: its phases, model, data set, recipe and seed."""
     from tinybench.data.load_request import short_name
 
-    probe = "probe of " if is_probe else ""
-    return f"{probe}{config.model_name} on {short_name(config.dataset)} ({config.recipe}, seed {config.seed})"
+    what = "probe" if is_probe else " and ".join(config.phases)
+    return f"{what} of {config.model_name} on {short_name(config.dataset)} ({config.recipe}, seed {config.seed})"

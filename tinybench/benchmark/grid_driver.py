@@ -28,6 +28,8 @@ from tinybench.tracking.run_writer import RunWriter, status_and_reason
 from tinybench.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
     from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
     from tinybench.benchmark.cell_engine import CellEngine
     from tinybench.config.sections import TrackConfig
@@ -88,6 +90,7 @@ def preview(
     workers: int = 1,
     estimate: Estimate | None = None,
     extensions: Sequence[Extension] = (),
+    halving: Sequence[int] | None = None,
 ) -> GridOverview:
     """Return what a benchmark would do; nothing is written.
 
@@ -98,6 +101,7 @@ def preview(
         workers: Cells at a time.
         estimate: Estimates what a run takes.
         extensions: Would add cells.
+        halving: As in `run_cells`.
 
     Raises:
         TinybenchError: The benchmark could only fail.
@@ -109,7 +113,10 @@ def preview(
     file = store.sqlite_path(uri)
     tracker = None if file is not None and not file.exists() else Tracker(track, may_be_away=True, opens_runs=False)
     runs = read_runs(tracker, name) if tracker else CellRuns([])
-    change = plan.set_cells(specs, contents, runs.numbers)
+    before = plan.specified_cells
+    plan.halving = plan.halving if halving is None else tuple(halving)
+    plan.set_cells(specs, contents, runs.numbers)
+    change = plan.compare(before)
     is_away = tracker is not None and tracker.error is not None
     statuses = read_statuses(plan, runs, plan.notes(store.identity(uri)), is_away=is_away)
     return _overview(plan, statuses, change, workers, estimate, extensions)
@@ -154,14 +161,17 @@ def run_cells(
         tracker.check_parent_run()
         before = plan.specified_cells
         plan.halving = plan.halving if halving is None else tuple(halving)
+        plan.workers = workers
         runner = CellRunner(plan, tracker, callbacks, workers)
         plan.set_cells(specs, contents, runner.runs.numbers)
         runner.read_statuses()
         driver = _Driver(plan, runner, extensions)
-        while not (retry_failed and runner.count(CellState.FAILED)) and driver.extend():
-            pass
+        has_more = not (retry_failed and runner.count(CellState.FAILED))
+        while has_more:  # rungs that an earlier driver has finished
+            has_more = driver.extend()
         change = plan.compare(before)
-        callbacks.on_overview(_overview(plan, runner.statuses, change, workers, estimate, extensions))
+        overview = _overview(plan, runner.statuses, change, workers, estimate, extensions, retry_failed=retry_failed)
+        callbacks.on_overview(overview)
         if retry_failed:
             runner.forget_failures()
         return driver.run((open_engine or _open_processes)(tracker.uri, workers))
@@ -204,10 +214,12 @@ def _overview(
     workers: int,
     estimate: Estimate | None,
     extensions: Sequence[Extension],
+    *,
+    retry_failed: bool = False,
 ) -> GridOverview:
     cells = tuple(plan.active_cells)
-    groups = make_groups(cells, statuses, estimate)
-    later = tuple(cells for extension in extensions for cells in extension.preview(groups))
+    groups = make_groups(cells, statuses, estimate, retry_failed=retry_failed)
+    later = tuple(following for extension in extensions for following in extension.preview(groups))
     return GridOverview(plan.name, cells, dict(statuses), change, groups, workers, later)
 
 
@@ -223,7 +235,7 @@ class _Driver:
 
     def extend(self) -> bool:
         """Add the cells that follow from the results if all have ended, and return whether there are new ones."""
-        if not self.runner.have_ended or self.runner.skipped:
+        if not self.runner.have_ended:
             return False
         before = {*self.runner.cells}
         for extension in self.extensions:
@@ -244,6 +256,7 @@ class _Driver:
                 with engine as running:
                     self.runner.run(running, parent)
                     while self.extend():
+                        self.plan.save()
                         self.callbacks.on_extension([*self.runner.cells.values()], self.runner.statuses)
                         self.runner.run(running, parent)
             finally:
@@ -260,12 +273,8 @@ class _Driver:
         run_id = self.runner.notes.parent_run or self.runner.runs.parent_run
         run: RunWriter | None = None
         if run_id is not None:
-            try:
-                run = self.tracker.reopen(self.tracker.get_run(run_id))
-            except TrackingError:
-                if self.runner.is_away:
-                    raise
-                self.callbacks.on_message(f"Run {run_id} of this benchmark is gone: a new one is opened.")
+            stored = self._find_parent_run(run_id)
+            run = stored and self.tracker.reopen(stored)
         if run is None:
             run = self.tracker.open_parent_run(f"benchmark {self.plan.name}", run_kinds.BENCHMARK)
             run.set_tags({tags.BENCHMARK: self.plan.name})
@@ -273,6 +282,18 @@ class _Driver:
         self.runner.notes.parent_run = run.id
         self.plan.save()
         return run
+
+    def _find_parent_run(self, run_id: str) -> MlflowRun | None:
+        """Return the run of the benchmark; None if it is deleted."""
+        try:
+            stored = self.tracker.get_run(run_id)
+            self.tracker.require_active(stored)
+        except TrackingError:
+            if self.runner.is_away:
+                raise
+            self.callbacks.on_message(f"Run {run_id} of this benchmark is gone: a new one is opened.")
+            return None
+        return stored
 
     @contextmanager
     def _end_parent_run(self, parent: RunWriter) -> Iterator[None]:

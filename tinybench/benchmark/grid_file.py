@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinybench import recipes
-from tinybench.benchmark.grid import Grid, check_name
+from tinybench.benchmark.grid import MOST_SEEDS, Grid, check_name
 from tinybench.config.run_config import canonical_overrides, parse_value
 from tinybench.config.toml_lines import KeyPath
 from tinybench.config.toml_tables import TomlDocument
@@ -126,6 +126,8 @@ class _GridFile(TomlDocument):
 
     def _read_seeds(self, table: Mapping[str, Any]) -> tuple[int, ...]:
         value = table.get("seeds", 1)
+        if isinstance(value, int) and value > MOST_SEEDS:
+            self.fail(("benchmark", "seeds"), f"`seeds`: expected at most {MOST_SEEDS:,} seeds, got {value:,}.")
         seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
         if not isinstance(seeds, list) or not seeds or len({*map(repr, seeds)}) < len(seeds):
             self.fail(("benchmark", "seeds"), f"`seeds`: expected 3 or [0, 1, 7] for example, got {value!r}.")

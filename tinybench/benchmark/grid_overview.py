@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
-from tinybench.benchmark.cell_states import CellState, CellStatus, count_states
+from tinybench.benchmark.cell_states import ENDED_STATES, CellState, CellStatus, count_states
 from tinybench.benchmark.grid import CellSpec
 from tinybench.benchmark.grid_plan import PlanChange, PlannedCell
 from tinybench.config.run_config import RunConfig
@@ -19,11 +19,13 @@ class CellCost(NamedTuple):
     Attributes:
         seconds: Its time.
         disk: Bytes of features, checkpoints and artifacts; 0 where it is not estimated.
+        start: The part of `seconds` in which its process starts.
         phases: The time of the run of this configuration by phase; empty where it is not estimated.
     """
 
     seconds: float
     disk: int = 0
+    start: float = 0.0
     phases: Mapping[str, float] = {}
 
 
@@ -39,6 +41,7 @@ class GroupOverview:
         config: The configuration of the first of them.
         seeds: Their seeds.
         finished: How many of them are finished.
+        waiting: How many of them will run: neither finished nor failed.
         cost: What one of them takes; None if it is not known.
         measured: Whether that is the mean of finished cells, and not an estimate.
         is_probe: Whether backbones are probed.
@@ -47,6 +50,7 @@ class GroupOverview:
     config: RunConfig
     seeds: tuple[int, ...]
     finished: int
+    waiting: int
     cost: CellCost | None
     measured: bool
     is_probe: bool = False
@@ -95,19 +99,25 @@ class GridOverview:
 
     @property
     def seconds(self) -> float:
-        """The time of the cells that are not finished, one after another, as far as it is known."""
-        return sum(group.cost.seconds * (len(group.seeds) - group.finished) for group in self.groups if group.cost)
+        """The time of the cells that will run, one after another, as far as it is known."""
+        of_later = sum(later.seconds or 0.0 for later in self.later)
+        return of_later + sum(group.cost.seconds * group.waiting for group in self.groups if group.cost)
 
     @property
     def untimed(self) -> list[str]:
         """The models of which it is not known how long a cell takes."""
-        names = [group.config.model_name for group in self.groups if group.cost is None]
+        names = [group.config.model_name for group in self.groups if group.cost is None and group.waiting]
         return list(dict.fromkeys(names))
 
     @property
     def disk(self) -> int:
         """Bytes that these cells write, as far as it is estimated."""
-        return sum(group.cost.disk * (len(group.seeds) - group.finished) for group in self.groups if group.cost)
+        return sum(group.cost.disk * group.waiting for group in self.groups if group.cost)
+
+    @property
+    def waiting(self) -> int:
+        """How many cells will run, of those that are known."""
+        return sum(group.waiting for group in self.groups)
 
     def count(self, state: CellState) -> int:
         """Return how many cells are in a state."""
@@ -115,12 +125,23 @@ class GridOverview:
 
 
 def make_groups(
-    cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus], estimate: Estimate | None
+    cells: Sequence[PlannedCell],
+    statuses: Mapping[int, CellStatus],
+    estimate: Estimate | None,
+    *,
+    retry_failed: bool = False,
 ) -> tuple[GroupOverview, ...]:
     """Return the cells that differ only in their seed, each group with what a cell of it takes.
 
-    The time is that of finished cells of the group, or else an estimate, which is made for unfinished groups only.
+    The time is that of finished cells of the group, or else an estimate, which is made for groups that will run.
+
+    Args:
+        cells: The cells.
+        statuses: Their states by number.
+        estimate: Estimates what a run takes.
+        retry_failed: Whether failed cells will run again.
     """
+    ended = (CellState.FINISHED,) if retry_failed else ENDED_STATES
     groups: dict[tuple[str, str, str, str], list[PlannedCell]] = {}
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
@@ -129,7 +150,10 @@ def make_groups(
         for group, members in groups.items()
     }
     finished = {group: _count_finished(members, statuses) for group, members in groups.items()}
-    untimed = [group for group in groups if not timed[group] and not finished[group]]
+    waiting = {
+        group: sum(statuses[cell.number].state not in ended for cell in members) for group, members in groups.items()
+    }
+    untimed = [group for group in groups if not timed[group] and waiting[group]]
     costs: dict[tuple[str, str, str, str], CellCost | None] = {
         group: CellCost(fmean(seconds)) if seconds else None for group, seconds in timed.items()
     }
@@ -140,6 +164,7 @@ def make_groups(
             members[0].config,
             tuple(cell.config.seed for cell in members),
             finished[group],
+            waiting[group],
             costs[group],
             bool(timed[group]),
             members[0].is_probe,

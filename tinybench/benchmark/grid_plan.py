@@ -111,6 +111,7 @@ class GridPlan:
         cells: All cells that the benchmark ever had, by number.
         stores: Notes on the runs by store.
         halving: The seeds of the phases that a halving trains; empty if the benchmark is none.
+        workers: Cells at a time when it was last run; None before.
 
     Raises:
         TrackingError: The plan cannot be read.
@@ -122,6 +123,7 @@ class GridPlan:
         self.cells: dict[int, PlannedCell] = {}
         self.stores: dict[str, StoreNotes] = {}
         self.halving: tuple[int, ...] = ()
+        self.workers: int | None = None
         self.reload()
 
     @property
@@ -144,11 +146,12 @@ class GridPlan:
         try:
             values = json.loads(path.read_text("utf-8"))
             cells = [_read_cell(item) for item in values["cells"]]
-            self.halving = tuple(values.get("halving", ()))
-            self.stores = {store: StoreNotes(**notes) for store, notes in values["stores"].items()}
+            self.halving = tuple(int(seed) for seed in values.get("halving", []))
+            self.workers = values.get("workers")
+            self.stores = {store: _read_notes(notes) for store, notes in values["stores"].items()}
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, TinybenchError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, TinybenchError) as error:
             raise TrackingError(
                 f"Cannot read the plan of benchmark {self.name}, {path}: {error}. Move it away: finished cells are "
                 "known by their runs."
@@ -164,6 +167,7 @@ class GridPlan:
         values = {
             "benchmark": self.name,
             "halving": [*self.halving],
+            "workers": self.workers,
             "cells": [_cell_values(cell) for cell in self.cells.values()],
             "stores": {store: asdict(notes) for store, notes in self.stores.items()},
         }
@@ -276,7 +280,20 @@ def _read_cell(values: Mapping[str, Any]) -> PlannedCell:
     contents = values["contents"]
     flags = {name: bool(values.get(name)) for name in _FLAGS}
     key = make_key(config, contents, is_probe=flags["is_probe"])
-    return PlannedCell(values["number"], key, config, contents, **flags)
+    return PlannedCell(int(values["number"]), key, config, contents, **flags)
+
+
+def _read_notes(values: Mapping[str, Any]) -> StoreNotes:
+    """Return the notes on a store.
+
+    Raises:
+        TypeError: They have other fields, or other kinds of values.
+    """
+    notes = StoreNotes(**values)
+    for name in ("finished", "failures", "seconds", "jobs"):
+        if not isinstance(getattr(notes, name), dict):
+            raise TypeError(f"expected an object as `{name}`")
+    return notes
 
 
 def _describe_changes(before: Sequence[PlannedCell], after: Sequence[PlannedCell]) -> tuple[str, ...]:

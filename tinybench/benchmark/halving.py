@@ -122,14 +122,18 @@ class Halving:
     def preview(self, groups: Sequence[GroupOverview]) -> list[LaterCells]:
         """Return how many cells follow the probes."""
         later = []
+        trained = [group.config for group in groups if not group.is_probe]
+        there = {(config.dataset, config.recipe, config.phases) for config in trained}
         for members in _group_overviews(groups):
-            left = len(members)
-            for phases in list_rungs(members[0].config.phases):
+            config, left = members[0].config, len(members)
+            for phases in list_rungs(config.phases):
                 left = count_kept(left)
+                if (config.dataset, config.recipe, phases) in there:
+                    continue
                 costs = [_sum_phases(group, phases) for group in members]
                 known = sorted(seconds for seconds in costs if seconds is not None)
                 seconds = sum(known[-left:]) * len(self._seeds) if len(known) == len(costs) else None
-                later.append(LaterCells(members[0].config, phases, left, left * len(self._seeds), seconds))
+                later.append(LaterCells(config, phases, left, left * len(self._seeds), seconds))
         return later
 
     def conclude(self, parent: RunWriter) -> list[str]:
@@ -196,9 +200,17 @@ def compare_scores(
     rows = np.array([accuracy_difference(first[seed], second[seed]) for seed in seeds])
     value = float(rows[:, 0].mean())
     below, above = value - rows[:, 1], rows[:, 2] - value
-    of_seeds = _CONFIDENCE * rows[:, 0].std(ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else 0.0
-    low, high = value - math.hypot(below.mean(), of_seeds), value + math.hypot(above.mean(), of_seeds)
-    return value, low, high
+    by_seeds = _half_width_of_mean(rows[:, 0])
+    return value, value - math.hypot(below.mean(), by_seeds), value + math.hypot(above.mean(), by_seeds)
+
+
+def _half_width_of_mean(values: NDArray[np.float64]) -> float:
+    """Return half the width of the 95 % interval of a mean by Student's t; 0 for one value, which says nothing."""
+    from scipy.stats import t
+
+    if len(values) == 1:
+        return 0.0
+    return float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _compare_unpaired(
@@ -235,7 +247,7 @@ def _sum_phases(group: GroupOverview, phases: Sequence[str]) -> float | None:
     """Return the time of some phases of a model; None if it is not estimated."""
     if group.cost is None or not group.cost.phases:
         return None
-    return sum(group.cost.phases[phase] for phase in phases)
+    return group.cost.start + sum(group.cost.phases[phase] for phase in phases)
 
 
 def _make_spec(cell: PlannedCell, phases: tuple[str, ...], seed: int) -> CellSpec:

@@ -182,11 +182,10 @@ def _list_open_pairs(board: DatasetBoard, models: Mapping[str, _Model]) -> list[
 def _seeds_needed(board: DatasetBoard, pair: Pair) -> int:
     """Return the seeds of each model that are expected to settle a pair; 0 if none are.
 
-    With one seed of each model a board knows nothing of what seeds change: a second one tells.
+    With one seed of each model nothing is settled, whatever the board concludes of these runs: a second one tells what
+    seeds change.
     """
-    if pair.conclusion == "unresolved" and not board.compares_models:
-        return 2
-    return pair.seeds_needed or 0
+    return (pair.seeds_needed or 0) if board.compares_models else 2
 
 
 def _are_alike(first: PlannedCell, second: PlannedCell) -> bool:

@@ -110,11 +110,13 @@ def benchmark(
     }
     with quiet_libraries.filter_startup_noise():
         from tinybench.commands.benchmark import run_benchmark
-        from tinybench.display.benchmark_progress import BenchmarkConsole
+        from tinybench.display.benchmark_progress import BenchmarkConsole, print_end
 
     with closing(BenchmarkConsole(Terminal())) as console:
         file = None if str(file) in UNSET_VALUES else file
-        run_benchmark(file, settings=settings, callbacks=console, **options, **engine)
+        result = run_benchmark(file, settings=settings, callbacks=console, **options, **engine)
+    if not dry_run:
+        print_end(result.name, Terminal())
 
 
 @click.command("benchmark-cell", hidden=True)

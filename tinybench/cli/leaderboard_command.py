@@ -16,6 +16,7 @@ _PHASES = ("last", "scratch", "transfer", "finetune", "all")
 @click.option("--dataset", help="Only this data set, by its name or its short name.")
 @click.option("--model", "models", multiple=True, help="Only this model; may be given several times.")
 @click.option("--recipe", help="Only runs of this recipe.")
+@click.option("--benchmark", help="Only the cells of this benchmark.")
 @click.option(
     "--phase", type=click.Choice(_PHASES), default="last", show_default=True, help="Which phase of each run is ranked."
 )
@@ -42,6 +43,7 @@ def leaderboard(
     dataset: str | None,
     models: tuple[str, ...],
     recipe: str | None,
+    benchmark: str | None,
     phase: str,
     metric: str,
     delta: float,
@@ -65,6 +67,14 @@ def leaderboard(
 
     names = board_columns.DEFAULT_COLUMNS if columns is None else board_columns.parse_columns(columns)
     boards = rank_models(
-        dataset, models=models, recipe=recipe, phase=phase, metric=metric, delta=delta, sort=sort, uri=uri
+        dataset,
+        models=models,
+        recipe=recipe,
+        benchmark=benchmark,
+        phase=phase,
+        metric=metric,
+        delta=delta,
+        sort=sort,
+        uri=uri,
     )
     board_table.print_boards(boards, names, style, with_published=with_published)

@@ -119,6 +119,6 @@ def parse_seeds(option: str, text: str | None) -> int | tuple[int, ...] | None:
     if len(parts) == 1:
         return parse_count(option, value)
     seeds = tuple(int(part) for part in parts if part.isdecimal() and int(part) < 2**31)
-    if len(seeds) < len([part for part in parts if part]):
+    if not seeds or len(seeds) < len([part for part in parts if part]):
         raise ConfigError(f"Invalid value for `{option}`: expected 3 or 0,1,7 for example, got {value!r}.")
     return seeds

@@ -15,7 +15,7 @@ import psutil
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.engine_options import EngineOptions, choose_engine
-from tinybench.benchmark.grid import CellSpec, Grid, check_name, make_name
+from tinybench.benchmark.grid import MOST_SEEDS, CellSpec, Grid, check_name, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult, Extension
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
 from tinybench.benchmark.grid_plan import GridPlan
@@ -24,6 +24,7 @@ from tinybench.benchmark.settling import Settling
 from tinybench.config.run_config import RunConfig, canonical_overrides, from_flat, replace
 from tinybench.config.sections import TrackConfig
 from tinybench.core import text_file
+from tinybench.core.count_text import describe_count
 from tinybench.core.errors import ConfigError
 from tinybench.hardware.child_process import ChildProcess
 from tinybench.leaderboard.board import MARGIN
@@ -102,7 +103,8 @@ def run_benchmark(
     specs, halving_seeds = None, None
     if resume is not None:
         _refuse_specification(file, axes, name, overrides, halving=halving)
-        name = check_name(resume)
+        name = check_name(resume, "--resume")
+        workers = workers or GridPlan(name).workers
     else:
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
         name, workers = check_name(name or grid.name), workers or file_workers
@@ -118,7 +120,7 @@ def run_benchmark(
     extensions = _list_extensions(name, halving_seeds, settle, delta, workers or 1)
     if dry_run:
         overview = grid_driver.preview(
-            name, specs, track, workers=workers or 1, estimate=estimate, extensions=extensions
+            name, specs, track, workers=workers or 1, estimate=estimate, extensions=extensions, halving=halving_seeds
         )
         observer.on_overview(overview)
         return overview
@@ -149,7 +151,8 @@ def _list_extensions(
 
 def _estimate_elsewhere(specs: Sequence[CellSpec], callbacks: BenchmarkCallbacks) -> list[CellCost | None]:
     """Estimate what runs take, in a process of its own: what is timed must not stay in the memory of the driver."""
-    callbacks.on_message(f"Timing a few steps of {len(specs)} kinds of cells on this machine …")
+    kinds = describe_count(len(specs), "kinds of cells")
+    callbacks.on_message(f"Timing a few steps of {kinds} on this machine …")
     tasks = [[spec.config.flat(), spec.is_probe] for spec in specs]
     process = ChildProcess([ESTIMATE_COMMAND], {}, json.dumps(tasks, default=list))
     try:
@@ -176,11 +179,13 @@ def print_estimates(line: str) -> None:
                 phases = run.phases.values()
                 seconds = sum(phase.features_seconds if is_probe else phase.seconds for phase in phases)
                 of_phases = {name: phase.seconds for name, phase in run.phases.items()}
-                cost = [loading + seconds, run.disk, of_phases]
+                cost = [loading + seconds, run.disk, loading, of_phases]
         print(json.dumps(cost), flush=True)
 
 
 def _list_seeds(seeds: int | Sequence[int] | None) -> tuple[int, ...]:
+    if isinstance(seeds, int) and seeds > MOST_SEEDS:
+        raise ConfigError(f"Invalid value for `seeds`: expected at most {MOST_SEEDS:,} seeds, got {seeds:,}.")
     return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds or ()))
 
 

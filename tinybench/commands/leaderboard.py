@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinybench.leaderboard.dataset_board import DatasetBoard
     from tinybench.leaderboard.entries import Entry
     from tinybench.leaderboard.failed_cells import FailedCell
+    from tinybench.leaderboard.halved_models import HalvedModel
 
 DELTA = 0.01
 """The largest difference that does not matter, unless the user names another one."""
@@ -27,6 +28,7 @@ def rank_models(
     *,
     models: str | Collection[str] = (),
     recipe: str | None = None,
+    benchmark: str | None = None,
     phase: str = "last",
     metric: str = "accuracy",
     delta: float = DELTA,
@@ -41,6 +43,7 @@ def rank_models(
         dataset: Only this data set, by its name or its short name.
         models: Only these models, by their names or the paths of their files.
         recipe: Only runs of this recipe.
+        benchmark: Only the cells of this benchmark.
         phase: Which phase of each run is ranked: `last`, `all`, or the name of one.
         metric: `accuracy`, `top5`, `balanced_accuracy` or `log_loss`.
         delta: The difference below which two models are equivalent, in the unit of the metric.
@@ -62,6 +65,7 @@ def rank_models(
         from tinybench.leaderboard.board import build_boards
         from tinybench.leaderboard.entries import name_file
         from tinybench.leaderboard.ranking_metrics import METRICS
+        from tinybench.tracking import tags
         from tinybench.tracking.tracker import Tracker
     _check("metric", metric, tuple(METRICS))
     _check("phase", phase, _WHICH_PHASES)
@@ -73,20 +77,21 @@ def rank_models(
     tracker = Tracker.at(uri)
     tracker.send_left_behind()
 
-    def fits(names: set[str], of_dataset: str, of_recipe: str) -> bool:
-        is_model = not wanted or not names.isdisjoint(wanted)
+    def fits(names: set[str], of_dataset: str, of_recipe: str, of_benchmark: str) -> bool:
+        is_model = benchmark in (None, of_benchmark) and (not wanted or not names.isdisjoint(wanted))
         return is_model and recipe in (None, of_recipe) and (dataset is None or is_named(of_dataset, dataset))
 
     def is_wanted(entry: Entry) -> bool:
         of_phase = entry.is_last if phase == "last" else phase in ("all", entry.phase)
-        return of_phase and fits({entry.model, entry.settings.get("model", "")}, entry.dataset, entry.recipe)
+        names = {entry.model, entry.settings.get("model", "")}
+        return of_phase and fits(names, entry.dataset, entry.recipe, entry.run.tags.get(tags.BENCHMARK, ""))
 
-    def is_wanted_cell(cell: FailedCell) -> bool:
-        # A cell that failed has no more than the name of its file
-        names = {cell.model, *(model for model in wanted if name_file(model) == cell.model)}
-        return fits(names, cell.dataset, cell.recipe)
+    def is_wanted_name(named: FailedCell | HalvedModel) -> bool:
+        # A model of which there is no finished run has no more than the name of its file
+        names = {named.model, *(model for model in wanted if name_file(model) == named.model)}
+        return fits(names, named.dataset, named.recipe, named.benchmark)
 
-    boards = build_boards(tracker, metric=metric, margin=delta, keep=is_wanted, keep_failed=is_wanted_cell)
+    boards = build_boards(tracker, metric=metric, margin=delta, keep=is_wanted, keep_named=is_wanted_name)
     if not boards:
         raise TrackingError(
             f"{redact(tracker.uri)} has no finished run that fits: train one by tinybench train, or leave out a filter."

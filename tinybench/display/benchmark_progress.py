@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.cell_states import CellState, CellStatus
 from tinybench.benchmark.grid import describe_cell
+from tinybench.core.count_text import describe_count
 from tinybench.core.metric_text import format_metric
 from tinybench.data.load_request import short_name
 from tinybench.display.durations import format_duration
@@ -74,7 +75,7 @@ class BenchmarkConsole(BenchmarkCallbacks):
         added = [cell for cell in cells if statuses[cell.number].state != CellState.FINISHED]
         models = ", ".join(dict.fromkeys(cell.config.model_name for cell in added))
         self._cells = len(cells)
-        print_text(self.terminal, f"{len(added)} cells follow, of {models}")
+        print_text(self.terminal, f"Next, of {models}: {describe_count(len(added), 'cells')}")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], total=self._cells)
 
@@ -93,7 +94,7 @@ class BenchmarkConsole(BenchmarkCallbacks):
             accuracy = format_metric((status.metrics or {}).get("test/accuracy")) or "-"
             time = f" in {format_duration(status.seconds)}" if status.seconds else ""
             outcome = f"top-1 {accuracy}{time}, run {status.run_id}"
-        print_text(self.terminal, f"cell {cell.number}/{self._cells} {outcome}")
+        print_text(self.terminal, f"cell {cell.number}: {outcome}")
 
     def on_benchmark_step(self, counts: Counter[CellState]) -> None:
         """Move the progress bar."""
@@ -103,44 +104,53 @@ class BenchmarkConsole(BenchmarkCallbacks):
             self._bar.update(self._bar.task_ids[0], completed=finished + failed, status=status)
 
 
+def print_end(name: str, terminal: Terminal) -> None:
+    """Print that all cells are finished, and how their models are ranked."""
+    print_text(terminal, f"All cells are finished. Rank the models by: tinybench leaderboard --benchmark {name}")
+
+
 def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     """Print the groups of cells, what has changed, the state of all cells, and what is left to do."""
-    columns = ("data set", "recipe", Column("model", head=True), "seeds", *number_columns("finished", "time of a cell"))
+    numbers = number_columns("finished", "time of a cell")
+    columns = ("data set", "recipe", "phases", Column("model", head=True), "seeds", *numbers)
     rows = [_group_row(group) for group in overview.groups]
-    print_table(terminal, columns, rows, f"Benchmark {overview.name}: {len(overview.cells)} cells")
+    print_table(terminal, columns, rows, f"Benchmark {overview.name}: {describe_count(len(overview.cells), 'cells')}")
     for line in (*_describe_change(overview.change), *_describe_states(overview)):
         print_text(terminal, line)
     for later in overview.later:
         print_text(terminal, _describe_later(later))
-    if overview.count(CellState.FINISHED) == len(overview.cells):
+    if not overview.waiting and not overview.later:
         return
     clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
     clauses += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
-    clauses += [f"{filesize.decimal(overview.disk)} of disk at most"] if overview.disk else []
+    clauses += [f"{filesize.decimal(overview.disk)} of disk"] if overview.disk else []
     clauses += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
     print_text(terminal, f"Time that is left, one cell after another: {', '.join(clauses)}.")
 
 
 def _describe_later(later: LaterCells) -> str:
     config, phases = later.config, " and ".join(later.phases)
-    time = "" if later.seconds is None else f", at most {format_duration(later.seconds)}"
-    return f"Then on {short_name(config.dataset)}: {phases} of the best {later.models} ({later.cells} cells{time})."
+    cells = describe_count(later.cells, "cells")
+    time = "" if later.seconds is None else f", about {format_duration(later.seconds)}"
+    return f"Then on {short_name(config.dataset)}: {phases} of the best {later.models} ({cells}{time})."
 
 
 def _group_row(group: GroupOverview) -> tuple[str, ...]:
     cost = "" if group.cost is None else format_duration(group.cost.seconds)
-    time = cost if group.measured or not cost else f"at most {cost}"
+    time = cost if group.measured or not cost else f"about {cost}"
     config = group.config
+    phases = "probe" if group.is_probe else ", ".join(config.phases)
     seeds = ", ".join(map(str, group.seeds))
     finished = f"{group.finished} of {len(group.seeds)}"
-    return short_name(config.dataset), config.recipe, config.model_name, seeds, finished, time or "not known"
+    return short_name(config.dataset), config.recipe, phases, config.model_name, seeds, finished, time or "not known"
 
 
 def _describe_change(change: PlanChange) -> list[str]:
     if change.is_new or not (change.added or change.removed):
         return []
-    lines = [f"The specification has changed: {len(change.added)} cells added, {len(change.removed)} removed."]
-    return lines + [f"Changed: {', '.join(change.settings)}." for _ in change.settings[:1]]
+    added, removed = describe_count(len(change.added), "cells"), len(change.removed)
+    lines = [f"The specification has changed: {added} added, {removed} removed."]
+    return [*lines, f"Changed: {', '.join(change.settings)}."] if change.settings else lines
 
 
 def _describe_states(overview: GridOverview) -> list[str]:

@@ -15,7 +15,7 @@ from tinybench.leaderboard import critical_value, entries, hints, pairs, rank_in
 from tinybench.leaderboard.dataset_board import BoardRow, DatasetBoard
 from tinybench.leaderboard.entries import Entry
 from tinybench.leaderboard.failed_cells import FailedCell, list_failed_cells
-from tinybench.leaderboard.halved_models import list_halved_models
+from tinybench.leaderboard.halved_models import HalvedModel, list_halved_models
 from tinybench.leaderboard.model_estimates import ModelEstimates, estimate_models
 from tinybench.leaderboard.ranking_metrics import METRICS, find_weight_of_image
 from tinybench.leaderboard.scores import RunScores
@@ -35,7 +35,7 @@ def build_boards(
     metric: str = "accuracy",
     margin: float = MARGIN,
     keep: Callable[[Entry], bool] = lambda entry: entry.is_last,
-    keep_failed: Callable[[FailedCell], bool] = lambda cell: True,
+    keep_named: Callable[[FailedCell | HalvedModel], bool] = lambda named: True,
 ) -> list[DatasetBoard]:
     """Return a board for each set of test images, the one with the most models first.
 
@@ -46,7 +46,7 @@ def build_boards(
         metric: One of `ranking_metrics.METRICS`.
         margin: The largest difference that does not matter.
         keep: Which finished phases are ranked; by default the last of each run.
-        keep_failed: Which failed cells of benchmarks are shown.
+        keep_named: Which failed cells of benchmarks and models that halvings left out are named.
 
     Raises:
         TrackingError: The store does not answer.
@@ -55,8 +55,8 @@ def build_boards(
         cache.update()
         runs = {run.run_id: run for run in cache.list_runs()}
         finished_keys = {run.tags.get(tags.CELL_KEY, "") for run in runs.values()}
-        failed = [*filter(keep_failed, list_failed_cells(tracker, finished_keys))]
-        halved = list_halved_models(tracker)
+        failed = [*filter(keep_named, list_failed_cells(tracker, finished_keys))]
+        halved = [*filter(keep_named, list_halved_models(tracker))]
         by_images: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in filter(keep, entries.list_entries(runs.values())):
             by_images[entry.dataset, entry.images_hash].append(entry)
@@ -87,7 +87,8 @@ def _build_board(
     scores_of = {id(entry): run_scores for group in groups for entry, run_scores in group}
     estimates, effective_images = _estimate(named, scores_of, metric)
     lower = METRICS[metric].lower_is_better
-    conclusions = pairs.conclude_pairs(estimates, margin, lower_is_better=lower)
+    largest = 1.0 if METRICS[metric].is_share else np.inf
+    conclusions = pairs.conclude_pairs(estimates, margin, lower_is_better=lower, largest=largest)
     ranks = rank_intervals.find_rank_intervals(estimates.names, conclusions)
     best = rank_intervals.find_possibly_best(ranks)
     low, high = _intervals(estimates, metric, effective_images)

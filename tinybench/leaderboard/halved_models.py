@@ -30,6 +30,7 @@ class HalvedModel:
         last_kept: The last model that was kept.
         behind: How much lower the accuracy is than that of the last one kept.
         low, high: The 95 % interval of that difference, over validation images and seeds.
+        benchmark: The benchmark.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class HalvedModel:
     behind: float
     low: float
     high: float
+    benchmark: str = ""
 
     def describe(self) -> str:
         """Return a sentence about the model, which says whether it may be as good."""
@@ -61,13 +63,13 @@ def list_halved_models(tracker: Tracker) -> list[HalvedModel]:
         benchmark = run.data.tags.get(tags.BENCHMARK, "")
         if benchmark not in seen:
             seen.add(benchmark)
-            models += _read_models(run.data.tags.get(tags.LEFT_OUT, ""))
+            models += _read_models(run.data.tags.get(tags.LEFT_OUT, ""), benchmark)
     return models
 
 
-def _read_models(text: str) -> list[HalvedModel]:
+def _read_models(text: str, benchmark: str) -> list[HalvedModel]:
     """Return the models that a tag names; none if somebody has changed it."""
     try:
-        return [HalvedModel(**values) for values in json.loads(text)]
-    except (ValueError, TypeError):
+        return [HalvedModel(**values | {"benchmark": benchmark}) for values in json.loads(text)]
+    except (ValueError, TypeError, AttributeError):
         return []

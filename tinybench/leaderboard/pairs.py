@@ -42,7 +42,12 @@ class Pair:
 
 
 def conclude_pairs(
-    estimates: ModelEstimates, margin: float, *, lower_is_better: bool = False, critical: CriticalValues | None = None
+    estimates: ModelEstimates,
+    margin: float,
+    *,
+    lower_is_better: bool = False,
+    critical: CriticalValues | None = None,
+    largest: float = np.inf,
 ) -> list[Pair]:
     """Conclude of all pairs of a board, so that in 5 % of boards at most anything is wrong.
 
@@ -51,6 +56,7 @@ def conclude_pairs(
         margin: The largest difference that does not matter, in the unit of the metric.
         lower_is_better: Whether a model with a lower metric is better.
         critical: The critical values of the board, to save finding them.
+        largest: The largest difference that there can be, at which intervals end: 1 for shares.
 
     Returns:
         The pairs, sorted by their better model and then by the other one.
@@ -61,7 +67,7 @@ def conclude_pairs(
         return []
     critical = critical or critical_value.find_critical_values(estimates)
     values = np.abs(estimates.values[first] - estimates.values[second])
-    errors, degrees = _errors(estimates, first, second, estimates.runs)
+    errors, degrees = _errors(estimates, first, second, estimates.runs, estimates.seeds.degrees)
     half = _half_width(critical.difference, errors, degrees)
     half_equivalence = _half_width(critical.equivalence, errors, degrees)
     conclusions = [_conclude(*row, margin) for row in zip(values, half, half_equivalence, strict=True)]
@@ -71,8 +77,8 @@ def conclude_pairs(
             estimates.names[first[index]],
             estimates.names[second[index]],
             float(values[index]),
-            float(values[index] - half[index]),
-            float(values[index] + half[index]),
+            float(max(values[index] - half[index], -largest)),
+            float(min(values[index] + half[index], largest)),
             conclusion,
             needed[index] if conclusion == "unresolved" else None,
         )
@@ -86,13 +92,16 @@ def rank_models(estimates: ModelEstimates, *, lower_is_better: bool = False) -> 
 
 
 def _errors(
-    estimates: ModelEstimates, first: NDArray[np.intp], second: NDArray[np.intp], runs: NDArray[np.int_]
+    estimates: ModelEstimates,
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+    runs: NDArray[np.int_],
+    seed_degrees: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     variance = critical_value.variances_of_differences(estimates.image_covariance, first, second)
-    seeds = estimates.seeds
-    of_means = seeds.values / runs
+    of_means = estimates.seeds.values / runs
     return critical_value.standard_errors(
-        variance, of_means[first], of_means[second], seeds.degrees[first], seeds.degrees[second]
+        variance, of_means[first], of_means[second], seed_degrees[first], seed_degrees[second]
     )
 
 
@@ -120,7 +129,7 @@ def _count_seeds_needed(
         return needed
     for seeds in range(_MOST_SEEDS, 1, -1):
         runs = np.maximum(estimates.runs, seeds)
-        errors, degrees = _errors(estimates, first, second, runs)
+        errors, degrees = _errors(estimates, first, second, runs, estimates.seeds.degrees_of(runs))
         half, half_equivalence = (
             _half_width(score, errors, degrees) for score in (critical.difference, critical.equivalence)
         )

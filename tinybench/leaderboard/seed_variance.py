@@ -31,6 +31,13 @@ class SeedVariance:
     prior: float
     prior_degrees: float
 
+    def degrees_of(self, runs: NDArray[np.int_]) -> Floats:
+        """Return (models,) degrees of freedom that the variances would have after other numbers of runs of each."""
+        own_degrees = np.maximum(runs - 1.0, 0.0)
+        if self.prior_degrees == 0:
+            return np.asarray(own_degrees)
+        return np.asarray(np.minimum(self.prior_degrees + own_degrees, own_degrees.sum()))
+
 
 def estimate_seed_variance(variances: Floats, runs: NDArray[np.int_]) -> SeedVariance:
     """Estimate the variance over seeds of each model, moderated by that of all models.

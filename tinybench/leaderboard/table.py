@@ -14,7 +14,7 @@ from tinybench.core.html_table import html_list, html_table
 from tinybench.core.printable_text import make_printable
 from tinybench.leaderboard import published
 from tinybench.leaderboard.board_columns import COLUMNS, BoardColumn, choose_columns
-from tinybench.leaderboard.board_notes import describe_images, list_notes
+from tinybench.leaderboard.board_notes import describe_images, list_conclusions, list_notes
 from tinybench.leaderboard.ranking_metrics import METRICS
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_p
         heading = describe_images(board)
         table = html_table(titles, rows, caption=heading) if rows else f"<p>{escape(heading)}</p>"
         # A file with this part of a page may be read in any encoding
-        return (table + html_list(list_notes(board))).encode("ascii", "xmlcharrefreplace").decode()
+        notes = html_list([*list_conclusions(board), *list_notes(board)])
+        return (table + notes).encode("ascii", "xmlcharrefreplace").decode()
     numbers = [column.is_number for column in columns]
     return "\n".join((_markdown_lines if style == "md" else _latex_lines)(board, titles, rows, numbers))
 
@@ -129,7 +130,7 @@ def _markdown_lines(
     if rows:
         yield from ("", line(titles), f"|{'|'.join('---:' if is_number else '---' for is_number in numbers)}|")
         yield from map(line, rows)
-    notes = list_notes(board)
+    notes = [*list_conclusions(board), *list_notes(board)]
     yield from ("", *(f"- {_escape_markdown(note)}" for note in notes)) if notes else ()
 
 
@@ -148,7 +149,7 @@ def _latex_lines(board: DatasetBoard, titles: list[str], rows: list[list[str]], 
         yield from ("\\hline", line(titles), "\\hline", *map(line, rows), "\\hline", "\\end{tabular}")
     else:
         yield _escape_latex(describe_images(board))
-    notes = list_notes(board)
+    notes = [*list_conclusions(board), *list_notes(board)]
     if notes:
         yield from ("\\begin{itemize}", *(f"\\item {_escape_latex(note)}" for note in notes), "\\end{itemize}")
 
