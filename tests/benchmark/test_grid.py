@@ -60,5 +60,5 @@ def test_a_name_is_made_of_models_and_data(models, datasets, expected):
 
 def test_a_cell_is_described_in_a_line():
     assert describe_cell(Grid("g", ("vgg10",), ("digits",), ("quickstart",), (3,)).build_cells()[0]) == (
-        "vgg10 on digits (quickstart, seed 3)"
+        "transfer and finetune of vgg10 on digits (quickstart, seed 3)"
     )

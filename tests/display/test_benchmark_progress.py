@@ -34,8 +34,8 @@ def test_before_it_starts_totals_and_what_is_left_are_told():
         "1 of 9 cells are finished.",
         "Under way in a process that is gone, and resumed from their checkpoints: cells 3, 4.",
         "1 failed (cell 2): The disk is full: make room, then try again.",
-        "Time that is left, one cell after another: about 2 h 07 min, that of convnextbase is not known, 3.0 GB of "
-        "disk at most, 2 cells at a time.",
+        "What is left takes, one cell after another: about 2 h 06 min, that of convnextbase is not known, 2.0 GB of "
+        "disk. 2 of them run at a time.",
     ]
 
 

@@ -84,7 +84,7 @@ class BenchmarkConsole(BenchmarkCallbacks):
         verb = "is resumed" if resumed else "begins"
         print_text(
             self.terminal,
-            f"cell {cell.number}/{self._cells} {verb}: {describe_cell(cell.config, is_probe=cell.is_probe)}",
+            f"cell {cell.number} {verb}: {describe_cell(cell.config, is_probe=cell.is_probe)}",
         )
 
     def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
@@ -112,8 +112,12 @@ def print_end(name: str, terminal: Terminal) -> None:
 def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     """Print the groups of cells, what has changed, the state of all cells, and what is left to do."""
     numbers = number_columns("finished", "time of a cell")
-    columns = ("data set", "recipe", "phases", Column("model", head=True), "seeds", *numbers)
+    phases = [_phases(group) for group in overview.groups]
+    columns: list[Column | str] = ["data set", "recipe", "phases", Column("model", head=True), "seeds", *numbers]
     rows = [_group_row(group) for group in overview.groups]
+    if len({*phases}) == 1:
+        del columns[2]
+        rows = [(*row[:2], *row[3:]) for row in rows]
     print_table(terminal, columns, rows, f"Benchmark {overview.name}: {describe_count(len(overview.cells), 'cells')}")
     for line in (*_describe_change(overview.change), *_describe_states(overview)):
         print_text(terminal, line)
@@ -124,8 +128,8 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
     clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
     clauses += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
     clauses += [f"{filesize.decimal(overview.disk)} of disk"] if overview.disk else []
-    clauses += [f"{overview.workers} cells at a time"] if overview.workers > 1 else []
-    print_text(terminal, f"Time that is left, one cell after another: {', '.join(clauses)}.")
+    at_a_time = f" {overview.workers} of them run at a time." if overview.workers > 1 else ""
+    print_text(terminal, f"What is left takes, one cell after another: {', '.join(clauses)}.{at_a_time}")
 
 
 def _describe_later(later: LaterCells) -> str:
@@ -139,10 +143,21 @@ def _group_row(group: GroupOverview) -> tuple[str, ...]:
     cost = "" if group.cost is None else format_duration(group.cost.seconds)
     time = cost if group.measured or not cost else f"about {cost}"
     config = group.config
-    phases = "probe" if group.is_probe else ", ".join(config.phases)
     seeds = ", ".join(map(str, group.seeds))
     finished = f"{group.finished} of {len(group.seeds)}"
-    return short_name(config.dataset), config.recipe, phases, config.model_name, seeds, finished, time or "not known"
+    return (
+        short_name(config.dataset),
+        config.recipe,
+        _phases(group),
+        config.model_name,
+        seeds,
+        finished,
+        time or "not known",
+    )
+
+
+def _phases(group: GroupOverview) -> str:
+    return "probe" if group.is_probe else ", ".join(group.config.phases)
 
 
 def _describe_change(change: PlanChange) -> list[str]:
