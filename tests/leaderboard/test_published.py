@@ -7,6 +7,7 @@ from made_boards import MadeStore, build_board
 
 from tinybench.leaderboard.board_columns import COLUMNS, add_published
 from tinybench.leaderboard.published import find_published, is_reproduced
+from tinybench.recipes.resolve import resolve
 
 RECIPE = {"recipe": "tiny-imagenet-tlft", "head.dropout": "0.3"}
 
@@ -53,3 +54,17 @@ def test_what_is_published_of_accuracy_is_not_compared_with_another_metric(made:
     (row,) = build_board(made, metric="log_loss").rows
     assert is_reproduced(row) is None
     assert (COLUMNS["published"].read(row), COLUMNS["reproduced"].read(row)) == ("", "")
+
+
+def test_other_settings_than_those_of_the_recipe_are_a_hint(made: MadeStore):
+    own = resolve("tiny-imagenet-tlft", {"model": "vgg16"}).flat_text()
+    of_recipe = {key: own[key] for key in ("head.dropout", "transfer.epochs", "batch_size")}
+    made.add("vgg16", 0, made.correct(20), params={"recipe": "tiny-imagenet-tlft", **of_recipe})
+    assert build_board(made).hints == ()
+    shorter = of_recipe | {"transfer.epochs": "1", "data.root": "/elsewhere"}
+    made.add("vgg16", 1, made.correct(20), params={"recipe": "tiny-imagenet-tlft", **shorter})
+    epochs = of_recipe["transfer.epochs"]
+    assert any(
+        f"was trained with other settings: here transfer.epochs 1 and not {epochs}." in hint
+        for hint in build_board(made).hints
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tinybench.core.count_text import describe_count
 from tinybench.leaderboard.entries import Entry
+from tinybench.leaderboard.published import list_other_settings
 from tinybench.tracking import tags
 from tinybench.tracking.run_cache import StoredRun
 
@@ -38,6 +39,7 @@ def list_hints(
         *_list_data_warnings(models),
         *_list_single_seeds(models),
         *_list_selections_by_test(models, runs),
+        *_list_settings_of_recipes(models),
         *_list_different_settings(models),
         *_list_different_conditions(models),
         *_list_different_machines(models),
@@ -71,6 +73,15 @@ def _list_selections_by_test(models: Mapping[str, Sequence[Entry]], runs: Mappin
         parents = [runs.get(entry.run.tags.get(tags.PARENT_RUN, "")) for entry in entries]
         if any(parent is not None and "test/" in parent.params.get(STUDY_OBJECTIVE, "") for parent in parents):
             yield f"{name} was chosen by a study on the test images: its metrics there are too good."
+
+
+def _list_settings_of_recipes(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    """Yield the models whose published metrics are those of other settings."""
+    for name, entries in models.items():
+        other = list_other_settings(entries[0])
+        if other:
+            texts = [f"{key} {value} and not {published}" for key, (value, published) in other.items()]
+            yield f"What is published of {name} was trained with other settings: here {_shorten(texts)}."
 
 
 def _list_different_settings(models: Mapping[str, Sequence[Entry]]) -> Iterator[str]:

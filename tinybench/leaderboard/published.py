@@ -6,10 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tinybench import recipes
+from tinybench.config.run_config import NOT_IDENTITY
+from tinybench.core.errors import TinybenchError
 from tinybench.leaderboard.ranking_metrics import METRICS
+from tinybench.recipes.resolve import resolve
 
 if TYPE_CHECKING:
     from tinybench.leaderboard.dataset_board import BoardRow
+    from tinybench.leaderboard.entries import Entry
 
 
 def find_published(row: BoardRow, metric: str) -> float | None:
@@ -43,6 +47,31 @@ def is_reproduced(row: BoardRow) -> bool | None:
     """Return whether the published value is within the interval; None if none was published."""
     place = compare_published(row)
     return None if place is None else place == "yes"
+
+
+def list_other_settings(entry: Entry) -> dict[str, tuple[str, str]]:
+    """Return the settings of a run that are not those with which the metrics of its recipe were published.
+
+    Returns:
+        By key the value of the run and that of the recipe, as text; nothing if no metric of the model and phase was
+        published.
+    """
+    if not any((model, phase) == (entry.model, entry.phase) for _, model, phase in _published_metrics(entry.recipe)):
+        return {}
+    defaults = _settings_of_recipe(entry.recipe, entry.model, entry.settings.get("dataset", ""))
+    return {
+        key: (value, defaults[key])
+        for key, value in entry.settings.items()
+        if key in defaults and value != defaults[key] and not key.startswith((*NOT_IDENTITY, "dataset"))
+    }
+
+
+@cache
+def _settings_of_recipe(recipe: str, model: str, dataset: str) -> dict[str, str]:
+    try:
+        return resolve(recipe, {"model": model, "dataset": dataset}).flat_text()
+    except TinybenchError:  # of a recipe or a model that this version does not know
+        return {}
 
 
 @cache
