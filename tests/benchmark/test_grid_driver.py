@@ -169,7 +169,7 @@ def test_a_killed_driver_loses_nothing_and_its_cell_is_resumed_from_its_checkpoi
     epochs = epochs_logged()
     wait_until(lambda: epochs_logged() > epochs + 1 or driver.poll() is not None)
     driver.send_signal(signal.SIGINT)
-    rest, _ = driver.communicate(timeout=60)
+    rest, _ = driver.communicate(timeout=120)
     assert "0 of 1 cells are finished." in lines
     assert "Under way in a process that is gone, and resumed from their checkpoints: cell 1." in lines
     assert "cell 1 is resumed: transfer of smallcnn on digits (quickstart, seed 0)" in lines

@@ -47,7 +47,10 @@ def test_a_signal_is_named():
 def test_variables_reach_the_command_alone(monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "of this process")
     process = ChildProcess(["benchmark-cell"], {"TINYBENCH_SHARE": "7"})
-    environment = psutil.Process(process.process_id).environ()
+    started = psutil.Process(process.process_id)
+    end = time.monotonic() + 30
+    while not (environment := started.environ()):  # not there yet while the program is loaded
+        assert time.monotonic() < end
     assert environment["TINYBENCH_SHARE"] == "7"
     assert "MLFLOW_RUN_ID" not in environment
     process.kill()
