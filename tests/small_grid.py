@@ -15,7 +15,11 @@ from mlflow.entities import Run
 from processes import ROOT
 from small_runs import SMALL, all_runs
 
+from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
+from tinybench.benchmark.cell_states import CellStatus
 from tinybench.benchmark.grid import CellSpec, Grid
+from tinybench.benchmark.grid_overview import GridOverview
+from tinybench.benchmark.grid_plan import PlannedCell
 from tinybench.config.run_config import RunConfig
 from tinybench.tracking import tags
 
@@ -24,6 +28,35 @@ TINY |= {"phases": "transfer", "transfer.epochs": 1}
 
 LONG: dict[str, Any] = {"transfer.epochs": 3000, "transfer.lr": 1e-6, "transfer.patience": "none"}
 """Settings of a cell that trains until it is ended: it does not stop early, however slow the machine is."""
+
+
+class Recorder(BenchmarkCallbacks):
+    """Remembers what it was told of a benchmark.
+
+    Attributes:
+        begun: The number of each cell that began, and whether it was resumed.
+        ended: How each cell ended, and why it failed.
+        messages: The messages.
+        overviews: The overviews.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, bool]] = []
+        self.ended: dict[int, tuple[str, str]] = {}
+        self.messages: list[str] = []
+        self.overviews: list[GridOverview] = []
+
+    def on_overview(self, overview: GridOverview) -> None:
+        self.overviews.append(overview)
+
+    def on_message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def on_cell_begin(self, cell: PlannedCell, *, resumed: bool) -> None:
+        self.begun.append((cell.number, resumed))
+
+    def on_cell_end(self, cell: PlannedCell, status: CellStatus) -> None:
+        self.ended[cell.number] = status.state.value, status.reason
 
 
 def uri() -> str:

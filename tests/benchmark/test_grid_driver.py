@@ -10,36 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, Recorder, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 from small_runs import all_runs, artifacts
 
 from tinybench.benchmark import grid_driver
-from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.cell_states import CellState
 from tinybench.benchmark.grid_plan import GridPlan
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import TinybenchError, TrackingError
 from tinybench.tracking import run_kinds, tags
-
-
-class Recorder(BenchmarkCallbacks):
-    def __init__(self) -> None:
-        self.begun: list[tuple[int, bool]] = []
-        self.ended: dict[int, tuple[str, str]] = {}
-        self.messages: list[str] = []
-        self.overviews: list = []
-
-    def on_overview(self, overview):
-        self.overviews.append(overview)
-
-    def on_message(self, text):
-        self.messages.append(text)
-
-    def on_cell_begin(self, cell, *, resumed):
-        self.begun.append((cell.number, resumed))
-
-    def on_cell_end(self, cell, status):
-        self.ended[cell.number] = status.state.value, status.reason
 
 
 def run(configs, seen=None, name="g", **options):

@@ -119,3 +119,14 @@ def test_the_number_of_workers_is_that_of_the_last_time():
     plan.workers = 3
     plan.save()
     assert GridPlan("g").workers == 3
+
+
+def test_cells_of_the_same_data_and_model_share_their_hashes():
+    plan = GridPlan("g")
+    contents = [{"data": "1" * 64}, {"data": "2" * 64}]
+    plan.set_cells([*specs("smallcnn"), *specs("smallcnn", **{"data.per_class": 7})], contents, {})
+    other = configuration.replace(cells("smallcnn")[0], {"seed": 5, "transfer.epochs": 9})
+    assert plan.find_contents(other) == contents[0]
+    assert plan.find_contents(configuration.replace(other, {"data.per_class": 7})) == contents[1]
+    with pytest.raises(KeyError):
+        plan.find_contents(configuration.replace(other, {"image_size": 64}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +23,7 @@ from tinybench.benchmark.grid_plan import GridPlan, PlannedCell
 from tinybench.benchmark.halving import Halving, compare_scores, count_kept, list_probes, list_rungs
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, TrackingError
+from tinybench.leaderboard.halved_models import list_halved_models
 from tinybench.tracking import run_kinds, tags
 from tinybench.tracking.tracker import Tracker
 
@@ -49,7 +49,7 @@ class Rungs:
     """The rungs of a halving whose results are made."""
 
     def __init__(self, made: MadeStore, *models: str, seeds: tuple[int, ...] = (0, 1)) -> None:
-        self.made, self.halving, self.plan = made, Halving(seeds), GridPlan("g")
+        self.made, self.halving, self.plan = made, Halving("g", seeds), GridPlan("g")
         self.statuses: dict[int, CellStatus] = {}
         self.add(list_probes(grid(*models, seeds=seeds).build_cells()))
 
@@ -207,7 +207,7 @@ def test_the_preview_counts_what_follows():
     waiting = {cell.number: CellStatus(CellState.WAITING) for cell in plan.active_cells}
     costs = [CellCost(5.0, 0, 2.0, {"transfer": 10.0 * number, "finetune": 100.0}) for number in range(1, 6)]
     groups = make_groups(plan.active_cells, waiting, lambda _: costs)
-    transfer, both = Halving((0, 1, 2)).preview(groups)
+    transfer, both = Halving("g", (0, 1, 2)).preview(groups)
     assert (transfer.phases, transfer.models, transfer.cells, transfer.seconds) == (
         ("transfer",),
         3,
@@ -215,7 +215,7 @@ def test_the_preview_counts_what_follows():
         360.0 + 9 * 2.0,
     )
     assert (both.models, both.cells, both.seconds) == (2, 6, 3 * (140.0 + 150.0) + 6 * 2.0)
-    unknown = Halving((0, 1, 2)).preview(make_groups(plan.active_cells, waiting, None))
+    unknown = Halving("g", (0, 1, 2)).preview(make_groups(plan.active_cells, waiting, None))
     assert [later.seconds for later in unknown] == [None, None]
 
 
@@ -274,8 +274,9 @@ def test_a_halving_that_is_killed_goes_on(tmp_path, monkeypatch):
     assert runs[3][-1].data.params["model"] == max(accuracy, key=lambda model: accuracy[model])
     assert "was left out on digits after the probe" in out
     parent = next(run for run in all_runs(uri()) if run.data.tags[tags.KIND] == run_kinds.BENCHMARK)
-    (left,) = json.loads(parent.data.tags[tags.LEFT_OUT])
-    assert left["model"] == min(accuracy, key=lambda model: accuracy[model])
+    assert parent.data.tags[tags.LEFT_OUT] == "1"
+    (left,) = list_halved_models(Tracker.at(uri()))
+    assert (left.benchmark, left.model) == ("g", min(accuracy, key=lambda model: accuracy[model]))
     assert artifacts(uri(), parent.info.run_id) == {"tables/cells.csv", "tables/left_out.csv"}
     path = MlflowClient(uri()).download_artifacts(parent.info.run_id, "tables/cells.csv")
     rows = csv.DictReader(Path(path).read_text().splitlines())

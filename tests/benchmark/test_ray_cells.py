@@ -6,10 +6,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, Recorder, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 
 from tinybench.benchmark import grid_driver
-from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.engine_options import EngineOptions, choose_engine
 from tinybench.config.sections import TrackConfig
 from tinybench.core.errors import ConfigError, EngineError, TrackingError
@@ -28,14 +27,6 @@ def nodes(own_folders) -> Iterator[Cluster]:
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     yield cluster
     cluster.shutdown()
-
-
-class Recorder(BenchmarkCallbacks):
-    def __init__(self) -> None:
-        self.ended: dict[int, tuple[str, str]] = {}
-
-    def on_cell_end(self, cell, status):
-        self.ended[cell.number] = status.state.value, status.reason
 
 
 def words_of(nodes: Cluster) -> list[str]:
@@ -136,4 +127,5 @@ def test_the_address_of_the_store_is_not_in_the_environment_of_the_tasks():
     cells = RayCells(1, "http://me:secret@host", connection, ray_connection.make_resources(1, 0, None))
     assert "secret" not in repr(connection._variables)
     assert cells._variables["MLFLOW_TRACKING_URI"] == "http://me:secret@host"
-    assert not cells.adopt(1, "1234")
+    with pytest.raises(EngineError, match="Cell 1 was submitted as job 1234"):
+        cells.adopt(1, "1234")

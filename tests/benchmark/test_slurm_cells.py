@@ -13,11 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_grid import LONG, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
+from small_grid import LONG, Recorder, cell_runs, epochs_logged, options, specs, start, status_of_runs, uri, wait_until
 from small_runs import all_runs, points
 
 from tinybench.benchmark import grid_driver
-from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.engine_options import EngineOptions, choose_engine
 from tinybench.benchmark.grid_plan import GridPlan, benchmark_folder
 from tinybench.config.sections import TrackConfig
@@ -32,22 +31,6 @@ def has_slurm() -> bool:
 
 on_slurm = pytest.param("slurm", marks=pytest.mark.skipif(not has_slurm(), reason="there is no SLURM here"))
 every_cluster = pytest.mark.parametrize("cluster", ["local", on_slurm])
-
-
-class Recorder(BenchmarkCallbacks):
-    def __init__(self) -> None:
-        self.begun: list[tuple[int, bool]] = []
-        self.ended: dict[int, tuple[str, str]] = {}
-        self.messages: list[str] = []
-
-    def on_message(self, text):
-        self.messages.append(text)
-
-    def on_cell_begin(self, cell, *, resumed):
-        self.begun.append((cell.number, resumed))
-
-    def on_cell_end(self, cell, status):
-        self.ended[cell.number] = status.state.value, status.reason
 
 
 def words_of(cluster: str) -> list[str]:
@@ -181,7 +164,8 @@ def test_a_job_of_another_cluster_or_one_that_is_gone_is_not_taken_over(own_fold
     opener = choose_engine(EngineOptions("slurm", slurm=("cluster=local",)), "g", print)
     with opener(uri(), 1) as engine:
         folder = benchmark_folder("g") / "jobs"
-        assert not engine.adopt(1, "1234"), "this number is of SLURM"
+        with pytest.raises(EngineError, match="Cell 1 was submitted as job 1234"):  # this number is of SLURM
+            engine.adopt(1, "1234")
         assert not engine.adopt(1, "local:1234"), "it has no files"
         this_process = psutil.Process().pid  # a number that another process has now
         (folder / str(this_process)).mkdir()
@@ -194,5 +178,5 @@ def test_a_job_of_another_cluster_or_one_that_is_gone_is_not_taken_over(own_fold
 def test_what_slurm_refuses_is_told_in_one_line(own_folders):
     opener = choose_engine(EngineOptions("slurm", slurm=("partition=nosuch",)), "g", print)
     with pytest.raises(EngineError, match="SLURM does not take the job of cell 1: sbatch: error: invalid partition"):
-        grid_driver.run_cells("g", specs("smallcnn"), TrackConfig(uri=uri()), BenchmarkCallbacks(), open_engine=opener)
+        grid_driver.run_cells("g", specs("smallcnn"), TrackConfig(uri=uri()), Recorder(), open_engine=opener)
     assert Path("mlflow.db").exists()

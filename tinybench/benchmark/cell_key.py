@@ -46,6 +46,12 @@ def make_key(config: RunConfig, contents: Contents, *, is_probe: bool = False) -
     return hashlib.sha256(json.dumps([settings, dict(contents)], sort_keys=True).encode()).hexdigest()
 
 
+def describe_data(config: RunConfig) -> str:
+    """Return which data a run has, as JSON: runs that share it have data with the same hash."""
+    settings = {key: value for key, value in config.flat().items() if key.startswith("data.")}
+    return json.dumps([config.dataset, config.image_size, settings], sort_keys=True)
+
+
 def list_contents(cells: Iterable[RunConfig]) -> list[Contents]:
     """Return the hashes of the data and files of each cell; data sets are loaded, which also decodes their images.
 
@@ -56,8 +62,7 @@ def list_contents(cells: Iterable[RunConfig]) -> list[Contents]:
     hashes: dict[Path, str] = {}
     contents: list[Contents] = []
     for config in cells:
-        data_settings = {key: value for key, value in config.flat().items() if key.startswith("data.")}
-        request = json.dumps([config.dataset, config.image_size, data_settings], sort_keys=True)
+        request = describe_data(config)
         if request not in fingerprints:
             dataset = data.load(config.dataset, config.data, config.seed, image_size=config.image_size)
             fingerprints[request] = dataset.fingerprint

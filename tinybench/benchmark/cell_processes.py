@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinybench.benchmark.cell_engine import describe_other_job
 from tinybench.benchmark.cell_task import CellTask
 from tinybench.hardware import child_process
 from tinybench.hardware.child_process import ChildProcess
@@ -49,8 +50,8 @@ class CellProcesses:
         return ""
 
     def adopt(self, number: int, job: str) -> bool:
-        """Return False: no process outlives the driver that started it."""
-        return False
+        """Raise: no process outlives the driver that started it; see `CellEngine.adopt`."""
+        raise describe_other_job(number, job)
 
     def take_ended(self) -> dict[int, str]:
         """Return the cells whose processes have ended since the last call, each with the reason if it failed."""
@@ -62,3 +63,8 @@ class CellProcesses:
                 process.close()
                 del self._running[number]
         return ended
+
+
+def open_processes(uri: str, count: int) -> CellProcesses:
+    """Return the processes of this machine; see `grid_driver.OpenEngine`."""
+    return CellProcesses(count, uri)

@@ -17,7 +17,7 @@ from tinybench.benchmark.cell_states import (
     read_statuses,
 )
 from tinybench.benchmark.cell_task import CellTask
-from tinybench.core.errors import TrackingError
+from tinybench.core.errors import EngineError, TrackingError
 from tinybench.tracking import queries, store, tags
 
 if TYPE_CHECKING:
@@ -119,14 +119,31 @@ class CellRunner:
             time.sleep(_POLL_SECONDS)
 
     def _adopt_jobs(self, engine: CellEngine) -> None:
-        """Take over the jobs of an earlier driver that still wait or run."""
-        for number, job in [*self.notes.jobs.items()]:
-            status = self.statuses.get(int(number))
-            if status is not None and status.state not in ENDED_STATES and engine.adopt(int(number), job):
-                self.statuses[int(number)] = CellStatus(CellState.RUNNING, status.run_id)
+        """Take over the jobs of an earlier driver that still wait or run.
+
+        Raises:
+            EngineError: A job of another engine may still wait, so that its cell would be run twice.
+        """
+        for key, job in [*self.notes.jobs.items()]:
+            number = int(key)
+            if number not in self.statuses:  # its cell may belong to the specification again
+                continue
+            status = self.statuses[number]
+            if status.state not in ENDED_STATES and self._adopt(engine, number, job):
+                self.statuses[number] = CellStatus(CellState.RUNNING, status.run_id)
                 self.callbacks.on_message(f"Cell {number} goes on: job {job} waits or runs.")
             else:
-                del self.notes.jobs[number]
+                del self.notes.jobs[key]
+
+    def _adopt(self, engine: CellEngine, number: int, job: str) -> bool:
+        if number in engine.numbers:
+            return False
+        try:
+            return engine.adopt(number, job)
+        except EngineError:
+            if self.statuses[number].state == CellState.WAITING:  # else its run tells how it is
+                raise
+            return False
 
     def _running_elsewhere(self, engine: CellEngine) -> list[int]:
         running = [number for number, status in self.statuses.items() if status.state == CellState.RUNNING]
@@ -142,6 +159,8 @@ class CellRunner:
             self.callbacks.on_message(f"Waiting for what another process runs: cell {names}.")
         self._looked_at = time.monotonic()
         self.read_runs()
+        if self.is_away:  # nothing is known of them until the store answers again
+            return []
         for number in running:
             status = self.runs.status_of(self.cells[number], self.notes, is_away=self.is_away)
             self.statuses[number] = status

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from tinybench.benchmark.cell_processes import open_processes
 from tinybench.benchmark.grid_plan import benchmark_folder
 from tinybench.core.errors import ConfigError
 
@@ -68,13 +69,7 @@ def choose_engine(options: EngineOptions, name: str, on_message: Callable[[str],
         return _choose_ray(options)
     if options.engine == "slurm":
         return _choose_slurm(options, name, on_message)
-    return _open_processes
-
-
-def _open_processes(uri: str, count: int) -> CellEngine:
-    from tinybench.benchmark.cell_processes import CellProcesses
-
-    return CellProcesses(count, uri)
+    return open_processes
 
 
 def _choose_ray(options: EngineOptions) -> OpenEngine:

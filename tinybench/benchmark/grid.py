@@ -24,7 +24,7 @@ _MAX_NAME = 60  # of a name that is made of those of models and data sets
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What a cell runs.
+    """The specification of a cell.
 
     Attributes:
         config: The configuration of its run.

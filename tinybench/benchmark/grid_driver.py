@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from tinybench.benchmark.cell_key import list_contents
-from tinybench.benchmark.cell_processes import CellProcesses
+from tinybench.benchmark.cell_key import Contents, list_contents
+from tinybench.benchmark.cell_processes import open_processes
 from tinybench.benchmark.cell_runner import CellRunner, read_runs
 from tinybench.benchmark.cell_states import CellRuns, CellState, CellStatus, count_states, read_statuses
 from tinybench.benchmark.cell_table import log_cells
@@ -49,6 +49,8 @@ class Extension(Protocol):
         self, tracker: Tracker, cells: Sequence[PlannedCell], statuses: Mapping[int, CellStatus]
     ) -> Sequence[CellSpec]:
         """Return the cells that the benchmark should have, too, when all of these have ended.
+
+        They have the data and the model of one of these.
 
         Args:
             tracker: The store with the runs.
@@ -108,7 +110,7 @@ def preview(
     """
     plan = GridPlan(name)
     specs = _list_specs(plan, specs)
-    contents = _check_cells(specs)
+    contents = _check_and_hash(specs)
     uri = track.uri or store.default_uri()
     file = store.sqlite_path(uri)
     tracker = None if file is not None and not file.exists() else Tracker(track, may_be_away=True, opens_runs=False)
@@ -132,7 +134,7 @@ def run_cells(
     retry_failed: bool = False,
     estimate: Estimate | None = None,
     extensions: Sequence[Extension] = (),
-    open_engine: OpenEngine | None = None,
+    open_engine: OpenEngine = open_processes,
     halving: Sequence[int] | None = None,
 ) -> BenchmarkResult:
     """Run the cells of a benchmark that are not finished.
@@ -146,7 +148,7 @@ def run_cells(
         retry_failed: Whether cells that failed are run again.
         estimate: Estimates what a run takes.
         extensions: Add cells once all have ended; the first that adds some is asked again after these.
-        open_engine: What runs the cells; processes of this machine if None.
+        open_engine: What runs the cells; by default processes of this machine.
         halving: The seeds of the phases that a halving trains, which the plan keeps; those of the plan if None.
 
     Raises:
@@ -155,7 +157,7 @@ def run_cells(
     """
     plan = GridPlan(name)
     specs = _list_specs(plan, specs)
-    contents = _check_cells(specs)  # before anything is created that would have to be removed again
+    contents = _check_and_hash(specs)  # before anything is created that would have to be removed again
     tracker = Tracker(track, may_be_away=True)
     with plan.hold(), closing(tracker):
         tracker.check_parent_run()
@@ -166,19 +168,15 @@ def run_cells(
         plan.set_cells(specs, contents, runner.runs.numbers)
         runner.read_statuses()
         driver = _Driver(plan, runner, extensions)
-        has_more = not (retry_failed and runner.count(CellState.FAILED))
-        while has_more:  # rungs that an earlier driver has finished
-            has_more = driver.extend()
+        while not (retry_failed and runner.count(CellState.FAILED)):
+            if not driver.extend():  # there is no rung left that an earlier driver has begun
+                break
         change = plan.compare(before)
         overview = _overview(plan, runner.statuses, change, workers, estimate, extensions, retry_failed=retry_failed)
         callbacks.on_overview(overview)
         if retry_failed:
             runner.forget_failures()
-        return driver.run((open_engine or _open_processes)(tracker.uri, workers))
-
-
-def _open_processes(uri: str, workers: int) -> CellEngine:
-    return CellProcesses(workers, uri)
+        return driver.run(open_engine(tracker.uri, workers))
 
 
 def _list_specs(plan: GridPlan, specs: Sequence[CellSpec] | None) -> list[CellSpec]:
@@ -196,7 +194,7 @@ def _list_specs(plan: GridPlan, specs: Sequence[CellSpec] | None) -> list[CellSp
     return [*specs]
 
 
-def _check_cells(specs: Sequence[CellSpec]) -> list[dict[str, str]]:
+def _check_and_hash(specs: Sequence[CellSpec]) -> Sequence[Contents]:
     """Raise if a cell could only fail, and return the hashes of the data and files of all."""
     configs = [spec.config for spec in specs]
     for config in {(config.recipe, config.model, config.dataset): config for config in configs}.values():
@@ -204,7 +202,7 @@ def _check_cells(specs: Sequence[CellSpec]) -> list[dict[str, str]]:
             preflight.check_run(config)
         except TinybenchError as error:
             raise type(error)(f"{describe_cell(config)}: {error}") from error
-    return [dict(content) for content in list_contents(configs)]
+    return list_contents(configs)
 
 
 def _overview(
@@ -240,7 +238,8 @@ class _Driver:
         before = {*self.runner.cells}
         for extension in self.extensions:
             specs = extension.extend(self.tracker, self.plan.active_cells, self.runner.statuses)
-            self.plan.add_cells(specs, _check_cells(specs), self.runner.runs.numbers)
+            contents = [self.plan.find_contents(spec.config) for spec in specs]
+            self.plan.add_cells(specs, contents, self.runner.runs.numbers)
             if {*self.runner.cells} - before:
                 self.runner.read_statuses()
                 return True

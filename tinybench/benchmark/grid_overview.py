@@ -116,7 +116,7 @@ class GridOverview:
 
     @property
     def waiting(self) -> int:
-        """How many cells will run, of those that are known."""
+        """The number of cells that will run, without those that follow from their results."""
         return sum(group.waiting for group in self.groups)
 
     def count(self, state: CellState) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from tinybench.benchmark.cell_key import Contents, make_key
+from tinybench.benchmark.cell_key import Contents, describe_data, make_key
 from tinybench.benchmark.grid import CellSpec
 from tinybench.config import run_config as configuration
 from tinybench.config.run_config import RunConfig
@@ -49,7 +49,7 @@ class PlannedCell:
 
     @property
     def spec(self) -> CellSpec:
-        """What the cell runs."""
+        """The specification of the cell."""
         return CellSpec(self.config, self.is_probe, self.is_extra)
 
     @property
@@ -211,6 +211,19 @@ class GridPlan:
             if number not in self.cells or not self.cells[number].is_active:
                 self.cells[number] = PlannedCell(number, key, spec.config, content, spec.is_probe, spec.is_extra)
         self.cells = dict(sorted(self.cells.items()))
+
+    def find_contents(self, config: RunConfig) -> Contents:
+        """Return the hashes of the data and files of a run, which are those of a cell with the same data and model.
+
+        Raises:
+            KeyError: There is no such cell.
+        """
+        for cell in self.cells.values():
+            other = cell.config
+            has_same_files = (other.model, other.weights) == (config.model, config.weights)
+            if cell.is_active and has_same_files and describe_data(other) == describe_data(config):
+                return cell.contents
+        raise KeyError(config.model)
 
     def compare(self, before: Sequence[PlannedCell]) -> PlanChange:
         """Return how the cells of the specification differ from those that it had before."""

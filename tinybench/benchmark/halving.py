@@ -6,7 +6,6 @@ logged with its distance to the last model that was kept, so that a board can sa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +22,7 @@ from tinybench.config import run_config as configuration
 from tinybench.core.csv_text import to_csv
 from tinybench.core.errors import ConfigError, TrackingError
 from tinybench.evaluation.paired_difference import accuracy_difference
-from tinybench.leaderboard.halved_models import PROBE, HalvedModel
+from tinybench.leaderboard.halved_models import PROBE, TABLE, HalvedModel
 from tinybench.tracking import run_record, stored_predictions, tags
 
 if TYPE_CHECKING:
@@ -33,20 +32,21 @@ if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 _CONFIDENCE = 1.96  # standard errors of a 95 % interval
-_MAX_TAG = 4500  # characters; MLflow allows somewhat more in a tag
 
 
 class Halving:
     """The rungs of a halving, an extension of a benchmark; see `grid_driver.Extension`.
 
     Args:
+        benchmark: The name of the benchmark.
         seeds: The seeds of the phases that are trained; backbones are probed with the first.
 
     Attributes:
         left_out: The models that were left out.
     """
 
-    def __init__(self, seeds: Sequence[int]) -> None:
+    def __init__(self, benchmark: str, seeds: Sequence[int]) -> None:
+        self._benchmark = benchmark
         self._seeds = tuple(seeds)
         self._scores: dict[str, NDArray[np.bool_]] = {}
         self.left_out: list[HalvedModel] = []
@@ -74,8 +74,8 @@ class Halving:
                     for cells, specs_of_model in zip(survivors, specs_of_models, strict=True)
                 ]
                 survivors = [[cell for cell in cells if cell is not None] for cells in next_cells]
-                if any(None in cells for cells in next_cells):
-                    break  # they come next
+                if any(None in cells for cells in next_cells):  # this rung has not been run
+                    break
         return specs
 
     def _choose(
@@ -103,8 +103,8 @@ class Halving:
             config = cells_of_model[name][0].config
             last_kept = cells_of_model[kept[-1]][0].config.model_name
             difference = compare_scores(scores[kept[-1]], scores[name])
-            place = config.dataset, config.recipe, config.model_name, rung
-            self.left_out.append(HalvedModel(*place, accuracies[name], last_kept, *difference))
+            where = self._benchmark, config.dataset, config.recipe
+            self.left_out.append(HalvedModel(*where, config.model_name, rung, last_kept, accuracies[name], *difference))
         return [cells_of_model[name] for name in kept]
 
     def _read_scores(self, tracker: Tracker, run_id: str) -> NDArray[np.bool_]:
@@ -125,27 +125,25 @@ class Halving:
         trained = [group.config for group in groups if not group.is_probe]
         there = {(config.dataset, config.recipe, config.phases) for config in trained}
         for members in _group_overviews(groups):
-            config, left = members[0].config, len(members)
+            config, models = members[0].config, len(members)
             for phases in list_rungs(config.phases):
-                left = count_kept(left)
+                models = count_kept(models)
                 if (config.dataset, config.recipe, phases) in there:
                     continue
                 costs = [_sum_phases(group, phases) for group in members]
-                known = sorted(seconds for seconds in costs if seconds is not None)
-                seconds = sum(known[-left:]) * len(self._seeds) if len(known) == len(costs) else None
-                later.append(LaterCells(config, phases, left, left * len(self._seeds), seconds))
+                slowest = sorted(seconds for seconds in costs if seconds is not None)[-models:]
+                seconds = sum(slowest) * len(self._seeds) if None not in costs else None
+                later.append(LaterCells(config, phases, models, models * len(self._seeds), seconds))
         return later
 
     def conclude(self, parent: RunWriter) -> list[str]:
         """Log which models were left out, and return a sentence about each."""
         if not self.left_out:
             return []
-        values = [asdict(each) for each in self.left_out]
-        text = json.dumps([{key: _shorten(value) for key, value in each.items()} for each in values])
-        if len(text) <= _MAX_TAG:
-            parent.set_tags({tags.LEFT_OUT: text})
-        parent.log_text(to_csv([*values[0]], [[*map(str, each.values())] for each in values]), "tables/left_out.csv")
-        return [each.describe() for each in self.left_out]
+        rows = [asdict(model) for model in self.left_out]
+        parent.set_tags({tags.LEFT_OUT: str(len(rows))})
+        parent.log_text(to_csv([*rows[0]], [[*map(str, row.values())] for row in rows]), TABLE)
+        return [model.describe() for model in self.left_out]
 
 
 def list_probes(cells: Iterable[RunConfig]) -> list[CellSpec]:
@@ -252,7 +250,3 @@ def _sum_phases(group: GroupOverview, phases: Sequence[str]) -> float | None:
 
 def _make_spec(cell: PlannedCell, phases: tuple[str, ...], seed: int) -> CellSpec:
     return CellSpec(configuration.replace(cell.config, {"phases": phases, "seed": seed}))
-
-
-def _shorten(value: object) -> object:
-    return round(value, 5) if isinstance(value, float) else value

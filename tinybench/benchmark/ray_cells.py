@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tinybench.benchmark.cell_engine import describe_other_job
 from tinybench.benchmark.cell_job import run_in_ray_task
 from tinybench.benchmark.cell_task import CellTask
 from tinybench.hardware import child_process, ray_connection
@@ -77,8 +78,8 @@ class RayCells:
         return ""
 
     def adopt(self, number: int, job: str) -> bool:
-        """Return False: no task outlives the driver that started it."""
-        return False
+        """Raise: no task outlives the driver that started it; see `CellEngine.adopt`."""
+        raise describe_other_job(number, job)
 
     def take_ended(self) -> dict[int, str]:
         """Return the cells whose tasks have ended since the last call, each with the reason if it failed.

@@ -13,6 +13,7 @@ from typing import Any
 
 import tenacity
 
+from tinybench.benchmark.cell_engine import describe_other_job
 from tinybench.benchmark.cell_job import run_in_batch_job
 from tinybench.benchmark.cell_task import CellTask
 from tinybench.benchmark.slurm_jobs import CellJob, JobStates, LocalStates, SlurmStates
@@ -110,7 +111,7 @@ class SlurmCells:
     def adopt(self, number: int, job: str) -> bool:
         """Take over a job that an earlier driver submitted; one that was interrupted is not; see `CellEngine.adopt`."""
         if job.startswith(_LOCAL) != self._is_local:
-            return False
+            raise describe_other_job(number, job)
         name = job.removeprefix(_LOCAL)
         if not Path(str(self._job_folder).replace("%j", name)).is_dir():
             return False

@@ -26,7 +26,7 @@ class ProbeCommand(SettingsCommand):
     required=True,
     help="Name of a model, or a .keras or .h5 file; several separated by commas, or by repeating the option.",
 )
-@click.option("--no-cost", is_flag=True, help="Do not measure the latency: it takes some 10 s a model.")
+@click.option("--no-cost", is_flag=True, help="Do not measure the latency: it takes about 10 s a model.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @offline_option
 def probe(models: tuple[str, ...], no_cost: bool, as_json: bool, settings: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import psutil
 from tinybench.benchmark import grid_driver, grid_file
 from tinybench.benchmark.benchmark_callbacks import BenchmarkCallbacks
 from tinybench.benchmark.engine_options import EngineOptions, choose_engine
-from tinybench.benchmark.grid import MOST_SEEDS, CellSpec, Grid, check_name, make_name
+from tinybench.benchmark.grid import MOST_SEEDS, CellSpec, Grid, check_name, describe_cell, make_name
 from tinybench.benchmark.grid_driver import BenchmarkResult, Extension
 from tinybench.benchmark.grid_overview import CellCost, GridOverview
 from tinybench.benchmark.grid_plan import GridPlan
@@ -25,7 +24,7 @@ from tinybench.config.run_config import RunConfig, canonical_overrides, from_fla
 from tinybench.config.sections import TrackConfig
 from tinybench.core import text_file
 from tinybench.core.count_text import describe_count
-from tinybench.core.errors import ConfigError
+from tinybench.core.errors import ConfigError, TinybenchError
 from tinybench.hardware.child_process import ChildProcess
 from tinybench.leaderboard.board import MARGIN
 from tinybench.tracking.tracker import OFFLINE_VARIABLE
@@ -108,10 +107,7 @@ def run_benchmark(
     else:
         grid, file_workers = _read_grid(file, axes, overrides) if file else (_make_grid(axes, name, overrides), None)
         name, workers = check_name(name or grid.name), workers or file_workers
-        cells = grid.build_cells()
-        halving = halving or grid.halving
-        specs = list_probes(cells) if halving else [CellSpec(config) for config in cells]
-        halving_seeds = grid.seeds if halving else ()
+        specs, halving_seeds = _list_cells(grid, halving=halving)
 
     def estimate(specs: Sequence[CellSpec]) -> list[CellCost | None]:
         return _estimate_elsewhere(specs, observer)
@@ -138,12 +134,20 @@ def run_benchmark(
     )
 
 
+def _list_cells(grid: Grid, *, halving: bool) -> tuple[list[CellSpec], tuple[int, ...]]:
+    """Return the cells with which a grid begins, and of a halving the seeds of its later rungs."""
+    cells = grid.build_cells()
+    if halving or grid.halving:
+        return list_probes(cells), grid.seeds
+    return [CellSpec(config) for config in cells], ()
+
+
 def _list_extensions(
     name: str, halving_seeds: Sequence[int] | None, settle: float | None, delta: float | None, workers: int
 ) -> list[Extension]:
     """Return what adds cells; whether the benchmark is a halving says its plan if None."""
     halving_seeds = GridPlan(name).halving if halving_seeds is None else halving_seeds
-    extensions: list[Extension] = [Halving(halving_seeds)] if halving_seeds else []
+    extensions: list[Extension] = [Halving(name, halving_seeds)] if halving_seeds else []
     if settle is None and delta is not None:
         raise ConfigError("`--delta` is for --settle: give both, or leave it out.")
     return extensions + ([Settling(name, settle, workers, delta or MARGIN)] if settle else [])
@@ -161,21 +165,35 @@ def _estimate_elsewhere(specs: Sequence[CellSpec], callbacks: BenchmarkCallbacks
     finally:
         process.kill()
         process.close()
-    costs = [None if line == "null" else CellCost(*json.loads(line)) for line in lines if line]
-    return [*costs, *[None] * (len(specs) - len(costs))][: len(specs)]
+    costs: list[CellCost | None] = [None] * len(specs)
+    for index, value in enumerate(map(json.loads, filter(None, lines))):
+        if isinstance(value, str):
+            cell = describe_cell(specs[index].config, is_probe=specs[index].is_probe)
+            callbacks.on_message(f"{cell} is expected to fail: {value}")
+        elif value is not None:
+            costs[index] = CellCost(*value)
+    return costs
 
 
 def print_estimates(line: str) -> None:
-    """Print the fields of `CellCost` of each cell that a line of JSON describes, or null, as lines of JSON."""
+    """Estimate the cells that a line of JSON describes, and print a line of JSON for each.
+
+    It has the fields of `CellCost`, or why the cell can only fail, or null if nothing is known.
+    """
     from tinybench.commands.estimate import estimate_run
 
     loading = time.time() - psutil.Process().create_time()  # which each cell does, too
     end = time.monotonic() + _ESTIMATE_SECONDS
     for settings, is_probe in json.loads(line):
-        cost = None
+        cost: list[Any] | str | None = None
         if time.monotonic() < end:
-            with suppress(Exception):  # the cell itself says what is wrong with it
+            try:
                 run = estimate_run(from_flat(settings))
+            except TinybenchError as error:
+                cost = str(error)
+            except Exception:  # the cell itself says what is wrong with it
+                cost = None
+            else:
                 phases = run.phases.values()
                 seconds = sum(phase.features_seconds if is_probe else phase.seconds for phase in phases)
                 of_phases = {name: phase.seconds for name, phase in run.phases.items()}

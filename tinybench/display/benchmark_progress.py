@@ -123,11 +123,11 @@ def print_overview(overview: GridOverview, terminal: Terminal) -> None:
         print_text(terminal, line)
     for later in overview.later:
         print_text(terminal, _describe_later(later))
-    if not overview.waiting and not overview.later:
-        return
     clauses = [f"about {format_duration(overview.seconds)}"] if overview.seconds else []
     clauses += [f"that of {', '.join(overview.untimed)} is not known"] if overview.untimed else []
     clauses += [f"{filesize.decimal(overview.disk)} of disk"] if overview.disk else []
+    if not clauses:
+        return
     at_a_time = f" {overview.workers} of them run at a time." if overview.workers > 1 else ""
     print_text(terminal, f"What is left takes, one cell after another: {', '.join(clauses)}.{at_a_time}")
 

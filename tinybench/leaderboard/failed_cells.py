@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tinybench.leaderboard.benchmark_tables import list_benchmarks, read_table
 from tinybench.leaderboard.entries import name_file
-from tinybench.tracking import queries, run_kinds, tags
+from tinybench.tracking import queries, tags
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 _FAILED = f"attributes.status = 'FAILED' and tags.`{tags.CELL_KEY}` != ''"
-_BENCHMARKS = f"tags.`{tags.KIND}` = '{run_kinds.BENCHMARK}'"
 _TABLE = "tables/cells.csv"
 
 
@@ -76,25 +73,9 @@ def _list_cells_without_run(tracker: Tracker) -> Iterator[FailedCell]:
 
     Of each benchmark the newest run counts: a cell that has finished since then is not in its table as failed.
     """
-    seen: set[str] = set()
-    for run in tracker.search_runs(_BENCHMARKS):
-        benchmark = run.data.tags.get(tags.BENCHMARK, "")
-        if benchmark in seen:
-            continue
-        seen.add(benchmark)
+    for benchmark, run in list_benchmarks(tracker):
         if run.info.status == "FAILED":
-            for row in _read_table(tracker, run.info.run_id):
+            for row in read_table(tracker, run.info.run_id, _TABLE):
                 if row["state"] == "failed" and not row["run"]:
                     settings = (row[name] for name in ("model", "dataset", "recipe", "seed", "reason"))
                     yield FailedCell(benchmark, row["cell"], *settings)
-
-
-def _read_table(tracker: Tracker, run_id: str) -> list[dict[str, str]]:
-    """Return the cells of a benchmark; none if its run has no table."""
-    with TemporaryDirectory() as folder:
-        try:
-            file = tracker.download_artifact(run_id, _TABLE, Path(folder))
-        except OSError:
-            return []
-        with file.open(encoding="utf-8", newline="") as text:
-            return [*csv.DictReader(text)]

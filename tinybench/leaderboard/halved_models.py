@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinybench.data.load_request import short_name
-from tinybench.tracking import run_kinds, tags
+from tinybench.leaderboard.benchmark_tables import list_benchmarks, read_table
+from tinybench.tracking import tags
 
 if TYPE_CHECKING:
     from tinybench.tracking.tracker import Tracker
 
 PROBE = "probe"
 """The name of the first rung; those of the others are their last phases."""
-_BENCHMARKS = f"tags.`{tags.KIND}` = '{run_kinds.BENCHMARK}' and tags.`{tags.LEFT_OUT}` != ''"
+_TEXTS = ("dataset", "recipe", "model", "rung", "last_kept")
+TABLE = "tables/left_out.csv"
+"""The artifact of a benchmark's run that has these models."""
 
 
 @dataclass(frozen=True)
@@ -22,27 +25,27 @@ class HalvedModel:
     """A model that a halving left out after a rung.
 
     Attributes:
+        benchmark: The benchmark.
         dataset: The data set.
         recipe: The recipe.
         model: The model's name.
         rung: The rung after which it was left out.
-        accuracy: Its mean validation accuracy there.
         last_kept: The last model that was kept.
+        accuracy: Its mean validation accuracy there.
         behind: How much lower the accuracy is than that of the last one kept.
         low, high: The 95 % interval of that difference, over validation images and seeds.
-        benchmark: The benchmark.
     """
 
+    benchmark: str
     dataset: str
     recipe: str
     model: str
     rung: str
-    accuracy: float
     last_kept: str
+    accuracy: float
     behind: float
     low: float
     high: float
-    benchmark: str = ""
 
     def describe(self) -> str:
         """Return a sentence about the model, which says whether it may be as good."""
@@ -57,19 +60,20 @@ class HalvedModel:
 
 def list_halved_models(tracker: Tracker) -> list[HalvedModel]:
     """Return the models that the halvings of a store left out, those of the newest run of each benchmark."""
-    models: list[HalvedModel] = []
-    seen: set[str] = set()
-    for run in tracker.search_runs(_BENCHMARKS):
-        benchmark = run.data.tags.get(tags.BENCHMARK, "")
-        if benchmark not in seen:
-            seen.add(benchmark)
-            models += _read_models(run.data.tags.get(tags.LEFT_OUT, ""), benchmark)
-    return models
+    return [
+        model
+        for benchmark, run in list_benchmarks(tracker)
+        if tags.LEFT_OUT in run.data.tags
+        for row in read_table(tracker, run.info.run_id, TABLE)
+        for model in _read_model(benchmark, row)
+    ]
 
 
-def _read_models(text: str, benchmark: str) -> list[HalvedModel]:
-    """Return the models that a tag names; none if somebody has changed it."""
+def _read_model(benchmark: str, row: Mapping[str, str]) -> list[HalvedModel]:
+    """Return the model of a row of the table; none if somebody has changed it."""
     try:
-        return [HalvedModel(**values | {"benchmark": benchmark}) for values in json.loads(text)]
-    except (ValueError, TypeError, AttributeError):
+        accuracy, behind, low, high = (float(row[name]) for name in ("accuracy", "behind", "low", "high"))
+        dataset, recipe, model, rung, last_kept = (row[name] for name in _TEXTS)
+    except (KeyError, TypeError, ValueError):
         return []
+    return [HalvedModel(benchmark, dataset, recipe, model, rung, last_kept, accuracy, behind, low, high)]
