@@ -52,7 +52,7 @@ def write_board(board: DatasetBoard, names: Sequence[str], style: str, *, with_p
         heading = describe_images(board)
         table = html_table(titles, rows, caption=heading) if rows else f"<p>{escape(heading)}</p>"
         # A file with this part of a page may be read in any encoding
-        notes = html_list([*list_conclusions(board), *list_notes(board)])
+        notes = html_list(list_conclusions(board)) + html_list(list_notes(board))
         return (table + notes).encode("ascii", "xmlcharrefreplace").decode()
     numbers = [column.is_number for column in columns]
     return "\n".join((_markdown_lines if style == "md" else _latex_lines)(board, titles, rows, numbers))
