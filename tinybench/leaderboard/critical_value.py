@@ -27,7 +27,7 @@ LOOKS = (3, 20)
 _SIMULATIONS = 4_000
 # Of the errors that are allowed at all looks, where variances over seeds are estimated: the simulation takes them to be
 # true, which makes more errors
-_SHARE_OF_ESTIMATED = 0.85
+_SHARE_OF_ESTIMATED = 0.7
 
 
 @dataclass(frozen=True)
