@@ -155,7 +155,8 @@ def test_a_killed_driver_loses_nothing_and_its_cell_is_resumed_from_its_checkpoi
     assert rest.rstrip().endswith("Go on with: tinybench benchmark --resume g")
     assert driver.returncode == 130
     assert "RUNNING" not in status_of_runs()
-    assert [(run.info.run_id, run.info.status) for run in cell_runs()[1]] == [(first.info.run_id, "KILLED")]
+    ends = [(run.info.run_id, run.info.status, run.data.tags[tags.ERROR]) for run in cell_runs()[1]]
+    assert ends == [(first.info.run_id, "KILLED", "Terminated by SIGTERM.")]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from engine_models import expected, extractor, needs_openvino, pixels
 
+from tinybench.core import interruption
 from tinybench.core.errors import EngineError
 from tinybench.features import engine_selection
 from tinybench.features import engines as engine_table
@@ -163,6 +164,15 @@ def test_an_engine_that_raises_while_it_runs_is_out(chosen_among) -> None:
     assert choice.engine.name == "keras"
     assert trial(choice, "broken").reason.startswith("RuntimeError: xxx")
     assert len(trial(choice, "broken").reason) <= 300
+
+
+def test_an_interruption_that_an_engine_has_lost_is_raised_and_no_other_is_tried(chosen_among, monkeypatch) -> None:
+    def lose(images: Any) -> Any:
+        monkeypatch.setattr(interruption, "_received", [KeyboardInterrupt()])
+        raise SystemError("bad argument to internal function")
+
+    with pytest.raises(KeyboardInterrupt):
+        chosen_among({"lost": Fake(lose)})
 
 
 def test_features_that_differ_in_scale_are_told_by_their_error(chosen_among) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tinybench import data
 from tinybench.config.sections import DataConfig
+from tinybench.core import interruption
 from tinybench.core.errors import DataError, Interrupted
 from tinybench.tracking import tags
 from tinybench.tracking.run_writer import RunWriter, status_and_reason
@@ -140,6 +141,15 @@ def test_an_exception_ends_the_run_and_goes_on(run, error, status, reason):
     assert not hasattr(error, "__notes__")
     assert read(run).info.status == status
     assert read(run).data.tags[tags.ERROR] == reason
+
+
+def test_an_interruption_that_a_library_has_lost_ends_the_run_as_killed(run, monkeypatch):
+    monkeypatch.setattr(interruption, "_received", [Interrupted("Terminated by SIGTERM.")])
+    with pytest.raises(Interrupted) as caught, run.open(lambda error: f"after {type(error).__name__}"):
+        raise SystemError("bad argument to internal function")
+    assert caught.value.__notes__ == ["after Interrupted"]
+    assert read(run).info.status == "KILLED"
+    assert read(run).data.tags[tags.ERROR] == "Terminated by SIGTERM."
 
 
 def test_the_way_back_is_a_note_and_no_part_of_the_reason(run):

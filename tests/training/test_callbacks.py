@@ -11,7 +11,8 @@ from phase_runs import Training
 import tinybench
 import tinybench.data
 from tinybench.config.sections import DataConfig
-from tinybench.core.errors import ConfigError
+from tinybench.core import interruption
+from tinybench.core.errors import ConfigError, Interrupted
 from tinybench.hardware import device
 from tinybench.recipes.resolve import resolve
 from tinybench.training import callbacks
@@ -72,6 +73,12 @@ def test_it_sees_every_epoch_with_its_figures(mine: str, tmp_path: Path) -> None
 
 def test_it_can_stop_training(mine: str, tmp_path: Path) -> None:
     assert len(trained(tmp_path, callbacks=f"{mine}:Watching,{mine}:Stopping").epochs) == 2
+
+
+def test_a_training_that_has_not_noticed_its_interruption_ends_at_the_next_epoch(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(interruption, "_received", [Interrupted("Terminated by SIGTERM.")])
+    with pytest.raises(Interrupted):
+        trained(tmp_path)
 
 
 def test_its_counters_are_kept_apart_from_those_of_others_of_its_kind(mine: str, tmp_path: Path) -> None:

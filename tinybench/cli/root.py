@@ -9,10 +9,8 @@ import atexit
 import gc
 import os
 import re
-import signal
 import sys
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -37,7 +35,7 @@ from tinybench.cli.server_commands import server
 from tinybench.cli.sweep_commands import sweep, sweep_worker
 from tinybench.cli.tracking_commands import repair, status, sync
 from tinybench.cli.train_commands import finetune, resume, train, transfer
-from tinybench.core import quiet_libraries, waiting
+from tinybench.core import interruption, quiet_libraries, waiting
 from tinybench.core.errors import Interrupted, TinybenchError, TrackingError, format_error
 from tinybench.core.suggestion import suggest
 
@@ -66,7 +64,7 @@ for _command in (
 def main() -> NoReturn:
     """Run a command and exit: an error is one line that says what to do, with an exit code other than 0."""
     quiet_libraries.quieten_libraries()
-    signal.signal(signal.SIGTERM, _terminate)
+    interruption.handle_signals()
     atexit.register(gc.freeze)  # else Python looks at every object once more before it ends: half a second
     waiting.tell_on_stderr()
     try:
@@ -90,7 +88,7 @@ def _run_command() -> NoReturn:
         click.echo(f"Error: {message}", err=True)
         sys.exit(error.exit_code)
     except (TinybenchError, click.Abort, Exception) as error:
-        sys.exit(_report_error(error))
+        sys.exit(_report_error(interruption.find_cause(error)))
 
 
 def _close_journals() -> None:
@@ -112,7 +110,7 @@ def _report_error(error: BaseException) -> int:
     """
     if "--debug" in sys.argv:
         raise error
-    if isinstance(error, click.Abort):  # click's name for Ctrl-C
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):  # Abort is click's name for Ctrl-C
         cause = error.__cause__ or error
         _print_error(str(cause) or "Interrupted.", cause)
         return 143 if isinstance(cause, Interrupted) else 130
@@ -171,7 +169,3 @@ def _mark_mlflow_run_failed(reason: str) -> None:
 
         with suppress(TrackingError):  # the store does not answer, or the run is gone: the error is printed anyway
             Tracker.at(None).mark_failed(run_id, reason)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted("Terminated by SIGTERM.")

@@ -17,6 +17,7 @@ from tinybench import data
 from tinybench.commands.export_formats import EXPORTERS, Exporter, ExportSource
 from tinybench.commands.export_metadata import Metadata, describe_export, to_json
 from tinybench.commands.export_suffixes import SUFFIXES, choose_format
+from tinybench.core import interruption
 from tinybench.core.errors import ExportError, format_error
 from tinybench.data.dataset import sample_rows
 from tinybench.evaluation.paired_difference import accuracy_difference
@@ -119,8 +120,9 @@ def export_model(
     expected = np.asarray(model.predict(pixels, verbose=0))  # first: some exporters need a model that has been called
     created = _make_folder(path.parent)
     try:
-        exporter.write(source, path)
-        agreement = _compare(exporter.read(path)(pixels), expected, labels)
+        with interruption.restored():
+            exporter.write(source, path)
+            agreement = _compare(exporter.read(path)(pixels), expected, labels)
         _check_agreement(agreement, exporter)
         content = {**metadata, "comparison": _describe_comparison(agreement, source)}
         _metadata_path(path).write_text(to_json(content), "utf-8")

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tinybench.core import interruption
 from tinybench.core.errors import EngineError, format_error
 from tinybench.features import engines
 from tinybench.features.engines import Engine, Features, Pixels
@@ -141,8 +142,9 @@ def _try_engine(
 ) -> tuple[Engine | None, EngineMeasurement]:
     """Return an engine and how it fared; no engine if it cannot be chosen."""
     try:
-        engine = build()
-        features = engine(sample)
+        with interruption.restored():
+            engine = build()
+            features = engine(sample)
     except Exception as error:  # whatever a converter or a compiler raises, the next candidate may work
         return None, EngineMeasurement(name, precision, 0.0, 1.0, 1.0, 0.0, reason=format_error(error)[:300])
     unusable = _reason_unusable(features, expected)

@@ -43,6 +43,9 @@ def main(log_config: str, *words: str) -> int:
         try:
             from mlflow import cli
 
+            from tinybench.tracking import store
+
+            store.create_database(os.environ.get("MLFLOW_BACKEND_STORE_URI", ""))
             cli.cli(args=list(words), prog_name="mlflow")
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tinybench.config.effects import compared_text
 from tinybench.config.run_config import RunConfig
+from tinybench.core import interruption
 from tinybench.core.errors import TrackingError, format_error
 from tinybench.sweeps.slots import ERROR, METRICS, RETRY_OF, RUN_ID
 from tinybench.sweeps.study import Study
@@ -70,8 +71,9 @@ class TrialRuns:
         run_tags = {tags.KIND: run_kinds.SEED, tags.SEED: str(config.seed), tags.TRIAL_STATE: "running"}
         seed_run = self.writer.create_child(run, f"seed {config.seed}", self._process_tags | run_tags)
         try:
-            self.log_config(seed_run, config)
-            yield seed_run
+            with interruption.restored():
+                self.log_config(seed_run, config)
+                yield seed_run
         except optuna.TrialPruned as pruned:
             self.end_pruned(seed_run, str(pruned))
             raise

@@ -21,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from tinybench import data
 from tinybench.config import run_config as configuration
+from tinybench.core import interruption
 from tinybench.core.errors import format_error
 from tinybench.hardware import device
 from tinybench.sweeps import samplers, study_files, train_trial, trial_costs
@@ -104,7 +105,8 @@ class Worker:
                 trial.set_user_attr(RUN_ID, run.key)
                 config = self.study.space.build_config(values)
                 self.runs.log_config(run, config)
-                metrics = self._train(trial, run, config)
+                with interruption.restored():
+                    metrics = self._train(trial, run, config)
                 objectives = [metrics[_final_metric(objective.metric)] for objective in self.study.space.objectives]
                 trial.set_user_attr(METRICS, metrics)
                 self._queue.tell(trial, objectives, TrialState.COMPLETE)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinybench.config.fields import format_value
+from tinybench.core import interruption
 from tinybench.core.errors import format_error
 from tinybench.core.redaction import redact
 from tinybench.tracking import tags
@@ -201,7 +202,8 @@ class RunWriter:
                 resumes the run; empty for nothing.
         """
         try:
-            yield self
+            with interruption.restored():
+                yield self
         except BaseException as error:
             status, reason = status_and_reason(error)
             note = make_note(error)

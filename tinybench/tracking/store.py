@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tinybench.core import waiting
 from tinybench.core.errors import TrackingError
 from tinybench.core.redaction import redact
-from tinybench.tracking import locked_database
+from tinybench.tracking import locked_database, new_database
 
 STORE_ERRORS = (
     MlflowException,
@@ -135,14 +135,22 @@ def connect(uri: str) -> MlflowClient:
     try:
         with waiting.tell_if_slow(f"waiting for {redact(uri)}"):
             ping(uri)
+            create_database(uri)
             client = MlflowClient(uri)
-            client.search_experiments(max_results=1)  # a database is opened, or created, by the first call
+            client.search_experiments(max_results=1)  # a database is opened by the first call
     except ImportError as error:
         raise TrackingError(f"Cannot use {redact(uri)}: {error}. Install the driver of this database.") from error
     except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         raise _classify(uri, error) from error
     use_write_ahead_log(uri)
     return client
+
+
+def create_database(uri: str) -> None:
+    """Create the file of a SQLite store, the complete one or none, unless it exists; nothing for another store."""
+    path = sqlite_path(uri)
+    if path is not None:
+        new_database.create_database(path)
 
 
 def check_address(uri: str) -> None:

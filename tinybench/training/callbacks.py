@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tinybench.config.sections import PhaseConfig
+from tinybench.core import interruption
 from tinybench.core.errors import ConfigError, format_error
 from tinybench.training.phase_context import PhaseContext
 from tinybench.training.progress import Epoch, Progress
@@ -111,7 +112,8 @@ class EpochRecorder(keras.callbacks.Callback):
         return {f"{type(sibling).__name__} {index}": sibling for index, sibling in enumerate(self.siblings)}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, unless the training was interrupted and has not noticed."""
+        interruption.raise_lost()
         self._learning_rate = float(self.model.optimizer.learning_rate)
         self._start_time = time.perf_counter()
 
