@@ -151,6 +151,10 @@ class GridPlan:
             self.stores = {store: _read_notes(notes) for store, notes in values["stores"].items()}
         except FileNotFoundError:
             return
+        except NotADirectoryError as error:
+            raise TrackingError(
+                f"Cannot write {self.folder}: {error.strerror}. Set TINYBENCH_STATE to a folder that can be written."
+            ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, TinybenchError) as error:
             raise TrackingError(
                 f"Cannot read the plan of benchmark {self.name}, {path}: {error}. Move it away: finished cells are "
