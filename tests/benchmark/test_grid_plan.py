@@ -116,7 +116,9 @@ def test_a_plan_that_somebody_has_changed_is_told_in_one_line(key, value):
 def test_a_state_folder_that_is_a_file_is_told_as_that(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TINYBENCH_STATE", str(tmp_path / "file"))
-    with pytest.raises(TrackingError, match=r"^Cannot write .*file/benchmarks/g: Not a directory\. Set TINYBENCH_STATE"):
+    with pytest.raises(
+        TrackingError, match=r"^Cannot write .*file/benchmarks/g: Not a directory\. Set TINYBENCH_STATE"
+    ):
         GridPlan("g")
 
 
