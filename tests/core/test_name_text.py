@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinybench.core.name_text import clean_name, find_name
@@ -36,6 +36,7 @@ def test_a_name_is_found_however_its_accents_are_encoded() -> None:
 
 
 @given(st.binary(max_size=20))
+@example(b"\x0e\xcc\xad")  # an accent on a control character
 def test_any_file_name_becomes_text_that_can_be_stored(data: bytes) -> None:
     cleaned = clean_name(os.fsdecode(data))
     assert clean_name(cleaned) == cleaned

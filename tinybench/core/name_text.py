@@ -12,8 +12,8 @@ def clean_name(name: str) -> str:
     Some systems write an accent as a character of its own, so that two names look alike and differ. Bytes of a file
     name that are not UTF-8 become escapes such as `\xb9`, and so do control characters.
     """
-    composed = unicodedata.normalize("NFC", _encode(name).decode("utf-8", "backslashreplace"))
-    return "".join(map(_escape_control, composed))
+    escaped = "".join(map(_escape_control, _encode(name).decode("utf-8", "backslashreplace")))
+    return unicodedata.normalize("NFC", escaped)  # last: an accent may follow a control character
 
 
 def find_name(name: str, names: Sequence[str]) -> int | None:
