@@ -1,3 +1,5 @@
+"""An interruption is known again, whatever a library has made of it."""
+
 import os
 import signal
 from contextlib import suppress

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 import keras
@@ -206,13 +207,17 @@ def _random_batch(config: RunConfig, shape: tuple[int, ...]) -> NDArray[np.uint8
 
 
 def _seconds(step: Callable[[], object]) -> float:
-    """Return the mean seconds of a few steps after the first one, which compiles."""
+    """Return the median seconds of a few steps after the first one, which compiles.
+
+    Other work of the machine delays single steps, which a mean would take for the speed of all.
+    """
     step()
-    start, steps, elapsed = time.perf_counter(), 0, 0.0
-    while steps < _TIMED_STEPS and elapsed < _MAX_SECONDS:
+    seconds: list[float] = []
+    while len(seconds) < _TIMED_STEPS and sum(seconds) < _MAX_SECONDS:
+        start = time.perf_counter()
         step()
-        steps, elapsed = steps + 1, time.perf_counter() - start
-    return elapsed / steps
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
 
 
 def _artifact_bytes(config: RunConfig, parameters: int, estimates: dict[str, PhaseEstimate]) -> int:

@@ -1,7 +1,7 @@
 """Find the interruption behind an error that a library has made of it.
 
-Python raises an interruption wherever it is when Ctrl-C or SIGTERM arrives. Inside TensorFlow's C code about one of a
-hundred is lost: most often a SystemError comes out instead, by which a run that was interrupted would be FAILED and a
+Python raises an interruption wherever it is when Ctrl-C or SIGTERM arrives. Inside TensorFlow's C code some of a
+thousand are lost: most often a SystemError comes out instead, by which a run that was interrupted would be FAILED and a
 study would go on with its next trial, and rarely nothing, so that the training goes on.
 """
 

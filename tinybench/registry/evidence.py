@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinybench.core import interruption
 from tinybench.core.errors import EngineError, TrackingError, format_error
 from tinybench.efficiency import measurement
 from tinybench.efficiency.measurement_spec import MeasurementSpec
@@ -128,7 +129,8 @@ def _check_accuracy(run: MlflowRun, predictions: Predictions) -> None:
 
 def _add_reload_check(model: EvaluatedModel, files: ModelFiles) -> EvaluatedModel:
     try:
-        return replace(model, reloaded=files.run_reload_check())
+        with interruption.restored():  # else it would be the model's fault, and the decision is kept
+            return replace(model, reloaded=files.run_reload_check())
     except Exception as error:  # loading a stored model may raise anything
         return replace(model, reload_error=f"it cannot be used: {format_error(error)}")
 
